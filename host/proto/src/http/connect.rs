@@ -1,0 +1,296 @@
+//! The client's side of the opening handshake: RFC 6455, 4.1.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use thiserror::Error;
+
+use super::head::HeadError;
+use super::response::{Response, ResponseReader};
+use super::token::{is_token, list, texts};
+use super::upgrade::accept_value;
+use crate::limits::Limits;
+use crate::ws::deflate::{self, Agreed, DeflateConfig, DeflateResponseError};
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectOptions {
+    /// The `Host` header: the name and, unless it is the scheme's default, the port.
+    pub host: String,
+    /// The path and query; `/` if empty.
+    pub path: String,
+    /// The `Origin` header, if any.
+    pub origin: Option<String>,
+    /// The subprotocols that are offered, the preferred one first.
+    pub protocols: Vec<String>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// The compression that is offered, if any.
+    pub deflate: Option<DeflateConfig>,
+    /// What the response may hold.
+    pub limits: Limits,
+}
+
+/// An opening handshake of the client role: write [`request_bytes`](Self::request_bytes), then feed what arrives to
+/// [`handle_input`](Self::handle_input).
+#[derive(Debug)]
+pub struct Connect {
+    request: Vec<u8>,
+    accept: String,
+    protocols: Vec<String>,
+    deflate: Option<DeflateConfig>,
+    reader: ResponseReader,
+}
+
+/// A handshake that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Established {
+    /// How many bytes of the last input belong to the response. What follows are frames.
+    pub consumed: usize,
+    /// The subprotocol that the server chose.
+    pub protocol: Option<String>,
+    /// The compression that was agreed to.
+    pub deflate: Option<Agreed>,
+    /// The headers of the response.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// An option cannot be put into a request: it holds a character that would end a line, or a header that is the handshake's own.
+    #[error("{0} cannot be sent")]
+    InvalidOption(&'static str),
+    /// The server does not speak HTTP/1, or its response is too large.
+    #[error("invalid response: {0}")]
+    InvalidResponse(#[from] HeadError),
+    /// The server answered with another status.
+    #[error("server refused with status {status}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The headers of the response.
+        headers: Vec<(String, Vec<u8>)>,
+    },
+    /// The server is somewhere else. Whether to follow is the caller's to decide.
+    #[error("server redirected with status {status}")]
+    Redirected {
+        /// The status.
+        status: u16,
+        /// The new address, if it is text.
+        location: Option<String>,
+    },
+    /// The response does not upgrade to WebSocket.
+    #[error("response does not upgrade to WebSocket")]
+    NotUpgraded,
+    /// The response has no `Sec-WebSocket-Accept`, or more than one.
+    #[error("accept header is missing")]
+    AcceptMissing,
+    /// `Sec-WebSocket-Accept` does not answer the key: a cached response, or a server that does not know WebSocket.
+    #[error("accept header does not answer the key")]
+    AcceptWrong,
+    /// The server chose a subprotocol that was not offered, or more than one.
+    #[error("server chose a subprotocol that was not offered")]
+    ProtocolNotOffered,
+    /// The server chose an extension or parameters that were not offered.
+    #[error("{0}")]
+    Extension(#[from] DeflateResponseError),
+}
+
+impl Connect {
+    /// A handshake with a key, which must be random.
+    ///
+    /// # Errors
+    ///
+    /// If an option cannot be put into a request.
+    pub fn new(options: ConnectOptions, key: [u8; 16]) -> Result<Self, ConnectError> {
+        check_options(&options)?;
+        let key = STANDARD.encode(key);
+        let path = if options.path.is_empty() {
+            "/"
+        } else {
+            &options.path
+        };
+        let mut request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n",
+            options.host
+        );
+        let mut push = |name: &str, value: &str| {
+            for part in [name, ": ", value, "\r\n"] {
+                request.push_str(part);
+            }
+        };
+        if let Some(origin) = &options.origin {
+            push("Origin", origin);
+        }
+        if !options.protocols.is_empty() {
+            push("Sec-WebSocket-Protocol", &options.protocols.join(", "));
+        }
+        if let Some(config) = &options.deflate {
+            push("Sec-WebSocket-Extensions", &deflate::offer(config));
+        }
+        for (name, value) in &options.headers {
+            push(name, value);
+        }
+        request.push_str("\r\n");
+        Ok(Self {
+            request: request.into_bytes(),
+            accept: accept_value(&key),
+            protocols: options.protocols,
+            deflate: options.deflate,
+            reader: ResponseReader::new(options.limits),
+        })
+    }
+
+    /// The request.
+    pub fn request_bytes(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// Takes bytes of the server: the outcome, once the response is complete.
+    ///
+    /// # Errors
+    ///
+    /// If the handshake fails. The transport is to be closed then.
+    pub fn handle_input(&mut self, input: &[u8]) -> Result<Option<Established>, ConnectError> {
+        let Some(response) = self.reader.handle_input(input)? else {
+            return Ok(None);
+        };
+        let headers = response.headers.as_slice();
+        check_status(&response)?;
+        if !names(headers, "upgrade", "websocket") || !names(headers, "connection", "upgrade") {
+            return Err(ConnectError::NotUpgraded);
+        }
+        let mut accepts = texts(headers, "sec-websocket-accept");
+        match (accepts.next(), accepts.next()) {
+            (Some(Some(accept)), None) if accept == self.accept => {}
+            (Some(_), None) => return Err(ConnectError::AcceptWrong),
+            (None, _) | (Some(_), Some(_)) => return Err(ConnectError::AcceptMissing),
+        }
+        Ok(Some(Established {
+            consumed: response.consumed,
+            protocol: chosen_protocol(headers, &self.protocols)?,
+            deflate: chosen_deflate(headers, self.deflate.as_ref())?,
+            headers: owned(headers),
+        }))
+    }
+}
+
+fn check_options(options: &ConnectOptions) -> Result<(), ConnectError> {
+    let visible = |text: &str| text.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
+    let value = |text: &str| {
+        text.bytes()
+            .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+    };
+    if options.host.is_empty()
+        || !visible(&options.host)
+        || options.host.contains(['/', '@', '?', '#', ','])
+    {
+        return Err(ConnectError::InvalidOption("host"));
+    }
+    if !(options.path.is_empty() || options.path.starts_with('/'))
+        || !visible(&options.path)
+        || options.path.contains('#')
+    {
+        return Err(ConnectError::InvalidOption("path"));
+    }
+    if options
+        .origin
+        .as_deref()
+        .is_some_and(|origin| origin.is_empty() || !visible(origin))
+    {
+        return Err(ConnectError::InvalidOption("origin"));
+    }
+    let repeated =
+        |position: usize| options.protocols[..position].contains(&options.protocols[position]);
+    if (0..options.protocols.len())
+        .any(|position| !is_token(&options.protocols[position]) || repeated(position))
+    {
+        return Err(ConnectError::InvalidOption("subprotocol"));
+    }
+    let own = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("sec-websocket-") || OWN_HEADERS.contains(&name.as_str())
+    };
+    if options
+        .headers
+        .iter()
+        .any(|(name, text)| !is_token(name) || own(name) || !value(text))
+    {
+        return Err(ConnectError::InvalidOption("header"));
+    }
+    Ok(())
+}
+
+fn check_status(response: &Response<'_>) -> Result<(), ConnectError> {
+    match response.status {
+        101 if response.minor_version >= 1 => Ok(()),
+        101 => Err(ConnectError::NotUpgraded),
+        status @ 300..=399 => {
+            let location = texts(&response.headers, "location")
+                .next()
+                .flatten()
+                .map(str::to_owned);
+            Err(ConnectError::Redirected { status, location })
+        }
+        status => Err(ConnectError::Refused {
+            status,
+            headers: owned(&response.headers),
+        }),
+    }
+}
+
+fn chosen_protocol(
+    headers: &[(&str, &[u8])],
+    offered: &[String],
+) -> Result<Option<String>, ConnectError> {
+    let mut chosen = texts(headers, "sec-websocket-protocol");
+    match (chosen.next(), chosen.next()) {
+        (None, _) => Ok(None),
+        (Some(Some(protocol)), None) if offered.iter().any(|name| name == protocol) => {
+            Ok(Some(protocol.to_owned()))
+        }
+        (Some(_), _) => Err(ConnectError::ProtocolNotOffered),
+    }
+}
+
+fn chosen_deflate(
+    headers: &[(&str, &[u8])],
+    offered: Option<&DeflateConfig>,
+) -> Result<Option<Agreed>, ConnectError> {
+    let mut responses = Vec::new();
+    for value in texts(headers, "sec-websocket-extensions") {
+        responses.push(value.ok_or(DeflateResponseError::Malformed)?);
+    }
+    let agreed = deflate::agree(responses, &offered.copied().unwrap_or_default())?;
+    if agreed.is_some() && offered.is_none() {
+        return Err(DeflateResponseError::ExtensionNotOffered.into());
+    }
+    Ok(agreed)
+}
+
+fn names(headers: &[(&str, &[u8])], name: &'static str, wanted: &str) -> bool {
+    texts(headers, name)
+        .flatten()
+        .flat_map(list)
+        .any(|element| element.eq_ignore_ascii_case(wanted))
+}
+
+fn owned(headers: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
+    headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
+        .collect()
+}
+
+/// Headers that the handshake writes itself, or that would announce a body.
+const OWN_HEADERS: [&str; 7] = [
+    "host",
+    "upgrade",
+    "connection",
+    "origin",
+    "content-length",
+    "transfer-encoding",
+    "expect",
+];

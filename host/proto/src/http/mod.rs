@@ -1,0 +1,12 @@
+//! The opening handshake: RFC 6455, 4, over RFC 9110 and 9112.
+
+pub mod connect;
+pub mod extensions;
+mod head;
+pub mod origin;
+pub mod request;
+pub mod response;
+pub mod token;
+pub mod upgrade;
+
+pub use head::HeadError;

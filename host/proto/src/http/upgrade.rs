@@ -1,0 +1,256 @@
+//! The server's side of the opening handshake: RFC 6455, 4.2.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+use thiserror::Error;
+
+use super::token::{is_token, list, texts, values};
+use crate::ws::deflate::{self, Agreed, DeflateConfig};
+
+/// Checks a request for an upgrade. `minor_version` is 0 for HTTP/1.0 and 1 for HTTP/1.1; header names are compared without regard to case.
+///
+/// # Errors
+///
+/// If the request is not an upgrade, or a malformed one. The error knows the status and headers of the response.
+pub fn check(
+    method: &str,
+    minor_version: u8,
+    headers: &[(&str, &[u8])],
+) -> Result<Upgrade, UpgradeError> {
+    if !has_in_list(headers, "upgrade", "websocket") {
+        return Err(UpgradeError::NotAnUpgrade);
+    }
+    if method != "GET" {
+        return Err(UpgradeError::MethodNotGet);
+    }
+    if minor_version == 0 {
+        return Err(UpgradeError::HttpTooOld);
+    }
+    if !has_in_list(headers, "connection", "upgrade") {
+        return Err(UpgradeError::ConnectionNotUpgrade);
+    }
+    if announces_body(headers) {
+        return Err(UpgradeError::BodyAnnounced);
+    }
+    let host = exactly_one(headers, "host").ok_or(UpgradeError::HostInvalid)?;
+    if host.is_empty() || host.contains([' ', '\t', ',', '/', '@', '?', '#']) {
+        return Err(UpgradeError::HostInvalid);
+    }
+    // RFC 6455, 4.4: a server tells the versions that it speaks.
+    if exactly_one(headers, "sec-websocket-version") != Some(VERSION) {
+        return Err(UpgradeError::VersionNotSupported);
+    }
+    let key = exactly_one(headers, "sec-websocket-key").ok_or(UpgradeError::KeyInvalid)?;
+    if STANDARD.decode(key).map(|nonce| nonce.len()) != Ok(KEY_BYTES) {
+        return Err(UpgradeError::KeyInvalid);
+    }
+    // RFC 6454, 7.3 allows one; two would let a check look at the wrong one.
+    let origin = match values(headers, "origin").count() {
+        0 => None,
+        _ => Some(
+            exactly_one(headers, "origin")
+                .ok_or(UpgradeError::OriginInvalid)?
+                .to_owned(),
+        ),
+    };
+    let extensions = texts(headers, "sec-websocket-extensions")
+        .flatten()
+        .map(str::to_owned)
+        .collect();
+    Ok(Upgrade {
+        offered: offered_protocols(headers)?,
+        origin,
+        host: Some(host.to_owned()),
+        extensions,
+        accept: accept_value(key),
+    })
+}
+
+/// A valid request for an upgrade.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The subprotocols that the client speaks, in the order of its preference.
+    pub offered: Vec<String>,
+    /// The `Origin` header: the site whose script connects, if a browser does.
+    pub origin: Option<String>,
+    /// The `Host` header.
+    pub host: Option<String>,
+    extensions: Vec<String>,
+    accept: String,
+}
+
+impl Upgrade {
+    /// The response, with status 101, that accepts the upgrade.
+    ///
+    /// # Errors
+    ///
+    /// If `protocol` was not offered.
+    pub fn accept(
+        &self,
+        protocol: Option<&str>,
+        deflate: Option<&DeflateConfig>,
+    ) -> Result<Accepted, UpgradeError> {
+        let mut headers = vec![
+            ("upgrade", "websocket".to_owned()),
+            ("connection", "Upgrade".to_owned()),
+            ("sec-websocket-accept", self.accept.clone()),
+        ];
+        if let Some(protocol) = protocol {
+            if !self.offered.iter().any(|offered| offered == protocol) {
+                return Err(UpgradeError::ProtocolNotOffered);
+            }
+            headers.push(("sec-websocket-protocol", protocol.to_owned()));
+        }
+        let offers = self.extensions.iter().map(String::as_str);
+        let agreed = deflate
+            .and_then(|config| deflate::negotiate(offers, config))
+            .map(|(agreed, response)| {
+                headers.push(("sec-websocket-extensions", response));
+                agreed
+            });
+        Ok(Accepted {
+            headers,
+            deflate: agreed,
+        })
+    }
+}
+
+/// The response to a valid request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The headers of the response.
+    pub headers: Vec<(&'static str, String)>,
+    /// The compression that was agreed to, for [`Config::deflate`](crate::ws::Config::deflate).
+    pub deflate: Option<Agreed>,
+}
+
+/// Why a request is not upgraded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// A request for something else: there is nothing here but a WebSocket.
+    #[error("request is not a WebSocket upgrade")]
+    NotAnUpgrade,
+    /// The method is not GET.
+    #[error("method is not GET")]
+    MethodNotGet,
+    /// The request is HTTP/1.0 or older.
+    #[error("HTTP version is older than 1.1")]
+    HttpTooOld,
+    /// `Connection` does not contain `upgrade`.
+    #[error("connection header does not ask for an upgrade")]
+    ConnectionNotUpgrade,
+    /// The request announces a body. Its bytes would be taken for frames.
+    #[error("request has a body")]
+    BodyAnnounced,
+    /// There is not exactly one sensible `Host`.
+    #[error("host header is missing, repeated or malformed")]
+    HostInvalid,
+    /// `Sec-WebSocket-Version` is not 13.
+    #[error("WebSocket version is not 13")]
+    VersionNotSupported,
+    /// `Sec-WebSocket-Key` is not one base64 value of 16 bytes.
+    #[error("key is missing, repeated or malformed")]
+    KeyInvalid,
+    /// `Origin` is repeated or not ASCII.
+    #[error("origin header is repeated or malformed")]
+    OriginInvalid,
+    /// `Sec-WebSocket-Protocol` holds something that is not a token, or a token twice.
+    #[error("subprotocols are malformed or repeated")]
+    ProtocolsInvalid,
+    /// This side chose a subprotocol that the client did not offer.
+    #[error("subprotocol was not offered")]
+    ProtocolNotOffered,
+}
+
+impl UpgradeError {
+    /// The status of the response.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotAnUpgrade | Self::VersionNotSupported => 426,
+            Self::MethodNotGet => 405,
+            Self::HttpTooOld
+            | Self::ConnectionNotUpgrade
+            | Self::BodyAnnounced
+            | Self::HostInvalid
+            | Self::KeyInvalid
+            | Self::OriginInvalid
+            | Self::ProtocolsInvalid => 400,
+            Self::ProtocolNotOffered => 500,
+        }
+    }
+
+    /// The headers that the response has because of this error.
+    pub fn headers(&self) -> Vec<(&'static str, &'static str)> {
+        match self {
+            Self::NotAnUpgrade => vec![("upgrade", "websocket"), ("connection", "Upgrade")],
+            Self::VersionNotSupported => {
+                vec![
+                    ("sec-websocket-version", VERSION),
+                    ("upgrade", "websocket"),
+                    ("connection", "Upgrade"),
+                ]
+            }
+            Self::MethodNotGet => vec![("allow", "GET")],
+            Self::HttpTooOld
+            | Self::ConnectionNotUpgrade
+            | Self::BodyAnnounced
+            | Self::HostInvalid
+            | Self::KeyInvalid
+            | Self::OriginInvalid
+            | Self::ProtocolsInvalid
+            | Self::ProtocolNotOffered => Vec::new(),
+        }
+    }
+}
+
+/// The value of `Sec-WebSocket-Accept` for a key.
+pub fn accept_value(key: &str) -> String {
+    let mut hash = Sha1::new();
+    hash.update(key.as_bytes());
+    hash.update(ACCEPT_GUID);
+    STANDARD.encode(hash.finalize())
+}
+
+fn offered_protocols(headers: &[(&str, &[u8])]) -> Result<Vec<String>, UpgradeError> {
+    let mut offered: Vec<String> = Vec::new();
+    for value in texts(headers, "sec-websocket-protocol") {
+        for protocol in list(value.ok_or(UpgradeError::ProtocolsInvalid)?) {
+            // RFC 6455, 4.1: "The elements that comprise this value MUST be non-empty strings [..] and MUST all be unique strings."
+            if !is_token(protocol)
+                || offered.len() == PROTOCOLS_MAX
+                || offered.iter().any(|name| name == protocol)
+            {
+                return Err(UpgradeError::ProtocolsInvalid);
+            }
+            offered.push(protocol.to_owned());
+        }
+    }
+    Ok(offered)
+}
+
+fn has_in_list(headers: &[(&str, &[u8])], name: &'static str, wanted: &str) -> bool {
+    texts(headers, name)
+        .flatten()
+        .flat_map(list)
+        .any(|element| element.eq_ignore_ascii_case(wanted))
+}
+
+fn exactly_one<'a>(headers: &'a [(&'a str, &'a [u8])], name: &'static str) -> Option<&'a str> {
+    let mut texts = texts(headers, name);
+    let first = texts.next()?;
+    if texts.next().is_some() { None } else { first }
+}
+
+fn announces_body(headers: &[(&str, &[u8])]) -> bool {
+    values(headers, "transfer-encoding").next().is_some()
+        || texts(headers, "content-length").any(|length| length != Some("0"))
+}
+
+const VERSION: &str = "13";
+const KEY_BYTES: usize = 16;
+/// Keeps the search for repeated names from growing with the square of a long list.
+const PROTOCOLS_MAX: usize = 100;
+/// RFC 6455, 1.3.
+const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -1,0 +1,42 @@
+//! What a peer may make this side hold or do.
+
+/// The limits of one connection, and what happens at each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest payload of one frame from the peer; checked against the declared length, before any payload arrives. Beyond it the
+    /// connection fails with 1009.
+    pub frame_bytes_max: u64,
+    /// The largest message from the peer, in bytes after decompression, in either [`Delivery`](crate::ws::Delivery). Beyond it the
+    /// connection fails with 1009, as soon as the first byte too many is declared or inflated.
+    pub message_bytes_max: u64,
+    /// The largest message to the peer, before compression. [`SendError::TooLarge`](crate::ws::SendError::TooLarge) beyond it; the
+    /// connection goes on.
+    pub sent_message_bytes_max: u64,
+    /// The most frames of one message from the peer. Beyond it the connection fails with 1008.
+    pub fragments_max: u32,
+    /// The most bytes of a head of the opening handshake: request or status line and all headers. Beyond it a request is to be refused
+    /// with 431, and an outgoing handshake fails.
+    pub header_bytes_max: usize,
+    /// The most headers of a head of the opening handshake; treated as `header_bytes_max` is.
+    pub headers_max: usize,
+    /// The most output bytes that may wait for the transport. A message is always taken while nothing waits; otherwise it is refused
+    /// with [`SendError::QueueFull`](crate::ws::SendError::QueueFull) if it does not fit.
+    pub queued_bytes_max: usize,
+    /// The most pings and pongs from the peer in a second, and in one burst. Beyond it the connection fails with 1008.
+    pub control_frames_per_second_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: 1 << 20,
+            message_bytes_max: 1 << 20,
+            sent_message_bytes_max: 64 << 20,
+            fragments_max: 1 << 20,
+            header_bytes_max: 16 << 10,
+            headers_max: 100,
+            queued_bytes_max: 2 << 20,
+            control_frames_per_second_max: 1000,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Compression contexts: RFC 7692, 7.2.
+
+use std::fmt;
+
+use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush, Status};
+
+use super::Settings;
+use crate::ws::error::ProtocolError;
+
+/// The contexts of connections without context takeover, shared by the connections of a thread.
+#[derive(Default)]
+pub(in crate::ws) struct Pool {
+    deflaters: Vec<(Settings, Deflate)>,
+    inflaters: Vec<Inflater>,
+}
+
+impl Pool {
+    pub(in crate::ws) fn take_deflater(&mut self, settings: Settings) -> Deflate {
+        match self.deflaters.iter().position(|(key, _)| *key == settings) {
+            Some(position) => self.deflaters.swap_remove(position).1,
+            None => new_deflater(settings),
+        }
+    }
+
+    pub(in crate::ws) fn give_deflater(&mut self, settings: Settings, mut deflater: Deflate) {
+        deflater.reset();
+        if self.deflaters.len() >= DEFLATERS_MAX {
+            // The oldest goes, so that settings that are no longer in use do not keep the new ones out.
+            self.deflaters.remove(0);
+        }
+        self.deflaters.push((settings, deflater));
+    }
+
+    pub(in crate::ws) fn take_inflater(&mut self) -> Inflater {
+        self.inflaters.pop().unwrap_or_else(Inflater::new)
+    }
+
+    pub(in crate::ws) fn give_inflater(&mut self, mut inflater: Inflater) {
+        if self.inflaters.len() < INFLATERS_MAX {
+            inflater.reset();
+            self.inflaters.push(inflater);
+        }
+    }
+}
+
+/// The contexts of a connection with context takeover.
+#[derive(Default)]
+pub(in crate::ws) struct Contexts {
+    deflater: Option<Deflate>,
+    pub(in crate::ws) inflater: Option<Inflater>,
+}
+
+impl Contexts {
+    pub(in crate::ws) fn deflater(&mut self, settings: Settings) -> &mut Deflate {
+        self.deflater.get_or_insert_with(|| new_deflater(settings))
+    }
+}
+
+impl fmt::Debug for Contexts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Contexts").finish_non_exhaustive()
+    }
+}
+
+fn new_deflater(settings: Settings) -> Deflate {
+    Deflate::new_with_config(zlib_rs::DeflateConfig {
+        // Negative: raw DEFLATE data, without the header of zlib.
+        window_bits: -i32::from(settings.window_bits),
+        level: i32::from(settings.level),
+        mem_level: i32::from(settings.mem_level),
+        ..zlib_rs::DeflateConfig::default()
+    })
+}
+
+/// Compresses a whole message into `compressed`, which is cleared first.
+pub(in crate::ws) fn deflate(
+    deflater: &mut Deflate,
+    message: &[u8],
+    step: &mut [u8],
+    compressed: &mut Vec<u8>,
+) {
+    compressed.clear();
+    if message.is_empty() {
+        // RFC 7692, 7.2.3.6: the empty message. zlib would not flush when there is nothing to flush.
+        compressed.push(0);
+        return;
+    }
+    let mut rest = message;
+    loop {
+        let (total_in, total_out) = (deflater.total_in(), deflater.total_out());
+        deflater
+            .compress(rest, step, DeflateFlush::SyncFlush)
+            .expect("a compressor that is only ever flushed is in a consistent state");
+        let consumed = (deflater.total_in() - total_in) as usize;
+        let produced = (deflater.total_out() - total_out) as usize;
+        compressed.extend_from_slice(&step[..produced]);
+        rest = &rest[consumed..];
+        // A flush is done when it leaves room.
+        if produced < step.len() {
+            break;
+        }
+    }
+    debug_assert!(rest.is_empty() && compressed.ends_with(&FLUSH_TAIL));
+    compressed.truncate(compressed.len() - FLUSH_TAIL.len());
+}
+
+/// A decompressor. It takes any window up to 15 bits, whatever was agreed: its memory does not depend on it.
+pub(in crate::ws) struct Inflater {
+    inflate: Inflate,
+    /// The last block said that it is the last: whatever follows begins anew.
+    ended: bool,
+    /// How much of what ends a message was fed.
+    end_fed: usize,
+}
+
+impl fmt::Debug for Inflater {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Inflater").finish_non_exhaustive()
+    }
+}
+
+/// What one step of inflating did.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ws) struct Step {
+    pub(in crate::ws) consumed: usize,
+    pub(in crate::ws) produced: usize,
+}
+
+impl Inflater {
+    fn new() -> Self {
+        Self {
+            inflate: Inflate::new(false, super::WINDOW_BITS_MAX),
+            ended: false,
+            end_fed: 0,
+        }
+    }
+
+    fn reset(&mut self) {
+        self.inflate.reset(false);
+        self.ended = false;
+        self.end_fed = 0;
+    }
+
+    /// Inflates part of `input` into `output`. All of it was inflated, as far as it goes, once it is consumed and there is room left.
+    pub(in crate::ws) fn inflate(
+        &mut self,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<Step, ProtocolError> {
+        if self.ended && !input.is_empty() {
+            // RFC 7692, 7.2.3.4: a block with BFINAL may be followed by others. A compressor that finishes its stream starts over with
+            // an empty window, and so do we.
+            self.inflate.reset(false);
+            self.ended = false;
+        }
+        let (total_in, total_out) = (self.inflate.total_in(), self.inflate.total_out());
+        match self
+            .inflate
+            .decompress(input, output, InflateFlush::SyncFlush)
+        {
+            Ok(Status::StreamEnd) => self.ended = true,
+            Ok(Status::Ok | Status::BufError) => {}
+            Err(_) => return Err(ProtocolError::DeflateInvalid),
+        }
+        let consumed = (self.inflate.total_in() - total_in) as usize;
+        let produced = (self.inflate.total_out() - total_out) as usize;
+        if consumed == 0 && produced == 0 && !input.is_empty() && !self.ended {
+            return Err(ProtocolError::DeflateInvalid);
+        }
+        Ok(Step { consumed, produced })
+    }
+
+    /// Inflates what is left when the whole payload was consumed: the bytes produced, and whether that was all.
+    ///
+    /// RFC 7692, 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload". If the context ends here as well, a last
+    /// empty block follows: it is understood only where a block may begin, so that a payload that is cut short is found out.
+    pub(in crate::ws) fn finish(
+        &mut self,
+        context_takeover: bool,
+        output: &mut [u8],
+    ) -> Result<(usize, bool), ProtocolError> {
+        let end = if context_takeover {
+            &FLUSH_TAIL[..]
+        } else {
+            &FLUSH_TAIL_AND_LAST_BLOCK[..]
+        };
+        let end = if self.ended && self.end_fed == 0 {
+            &[]
+        } else {
+            end
+        };
+        let mut produced = 0;
+        loop {
+            let step =
+                self.inflate(&end[self.end_fed.min(end.len())..], &mut output[produced..])?;
+            self.end_fed += step.consumed;
+            produced += step.produced;
+            if produced == output.len() {
+                return Ok((produced, false));
+            }
+            if self.end_fed >= end.len() {
+                break;
+            }
+        }
+        if !context_takeover && !self.ended {
+            return Err(ProtocolError::DeflateInvalid);
+        }
+        self.end_fed = 0;
+        Ok((produced, true))
+    }
+}
+
+/// What a flush ends with, and what is left out on the wire.
+const FLUSH_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+const FLUSH_TAIL_AND_LAST_BLOCK: [u8; 6] = [0x00, 0x00, 0xff, 0xff, 0x03, 0x00];
+/// One for each of a few settings in use; about 370 KiB each.
+const DEFLATERS_MAX: usize = 4;
+/// Messages that arrive in pieces hold one each meanwhile; 46 KiB each.
+const INFLATERS_MAX: usize = 8;

@@ -1,0 +1,752 @@
+//! What a connection receives: frames to events.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::close::CloseFrame;
+use super::connection::{Connection, Delivery, State};
+use super::deflate::Inflater;
+use super::error::ProtocolError;
+use super::frame::{self, CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Opcode};
+use super::mask::{self, Mask};
+use super::scratch::Scratch;
+use super::utf8::Utf8;
+use super::{MessageKind, Role};
+
+/// Something that the peer did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+    /// A part of a message, with [`Delivery::Chunks`].
+    Chunk(Chunk<'a>),
+    /// A ping, which has been answered.
+    Ping(&'a [u8]),
+    /// A pong.
+    Pong {
+        /// What the ping carried.
+        payload: &'a [u8],
+        /// Whether it answers the core's own ping.
+        keep_alive: bool,
+    },
+    /// The peer's close frame, which has been answered. The connection is finished.
+    Close(&'a CloseFrame),
+}
+
+/// A part of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// What the message is.
+    pub kind: MessageKind,
+    /// The bytes. A chunk of a text message may end inside a character; all the text so far is valid UTF-8 otherwise.
+    pub data: &'a [u8],
+    /// Whether the message begins here.
+    pub first: bool,
+    /// Whether the message ends here.
+    pub fin: bool,
+    /// The payload bytes still to come in the current frame: before decompression, if the message is compressed.
+    pub remaining: u64,
+}
+
+/// Bytes of the peer that are being looked at.
+///
+/// Events are lent: `while let Some(event) = input.poll_event() { .. }`. A driver that cannot go on may stop early: it saves
+/// [`unread`](Self::unread), feeds it to [`Connection::handle_input`] later, even if it is empty, and loses nothing.
+#[derive(Debug)]
+pub struct Input<'a> {
+    now: Instant,
+    connection: &'a mut Connection,
+    bytes: &'a mut [u8],
+    scratch: &'a mut Scratch,
+    /// Everything before was looked at.
+    position: usize,
+}
+
+impl<'a> Input<'a> {
+    #[inline]
+    pub(super) fn new(
+        now: Instant,
+        connection: &'a mut Connection,
+        bytes: &'a mut [u8],
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        Self {
+            now,
+            connection,
+            bytes,
+            scratch,
+            position: 0,
+        }
+    }
+
+    /// Looks at the bytes up to the next event. `None`: more bytes are needed, or the connection is finished.
+    #[inline]
+    pub fn poll_event(&mut self) -> Option<Event<'_>> {
+        if let Some((kind, payload)) = self.take_whole_message() {
+            return self.lend_payload(kind, payload);
+        }
+        self.poll_other_event()
+    }
+
+    /// The bytes that were not looked at yet, as they were received.
+    pub fn unread(&self) -> &[u8] {
+        &self.bytes[self.position..]
+    }
+
+    /// The connection, to answer while the rest of the input waits.
+    pub fn connection(&mut self) -> (&mut Connection, &mut Scratch) {
+        (self.connection, self.scratch)
+    }
+
+    /// The fast path: a message of one frame, not compressed, all of which is there.
+    #[inline]
+    fn take_whole_message(&mut self) -> Option<(MessageKind, Range<usize>)> {
+        if self.connection.partial.is_some() || self.connection.state == State::Finished {
+            return None;
+        }
+        let end = self.bytes.len();
+        let [first, second, rest @ ..] = self.bytes.get_mut(self.position..)? else {
+            return None;
+        };
+        let kind = match *first {
+            FINAL_TEXT => MessageKind::Text,
+            FINAL_BINARY => MessageKind::Binary,
+            _ => return None,
+        };
+        let (length, rest) = match *second & frame::LENGTH_BITS {
+            short @ ..frame::LENGTH_16 => (usize::from(short), rest),
+            frame::LENGTH_16 => {
+                let (length, rest) = rest.split_first_chunk_mut()?;
+                (usize::from(u16::from_be_bytes(*length)), rest)
+            }
+            _ => return None,
+        };
+        let minimal = length >= usize::from(frame::LENGTH_16)
+            || *second & frame::LENGTH_BITS < frame::LENGTH_16;
+        if !minimal || length as u64 > self.connection.whole_bytes_max {
+            return None;
+        }
+        let payload_and_rest = match (self.connection.role, *second & frame::MASKED != 0) {
+            (Role::Server, true) => {
+                let (key, rest) = rest.split_first_chunk_mut()?;
+                mask::apply(*key, rest.get_mut(..length)?);
+                rest.len()
+            }
+            (Role::Client, false) => {
+                rest.get(..length)?;
+                rest.len()
+            }
+            (Role::Server, false) | (Role::Client, true) => return None,
+        };
+        let start = end - payload_and_rest;
+        self.position = start + length;
+        Some((kind, start..start + length))
+    }
+
+    #[inline]
+    fn lend_payload(&mut self, kind: MessageKind, payload: Range<usize>) -> Option<Event<'_>> {
+        let data = &self.bytes[payload];
+        let whole = match kind {
+            MessageKind::Binary => Event::Binary(data),
+            MessageKind::Text => match simdutf8::basic::from_utf8(data) {
+                Ok(text) => Event::Text(text),
+                Err(_) => {
+                    self.connection.fail_protocol(
+                        self.now,
+                        ProtocolError::TextNotUtf8,
+                        self.scratch,
+                    );
+                    self.position = self.bytes.len();
+                    return None;
+                }
+            },
+        };
+        Some(match self.connection.config.delivery {
+            Delivery::Messages => whole,
+            Delivery::Chunks => Event::Chunk(Chunk {
+                kind,
+                data,
+                first: true,
+                fin: true,
+                remaining: 0,
+            }),
+        })
+    }
+
+    #[inline(never)]
+    fn poll_other_event(&mut self) -> Option<Event<'_>> {
+        self.scratch.retire_message();
+        loop {
+            match self.step() {
+                Step::Again => {}
+                Step::Blocked => return None,
+                Step::Found(found) => return self.lend(found),
+            }
+        }
+    }
+
+    fn lend(&mut self, found: Found) -> Option<Event<'_>> {
+        Some(match found {
+            Found::Payload { kind, range } => return self.lend_payload(kind, range),
+            Found::Assembled(MessageKind::Text) => Event::Text(&self.scratch.text),
+            Found::Assembled(MessageKind::Binary) => Event::Binary(&self.scratch.binary),
+            Found::Chunk { part, range } => Event::Chunk(part.lend(&self.bytes[range])),
+            Found::InflatedChunk { part, length } => {
+                Event::Chunk(part.lend(&self.scratch.step[..length]))
+            }
+            Found::Ping => Event::Ping(self.scratch.control()),
+            Found::Pong { keep_alive } => Event::Pong {
+                payload: self.scratch.control(),
+                keep_alive,
+            },
+            Found::Close => return self.connection.peer_close().map(Event::Close),
+        })
+    }
+
+    fn step(&mut self) -> Step {
+        if self.connection.state == State::Finished {
+            self.position = self.bytes.len();
+            return Step::Blocked;
+        }
+        let mut partial = match self.connection.partial.take() {
+            Some(partial) => partial,
+            None if self.position == self.bytes.len() => return Step::Blocked,
+            None => {
+                let mut partial = self.scratch.take_partial();
+                partial.started = Some(self.now);
+                partial
+            }
+        };
+        match self.advance(&mut partial) {
+            Ok(step) => {
+                if partial.is_over() {
+                    self.scratch.give_partial(partial);
+                } else if self.connection.state != State::Finished {
+                    self.connection.partial = Some(partial);
+                }
+                step
+            }
+            Err(error) => {
+                self.connection.fail_protocol(self.now, error, self.scratch);
+                Step::Again
+            }
+        }
+    }
+
+    fn advance(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+        match (&partial.frame, &partial.message) {
+            (None, _) => self.read_header(partial),
+            (Some(frame), _) if frame.opcode.is_control() => self.read_control(partial),
+            (Some(_), Some(message)) if message.inflater.is_some() => self.read_compressed(partial),
+            (Some(_), _) => self.read_plain(partial),
+        }
+    }
+
+    fn read_header(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+        loop {
+            let known = &partial.header[..partial.header_len];
+            let missing = frame::header_bytes_wanted(known) - known.len();
+            if missing == 0 {
+                break;
+            }
+            let taken = missing.min(self.bytes.len() - self.position);
+            let bytes = &self.bytes[self.position..self.position + taken];
+            partial.header[partial.header_len..partial.header_len + taken].copy_from_slice(bytes);
+            partial.header_len += taken;
+            self.position += taken;
+            if taken < missing {
+                // Tells a broken rule before the header is complete.
+                Header::decode(&partial.header[..partial.header_len])?;
+                return Ok(Step::Blocked);
+            }
+        }
+        let header = Header::decode(&partial.header[..partial.header_len])?;
+        let (header, _) = header.expect("all bytes that the header wants are there");
+        partial.header_len = 0;
+        self.begin_frame(partial, header)?;
+        Ok(Step::Again)
+    }
+
+    fn begin_frame(&mut self, partial: &mut Partial, header: Header) -> Result<(), ProtocolError> {
+        let danger_unmasked = self.connection.config.danger_unmasked;
+        match (self.connection.role, header.mask) {
+            (Role::Server, None) if !danger_unmasked => return Err(ProtocolError::FrameNotMasked),
+            (Role::Client, Some(_)) if !danger_unmasked => return Err(ProtocolError::FrameMasked),
+            (Role::Server | Role::Client, _) => {}
+        }
+        let kind = match header.opcode {
+            Opcode::Text => Some(MessageKind::Text),
+            Opcode::Binary => Some(MessageKind::Binary),
+            Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => None,
+        };
+        // RFC 7692, 6.1: RSV1 belongs to the first frame of a message.
+        if header.rsv1 && (kind.is_none() || self.connection.config.deflate.is_none()) {
+            return Err(ProtocolError::ReservedBitsSet);
+        }
+        match header.opcode {
+            Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                self.begin_fragment(partial, header, kind)?
+            }
+            Opcode::Ping | Opcode::Pong => self.connection.count_control_frame(self.now)?,
+            Opcode::Close => {}
+        }
+        partial.control_len = 0;
+        partial.frame = Some(Frame {
+            opcode: header.opcode,
+            fin: header.fin,
+            mask: header.mask.map(Mask::new),
+            remaining: header.length,
+        });
+        Ok(())
+    }
+
+    fn begin_fragment(
+        &mut self,
+        partial: &mut Partial,
+        header: Header,
+        kind: Option<MessageKind>,
+    ) -> Result<(), ProtocolError> {
+        let limits = self.connection.config.limits;
+        let message = match (kind, &mut partial.message) {
+            (None, None) => return Err(ProtocolError::ContinuationWithoutMessage),
+            (Some(_), Some(_)) => return Err(ProtocolError::MessageInterrupted),
+            (None, Some(message)) => message,
+            (Some(kind), message @ None) => {
+                let inflater = header.rsv1.then(|| self.take_inflater());
+                message.insert(Message::new(kind, inflater))
+            }
+        };
+        message.fragments = message.fragments.saturating_add(1);
+        if message.fragments > limits.fragments_max {
+            return Err(ProtocolError::TooManyFragments {
+                limit: limits.fragments_max,
+            });
+        }
+        if header.length > limits.frame_bytes_max {
+            return Err(ProtocolError::FrameTooLarge {
+                limit: limits.frame_bytes_max,
+            });
+        }
+        message.wire_bytes = message.wire_bytes.saturating_add(header.length);
+        let limit = limits.message_bytes_max;
+        // Blocks that inflate to nothing must not go on for ever; data that cannot be compressed becomes a little larger.
+        let overhead = if message.inflater.is_some() {
+            limit / 8 + 1024
+        } else {
+            0
+        };
+        if message.wire_bytes > limit.saturating_add(overhead) {
+            return Err(ProtocolError::MessageTooLarge { limit });
+        }
+        Ok(())
+    }
+
+    fn read_control(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+        let Some(frame) = &mut partial.frame else {
+            return Ok(Step::Again);
+        };
+        let payload = frame.take(self.bytes, &mut self.position);
+        let end = partial.control_len + payload.len();
+        // Its header was checked: at most 125 bytes.
+        partial.control[partial.control_len..end].copy_from_slice(&self.bytes[payload]);
+        partial.control_len = end;
+        if frame.remaining > 0 {
+            return Ok(Step::Blocked);
+        }
+        let opcode = frame.opcode;
+        partial.frame = None;
+        self.scratch.control = partial.control;
+        self.scratch.control_len = end;
+        Ok(Step::Found(match opcode {
+            Opcode::Close => {
+                let close = CloseFrame::decode(self.scratch.control())?;
+                self.connection.receive_close(self.now, close, self.scratch);
+                self.position = self.bytes.len();
+                Found::Close
+            }
+            Opcode::Ping => {
+                self.connection.answer_ping(self.scratch);
+                Found::Ping
+            }
+            Opcode::Pong => Found::Pong {
+                keep_alive: self.connection.take_keep_alive(self.scratch.control()),
+            },
+            Opcode::Continuation | Opcode::Text | Opcode::Binary => {
+                unreachable!("only control frames come here")
+            }
+        }))
+    }
+
+    fn read_plain(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+        let (Some(frame), Some(message)) = (&mut partial.frame, &mut partial.message) else {
+            unreachable!("a data frame belongs to a message")
+        };
+        let range = frame.take(self.bytes, &mut self.position);
+        if range.is_empty() && frame.remaining > 0 {
+            return Ok(Step::Blocked);
+        }
+        let remaining = frame.remaining;
+        let frame_over = remaining == 0;
+        let fin = frame_over && frame.fin;
+        if frame_over {
+            partial.frame = None;
+        }
+        let found = match self.connection.config.delivery {
+            Delivery::Messages if fin && message.is_empty() => Some(Found::Payload {
+                kind: message.kind,
+                range,
+            }),
+            Delivery::Messages => {
+                message.append(&self.bytes[range], self.scratch)?;
+                if fin {
+                    Some(message.finish(self.scratch)?)
+                } else {
+                    None
+                }
+            }
+            Delivery::Chunks => {
+                let part = message.part(&self.bytes[range.clone()], fin, remaining)?;
+                part.map(|part| Found::Chunk { part, range })
+            }
+        };
+        if fin {
+            partial.message = None;
+        }
+        Ok(found.map_or(Step::Again, Step::Found))
+    }
+
+    fn read_compressed(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+        let (Some(frame), Some(message)) = (&mut partial.frame, &mut partial.message) else {
+            unreachable!("a data frame belongs to a message")
+        };
+        let Some(inflater) = &mut message.inflater else {
+            unreachable!("a compressed message has an inflater")
+        };
+        let limit = self.connection.config.limits.message_bytes_max;
+        let output = self.scratch.step_buffer();
+        // One byte more than allowed shows that there is more than allowed.
+        let room = limit
+            .saturating_sub(message.bytes)
+            .saturating_add(1)
+            .min(output.len() as u64) as usize;
+        let output = &mut output[..room];
+        let (produced, fin) = if frame.remaining > 0 {
+            let Some(produced) = frame.inflate(self.bytes, &mut self.position, inflater, output)?
+            else {
+                return Ok(Step::Blocked);
+            };
+            (produced, false)
+        } else if !frame.fin {
+            partial.frame = None;
+            return Ok(Step::Again);
+        } else if message.wire_bytes == 0 {
+            // Strictly, an empty message is one byte. The limit of leniency is that nothing else could be meant.
+            (0, true)
+        } else {
+            inflater.finish(self.connection.inflates_with_takeover(), output)?
+        };
+        message.bytes += produced as u64;
+        if message.bytes > limit {
+            return Err(ProtocolError::InflatedTooLarge { limit });
+        }
+        let remaining = frame.remaining;
+        let found = match self.connection.config.delivery {
+            Delivery::Messages => {
+                // The step is moved out while the message is appended to from it.
+                let step = std::mem::take(&mut self.scratch.step);
+                let appended = message.append(&step[..produced], self.scratch);
+                self.scratch.step = step;
+                appended?;
+                if fin {
+                    Some(message.finish(self.scratch)?)
+                } else {
+                    None
+                }
+            }
+            Delivery::Chunks => {
+                let part = message.part(&self.scratch.step[..produced], fin, remaining)?;
+                part.map(|part| Found::InflatedChunk {
+                    part,
+                    length: produced,
+                })
+            }
+        };
+        if fin {
+            let inflater = partial.message.take().and_then(|message| message.inflater);
+            partial.frame = None;
+            self.give_inflater(inflater);
+        }
+        Ok(found.map_or(Step::Again, Step::Found))
+    }
+
+    fn take_inflater(&mut self) -> Inflater {
+        let own = self
+            .connection
+            .contexts
+            .as_mut()
+            .and_then(|contexts| contexts.inflater.take());
+        own.unwrap_or_else(|| self.scratch.pool.take_inflater())
+    }
+
+    fn give_inflater(&mut self, inflater: Option<Inflater>) {
+        let Some(inflater) = inflater else { return };
+        if self.connection.inflates_with_takeover() {
+            self.connection.contexts.get_or_insert_default().inflater = Some(inflater);
+        } else {
+            self.scratch.pool.give_inflater(inflater);
+        }
+    }
+}
+
+/// What has arrived of a frame and of the message that it belongs to.
+#[derive(Debug)]
+pub(super) struct Partial {
+    header: [u8; HEADER_BYTES_MAX],
+    header_len: usize,
+    frame: Option<Frame>,
+    control: [u8; CONTROL_BYTES_MAX],
+    control_len: usize,
+    message: Option<Message>,
+    /// When the first byte arrived.
+    pub(super) started: Option<Instant>,
+}
+
+impl Default for Partial {
+    fn default() -> Self {
+        Self {
+            header: [0; HEADER_BYTES_MAX],
+            header_len: 0,
+            frame: None,
+            control: [0; CONTROL_BYTES_MAX],
+            control_len: 0,
+            message: None,
+            started: None,
+        }
+    }
+}
+
+impl Partial {
+    fn is_over(&self) -> bool {
+        self.header_len == 0 && self.frame.is_none() && self.message.is_none()
+    }
+}
+
+/// A frame whose header has arrived.
+#[derive(Debug)]
+struct Frame {
+    opcode: Opcode,
+    fin: bool,
+    mask: Option<Mask>,
+    remaining: u64,
+}
+
+impl Frame {
+    /// Takes the payload that is there and unmasks it.
+    fn take(&mut self, bytes: &mut [u8], position: &mut usize) -> Range<usize> {
+        let start = *position;
+        let range = start..start + self.available(bytes.len() - start);
+        if let Some(mask) = &mut self.mask {
+            mask.apply(&mut bytes[range.clone()]);
+        }
+        self.remaining -= range.len() as u64;
+        *position = range.end;
+        range
+    }
+
+    /// Inflates payload that is there and returns how much that made, or `None` if there is no payload.
+    fn inflate(
+        &mut self,
+        bytes: &mut [u8],
+        position: &mut usize,
+        inflater: &mut Inflater,
+        output: &mut [u8],
+    ) -> Result<Option<usize>, ProtocolError> {
+        let start = *position;
+        let available = self.available(bytes.len() - start).min(INFLATE_BYTES);
+        if available == 0 {
+            return Ok(None);
+        }
+        let piece = &mut bytes[start..start + available];
+        let mut mask = self.mask;
+        if let Some(mask) = &mut mask {
+            mask.apply(piece);
+        }
+        let step = inflater.inflate(piece, output)?;
+        if step.consumed < available
+            && let Some(before) = &mut self.mask
+        {
+            // What was not looked at must be as it was received.
+            before.skip(step.consumed);
+            let mut after = *before;
+            after.apply(&mut piece[step.consumed..]);
+        } else {
+            self.mask = mask;
+        }
+        *position += step.consumed;
+        self.remaining -= step.consumed as u64;
+        Ok(Some(step.produced))
+    }
+
+    fn available(&self, there: usize) -> usize {
+        usize::try_from(self.remaining).map_or(there, |remaining| remaining.min(there))
+    }
+}
+
+/// A message whose first frame has begun.
+#[derive(Debug)]
+struct Message {
+    kind: MessageKind,
+    fragments: u32,
+    /// The payload bytes declared so far.
+    wire_bytes: u64,
+    /// The bytes inflated so far.
+    bytes: u64,
+    /// Nothing was handed out or assembled.
+    untouched: bool,
+    utf8: Utf8,
+    text: String,
+    binary: Vec<u8>,
+    /// There if the message is compressed.
+    inflater: Option<Inflater>,
+}
+
+impl Message {
+    fn new(kind: MessageKind, inflater: Option<Inflater>) -> Self {
+        Self {
+            kind,
+            fragments: 0,
+            wire_bytes: 0,
+            bytes: 0,
+            untouched: true,
+            utf8: Utf8::default(),
+            text: String::new(),
+            binary: Vec::new(),
+            inflater,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.untouched
+    }
+
+    /// Appends to the one buffer of the message. It grows with what has arrived and never with what is declared.
+    fn append(&mut self, data: &[u8], scratch: &mut Scratch) -> Result<(), ProtocolError> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        if self.untouched {
+            self.untouched = false;
+            let buffer = scratch.take_buffer();
+            match self.kind {
+                MessageKind::Text => self.text = String::from_utf8(buffer).unwrap_or_default(),
+                MessageKind::Binary => self.binary = buffer,
+            }
+        }
+        match self.kind {
+            MessageKind::Text => {
+                let text = &mut self.text;
+                self.utf8
+                    .push(data, |part| text.push_str(part))
+                    .map_err(|_| ProtocolError::TextNotUtf8)
+            }
+            MessageKind::Binary => {
+                self.binary.extend_from_slice(data);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands the assembled message over to be lent.
+    fn finish(&mut self, scratch: &mut Scratch) -> Result<Found, ProtocolError> {
+        self.utf8.finish().map_err(|_| ProtocolError::TextNotUtf8)?;
+        scratch.text = std::mem::take(&mut self.text);
+        scratch.binary = std::mem::take(&mut self.binary);
+        Ok(Found::Assembled(self.kind))
+    }
+
+    /// Describes a chunk, unless there is nothing to tell.
+    fn part(
+        &mut self,
+        data: &[u8],
+        fin: bool,
+        remaining: u64,
+    ) -> Result<Option<Part>, ProtocolError> {
+        if self.kind == MessageKind::Text {
+            self.utf8
+                .push(data, |_| {})
+                .map_err(|_| ProtocolError::TextNotUtf8)?;
+            if fin {
+                self.utf8.finish().map_err(|_| ProtocolError::TextNotUtf8)?;
+            }
+        }
+        if data.is_empty() && !fin {
+            return Ok(None);
+        }
+        let first = std::mem::take(&mut self.untouched);
+        Ok(Some(Part {
+            kind: self.kind,
+            first,
+            fin,
+            remaining,
+        }))
+    }
+}
+
+/// What became of some bytes.
+enum Step {
+    Again,
+    Blocked,
+    Found(Found),
+}
+
+/// An event, told by where its bytes are.
+enum Found {
+    /// A message that lies whole in the input. Text is not validated yet.
+    Payload {
+        kind: MessageKind,
+        range: Range<usize>,
+    },
+    Assembled(MessageKind),
+    Chunk {
+        part: Part,
+        range: Range<usize>,
+    },
+    InflatedChunk {
+        part: Part,
+        length: usize,
+    },
+    Ping,
+    Pong {
+        keep_alive: bool,
+    },
+    Close,
+}
+
+/// A chunk without its bytes.
+struct Part {
+    kind: MessageKind,
+    first: bool,
+    fin: bool,
+    remaining: u64,
+}
+
+impl Part {
+    fn lend<'a>(&self, data: &'a [u8]) -> Chunk<'a> {
+        Chunk {
+            kind: self.kind,
+            data,
+            first: self.first,
+            fin: self.fin,
+            remaining: self.remaining,
+        }
+    }
+}
+
+/// FIN and the opcode of a text message.
+const FINAL_TEXT: u8 = frame::FIN | 0x1;
+/// FIN and the opcode of a binary message.
+const FINAL_BINARY: u8 = frame::FIN | 0x2;
+/// How much is unmasked at once to be inflated: what does not fit the step is masked again.
+const INFLATE_BYTES: usize = 4 << 10;

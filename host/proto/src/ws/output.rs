@@ -1,0 +1,245 @@
+//! Bytes that wait for the transport.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+
+use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX};
+
+/// The queue of encoded frames of one connection: write what [`slices`](Self::slices) shows, then [`consume`](Self::consume) what was
+/// written.
+///
+/// An idle queue needs no memory: a driver with many connections lends a buffer before it lets the core work and reclaims it when
+/// everything was written.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// What stands before the tail: full buffers and payloads shared with other connections.
+    segments: VecDeque<Bytes>,
+    segments_len: usize,
+    tail: Vec<u8>,
+    /// How much of the tail was consumed.
+    tail_read: usize,
+    /// How many bytes have ever been consumed: positions in the stream outlive the buffers.
+    consumed: u64,
+    pongs: Pongs,
+}
+
+/// The pongs that wait, so that a peer that sends pings and does not read cannot make this side hold more than a few.
+#[derive(Debug, Default)]
+struct Pongs {
+    queued: u8,
+    /// Where in the stream the last of them ends.
+    end: u64,
+    /// The answer to the newest ping beyond those.
+    late: Option<Box<ControlFrame>>,
+}
+
+/// An encoded control frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ControlFrame {
+    pub(super) bytes: [u8; HEADER_BYTES_MAX + CONTROL_BYTES_MAX],
+    pub(super) len: usize,
+}
+
+impl ControlFrame {
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Output {
+    /// Whether nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes that wait.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.segments_len + self.tail.len() - self.tail_read
+    }
+
+    /// Fills `slices` with what is to be written next and returns how many were filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let segments = self.segments.iter().map(|segment| &segment[..]);
+        let tail = &self.tail[self.tail_read..];
+        let pieces = segments.chain((!tail.is_empty()).then_some(tail));
+        let mut filled = 0;
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            *slice = IoSlice::new(piece);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Removes bytes that were written.
+    ///
+    /// # Panics
+    ///
+    /// If fewer bytes wait.
+    pub fn consume(&mut self, mut bytes: usize) {
+        assert!(bytes <= self.len(), "consumed more than was queued");
+        self.consumed += bytes as u64;
+        while let Some(segment) = self.segments.front_mut() {
+            let part = bytes.min(segment.len());
+            segment.advance(part);
+            bytes -= part;
+            self.segments_len -= part;
+            if !segment.is_empty() {
+                break;
+            }
+            self.segments.pop_front();
+            if self.segments.is_empty() {
+                self.segments = VecDeque::new();
+            }
+        }
+        self.tail_read += bytes;
+        if self.tail_read == self.tail.len() {
+            self.tail.clear();
+            self.tail_read = 0;
+        } else if self.tail_read >= COMPACT_BYTES && self.tail_read >= self.tail.len() / 2 {
+            // A tail that is never drained to the end must not keep what was consumed.
+            self.tail.drain(..self.tail_read);
+            self.tail_read = 0;
+        }
+        if self.pongs.queued > 0 && self.consumed >= self.pongs.end {
+            self.pongs.queued = 0;
+            if let Some(pong) = self.pongs.late.take() {
+                self.push_pong(&pong);
+            }
+        }
+    }
+
+    /// Gives an empty buffer to fill; ignored if there is one already.
+    #[inline]
+    pub fn lend(&mut self, buffer: Vec<u8>) {
+        if self.tail.capacity() == 0 {
+            self.tail = buffer;
+            self.tail.clear();
+        }
+    }
+
+    /// Takes the buffer back if everything was consumed and there is one.
+    #[inline]
+    pub fn reclaim(&mut self) -> Option<Vec<u8>> {
+        (self.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
+    }
+
+    /// The buffer to which whole frames are appended.
+    #[inline]
+    pub(super) fn tail(&mut self) -> &mut Vec<u8> {
+        &mut self.tail
+    }
+
+    /// Appends bytes that are shared instead of copied.
+    pub(super) fn push_shared(&mut self, bytes: Bytes) {
+        if self.tail.len() > self.tail_read {
+            let mut before = Bytes::from(std::mem::take(&mut self.tail));
+            before.advance(std::mem::take(&mut self.tail_read));
+            self.segments_len += before.len();
+            self.segments.push_back(before);
+        }
+        self.segments_len += bytes.len();
+        self.segments.push_back(bytes);
+    }
+
+    /// Appends a pong, or keeps it back, in the place of an older one, while many wait.
+    ///
+    /// RFC 6455, 5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s), the
+    /// endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
+    pub(super) fn push_pong(&mut self, pong: &ControlFrame) {
+        if self.pongs.queued >= PONGS_QUEUED_MAX {
+            self.pongs.late = Some(Box::new(*pong));
+            return;
+        }
+        self.tail.extend_from_slice(pong.as_slice());
+        self.pongs.queued += 1;
+        self.pongs.end = self.consumed + self.len() as u64;
+    }
+
+    pub(super) fn push_control(&mut self, frame: &ControlFrame) {
+        self.tail.extend_from_slice(frame.as_slice());
+    }
+
+    /// Nothing may follow a close frame, also no pong that was kept back.
+    pub(super) fn drop_late_pong(&mut self) {
+        self.pongs.late = None;
+    }
+
+    /// Drops everything that waits.
+    pub(super) fn clear(&mut self) {
+        self.consumed += self.len() as u64;
+        self.segments = VecDeque::new();
+        self.segments_len = 0;
+        self.tail.clear();
+        self.tail_read = 0;
+        self.pongs.late = None;
+    }
+}
+
+/// From this many unsent pongs on, only the newest further one is kept.
+const PONGS_QUEUED_MAX: u8 = 16;
+/// Below this, moving the rest of the tail to its start is not worth it.
+const COMPACT_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(output: &mut Output, at_most: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = output.slices(&mut slices);
+        let bytes: Vec<u8> = slices[..filled]
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .take(at_most)
+            .collect();
+        output.consume(bytes.len());
+        bytes
+    }
+
+    #[test]
+    fn shared_bytes_keep_their_place_at_every_write_size() {
+        for size in 1..30 {
+            let mut output = Output::default();
+            output.tail().extend_from_slice(b"before");
+            output.push_shared(Bytes::from_static(b"shared one"));
+            output.push_shared(Bytes::from_static(b"shared two"));
+            output.tail().extend_from_slice(b"after");
+            let mut all = Vec::new();
+            while !output.is_empty() {
+                all.extend(written(&mut output, size));
+            }
+            assert_eq!(all, b"beforeshared oneshared twoafter");
+            assert_eq!(output.segments.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn consumed_bytes_do_not_pile_up_while_the_tail_never_drains() {
+        let mut output = Output::default();
+        output.tail().extend_from_slice(&[0; 1000]);
+        for _ in 0..10_000 {
+            output.tail().extend_from_slice(&[0; 1000]);
+            output.consume(1000);
+        }
+        assert!(
+            output.tail.capacity() < 4 * COMPACT_BYTES,
+            "{}",
+            output.tail.capacity()
+        );
+    }
+
+    #[test]
+    fn buffer_is_reclaimed_only_when_everything_was_consumed() {
+        let mut output = Output::default();
+        output.lend(Vec::with_capacity(100));
+        output.tail().push(1);
+        assert!(output.reclaim().is_none());
+        output.consume(1);
+        assert_eq!(output.reclaim().unwrap().capacity(), 100);
+        assert!(output.reclaim().is_none());
+    }
+}

@@ -1,0 +1,148 @@
+//! What the connections of one thread share.
+
+use std::fmt;
+
+use super::deflate::Pool;
+use super::frame::CONTROL_BYTES_MAX;
+use super::input::Partial;
+
+/// Buffers, compression contexts and masking keys that the connections of one thread take turns with, so that a connection between two
+/// messages holds none.
+pub struct Scratch {
+    /// The message that was assembled last, while it is lent to the driver.
+    pub(super) text: String,
+    pub(super) binary: Vec<u8>,
+    /// The payload of the control frame that arrived last.
+    pub(super) control: [u8; CONTROL_BYTES_MAX],
+    pub(super) control_len: usize,
+    /// One step of inflating or deflating.
+    pub(super) step: Box<[u8]>,
+    /// A message that was compressed to be sent.
+    pub(super) compressed: Vec<u8>,
+    pub(super) pool: Pool,
+    buffers: Vec<Vec<u8>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they move between here and the connections, each of which holds a pointer"
+    )]
+    partials: Vec<Box<Partial>>,
+    mask_keys: Option<Box<dyn FnMut() -> [u8; 4]>>,
+}
+
+impl Scratch {
+    /// For connections in the server role.
+    pub fn new() -> Self {
+        Self {
+            text: String::new(),
+            binary: Vec::new(),
+            control: [0; CONTROL_BYTES_MAX],
+            control_len: 0,
+            step: Box::default(),
+            compressed: Vec::new(),
+            pool: Pool::default(),
+            buffers: Vec::new(),
+            partials: Vec::new(),
+            mask_keys: None,
+        }
+    }
+
+    /// For connections in both roles: `mask_keys` gives the masking keys of the client role.
+    ///
+    /// RFC 6455, 5.3: the key "MUST be derived from a strong source of entropy".
+    pub fn with_mask_keys(mask_keys: impl FnMut() -> [u8; 4] + 'static) -> Self {
+        Self {
+            mask_keys: Some(Box::new(mask_keys)),
+            ..Self::new()
+        }
+    }
+
+    /// The payload of the control frame that arrived last.
+    pub(super) fn control(&self) -> &[u8] {
+        &self.control[..self.control_len]
+    }
+
+    /// A masking key.
+    ///
+    /// # Panics
+    ///
+    /// If there is no source of keys: the driver must not run the client role on this scratch.
+    pub(super) fn mask_key(&mut self) -> [u8; 4] {
+        let keys = self
+            .mask_keys
+            .as_mut()
+            .expect("the client role needs Scratch::with_mask_keys");
+        keys()
+    }
+
+    /// An empty buffer to assemble a message in.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for the next message if that is worth it.
+    pub(super) fn give_buffer(&mut self, mut buffer: Vec<u8>) {
+        if self.buffers.len() < POOLED_MAX && (1..=BUFFER_BYTES_MAX).contains(&buffer.capacity()) {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    pub(super) fn take_partial(&mut self) -> Box<Partial> {
+        self.partials.pop().unwrap_or_default()
+    }
+
+    /// Keeps the state of a message that is over.
+    pub(super) fn give_partial(&mut self, partial: Box<Partial>) {
+        if self.partials.len() < POOLED_MAX {
+            self.partials.push(partial);
+        }
+    }
+
+    /// Ends the loan of the message that was assembled last.
+    pub(super) fn retire_message(&mut self) {
+        if self.text.capacity() > 0 {
+            let buffer = std::mem::take(&mut self.text).into_bytes();
+            self.give_buffer(buffer);
+        }
+        if self.binary.capacity() > 0 {
+            let buffer = std::mem::take(&mut self.binary);
+            self.give_buffer(buffer);
+        }
+    }
+
+    /// Ends the use of the message that was compressed to be sent.
+    pub(super) fn retire_compressed(&mut self) {
+        if self.compressed.capacity() > COMPRESSED_BYTES_MAX {
+            self.compressed = Vec::new();
+        }
+    }
+
+    /// The buffer for one step of inflating or deflating.
+    pub(super) fn step_buffer(&mut self) -> &mut [u8] {
+        if self.step.is_empty() {
+            self.step = vec![0; STEP_BYTES].into_boxed_slice();
+        }
+        &mut self.step
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Scratch").finish_non_exhaustive()
+    }
+}
+
+/// How much is inflated or deflated at once. Limits are checked in between.
+const STEP_BYTES: usize = 16 << 10;
+/// A larger buffer for compressed messages is freed after use.
+const COMPRESSED_BYTES_MAX: usize = 256 << 10;
+/// How many buffers of each sort are kept.
+const POOLED_MAX: usize = 8;
+/// A larger buffer is freed instead of kept: one large message must not be paid for ever after.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
