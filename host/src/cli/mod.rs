@@ -1,0 +1,109 @@
+//! The command line: arguments to a configuration, and the small commands beside serving.
+
+mod connect;
+mod inspect;
+mod logging;
+mod serve;
+mod values;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Exit code of a wrong argument or a file that is not a handler.
+const USAGE: u8 = 2;
+
+/// A WebSocket runtime: serves a sandboxed WebAssembly handler.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wsrun",
+    version,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "EXAMPLES:\n  wsrun echo.wasm\n  wsrun --protocol chat=chat.wasm --static page --listen 0.0.0.0:8080\n  \
+                  wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n\n\
+                  EXIT CODES:\n  0  stopped by SIGTERM or SIGINT, every connection closed\n  \
+                  1  failed while running, or connections were still open at the end of --shutdown-timeout\n  \
+                  2  wrong arguments, a file that is not a handler, or an address that cannot be listened on"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows what a handler exports, imports and needs
+    Inspect {
+        /// The component (.wasm, or .wat text)
+        file: PathBuf,
+    },
+    /// Talks to a WebSocket server: lines of standard input go out, messages come in
+    Connect(connect::Args),
+    /// Prints completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => serve::run(cli.serve),
+        Some(Command::Inspect { file }) => inspect::run(&file),
+        Some(Command::Connect(args)) => connect::run(args),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|failure| {
+        say_error(&format!("error: {:#}", failure.error));
+        ExitCode::from(failure.code)
+    })
+}
+
+/// An error and the exit code that it means.
+struct Failure {
+    error: anyhow::Error,
+    code: u8,
+}
+
+impl Failure {
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { error: error.into(), code: USAGE }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), code: 1 }
+    }
+}
+
+/// A line on standard output, at once. A closed pipe is the reader's choice.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// A line on standard error.
+fn say_error(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

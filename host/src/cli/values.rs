@@ -1,0 +1,134 @@
+//! Values of arguments: sizes, durations, addresses, pairs.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::Listen;
+
+/// `64KiB`, `1MiB`, `2GiB`, `4096`; units of 1,024 with or without the `iB`, of 1,000 as `kB`, `MB`, `GB`.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit {
+        "" | "B" => 1,
+        "KiB" | "K" | "k" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return Err(format!("`{unit}` is not a unit: use B, KiB, MiB or GiB, as in 64KiB")),
+    };
+    let number: u64 = number.parse().map_err(|_| "it must be a whole number with a unit, as in 64KiB".to_owned())?;
+    number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| "it must be at least 1 and below 2^64".to_owned())
+}
+
+/// `250ms`, `10s`, `5m`, `1h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let milliseconds: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "" => return Err("it needs a unit: ms, s, m or h, as in 10s".to_owned()),
+        _ => return Err(format!("`{unit}` is not a unit: use ms, s, m or h, as in 10s")),
+    };
+    let number: u64 = number.parse().map_err(|_| "it must be a whole number with a unit, as in 10s".to_owned())?;
+    let duration = number.checked_mul(milliseconds).map(Duration::from_millis);
+    duration
+        .filter(|duration| !duration.is_zero() && *duration <= DURATION_MAX)
+        .ok_or_else(|| "it must be between 1ms and 8760h".to_owned())
+}
+
+/// A [`duration`], or `off`.
+pub(super) fn optional_duration(text: &str) -> Result<OptionalDuration, String> {
+    if text == "off" { Ok(OptionalDuration(None)) } else { duration(text).map(|duration| OptionalDuration(Some(duration))) }
+}
+
+/// A duration that can be turned off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OptionalDuration(pub(super) Option<Duration>);
+
+/// `127.0.0.1:9000`, `[::1]:9000`, `unix:/path`.
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path {
+            "" => Err("a path must follow `unix:`".to_owned()),
+            path => Ok(Listen::Unix(PathBuf::from(path))),
+        };
+    }
+    text.parse::<SocketAddr>().map(Listen::Tcp).map_err(|_| {
+        "it must be IP:PORT (127.0.0.1:9000, 0.0.0.0:80, [::1]:9000; port 0 picks one) or unix:PATH".to_owned()
+    })
+}
+
+/// `NAME=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it must be NAME=VALUE".to_owned()),
+    }
+}
+
+/// `NAME=FILE` where the name is a token, as a subprotocol must be (RFC 6455, 4.1).
+pub(super) fn protocol(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, file) = pair(text).map_err(|_| "it must be NAME=FILE".to_owned())?;
+    let is_token = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    if !is_token {
+        return Err(format!("`{name}` cannot be a subprotocol: letters, digits and !#$%&'*+-.^_`|~ only"));
+    }
+    if file.is_empty() {
+        return Err("it must be NAME=FILE".to_owned());
+    }
+    Ok((name, PathBuf::from(file)))
+}
+
+const DURATION_MAX: Duration = Duration::from_secs(8_760 * 3_600);
+
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes("64KiB"), Ok(65_536));
+        assert_eq!(bytes("4096"), Ok(4_096));
+        assert_eq!(bytes("2G"), Ok(2 << 30));
+        assert_eq!(bytes("1 MB"), Ok(1_000_000));
+        for wrong in ["", "KiB", "-1", "1.5MiB", "3 parsecs", "0", "99999999999GiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_need_units() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        for wrong in ["10", "s", "0s", "1d", "99999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn listen_addresses_are_ip_and_port_or_a_path() {
+        assert_eq!(listen("unix:/run/x"), Ok(Listen::Unix("/run/x".into())));
+        assert!(matches!(listen("[::1]:0"), Ok(Listen::Tcp(_))));
+        for wrong in ["9000", "localhost:9000", "unix:", "127.0.0.1"] {
+            assert!(listen(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn protocol_names_are_tokens() {
+        assert_eq!(protocol("chat.v1=a.wasm"), Ok(("chat.v1".to_owned(), "a.wasm".into())));
+        for wrong in ["chat", "=a.wasm", "a b=c.wasm", "a,b=c", "a="] {
+            assert!(protocol(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a handler asked for during one callback.
+//!
+//! The functions that a handler imports check and queue; nothing happens before the callback has returned. Then the commands are
+//! applied in order (`handler::apply`), or dropped when it failed: a callback is all or nothing.
+
+use std::time::Duration;
+
+use wsrun_proto::ws::MessageKind;
+
+use crate::config::HandlerLimits;
+use crate::session::ConnectionId;
+
+/// Names a timer.
+pub(crate) type TimerId = u64;
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    Send { to: ConnectionId, payload: Payload },
+    Ping { to: ConnectionId, payload: Payload },
+    Close { connection: ConnectionId, code: u16, reason: String },
+    Abort { connection: ConnectionId },
+    WantWritable { connection: ConnectionId },
+    ReceiveFlow { connection: ConnectionId, enabled: bool },
+    SetSession { connection: ConnectionId, data: Vec<u8> },
+    Subscribe { connection: ConnectionId, topic: String },
+    Unsubscribe { connection: ConnectionId, topic: String },
+    Publish { topic: String, payload: Payload, except: Option<ConnectionId> },
+    Broadcast { protocol: Option<String>, payload: Payload },
+    SetTimer { timer: TimerId, after: Duration, tag: u64, connection: Option<ConnectionId> },
+    CancelTimer { timer: TimerId },
+}
+
+/// A range of [`Commands::data`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payload {
+    pub(crate) kind: MessageKind,
+    start: usize,
+    end: usize,
+}
+
+/// The commands of one callback, with the payloads back to back.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    pub(crate) list: Vec<Command>,
+    pub(crate) data: Vec<u8>,
+    count_max: usize,
+    bytes_max: usize,
+    /// Bytes of commands beside `data`: names, reasons, session data.
+    other_bytes: usize,
+}
+
+impl Commands {
+    pub(crate) fn new(limits: &HandlerLimits) -> Self {
+        Self {
+            list: Vec::new(),
+            data: Vec::new(),
+            count_max: limits.effects_max,
+            bytes_max: limits.effect_bytes_max,
+            other_bytes: 0,
+        }
+    }
+
+    /// Queues a command.
+    ///
+    /// # Errors
+    ///
+    /// When the callback has asked for more than it may: a broken contract, which traps.
+    pub(crate) fn push(&mut self, command: Command) -> Result<(), TooManyEffects> {
+        let bytes = match &command {
+            Command::Close { reason, .. } => reason.len(),
+            Command::SetSession { data, .. } => data.len(),
+            Command::Subscribe { topic, .. } | Command::Unsubscribe { topic, .. } | Command::Publish { topic, .. } => topic.len(),
+            Command::Broadcast { protocol, .. } => protocol.as_ref().map_or(0, String::len),
+            Command::Send { .. }
+            | Command::Ping { .. }
+            | Command::Abort { .. }
+            | Command::WantWritable { .. }
+            | Command::ReceiveFlow { .. }
+            | Command::SetTimer { .. }
+            | Command::CancelTimer { .. } => 0,
+        };
+        self.other_bytes += bytes;
+        if self.list.len() >= self.count_max || self.data.len() + self.other_bytes > self.bytes_max {
+            return Err(TooManyEffects { count_max: self.count_max, bytes_max: self.bytes_max });
+        }
+        self.list.push(command);
+        Ok(())
+    }
+
+    /// Copies a payload in.
+    pub(crate) fn payload(&mut self, kind: MessageKind, bytes: &[u8]) -> Payload {
+        let start = self.data.len();
+        self.data.extend_from_slice(bytes);
+        Payload { kind, start, end: self.data.len() }
+    }
+
+    /// What was appended to [`Commands::data`] since `start`.
+    pub(crate) fn tail(&self, kind: MessageKind, start: usize) -> Payload {
+        Payload { kind, start, end: self.data.len() }
+    }
+
+    pub(crate) fn bytes(&self, payload: Payload) -> &[u8] {
+        &self.data[payload.start..payload.end]
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.data.clear();
+        self.other_bytes = 0;
+        // One large callback must not hold its memory for ever.
+        self.data.shrink_to(BYTES_KEPT);
+        self.list.shrink_to(COMMANDS_KEPT);
+    }
+}
+
+/// A callback asked for more than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("one callback may queue at most {count_max} effects with {bytes_max} bytes")]
+pub(crate) struct TooManyEffects {
+    count_max: usize,
+    bytes_max: usize,
+}
+
+const BYTES_KEPT: usize = 256 * 1024;
+const COMMANDS_KEPT: usize = 1_024;

@@ -1,0 +1,163 @@
+//! What a server is told: every setting with its default and its limit.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wsrun_proto::http::origin::Allowed;
+use wsrun_proto::limits::Limits;
+use wsrun_proto::ws::Timeouts;
+use wsrun_proto::ws::deflate::DeflateConfig;
+
+/// Everything that [`Server::start`](crate::server::Server::start) needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen, 127.0.0.1:9000 by default. Every worker accepts on all of them.
+    pub listen: Vec<Listen>,
+    /// The handlers. The first is the default: it gets clients that offer no subprotocol.
+    pub handlers: Vec<HandlerConfig>,
+    /// Worker threads, 1 by default, at most 1,024. Each has an instance of every handler.
+    pub workers: u16,
+    /// A folder whose files answer plain HTTP requests.
+    pub static_dir: Option<PathBuf>,
+    /// PEM files of the certificate chain and the private key; wss and https on every TCP listener.
+    pub tls: Option<TlsFiles>,
+    /// Which pages of other origins may connect. Requests without an Origin header are not a browser's and always may.
+    pub origins: Origins,
+    /// permessage-deflate; none declines every offer.
+    pub deflate: Option<DeflateConfig>,
+    /// Limits of the protocol core.
+    pub limits: Limits,
+    /// Timeouts of the protocol core.
+    pub timeouts: Timeouts,
+    /// Connections at a time over all workers, 10,000 by default, HTTP and handshakes included. One more is answered 503.
+    pub connections_max: usize,
+    /// From accept to the end of the TLS handshake, and again to the end of a request's head: 10 s by default.
+    pub handshake_timeout: Duration,
+    /// How long a peer may take nothing of what is queued for it before the connection is aborted: 30 s by default.
+    pub write_timeout: Duration,
+    /// From the signal to stop until connections that have not closed are cut: 10 s by default.
+    pub shutdown_timeout: Duration,
+    /// Limits of each handler instance.
+    pub handler_limits: HandlerLimits,
+    /// Folder for compiled components; none compiles at each start.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9000)))],
+            handlers: Vec::new(),
+            workers: 1,
+            static_dir: None,
+            tls: None,
+            origins: Origins::default(),
+            deflate: Some(DeflateConfig::default()),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            connections_max: 10_000,
+            handshake_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(10),
+            handler_limits: HandlerLimits::default(),
+            cache_dir: None,
+        }
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// IPv4 or IPv6; port 0 picks a free one.
+    Tcp(SocketAddr),
+    /// A Unix socket. A stale socket file is replaced, anything else at the path is an error.
+    Unix(PathBuf),
+}
+
+/// One handler and how clients reach it.
+#[derive(Clone, Debug)]
+pub struct HandlerConfig {
+    /// The subprotocol that leads to it. None: the default handler, which also gets clients that offer others.
+    pub protocol: Option<String>,
+    /// The component, binary or `.wat` text.
+    pub file: PathBuf,
+    /// What `host-info.config` tells it.
+    pub config: Arc<BTreeMap<String, String>>,
+}
+
+impl HandlerConfig {
+    /// Its name in logs and in `host-info.handler-name`: the subprotocol, else the file's name without the extension.
+    pub fn name(&self) -> String {
+        self.protocol.clone().unwrap_or_else(|| {
+            self.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+        })
+    }
+}
+
+/// PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key: PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
+}
+
+/// Which origins may connect.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    /// Origins beside the server's own.
+    pub allowed: Allowed,
+}
+
+impl Origins {
+    /// Whether a page of `origin` may connect to the server that it calls `host`.
+    pub(crate) fn allows(&self, origin: &str, host: &str, secure: bool) -> bool {
+        wsrun_proto::http::origin::is_same_origin(origin, host, secure) || self.allowed.contains(origin)
+    }
+}
+
+/// Limits of one instance of a handler.
+#[derive(Clone, Debug)]
+pub struct HandlerLimits {
+    /// Bytes of all its memories and tables, 64 MiB by default. Growing beyond it fails inside the handler, which mostly traps.
+    pub memory_bytes_max: usize,
+    /// Time that one callback may compute, 100 ms by default, counted in ticks of 5 ms. Beyond it the callback is stopped like a trap.
+    pub callback_timeout: Duration,
+    /// Time that one callback may take in all, waiting in a host call included: 5 s by default.
+    pub blocking_timeout: Duration,
+    /// Effects (sends, closes, timers…) of one callback, 262,144 by default. One more traps.
+    pub effects_max: usize,
+    /// Bytes of the effects of one callback, 64 MiB by default. More traps.
+    pub effect_bytes_max: usize,
+    /// Bytes of a message that is published or broadcast, 2 MiB by default: as much as a queue holds. More traps.
+    pub sent_message_bytes_max: usize,
+    /// Bytes of session data of a connection, 64 KiB by default. More is refused with `too-large`.
+    pub session_bytes_max: usize,
+    /// Timers of a handler on one worker, 10,000 by default. One more is refused with `limit`.
+    pub timers_max: usize,
+    /// Topics of a handler on one worker, 100,000 by default. One more is refused with `limit`.
+    pub topics_max: usize,
+    /// Topics that one connection is subscribed to, 64 by default. One more is refused with `limit`.
+    pub subscriptions_max: usize,
+}
+
+impl Default for HandlerLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 64 * 1024 * 1024,
+            callback_timeout: Duration::from_millis(100),
+            blocking_timeout: Duration::from_secs(5),
+            effects_max: 262_144,
+            effect_bytes_max: 64 * 1024 * 1024,
+            sent_message_bytes_max: 2 * 1024 * 1024,
+            session_bytes_max: 64 * 1024,
+            timers_max: 10_000,
+            topics_max: 100_000,
+            subscriptions_max: 64,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A socket from accept to its end, each stage under a deadline.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+use wsrun_proto::ws::{self, Delivery, Role};
+
+use super::http::{Raw, serve as serve_http};
+use super::upgrade::Addresses;
+use super::drive::drive;
+use crate::session::{ClosedBy, Session};
+use crate::tls::Tls;
+use crate::transport::{Socket, Stream};
+use crate::worker::Worker;
+
+/// How long a client that is turned away has to read why.
+const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Clients that are told why at the same time; more are cut off without a word.
+const TURNED_AWAY_MAX: usize = 64;
+
+/// Serves one accepted socket until it is gone. Holds a slot of `--max-connections` meanwhile.
+pub(crate) async fn serve(worker: Rc<Worker>, socket: Socket, peer: String, local: String, tls: Option<Arc<Tls>>) {
+    let Some(_slot) = Slot::take(&worker) else {
+        turn_away(&worker, socket, tls.is_some()).await;
+        return;
+    };
+    let addresses = Addresses { peer, local, secure: tls.is_some() };
+    let stream = match tls {
+        None => Stream::Plain(socket),
+        Some(tls) => match timeout(worker.config.handshake_timeout, tls.accept(socket)).await {
+            Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %addresses.peer, "TLS handshake failed: {error}");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!(peer = %addresses.peer, "TLS handshake timed out");
+                return;
+            }
+        },
+    };
+    let Some(raw) = until_shutdown(&worker, serve_http(&worker, stream, &addresses)).await.flatten() else { return };
+    run(&worker, raw).await;
+}
+
+async fn run(worker: &Rc<Worker>, raw: Raw) {
+    let Raw { stream, early, upgraded } = raw;
+    let config = ws::Config {
+        limits: worker.config.limits.clone(),
+        timeouts: worker.config.timeouts.clone(),
+        delivery: Delivery::Messages,
+        deflate: upgraded.deflate,
+        ..ws::Config::default()
+    };
+    let connection = ws::Connection::new(Instant::now(), Role::Server, config);
+    let handler = upgraded.handler;
+    let session = Rc::new(Session::new(
+        worker.next_connection_id(),
+        upgraded.request,
+        upgraded.protocol,
+        Rc::clone(worker),
+        upgraded.session,
+        connection,
+        stream,
+    ));
+    tracing::debug!(
+        handler = %handler.registry.name(), connection = session.id, peer = %session.request.peer, "connection opened"
+    );
+    handler.registry.insert(Rc::clone(&session));
+    handler.push(|queue| queue.push_opened(Rc::clone(&session)));
+    worker.flush();
+    let mut shutdown = worker.shutdown.clone();
+    let mut driven = pin!(drive(Rc::clone(&session), handler, Rc::clone(worker), early));
+    // Both arms are safe to cancel: waiting for the signal has no state, and the driver is polled on after it.
+    tokio::select! {
+        () = &mut driven => return,
+        _ = shutdown.wait_for(|shutdown| *shutdown) => {}
+    }
+    session.close(ClosedBy::Host, ws::CloseFrame::with_code(ws::CloseCode::GOING_AWAY, "server is shutting down"));
+    worker.flush();
+    driven.await;
+}
+
+/// Ends an HTTP connection: our side is shut, and what the client still sends is thrown away for a moment, so that the last response
+/// is not lost to a reset.
+pub(super) async fn close(mut stream: Stream) {
+    let _ = timeout(TURN_AWAY_TIMEOUT, async {
+        stream.shutdown().await?;
+        let mut discarded = [0; 4096];
+        for _ in 0..256 {
+            if stream.read(&mut discarded).await? == 0 {
+                break;
+            }
+        }
+        std::io::Result::Ok(())
+    })
+    .await;
+}
+
+/// Drops an HTTP connection that is not upgraded when the server shuts down, and one on which nothing moves.
+async fn until_shutdown<T>(worker: &Worker, work: impl Future<Output = T>) -> Option<T> {
+    let mut shutdown = worker.shutdown.clone();
+    tokio::select! {
+        result = work => Some(result),
+        _ = shutdown.wait_for(|shutdown| *shutdown) => None,
+    }
+}
+
+/// Tells a client that the server is full, if that can be done quickly.
+async fn turn_away(worker: &Worker, socket: Socket, tls: bool) {
+    static BUSY: AtomicUsize = AtomicUsize::new(0);
+    tracing::debug!("connection turned away: --max-connections {} reached", worker.config.connections_max);
+    if tls || BUSY.fetch_add(1, Ordering::Relaxed) >= TURNED_AWAY_MAX {
+        if !tls {
+            BUSY.fetch_sub(1, Ordering::Relaxed);
+        }
+        return;
+    }
+    let mut stream = Stream::Plain(socket);
+    let _ = timeout(TURN_AWAY_TIMEOUT, async {
+        // The request first: a socket that is closed with unread bytes is reset, and the answer lost.
+        let mut head = [0; 4096];
+        poll_fn(|cx| match tokio::io::AsyncRead::poll_read(Pin::new(&mut stream), cx, &mut ReadBuf::new(&mut head)) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        stream.write_all(FULL).await?;
+        std::io::Result::Ok(())
+    })
+    .await;
+    close(stream).await;
+    BUSY.fetch_sub(1, Ordering::Relaxed);
+}
+
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n\
+content-length: 74\r\n\r\n503 service unavailable: the server has as many connections as it may have";
+
+/// One of `--max-connections`.
+struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(worker: &Worker) -> Option<Self> {
+        let slots = Arc::clone(&worker.slots);
+        let max = worker.config.connections_max;
+        slots.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| (used < max).then_some(used + 1)).ok()?;
+        Some(Self(slots))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

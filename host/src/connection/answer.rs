@@ -1,0 +1,36 @@
+//! Small plain-text answers of the host itself.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+/// The body of every response.
+pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// A response with a line of text.
+pub(super) fn text(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(full(format!("{text}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// The same, and the last of its HTTP connection: whatever the client sent behind its request is never looked at.
+pub(super) fn last_text(status: StatusCode, line: &str) -> Response<Body> {
+    last(text(status, line))
+}
+
+/// Makes a response the last of its HTTP connection.
+pub(super) fn last(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+pub(super) fn full(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+pub(super) fn empty() -> Body {
+    full(Bytes::new())
+}

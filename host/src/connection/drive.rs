@@ -1,0 +1,290 @@
+//! The loop around the protocol core: the only place that reads a WebSocket's socket.
+//!
+//! ```text
+//!            readable                 messages               commands
+//! socket ───────────────▶ core ────────────────▶ handler ─────────────▶ outputs ──▶ one write per connection
+//! ```
+//!
+//! One task per connection. It reads into the worker's buffer, lets the core decide, gives messages to the handler, and lets the handler
+//! take its turn before it reads again. It stops reading while the peer does not read what is sent to it, while the handler has more
+//! events of this connection than it may, and while the handler said so.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+use wsrun_proto::ws::{Event, MessageKind, State};
+
+use crate::handler::Handler;
+use crate::session::{ClosedBy, Session};
+use crate::worker::Worker;
+
+/// Bytes of events of one connection that may wait for the handler. Reading stops above it.
+const EVENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Reads of one connection before others get their turn.
+const READS_PER_TURN: u32 = 8;
+
+/// Bytes of a finished connection that are read and thrown away, so that the close frame is not lost to a reset.
+const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Runs a connection until its transport is gone. `early` is what the client sent behind its handshake.
+pub(super) async fn drive(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, early: Vec<u8>) {
+    let sleep = Box::pin(tokio::time::sleep(worker.config.timeouts.close_timeout));
+    let mut driver = Driver {
+        deadline: sleep.deadline().into_std(),
+        session,
+        handler,
+        worker,
+        unread: early,
+        sleep,
+        told: false,
+        finished_at: None,
+        shut_down: false,
+        discarded: 0,
+    };
+    poll_fn(|cx| driver.poll(cx)).await;
+}
+
+struct Driver {
+    session: Rc<Session>,
+    handler: Rc<Handler>,
+    worker: Rc<Worker>,
+    /// Received and not looked at yet: the handler, or the peer, has to catch up first.
+    unread: Vec<u8>,
+    sleep: Pin<Box<Sleep>>,
+    /// When `sleep` ends. It may be earlier than what is due: then it is set again.
+    deadline: Instant,
+    /// `closed` was pushed.
+    told: bool,
+    finished_at: Option<Instant>,
+    shut_down: bool,
+    discarded: usize,
+}
+
+impl Driver {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.session.set_waker(cx.waker());
+        for _ in 0..READS_PER_TURN {
+            let _ = self.session.poll_write(cx);
+            self.tell_writable();
+            if self.session.broken.get() {
+                self.session.connection.borrow_mut().handle_eof(Instant::now());
+            }
+            let progress = match self.state() {
+                State::Finished => {
+                    self.tell_closed();
+                    match self.poll_end(cx) {
+                        Poll::Ready(()) => return Poll::Ready(()),
+                        Poll::Pending => false,
+                    }
+                }
+                State::Open | State::Closing => self.poll_input(cx),
+            };
+            if !progress && !self.poll_timers(cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn state(&self) -> State {
+        self.session.connection.borrow().state()
+    }
+
+    /// Reads once and lets the core and the handler work on it. False when there is nothing to read or nobody to read for.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.may_read() {
+            // The peer is not to blame for silence that we do not hear.
+            self.session.connection.borrow_mut().pause_input();
+            return false;
+        }
+        self.session.connection.borrow_mut().resume_input(Instant::now());
+        if !self.unread.is_empty() {
+            let mut bytes = std::mem::take(&mut self.unread);
+            self.feed(&mut bytes);
+            return true;
+        }
+        let mut buffer = self.worker.take_read_buffer();
+        let mut read = ReadBuf::new(&mut buffer);
+        let result = Pin::new(&mut *self.session.stream.borrow_mut()).poll_read(cx, &mut read);
+        let length = read.filled().len();
+        let progress = match result {
+            Poll::Ready(Ok(())) if length > 0 => {
+                self.feed(&mut buffer[..length]);
+                true
+            }
+            Poll::Ready(_) => {
+                self.session.connection.borrow_mut().handle_eof(Instant::now());
+                true
+            }
+            Poll::Pending => false,
+        };
+        self.worker.give_read_buffer(buffer);
+        progress
+    }
+
+    fn may_read(&self) -> bool {
+        let session = &self.session;
+        if session.queued_event_bytes.get() >= EVENT_BYTES_MAX {
+            session.waiting_for_handler.set(true);
+            return false;
+        }
+        let connection = session.connection.borrow();
+        let flows = session.receive_flow.get() || connection.state() != State::Open;
+        flows && connection.output().len() <= self.worker.config.limits.queued_bytes_max / 2
+    }
+
+    /// Hands received bytes to the core, its messages to the handler, and lets the handler take its turn.
+    fn feed(&mut self, bytes: &mut [u8]) {
+        let session = &self.session;
+        {
+            let mut connection = session.connection.borrow_mut();
+            if connection.output().is_empty() {
+                connection.output_mut().lend(self.worker.take_buffer());
+            }
+            let mut scratch = self.worker.scratch.borrow_mut();
+            let mut input = connection.handle_input(Instant::now(), bytes, &mut scratch);
+            let mut queue = self.handler.queue();
+            let wanted = !session.failed.get();
+            while let Some(event) = input.poll_event() {
+                match event {
+                    Event::Text(text) if wanted => queue.push_received(session, MessageKind::Text, text.as_bytes()),
+                    Event::Binary(payload) if wanted => queue.push_received(session, MessageKind::Binary, payload),
+                    Event::Pong { payload, keep_alive: false } if wanted && self.handler.exports_pong => {
+                        queue.push_pong(session, payload);
+                    }
+                    Event::Text(_) | Event::Binary(_) | Event::Pong { .. } | Event::Ping(_) | Event::Close(_) => {}
+                    Event::Chunk(_) => unreachable!("the core was asked for whole messages"),
+                    _ => {}
+                }
+                if session.queued_event_bytes.get() >= EVENT_BYTES_MAX {
+                    break;
+                }
+            }
+            self.unread = input.unread().to_vec();
+        }
+        session.mark_dirty();
+        self.handler.turn();
+        self.worker.flush();
+    }
+
+    fn tell_writable(&self) {
+        let session = &self.session;
+        if session.want_writable.get() && session.buffered() < self.worker.config.limits.queued_bytes_max / 4 {
+            session.want_writable.set(false);
+            self.handler.push(|queue| queue.push_writable(Rc::clone(session)));
+            self.worker.flush();
+        }
+    }
+
+    fn tell_closed(&mut self) {
+        if self.told {
+            return;
+        }
+        self.told = true;
+        self.finished_at = Some(Instant::now());
+        let info = self.session.close_info().expect("a finished connection knows its end");
+        tracing::debug!(
+            handler = %self.handler.registry.name(), connection = self.session.id,
+            code = info.code, by = ?info.by, clean = info.clean, "connection closed"
+        );
+        self.handler.registry.leave(self.session.id);
+        self.handler.push(|queue| queue.push_closed(Rc::clone(&self.session), info));
+        self.worker.flush();
+    }
+
+    /// Ends the transport of a finished connection: what is queued goes out, then our side is shut, then the peer's end is awaited.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.session.broken.get() || self.is_overdue() {
+            return Poll::Ready(());
+        }
+        let flushed = self.session.connection.borrow().output().is_empty();
+        let clean_transport = self.session.close_info().is_some_and(|info| info.code != ABNORMAL || info.by != ClosedBy::Handler);
+        if !clean_transport {
+            return Poll::Ready(());
+        }
+        if flushed && !self.shut_down {
+            match Pin::new(&mut *self.session.stream.borrow_mut()).poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => self.shut_down = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        let mut buffer = self.worker.take_read_buffer();
+        let mut stream = self.session.stream.borrow_mut();
+        let ended = loop {
+            let mut read = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut *stream).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if read.filled().is_empty() => break true,
+                Poll::Ready(Ok(())) => self.discarded += read.filled().len(),
+                Poll::Ready(Err(_)) => break true,
+                Poll::Pending => break false,
+            }
+            if self.discarded > DISCARD_BYTES_MAX {
+                break true;
+            }
+        };
+        drop(stream);
+        self.worker.give_read_buffer(buffer);
+        if ended && (self.shut_down || self.discarded > DISCARD_BYTES_MAX) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn is_overdue(&self) -> bool {
+        let timeout = self.worker.config.timeouts.close_timeout;
+        self.finished_at.is_some_and(|at| Instant::now() >= at + timeout)
+    }
+
+    /// Runs what is due and sets the timer for what is next. True when something happened.
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
+        let next = self.next_deadline();
+        if next < self.deadline {
+            self.deadline = next;
+            self.sleep.as_mut().reset(next.into());
+        }
+        if self.sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        let now = Instant::now();
+        if next > now {
+            self.deadline = next;
+            self.sleep.as_mut().reset(next.into());
+            return self.sleep.as_mut().poll(cx).is_ready();
+        }
+        let stalled = self.session.stalled_since.get();
+        if stalled.is_some_and(|since| now >= since + self.worker.config.write_timeout) {
+            self.session.abort(ClosedBy::Host, "peer does not read");
+            self.session.broken.set(true);
+        } else {
+            self.session.connection.borrow_mut().handle_timeout(now);
+            self.session.mark_dirty();
+            self.worker.flush();
+        }
+        // Far away until the next look says otherwise.
+        self.deadline = now + FAR;
+        self.sleep.as_mut().reset(self.deadline.into());
+        true
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let timeouts = &self.worker.config.timeouts;
+        let far = Instant::now() + FAR;
+        if let Some(at) = self.finished_at {
+            return at + timeouts.close_timeout;
+        }
+        let core = self.session.connection.borrow().poll_timeout();
+        let stalled = self.session.stalled_since.get().map(|since| since + self.worker.config.write_timeout);
+        core.into_iter().chain(stalled).fold(far, Instant::min)
+    }
+}
+
+/// RFC 6455, 7.1.5: the connection ended without a close frame.
+const ABNORMAL: u16 = 1006;
+
+/// Later than any timeout that matters.
+const FAR: std::time::Duration = std::time::Duration::from_secs(3_600);

@@ -1,0 +1,176 @@
+//! HTTP/1.1 up to the upgrade, and the few plain answers of a WebSocket server.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request as HttpRequest, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_http::services::ServeDir;
+use tower_service::Service as _;
+
+use super::answer::{Body, last_text, text};
+use super::upgrade::{Addresses, Upgraded, is_upgrade, upgrade};
+use crate::transport::Stream;
+use crate::worker::Worker;
+
+/// What is left of an HTTP connection that was upgraded.
+pub(super) struct Raw {
+    pub(super) stream: Stream,
+    /// What the client sent behind its request: frames.
+    pub(super) early: Vec<u8>,
+    pub(super) upgraded: Upgraded,
+}
+
+/// Serves requests until one is upgraded (`Some`) or the connection ends.
+pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addresses) -> Option<Raw> {
+    let upgraded: RefCell<Option<Upgraded>> = RefCell::new(None);
+    let service = service_fn(|request: HttpRequest<Incoming>| {
+        let upgraded = &upgraded;
+        async move {
+            let response = answer(worker, addresses, request, upgraded).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let config = &worker.config;
+    let watched = Watched { stream, moved: Rc::default() };
+    let moved = Rc::clone(&watched.moved);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.handshake_timeout)
+        .max_headers(config.limits.headers_max)
+        .max_buf_size(config.limits.header_bytes_max)
+        .serve_connection(TokioIo::new(watched), service);
+    // `without_shutdown` gives the stream back as it is once the 101 is written.
+    // Dropping either arm drops the connection, which is what is wanted.
+    let parts = tokio::select! {
+        parts = connection.without_shutdown() => parts,
+        () = stalled(&moved, config.write_timeout) => {
+            tracing::debug!(peer = %addresses.peer, "HTTP connection stalled");
+            return None;
+        }
+    };
+    let parts = match parts {
+        Ok(parts) => parts,
+        Err(error) => {
+            tracing::debug!(peer = %addresses.peer, "HTTP connection ended: {error}");
+            return None;
+        }
+    };
+    let stream = parts.io.into_inner().stream;
+    let upgraded = upgraded.take();
+    match upgraded {
+        Some(upgraded) => Some(Raw { stream, early: parts.read_buf.to_vec(), upgraded }),
+        None => {
+            super::accept::close(stream).await;
+            None
+        }
+    }
+}
+
+/// Ends when no byte has moved for `limit`: hyper bounds the time for a request's head, but not for a response that nobody reads.
+async fn stalled(moved: &Cell<u64>, limit: Duration) {
+    loop {
+        let before = moved.get();
+        tokio::time::sleep(limit).await;
+        if moved.get() == before {
+            return;
+        }
+    }
+}
+
+/// A stream that counts the bytes that move.
+struct Watched {
+    stream: Stream,
+    moved: Rc<Cell<u64>>,
+}
+
+impl Watched {
+    fn count(&self, bytes: usize) {
+        self.moved.set(self.moved.get() + bytes as u64);
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.count(buf.filled().len() - before);
+        result
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = result {
+            self.count(written);
+        }
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if let Poll::Ready(Ok(written)) = result {
+            self.count(written);
+        }
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+async fn answer(
+    worker: &Rc<Worker>,
+    addresses: &Addresses,
+    request: HttpRequest<Incoming>,
+    accepted: &RefCell<Option<Upgraded>>,
+) -> Response<Body> {
+    if is_upgrade(&request) {
+        let (response, upgraded) = upgrade(worker, addresses, &request).await;
+        *accepted.borrow_mut() = upgraded;
+        return response;
+    }
+    if let Some(folder) = &worker.config.static_dir {
+        return file(folder, request).await;
+    }
+    // Not an upgrade at all: the core's own refusal says which header is missing and that this is a WebSocket server.
+    upgrade(worker, addresses, &request).await.0
+}
+
+/// A file of `--static`. `ServeDir` resolves the path, and nothing outside the folder can be named.
+async fn file(folder: &std::path::Path, request: HttpRequest<Incoming>) -> Response<Body> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut response = last_text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed: files are read with GET or HEAD");
+        response.headers_mut().insert(hyper::header::ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let Ok(response) = ServeDir::new(folder).call(request).await;
+    if response.status() == StatusCode::NOT_FOUND {
+        return text(StatusCode::NOT_FOUND, "404 not found");
+    }
+    response.map(BodyExt::boxed_unsync)
+}

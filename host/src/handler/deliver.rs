@@ -1,0 +1,178 @@
+//! The life of an instance: events to callbacks, and what happens when a callback fails.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use wsrun_proto::ws::{CloseCode, CloseFrame};
+
+use super::queue::{Event, Queue, cost, subject};
+use super::{DecisionFailed, Guest, GuestFactory, Handler};
+use crate::session::{ClosedBy, ConnectionId};
+use crate::wasm::error::GuestError;
+
+/// After an instance that could not be made, the wait before the next try: doubled each time, up to the second.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// The instance, and how long to wait before another is tried.
+struct Place<F: GuestFactory> {
+    factory: F,
+    guest: Option<F::Guest>,
+    retry: Duration,
+    retry_at: Option<Instant>,
+}
+
+impl Handler {
+    /// Never ends: the handler's future, polled by [`Handler::turn`].
+    pub(super) async fn live<F: GuestFactory>(self: Rc<Self>, guest: F::Guest, factory: F) {
+        let mut place = Place { factory, guest: Some(guest), retry: RETRY_MIN, retry_at: None };
+        let mut batch = Queue::default();
+        loop {
+            poll_fn(|_| match self.take_batch(&mut batch) {
+                true => Poll::Ready(()),
+                // Whoever pushes an event polls this future: there is nobody to be woken by.
+                false => Poll::Pending,
+            })
+            .await;
+            let Queue { events, data } = &mut batch;
+            for event in events.drain(..) {
+                self.deliver(&mut place, event, data).await;
+            }
+            batch.clear();
+            self.worker.flush();
+        }
+    }
+
+    fn take_batch(&self, batch: &mut Queue) -> bool {
+        let mut queue = self.queue.borrow_mut();
+        if queue.is_empty() {
+            return false;
+        }
+        std::mem::swap(&mut *queue, batch);
+        true
+    }
+
+    async fn deliver<F: GuestFactory>(&self, place: &mut Place<F>, event: Event, data: &[u8]) {
+        if !self.is_wanted(&event) {
+            self.settle(event);
+            return;
+        }
+        let (callback, connection) = subject(&event);
+        let Some(guest) = self.guest(place).await else {
+            self.fail(connection);
+            self.settle(event);
+            return;
+        };
+        let result = call(guest, &event, data).await;
+        match result {
+            Ok(decision) => {
+                self.apply(guest.commands()).await;
+                self.settle_with(event, decision);
+            }
+            Err(error) => {
+                self.drop_commands(guest.commands());
+                place.guest = None;
+                report(&self.registry, callback, connection, &error);
+                self.fail(connection);
+                self.settle(event);
+                // The next event finds an instance that is ready.
+                let _ = self.guest(place).await;
+            }
+        }
+    }
+
+    /// Whether the callback is still due: not to a connection that failed, and not for a timer that was cancelled.
+    fn is_wanted(&self, event: &Event) -> bool {
+        match event {
+            Event::Received { session, payload, .. } | Event::Pong { session, payload } => {
+                session.queued_event_bytes.set(session.queued_event_bytes.get() - cost(payload.len()));
+                // The task may have stopped reading because of this.
+                if session.queued_event_bytes.get() == 0 {
+                    session.wake_if_waiting();
+                }
+                !session.failed.get()
+            }
+            Event::Opened(session) | Event::Writable(session) => !session.failed.get(),
+            Event::Fired(timer) => self.registry.timers_mut().remove(timer.id),
+            Event::Requested { .. } | Event::Closed { .. } => true,
+        }
+    }
+
+    /// The instance; made anew when the last one failed. None while that does not succeed.
+    async fn guest<'a, F: GuestFactory>(&self, place: &'a mut Place<F>) -> Option<&'a mut F::Guest> {
+        if place.guest.is_none() {
+            if place.retry_at.is_some_and(|at| Instant::now() < at) {
+                return None;
+            }
+            match self.make(&place.factory).await {
+                Ok(guest) => {
+                    place.guest = Some(guest);
+                    place.retry = RETRY_MIN;
+                    place.retry_at = None;
+                }
+                Err(error) => {
+                    report(&self.registry, "lifecycle.started", None, &error);
+                    place.retry_at = Some(Instant::now() + place.retry);
+                    place.retry = (place.retry * 2).min(RETRY_MAX);
+                }
+            }
+        }
+        place.guest.as_mut()
+    }
+
+    async fn make<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
+        let mut guest = factory.make(&self.registry).await?;
+        if let Err(error) = guest.started().await {
+            self.drop_commands(guest.commands());
+            return Err(error);
+        }
+        self.apply(guest.commands()).await;
+        Ok(guest)
+    }
+
+    /// Closes the connection that a callback failed for.
+    fn fail(&self, connection: Option<ConnectionId>) {
+        let Some(session) = connection.and_then(|connection| self.registry.get(connection)) else { return };
+        session.failed.set(true);
+        self.registry.leave(session.id);
+        session.close(ClosedBy::Host, CloseFrame::with_code(CloseCode::INTERNAL_ERROR, "handler failed"));
+    }
+
+    /// What follows an event whose callback did not decide anything.
+    fn settle(&self, event: Event) {
+        self.settle_with(event, Err(DecisionFailed));
+    }
+
+    fn settle_with(&self, event: Event, decision: super::Decision) {
+        match event {
+            Event::Requested { reply, .. } => drop(reply.send(decision)),
+            Event::Closed { session, .. } => self.registry.remove(session.id),
+            Event::Opened(_) | Event::Received { .. } | Event::Pong { .. } | Event::Writable(_) | Event::Fired(_) => {}
+        }
+    }
+}
+
+async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<super::Decision, GuestError> {
+    match event {
+        Event::Requested { request, .. } => return guest.requested(request).await.map(Ok),
+        Event::Opened(session) => guest.opened(session.id).await?,
+        Event::Received { session, kind, payload } => {
+            guest.received(session.id, *kind, &data[payload.clone()]).await?;
+        }
+        Event::Pong { session, payload } => guest.pong(session.id, &data[payload.clone()]).await?,
+        Event::Writable(session) => guest.writable(session.id).await?,
+        Event::Closed { session, info } => guest.closed(session.id, info).await?,
+        Event::Fired(timer) => guest.fired(timer.id, timer.tag, timer.connection).await?,
+    }
+    // Only `requested` decides; nobody asks the others.
+    Ok(Err(DecisionFailed))
+}
+
+fn report(registry: &super::Registry, callback: &str, connection: Option<ConnectionId>, error: &GuestError) {
+    tracing::error!(
+        handler = %registry.name(), callback, connection, backtrace = error.backtrace(),
+        "callback failed and had no effect: {error}"
+    );
+}

@@ -1,0 +1,203 @@
+//! A handler on one worker: events in, commands out.
+//!
+//! Connections push events into the handler's [`Queue`](queue::Queue) and let it take its [`turn`](Handler::turn). The turn is one
+//! future, the instance's life, that is polled right where the event was pushed: while the handler does not wait, no task is woken and
+//! nothing is allocated for a message. When a callback does wait (it is time-sliced, or blocked in a host call), the worker's own task
+//! for the handler goes on with it, and events gather in the queue meanwhile.
+//!
+//! Here meet the two halves that do not know each other: connections never see wasmtime, only [`Guest`]; instances never see a socket,
+//! only the [`Registry`].
+
+mod apply;
+mod deliver;
+mod queue;
+mod registry;
+mod timers;
+
+use std::cell::{OnceCell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use wsrun_proto::ws::MessageKind;
+
+pub(crate) use self::queue::Queue;
+pub(crate) use self::registry::Registry;
+use crate::command::{Commands, TimerId};
+use crate::request::Request;
+use crate::session::{CloseInfo, ConnectionId};
+use crate::wasm::error::GuestError;
+use crate::worker::Worker;
+
+/// The callbacks of a handler, whatever runs them. An error has ended the guest: its commands are dropped and it is never called again.
+pub(crate) trait Guest: 'static {
+    async fn started(&mut self) -> Result<(), GuestError>;
+    async fn requested(&mut self, request: &Request) -> Result<Result<Acceptance, Refusal>, GuestError>;
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
+    async fn received(&mut self, connection: ConnectionId, kind: MessageKind, payload: &[u8]) -> Result<(), GuestError>;
+    async fn closed(&mut self, connection: ConnectionId, info: &CloseInfo) -> Result<(), GuestError>;
+    async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
+    async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError>;
+    async fn fired(&mut self, timer: TimerId, tag: u64, connection: Option<ConnectionId>) -> Result<(), GuestError>;
+    /// What the last callback asked for.
+    fn commands(&mut self) -> &mut Commands;
+}
+
+/// Makes guests: one at start, another after each that ended.
+pub(crate) trait GuestFactory: 'static {
+    type Guest: Guest;
+
+    async fn make(&self, registry: &Rc<Registry>) -> Result<Self::Guest, GuestError>;
+}
+
+/// What the handler said of an accepted handshake.
+#[derive(Debug, Default)]
+pub(crate) struct Acceptance {
+    pub(crate) protocol: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) session: Vec<u8>,
+}
+
+/// How the handler refused one.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+/// The callback that should have decided failed.
+#[derive(Debug)]
+pub(crate) struct DecisionFailed;
+
+pub(crate) type Decision = Result<Result<Acceptance, Refusal>, DecisionFailed>;
+
+/// A publish or broadcast of another worker.
+#[derive(Clone, Debug)]
+pub(crate) enum Remote {
+    Publish { topic: Arc<str>, kind: MessageKind, payload: Bytes },
+    Broadcast { protocol: Option<Arc<str>>, kind: MessageKind, payload: Bytes },
+}
+
+/// Publishes that wait for a busy worker; the publisher waits at the next.
+pub(crate) const REMOTE_QUEUE_MAX: usize = 1_024;
+
+/// One handler on one worker.
+pub(crate) struct Handler {
+    pub(crate) registry: Rc<Registry>,
+    pub(crate) exports_handshake: bool,
+    pub(crate) exports_pong: bool,
+    worker: Rc<Worker>,
+    queue: RefCell<Queue>,
+    /// The life of the instance: takes a batch of events, calls, applies, flushes, again.
+    turn: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+    /// Wakes the task that polls `turn` when nobody else does.
+    waker: OnceCell<Waker>,
+    /// The same handler on the other workers.
+    peers: Vec<mpsc::Sender<Remote>>,
+}
+
+impl Handler {
+    pub(crate) fn new(
+        registry: Rc<Registry>,
+        worker: Rc<Worker>,
+        exports_handshake: bool,
+        exports_pong: bool,
+        peers: Vec<mpsc::Sender<Remote>>,
+    ) -> Self {
+        Self {
+            registry,
+            exports_handshake,
+            exports_pong,
+            worker,
+            queue: RefCell::default(),
+            turn: RefCell::new(None),
+            waker: OnceCell::new(),
+            peers,
+        }
+    }
+
+    /// Makes the first instance, so that a handler that cannot start is told before anybody is listened to, and begins its life.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be instantiated or its `started` fails.
+    pub(crate) async fn start<F: GuestFactory>(self: &Rc<Self>, factory: F) -> Result<(), GuestError> {
+        let mut guest = factory.make(&self.registry).await?;
+        guest.started().await?;
+        self.apply(guest.commands()).await;
+        let life = Rc::clone(self).live(guest, factory);
+        *self.turn.borrow_mut() = Some(Box::pin(life));
+        self.spawn_driver();
+        self.spawn_timers();
+        Ok(())
+    }
+
+    /// Adds events to the queue. Ends with a [`turn`](Self::turn).
+    pub(crate) fn push(&self, put: impl FnOnce(&mut Queue)) {
+        put(&mut self.queue.borrow_mut());
+        self.turn();
+    }
+
+    /// Adds events without a turn yet: for a whole read batch.
+    pub(crate) fn queue(&self) -> std::cell::RefMut<'_, Queue> {
+        self.queue.borrow_mut()
+    }
+
+    /// Lets the handler work on its queue, as far as it goes without waiting. Does nothing when it is at work already.
+    pub(crate) fn turn(&self) {
+        let Some(waker) = self.waker.get() else { return };
+        self.poll_turn(&mut Context::from_waker(waker));
+    }
+
+    /// Asks the handler's `handshake` export.
+    pub(crate) async fn decide(&self, request: Rc<Request>) -> Decision {
+        let (reply, decision) = oneshot::channel();
+        self.push(|queue| queue.push_requested(request, reply));
+        decision.await.unwrap_or(Err(DecisionFailed))
+    }
+
+    /// Fans a message of another worker out here.
+    pub(crate) fn take_remote(&self, remote: &Remote) {
+        self.fan_out_remote(remote);
+        self.worker.flush();
+    }
+
+    fn poll_turn(&self, cx: &mut Context<'_>) {
+        // Busy: an event was pushed from within the turn, which will find it.
+        let Ok(mut turn) = self.turn.try_borrow_mut() else { return };
+        if let Some(life) = &mut *turn
+            && life.as_mut().poll(cx).is_ready()
+        {
+            unreachable!("the life of a handler has no end");
+        }
+    }
+
+    fn spawn_driver(self: &Rc<Self>) {
+        let handler = Rc::clone(self);
+        tokio::task::spawn_local(poll_fn(move |cx| {
+            handler.waker.get_or_init(|| cx.waker().clone());
+            handler.poll_turn(cx);
+            Poll::<()>::Pending
+        }));
+    }
+
+    fn spawn_timers(self: &Rc<Self>) {
+        let handler = Rc::clone(self);
+        tokio::task::spawn_local(poll_fn(move |cx| {
+            loop {
+                let expired = handler.registry.timers_mut().poll_expired(cx);
+                match expired {
+                    Poll::Ready(Some(timer)) => handler.queue.borrow_mut().push_fired(timer),
+                    Poll::Ready(None) | Poll::Pending => break,
+                }
+            }
+            handler.turn();
+            Poll::<()>::Pending
+        }));
+    }
+}

@@ -1,0 +1,28 @@
+//! `wsrun`, a WebSocket runtime: the host owns sockets, TLS, HTTP and the poll loop; what an application does with its connections is a
+//! handler, a sandboxed WebAssembly component called through the contract in `wit/`.
+//!
+//! ```text
+//!  cli, main ──▶ server ──▶ listener ──▶ connection ──▶ handler ◀── wasm
+//!                  │                        │   core: wsrun-proto     │
+//!                  └── config, tls          └── session, transport ───┘ command
+//! ```
+//!
+//! * [`config`]: every setting with its default. [`server`]: starts and stops all of it.
+//! * `listener`: binds and accepts. `connection`: a socket from accept to close. `session`: what the host keeps for a connection.
+//! * `handler`: events in, commands out, on one worker. `command`: what a callback asked for.
+//! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
+//! * [`cli`]: the command line.
+
+pub mod cli;
+mod command;
+pub mod config;
+mod connection;
+mod handler;
+mod listener;
+mod request;
+pub mod server;
+mod session;
+mod tls;
+mod transport;
+mod wasm;
+mod worker;

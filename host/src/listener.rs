@@ -1,0 +1,193 @@
+//! Binding and accepting.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::Listen;
+use crate::connection;
+use crate::tls::Tls;
+use crate::transport::Socket;
+use crate::worker::Worker;
+
+const BACKLOG: i32 = 4_096;
+
+/// After an accept that failed: how long to wait before the next, doubled each time it fails again.
+const BACKOFF_MIN: Duration = Duration::from_millis(5);
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// Failed accepts are logged at most this often.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A bound listener, not yet part of a runtime.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    Tcp(StdTcpListener),
+    Unix(StdUnixListener, PathBuf),
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// The address that was bound, with the real port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {cause}{hint}")]
+pub struct ListenError {
+    address: String,
+    cause: io::Error,
+    hint: &'static str,
+}
+
+/// Binds one address for `workers` workers: a socket each, among which the kernel spreads connections.
+pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>), ListenError> {
+    let error = |cause: io::Error| {
+        let hint = match (cause.kind(), listen) {
+            (io::ErrorKind::AddrInUse, Listen::Tcp(_)) => "; another program listens there: stop it, or use another --listen address",
+            (io::ErrorKind::PermissionDenied, Listen::Tcp(_)) => "; ports below 1024 need a privilege",
+            (io::ErrorKind::AddrNotAvailable, _) => "; this machine has no such address",
+            _ => "",
+        };
+        let address = match listen {
+            Listen::Tcp(address) => address.to_string(),
+            Listen::Unix(path) => format!("unix:{}", path.display()),
+        };
+        ListenError { address, cause, hint }
+    };
+    match listen {
+        Listen::Tcp(address) => bind_tcp(*address, workers).map_err(error),
+        Listen::Unix(path) => bind_unix(path, workers).map_err(error),
+    }
+}
+
+fn bind_tcp(mut address: SocketAddr, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
+    let mut bound = Vec::new();
+    for _ in 0..workers {
+        let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        // Only among the workers: with it a second server could bind the same address unnoticed.
+        if workers > 1 {
+            socket.set_reuse_port(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::from(address))?;
+        socket.listen(BACKLOG)?;
+        let listener = StdTcpListener::from(socket);
+        address = listener.local_addr()?;
+        bound.push(Bound::Tcp(listener));
+    }
+    Ok((Address::Tcp(address), bound))
+}
+
+fn bind_unix(path: &Path, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
+    remove_stale(path)?;
+    let listener = StdUnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    let mut bound = Vec::new();
+    for _ in 0..workers {
+        bound.push(Bound::Unix(listener.try_clone()?, path.to_owned()));
+    }
+    Ok((Address::Unix(path.to_owned()), bound))
+}
+
+/// Removes the socket file of a server that is gone. One that answers, or a file of another kind, stays.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path exists and is not a socket"));
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there"));
+    }
+    std::fs::remove_file(path)
+}
+
+/// Accepts until the server shuts down. No error ends it: it logs, waits, and goes on.
+pub(crate) async fn accept(bound: Bound, worker: Rc<Worker>, tls: Option<Arc<Tls>>) -> io::Result<()> {
+    let listener = Listener::new(bound)?;
+    let mut shutdown = worker.shutdown.clone();
+    let mut backoff = BACKOFF_MIN;
+    let mut logged: Option<Instant> = None;
+    let mut failed = 0_u64;
+    loop {
+        // Both arms are safe to cancel: an accept that was not finished has taken nothing.
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.wait_for(|shutdown| *shutdown) => return Ok(()),
+        };
+        match accepted {
+            Ok((socket, peer, local)) => {
+                backoff = BACKOFF_MIN;
+                // TLS is for TCP: who can open the Unix socket is on this machine already.
+                let tls = tls.clone().filter(|_| matches!(socket, Socket::Tcp(_)));
+                // The task ends by its own deadlines, and with the worker's runtime.
+                tokio::task::spawn_local(connection::serve(Rc::clone(&worker), socket, peer, local, tls));
+            }
+            // The client was gone before it was accepted: nothing is wrong here.
+            Err(error) if is_clients(&error) => {}
+            Err(error) => {
+                failed += 1;
+                if logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+                    logged = Some(Instant::now());
+                    tracing::warn!(failed, "cannot accept connections, trying again: {error}");
+                }
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+            }
+        }
+    }
+}
+
+fn is_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    fn new(bound: Bound) -> io::Result<Self> {
+        Ok(match bound {
+            Bound::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
+            Bound::Unix(listener, path) => Self::Unix(UnixListener::from_std(listener)?, path),
+        })
+    }
+
+    /// A socket, the peer's address and the address that it connected to.
+    async fn accept(&self) -> io::Result<(Socket, String, String)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Whole batches are written at once: waiting for more would only delay them.
+                let _ = stream.set_nodelay(true);
+                let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+                Ok((Socket::Tcp(stream), peer.to_string(), local))
+            }
+            Self::Unix(listener, path) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Socket::Unix(stream), "unix".into(), path.display().to_string()))
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! TLS of the server: files to a rustls configuration, replaced while the server runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::config::TlsFiles;
+use crate::transport::Socket;
+
+/// Why a certificate cannot be used. What was in use before stays in use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read or has no PEM section of the kind.
+    #[error("cannot use {file} as {what}: {cause}")]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// `a certificate chain` or `a private key`.
+        what: &'static str,
+        /// Why.
+        cause: String,
+    },
+    /// Key and certificate do not make a pair, or rustls refuses them.
+    #[error("cannot use the key {key} with the certificate {certificate}: {cause}")]
+    Pair {
+        /// The certificate file.
+        certificate: PathBuf,
+        /// The key file.
+        key: PathBuf,
+        /// Why.
+        cause: rustls::Error,
+    },
+}
+
+/// The server's side of TLS.
+pub(crate) struct Tls {
+    files: TlsFiles,
+    current: Arc<Current>,
+    acceptor: TlsAcceptor,
+}
+
+impl Tls {
+    pub(crate) fn new(files: TlsFiles) -> Result<Self, TlsError> {
+        let current = Arc::new(Current(ArcSwap::from_pointee(load(&files)?)));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has cipher suites for TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.ignore_client_order = true;
+        Ok(Self { files, current, acceptor: TlsAcceptor::from(Arc::new(config)) })
+    }
+
+    /// Reads the files again. Handshakes from here on use what they hold; open connections are not touched.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
+        self.current.0.store(Arc::new(load(&self.files)?));
+        Ok(())
+    }
+
+    pub(crate) fn files(&self) -> [&Path; 2] {
+        [&self.files.certificate, &self.files.key]
+    }
+
+    pub(crate) async fn accept(&self, socket: Socket) -> std::io::Result<TlsStream<Socket>> {
+        self.acceptor.accept(socket).await
+    }
+}
+
+fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+    let file = |file: &Path, what, cause: String| TlsError::File { file: file.to_owned(), what, cause };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| file(&files.certificate, "a certificate chain", describe(&error)))?;
+    if chain.is_empty() {
+        return Err(file(&files.certificate, "a certificate chain", "it holds no CERTIFICATE section".into()));
+    }
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| file(&files.key, "a private key", describe(&error)))?;
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|cause| TlsError::Pair {
+        certificate: files.certificate.clone(),
+        key: files.key.clone(),
+        cause,
+    })
+}
+
+fn describe(error: &rustls::pki_types::pem::Error) -> String {
+    match error {
+        rustls::pki_types::pem::Error::NoItemsFound => "it holds no PEM section of that kind".into(),
+        other => other.to_string(),
+    }
+}
+
+/// The certificate in use.
+#[derive(Debug)]
+struct Current(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}

@@ -1,0 +1,270 @@
+//! Loading a component and checking what it asks for, with errors that say what to do.
+
+use std::path::Path;
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+/// The package that handlers speak.
+pub(crate) const PACKAGE: &str = "wsrun:websocket";
+/// Its version here.
+pub(crate) const VERSION: &str = "0.1.0";
+
+/// The one export that every handler has.
+const HANDLER: &str = "handler";
+const OPTIONAL_EXPORTS: [&str; 5] = ["handshake", "writable", "pong", "timer-handler", "lifecycle"];
+const IMPORTS: [&str; 5] = ["types", "connections", "topics", "timers", "host-info"];
+
+/// A component file larger than this is not read.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Why a file is not a handler.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComponentError {
+    /// The file cannot be read.
+    #[error("cannot read {file}: {cause}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The file is larger than 64 MiB.
+    #[error("{file} has {bytes} bytes; a handler may have at most {FILE_BYTES_MAX}")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The file is a core module.
+    #[error(
+        "{file} is a core WebAssembly module, not a component; build it for the target wasm32-wasip2, or turn it into a component with \
+         `wasm-tools component new`"
+    )]
+    CoreModule {
+        /// The file.
+        file: String,
+    },
+    /// The file is not WebAssembly at all.
+    #[error("{file} is not WebAssembly: a handler is a component (.wasm, or .wat text)")]
+    NotWasm {
+        /// The file.
+        file: String,
+    },
+    /// The text does not parse.
+    #[error("{file} is not valid WebAssembly text: {cause}")]
+    Text {
+        /// The file.
+        file: String,
+        /// Where and why.
+        cause: String,
+    },
+    /// The bytes do not make a valid component.
+    #[error("{file} is not a valid component ({cause}); if it was copied or downloaded it may be truncated: build it again")]
+    Invalid {
+        /// The file.
+        file: String,
+        /// Where and why.
+        cause: String,
+    },
+    /// The mandatory export is missing.
+    #[error(
+        "{file} does not export {PACKAGE}/{HANDLER}@{VERSION}, so it is not a handler; implement the `Handler` trait of wsrun-guest, or \
+         export that interface from your world"
+    )]
+    NoHandler {
+        /// The file.
+        file: String,
+    },
+    /// An interface of the contract in another version.
+    #[error("{file} {direction} {name}, but this host speaks {PACKAGE}@{VERSION}; rebuild it with the matching SDK or wit/ folder")]
+    Version {
+        /// The file.
+        file: String,
+        /// `exports` or `imports`.
+        direction: &'static str,
+        /// The interface as the component names it.
+        name: String,
+    },
+    /// An import that this host does not have.
+    #[error(
+        "{file} imports {name}, which this host does not provide; a handler may import {PACKAGE}@{VERSION} \
+         (connections, topics, timers, host-info) and WASI 0.2: remove the dependency that needs it, or compose it into the component"
+    )]
+    UnknownImport {
+        /// The file.
+        file: String,
+        /// The import.
+        name: String,
+    },
+    /// An export that this host does not know.
+    #[error(
+        "{file} exports {name}, which this host does not know; of {PACKAGE}@{VERSION} it calls handler, handshake, writable, pong, \
+         timer-handler and lifecycle: remove the export from your world, or use a host that has it"
+    )]
+    UnknownExport {
+        /// The file.
+        file: String,
+        /// The export.
+        name: String,
+    },
+    /// An interface with other functions or types than the contract's.
+    #[error("{file}: {name} does not have the types of {PACKAGE}@{VERSION} ({cause}); rebuild it with the matching SDK or wit/ folder")]
+    Types {
+        /// The file.
+        file: String,
+        /// The interface, or what is known of it.
+        name: String,
+        /// What differs.
+        cause: String,
+    },
+}
+
+/// Which optional interfaces a handler exports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exports {
+    /// `handshake`.
+    pub handshake: bool,
+    /// `writable`.
+    pub writable: bool,
+    /// `pong`.
+    pub pong: bool,
+    /// `timer-handler`.
+    pub timer_handler: bool,
+    /// `lifecycle`.
+    pub lifecycle: bool,
+}
+
+/// Reads a component, compiles it (or finds it in the cache) and checks its imports and exports.
+///
+/// # Errors
+///
+/// See [`ComponentError`]; every text names the file.
+pub(crate) fn load(engine: &Engine, file: &Path) -> Result<(Component, Exports), ComponentError> {
+    let name = file.display().to_string();
+    let bytes = read(file, &name)?;
+    let component = Component::from_binary(engine, &bytes)
+        .map_err(|error| ComponentError::Invalid { file: name.clone(), cause: first_line(&error) })?;
+    let exports = check(engine, &component, &name)?;
+    Ok((component, exports))
+}
+
+/// The names of what a component imports and exports, in its order.
+pub(crate) fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec<String>) {
+    let ty = component.component_type();
+    let imports = ty.imports(engine).filter(|(_, item)| is_behaviour(item)).map(|(name, _)| name.to_owned()).collect();
+    let exports = ty.exports(engine).filter(|(_, item)| is_behaviour(item)).map(|(name, _)| name.to_owned()).collect();
+    (imports, exports)
+}
+
+fn read(file: &Path, name: &str) -> Result<Vec<u8>, ComponentError> {
+    let unreadable = |cause| ComponentError::Unreadable { file: name.to_owned(), cause };
+    let length = std::fs::metadata(file).map_err(unreadable)?.len();
+    if length > FILE_BYTES_MAX {
+        return Err(ComponentError::TooLarge { file: name.to_owned(), bytes: length });
+    }
+    let bytes = std::fs::read(file).map_err(unreadable)?;
+    if file.extension().is_some_and(|extension| extension == "wat") {
+        let text = |cause: String| ComponentError::Text { file: name.to_owned(), cause };
+        let source = std::str::from_utf8(&bytes).map_err(|error| text(error.to_string()))?;
+        let binary = wat::parse_str(source).map_err(|error| text(error.to_string()))?;
+        return of_kind(binary, name);
+    }
+    of_kind(bytes, name)
+}
+
+/// Tells a component from a core module by the header: magic, version, layer.
+fn of_kind(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>, ComponentError> {
+    if !bytes.starts_with(b"\0asm") {
+        // What begins like the header and ends within it is a truncated file, which the validator tells.
+        if !bytes.is_empty() && b"\0asm".starts_with(&bytes) {
+            return Ok(bytes);
+        }
+        return Err(ComponentError::NotWasm { file: name.to_owned() });
+    }
+    if bytes.get(4..8) == Some(&[1, 0, 0, 0]) {
+        return Err(ComponentError::CoreModule { file: name.to_owned() });
+    }
+    Ok(bytes)
+}
+
+fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, ComponentError> {
+    let (imports, exports) = names(engine, component);
+    let file = file.to_owned();
+    let mut handler = false;
+    let mut optional = Exports::default();
+    for name in exports {
+        let Some(interface) = Interface::parse(&name) else {
+            return Err(ComponentError::UnknownExport { file, name });
+        };
+        if interface.name != HANDLER && !OPTIONAL_EXPORTS.contains(&interface.name) {
+            return Err(ComponentError::UnknownExport { file, name });
+        }
+        if !interface.is_compatible() {
+            return Err(ComponentError::Version { file, direction: "exports", name });
+        }
+        match interface.name {
+            HANDLER => handler = true,
+            "handshake" => optional.handshake = true,
+            "writable" => optional.writable = true,
+            "pong" => optional.pong = true,
+            "timer-handler" => optional.timer_handler = true,
+            "lifecycle" => optional.lifecycle = true,
+            other => unreachable!("{other} is in the list of optional exports"),
+        }
+    }
+    for name in imports {
+        match Interface::parse(&name) {
+            Some(interface) if !IMPORTS.contains(&interface.name) => return Err(ComponentError::UnknownImport { file, name }),
+            Some(interface) if !interface.is_compatible() => {
+                return Err(ComponentError::Version { file, direction: "imports", name });
+            }
+            Some(_) => {}
+            None if is_wasi(&name) => {}
+            None => return Err(ComponentError::UnknownImport { file, name }),
+        }
+    }
+    if !handler {
+        return Err(ComponentError::NoHandler { file });
+    }
+    Ok(optional)
+}
+
+/// An interface of the contract: `wsrun:websocket/NAME@VERSION`.
+struct Interface<'a> {
+    name: &'a str,
+    version: &'a str,
+}
+
+impl<'a> Interface<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        let rest = name.strip_prefix(PACKAGE)?.strip_prefix('/')?;
+        let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
+        Some(Self { name, version })
+    }
+
+    /// Before 1.0 the minor version must be the same (semver, as the linker matches names).
+    fn is_compatible(&self) -> bool {
+        self.version.starts_with("0.1.")
+    }
+}
+
+/// The packages of WASI 0.2 that the linker provides; which versions, it tells itself.
+fn is_wasi(name: &str) -> bool {
+    ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/", "wasi:sockets/"]
+        .iter()
+        .any(|package| name.starts_with(package))
+        && name.rsplit_once('@').is_some_and(|(_, version)| version.starts_with("0.2."))
+}
+
+/// Types are named in passing; functions, instances, modules and components are what somebody calls.
+fn is_behaviour(item: &wasmtime::component::types::ComponentExtern<'_>) -> bool {
+    !matches!(item.ty, ComponentItem::Type(_) | ComponentItem::Resource(_))
+}
+
+pub(crate) fn first_line(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string().lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,239 @@
+//! One instance of a handler in a store of its own.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use wasmtime::component::TypedFunc;
+use wasmtime::{Store, UpdateDeadline};
+use wsrun_proto::ws::MessageKind;
+
+use super::bindings::exports::wsrun::websocket::{handler, handshake, lifecycle, pong, timer_handler, writable};
+use super::bindings::wsrun::websocket::types;
+use super::error::{DeadlineExceeded, GuestError};
+use super::linker::Linked;
+use super::message::MessageIn;
+use super::state::GuestState;
+use crate::command::{Commands, TimerId};
+use crate::config::HandlerLimits;
+use crate::handler::{Acceptance, Guest, GuestFactory, Refusal, Registry};
+use crate::request::Request;
+use crate::session::{ClosedBy, CloseInfo, ConnectionId};
+
+/// Handles of component resources that an instance may hold.
+const COMPONENT_HANDLES_MAX: usize = 10_000;
+
+/// What one host call may copy beyond the largest message.
+const HOSTCALL_SLACK_BYTES: usize = 64 * 1024;
+
+type Received = TypedFunc<(ConnectionId, MessageIn<'static>), ()>;
+
+/// Makes the instances of one handler on one worker.
+pub(crate) struct Instances {
+    pub(crate) linked: Linked,
+    pub(crate) limits: HandlerLimits,
+}
+
+impl GuestFactory for Instances {
+    type Guest = Instance;
+
+    async fn make(&self, registry: &Rc<Registry>) -> Result<Instance, GuestError> {
+        Instance::new(&self.linked, Rc::clone(registry), &self.limits).await
+    }
+}
+
+/// An instance and the callbacks that it exports.
+pub(crate) struct Instance {
+    store: Store<GuestState>,
+    handler: handler::Guest,
+    received: Received,
+    handshake: Option<handshake::Guest>,
+    writable: Option<writable::Guest>,
+    pong: Option<pong::Guest>,
+    timer_handler: Option<timer_handler::Guest>,
+    lifecycle: Option<lifecycle::Guest>,
+    blocking_timeout: Duration,
+}
+
+impl Instance {
+    async fn new(linked: &Linked, registry: Rc<Registry>, limits: &HandlerLimits) -> Result<Self, GuestError> {
+        let mut store = Store::new(linked.pre.engine(), GuestState::new(registry, limits));
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
+        store.set_max_component_handles(COMPONENT_HANDLES_MAX);
+        store.epoch_deadline_callback(|mut store| {
+            let budget = &mut store.data_mut().budget;
+            if budget.spend() {
+                // Neighbours run, and sockets are polled, before the callback goes on.
+                Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            } else {
+                Err(DeadlineExceeded(budget.limit).into())
+            }
+        });
+        begin(&mut store);
+        let blocking_timeout = limits.blocking_timeout;
+        let instance = bounded(blocking_timeout, linked.pre.instantiate_async(&mut store)).await;
+        let instance = match instance {
+            Ok(instance) => instance,
+            Err(error) => return Err(explain(&mut store, error)),
+        };
+        let load = |error: wasmtime::Error| GuestError::Instantiate(error.to_string());
+        let handler = linked.handler.load(&mut store, &instance).map_err(load)?;
+        macro_rules! optional {
+            ($interface:ident) => {
+                match &linked.$interface {
+                    Some(indices) => Some(indices.load(&mut store, &instance).map_err(load)?),
+                    None => None,
+                }
+            };
+        }
+        Ok(Self {
+            received: received(&mut store, &instance).map_err(load)?,
+            handshake: optional!(handshake),
+            writable: optional!(writable),
+            pong: optional!(pong),
+            timer_handler: optional!(timer_handler),
+            lifecycle: optional!(lifecycle),
+            handler,
+            store,
+            blocking_timeout,
+        })
+    }
+}
+
+/// The hottest export by hand: a generated call wants an owned message.
+fn received(store: &mut Store<GuestState>, instance: &wasmtime::component::Instance) -> wasmtime::Result<Received> {
+    let missing = || wasmtime::format_err!("export wsrun:websocket/handler has no function `received`");
+    let (_, interface) =
+        instance.get_export(&mut *store, None, "wsrun:websocket/handler@0.1.0").ok_or_else(missing)?;
+    let (_, function) = instance.get_export(&mut *store, Some(&interface), "received").ok_or_else(missing)?;
+    instance.get_typed_func(store, &function)
+}
+
+macro_rules! call {
+    ($self:ident, $call:expr) => {{
+        begin(&mut $self.store);
+        let result = bounded($self.blocking_timeout, $call).await;
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(explain(&mut $self.store, error)),
+        }
+    }};
+}
+
+impl Guest for Instance {
+    async fn started(&mut self) -> Result<(), GuestError> {
+        match &self.lifecycle {
+            Some(lifecycle) => call!(self, lifecycle.call_started(&mut self.store)),
+            None => Ok(()),
+        }
+    }
+
+    async fn requested(&mut self, request: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
+        let Some(handshake) = &self.handshake else { return Ok(Ok(Acceptance::default())) };
+        let request = types::Request::from(request);
+        let answer = call!(self, handshake.call_requested(&mut self.store, &request))?;
+        Ok(match answer {
+            Ok(accepted) => Ok(Acceptance {
+                protocol: accepted.protocol,
+                headers: accepted.headers,
+                session: accepted.session,
+            }),
+            Err(refused) => Err(Refusal { status: refused.status, headers: refused.headers, body: refused.body }),
+        })
+    }
+
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        call!(self, self.handler.call_opened(&mut self.store, connection))
+    }
+
+    async fn received(&mut self, connection: ConnectionId, kind: MessageKind, payload: &[u8]) -> Result<(), GuestError> {
+        let message = match kind {
+            MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
+                Ok(text) => MessageIn::Text(text),
+                Err(_) => unreachable!("the core delivers only valid UTF-8 as text"),
+            },
+            MessageKind::Binary => MessageIn::Binary(payload),
+        };
+        let received: &TypedFunc<(ConnectionId, MessageIn<'_>), ()> = &self.received;
+        call!(self, received.call_async(&mut self.store, (connection, message)))
+    }
+
+    async fn closed(&mut self, connection: ConnectionId, info: &CloseInfo) -> Result<(), GuestError> {
+        let info = types::CloseInfo {
+            code: info.code,
+            reason: info.reason.clone(),
+            by: match info.by {
+                ClosedBy::Peer => types::ClosedBy::Peer,
+                ClosedBy::Handler => types::ClosedBy::Handler,
+                ClosedBy::Host => types::ClosedBy::Host,
+            },
+            clean: info.clean,
+        };
+        call!(self, self.handler.call_closed(&mut self.store, connection, &info))
+    }
+
+    async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        match &self.writable {
+            Some(writable) => call!(self, writable.call_writable(&mut self.store, connection)),
+            None => Ok(()),
+        }
+    }
+
+    async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError> {
+        match &self.pong {
+            Some(pong) => call!(self, pong.call_pong(&mut self.store, connection, payload)),
+            None => Ok(()),
+        }
+    }
+
+    async fn fired(&mut self, timer: TimerId, tag: u64, connection: Option<ConnectionId>) -> Result<(), GuestError> {
+        match &self.timer_handler {
+            Some(handler) => call!(self, handler.call_fired(&mut self.store, timer, tag, connection)),
+            None => Ok(()),
+        }
+    }
+
+    fn commands(&mut self) -> &mut Commands {
+        &mut self.store.data_mut().commands
+    }
+}
+
+/// Gives a callback its time.
+fn begin(store: &mut Store<GuestState>) {
+    store.data_mut().budget.refill();
+    store.set_epoch_deadline(1);
+}
+
+/// A callback that waited for too long: told apart from what wasmtime reports.
+#[derive(Debug, thiserror::Error)]
+#[error("blocked")]
+struct Blocked(Duration);
+
+/// Bounds the time that a call waits in the host. Its future is dropped at the limit, which ends the store, as a trap does.
+async fn bounded<T>(limit: Duration, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    let mut call = pin!(call);
+    // Almost every call is over at its first poll, and no timer is made for it.
+    if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+        return result;
+    }
+    match tokio::time::timeout(limit, call).await {
+        Ok(result) => result,
+        Err(_) => Err(Blocked(limit).into()),
+    }
+}
+
+fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> GuestError {
+    if let Some(blocked) = error.downcast_ref::<Blocked>() {
+        return GuestError::Blocked { limit: blocked.0 };
+    }
+    let out_of_memory = store.data_mut().limiter.take_refused();
+    match GuestError::from_wasmtime(&error) {
+        GuestError::Trap { message, backtrace } if out_of_memory => {
+            GuestError::Trap { message: format!("{message} (it had asked for more memory than --max-memory)"), backtrace }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,84 @@
+//! Memory of one instance.
+
+use wasmtime::ResourceLimiter;
+
+/// Bytes that a table element costs the host.
+const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
+
+/// Core instances, memories and tables of one component: enough for what composition and adapters make.
+const ITEMS_MAX: usize = 64;
+
+/// Bounds the sum over all memories and tables of a store; wasmtime's own `StoreLimits` bounds each alone.
+#[derive(Debug)]
+pub(super) struct MemoryLimiter {
+    used: usize,
+    limit: usize,
+    /// Told in the error of the trap that usually follows.
+    refused: bool,
+}
+
+impl MemoryLimiter {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { used: 0, limit, refused: false }
+    }
+
+    /// Whether an allocation was refused since the last call.
+    pub(super) fn take_refused(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
+    }
+
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let used = self.used.saturating_sub(current).saturating_add(desired);
+        if used > self.limit {
+            self.refused = true;
+            return false;
+        }
+        self.used = used;
+        true
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        Ok(self.grow(current, desired))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        Ok(self.grow(current.saturating_mul(TABLE_ELEMENT_BYTES), desired.saturating_mul(TABLE_ELEMENT_BYTES)))
+    }
+
+    fn instances(&self) -> usize {
+        ITEMS_MAX
+    }
+
+    fn tables(&self) -> usize {
+        ITEMS_MAX
+    }
+
+    fn memories(&self) -> usize {
+        ITEMS_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_is_the_sum_of_memories_and_tables() {
+        let mut limiter = MemoryLimiter::new(1_000);
+        assert!(limiter.memory_growing(0, 400, None).unwrap());
+        assert!(limiter.memory_growing(0, 400, None).unwrap());
+        assert!(!limiter.memory_growing(400, 700, None).unwrap());
+        assert!(limiter.take_refused());
+        assert!(!limiter.take_refused());
+        assert!(limiter.table_growing(0, 25, None).unwrap());
+        assert!(!limiter.table_growing(25, 26, None).unwrap());
+    }
+}

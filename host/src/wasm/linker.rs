@@ -1,0 +1,73 @@
+//! From a component to something that makes instances.
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::bindings::exports::wsrun::websocket::{handler, handshake, lifecycle, pong, timer_handler, writable};
+use super::component::{ComponentError, Exports, first_line};
+use super::host;
+use super::state::GuestState;
+
+/// Everything that a handler may import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    host::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// A component with its imports resolved and its exports found.
+#[derive(Clone)]
+pub(crate) struct Linked {
+    pub(super) pre: InstancePre<GuestState>,
+    pub(super) handler: handler::GuestIndices,
+    pub(super) handshake: Option<handshake::GuestIndices>,
+    pub(super) writable: Option<writable::GuestIndices>,
+    pub(super) pong: Option<pong::GuestIndices>,
+    pub(super) timer_handler: Option<timer_handler::GuestIndices>,
+    pub(super) lifecycle: Option<lifecycle::GuestIndices>,
+    pub(crate) exports: Exports,
+}
+
+impl Linked {
+    /// Links a checked component.
+    ///
+    /// # Errors
+    ///
+    /// When an import is missing in the version asked for, or an interface has other types than the contract's.
+    pub(crate) fn new(
+        linker: &Linker<GuestState>,
+        component: &Component,
+        exports: Exports,
+        file: &str,
+    ) -> Result<Self, ComponentError> {
+        let pre = linker.instantiate_pre(component).map_err(|error| ComponentError::Types {
+            file: file.to_owned(),
+            name: error.to_string(),
+            cause: first_line(&error),
+        })?;
+        let types = |name: &str, error: wasmtime::Error| ComponentError::Types {
+            file: file.to_owned(),
+            name: format!("export wsrun:websocket/{name}"),
+            cause: first_line(&error),
+        };
+        macro_rules! optional {
+            ($interface:ident, $name:literal) => {
+                match exports.$interface {
+                    true => Some($interface::GuestIndices::new(&pre).map_err(|error| types($name, error))?),
+                    false => None,
+                }
+            };
+        }
+        Ok(Self {
+            handler: handler::GuestIndices::new(&pre).map_err(|error| types("handler", error))?,
+            handshake: optional!(handshake, "handshake"),
+            writable: optional!(writable, "writable"),
+            pong: optional!(pong, "pong"),
+            timer_handler: optional!(timer_handler, "timer-handler"),
+            lifecycle: optional!(lifecycle, "lifecycle"),
+            pre,
+            exports,
+        })
+    }
+}

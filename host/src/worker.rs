@@ -1,0 +1,105 @@
+//! One worker: an OS thread with its own current-thread runtime, listeners and handler instances.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use tokio::sync::watch;
+use wsrun_proto::ws::Scratch;
+
+use crate::config::Config;
+use crate::handler::Handler;
+use crate::session::{ConnectionId, Session};
+
+/// Bytes of a worker's one read buffer: an idle connection has none.
+const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Write buffers kept for reuse, and the largest of them.
+const BUFFERS_KEPT: usize = 64;
+const BUFFER_BYTES_KEPT: usize = 256 * 1024;
+
+/// Where the counter of a connection id ends and the worker's number begins.
+const WORKER_SHIFT: u32 = 48;
+
+/// What the connections and handlers of one worker share. Never leaves its thread.
+pub(crate) struct Worker {
+    pub(crate) index: u16,
+    pub(crate) config: Arc<Config>,
+    /// Set once, when the handlers (which point back) are made.
+    pub(crate) handlers: OnceCell<Vec<Rc<Handler>>>,
+    pub(crate) scratch: RefCell<Scratch>,
+    read_buffer: RefCell<Vec<u8>>,
+    buffers: RefCell<Vec<Vec<u8>>>,
+    /// Sessions with something to write at the end of this turn.
+    pub(crate) dirty: RefCell<Vec<Rc<Session>>>,
+    next_connection: Cell<u64>,
+    /// Connections of all workers that hold a slot, HTTP and handshakes included.
+    pub(crate) slots: Arc<AtomicUsize>,
+    pub(crate) shutdown: watch::Receiver<bool>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        index: u16,
+        config: Arc<Config>,
+        slots: Arc<AtomicUsize>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            index,
+            config,
+            handlers: OnceCell::new(),
+            scratch: RefCell::new(Scratch::new()),
+            read_buffer: RefCell::new(Vec::new()),
+            buffers: RefCell::new(Vec::new()),
+            dirty: RefCell::new(Vec::new()),
+            next_connection: Cell::new(1),
+            slots,
+            shutdown,
+        }
+    }
+
+    pub(crate) fn handlers(&self) -> &[Rc<Handler>] {
+        self.handlers.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(crate) fn next_connection_id(&self) -> ConnectionId {
+        let counter = self.next_connection.get();
+        self.next_connection.set(counter + 1);
+        u64::from(self.index) << WORKER_SHIFT | counter
+    }
+
+    /// Lends the read buffer: it is taken out, so that nothing that runs meanwhile can meet a borrow of it.
+    pub(crate) fn take_read_buffer(&self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut *self.read_buffer.borrow_mut());
+        if buffer.is_empty() {
+            buffer.resize(READ_BUFFER_BYTES, 0);
+        }
+        buffer
+    }
+
+    pub(crate) fn give_read_buffer(&self, buffer: Vec<u8>) {
+        *self.read_buffer.borrow_mut() = buffer;
+    }
+
+    pub(crate) fn take_buffer(&self) -> Vec<u8> {
+        self.buffers.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_buffer(&self, mut buffer: Vec<u8>) {
+        let mut buffers = self.buffers.borrow_mut();
+        if buffers.len() < BUFFERS_KEPT && buffer.capacity() <= BUFFER_BYTES_KEPT {
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+
+    /// Writes what this turn has queued: one write per connection, however many messages.
+    pub(crate) fn flush(&self) {
+        loop {
+            let Some(session) = self.dirty.borrow_mut().pop() else { return };
+            session.flush();
+        }
+    }
+}
