@@ -1,4 +1,4 @@
-//! One connection: what it sends, its timers and its end. What it receives is in [`input`](super::input).
+//! One connection: its timers and its end. What it receives is in [`input`](super::input), what it sends in [`sending`](super::sending).
 //!
 //! ```text
 //!          start_close             peer's close frame, close_timeout
@@ -10,16 +10,16 @@
 
 use std::time::{Duration, Instant};
 
+use super::Role;
 use super::close::{ABNORMAL_CLOSURE, Cause, CloseCode, CloseFrame, End, Party, Timer};
-use super::deflate::{Agreed, Contexts, deflate};
-use super::error::{ProtocolError, SendError};
-use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Opcode};
-use super::input::{Input, Partial};
+use super::deflate::{Agreed, Contexts};
+use super::error::ProtocolError;
+use super::frame::{CONTROL_BYTES_MAX, Opcode};
+use super::input::Input;
 use super::output::{ControlFrame, Output};
-use super::prepared::Prepared;
+use super::partial::Partial;
 use super::scratch::Scratch;
-use super::utf8::Utf8;
-use super::{MessageKind, Role, mask};
+use super::sending::Sending;
 use crate::limits::Limits;
 
 /// What is decided about a connection when it opens.
@@ -96,12 +96,15 @@ pub struct Connection {
     pub(super) whole_bytes_max: u64,
     /// The message or frame that has arrived in part. Boxed and pooled: most connections, most of the time, have none.
     pub(super) partial: Option<Box<Partial>>,
+    /// What ends the connection once the messages before it could be answered. Boxed: it is rare.
+    pub(super) held: Option<Box<Held>>,
     pub(super) output: Output,
     last_input: Instant,
     control_frames: Bucket,
     /// Masking keys for when no [`Scratch`] is at hand.
     mask_seed: Option<u64>,
-    sending: Option<Box<Sending>>,
+    /// The message that is being sent in chunks.
+    pub(super) sending: Option<Box<Sending>>,
     pub(super) contexts: Option<Box<Contexts>>,
     ending: Option<Box<Ending>>,
 }
@@ -123,12 +126,11 @@ struct Bucket {
     filled: Instant,
 }
 
-/// A message that is sent in chunks.
+/// What the peer did behind messages that were handed out from the same input.
 #[derive(Debug)]
-struct Sending {
-    kind: MessageKind,
-    utf8: Utf8,
-    bytes: u64,
+pub(super) enum Held {
+    Close(CloseFrame),
+    Error(ProtocolError),
 }
 
 /// The end of a connection, and the way to it.
@@ -159,6 +161,7 @@ impl Connection {
                 .frame_bytes_max
                 .min(config.limits.message_bytes_max),
             partial: None,
+            held: None,
             output: Output::default(),
             last_input: now,
             control_frames: Bucket {
@@ -195,6 +198,10 @@ impl Connection {
             self.ending().transport_done = true;
             return;
         }
+        if let Some(held) = self.held.take() {
+            self.end_held(now, *held);
+            return;
+        }
         let end = End {
             code: ABNORMAL_CLOSURE,
             reason: "transport ended without a close frame".to_owned(),
@@ -204,6 +211,34 @@ impl Connection {
         };
         self.finish(now, end);
         self.ending().transport_done = true;
+    }
+
+    /// Ends for what was held back, when the transport cannot carry an answer any more.
+    fn end_held(&mut self, now: Instant, held: Held) {
+        match held {
+            Held::Error(error) => {
+                let close = CloseFrame::with_code(error.close_code(), &error.to_string());
+                self.fail(now, &close, Cause::Protocol(error), None);
+            }
+            Held::Close(close) => {
+                let end = End {
+                    code: close.reported_code(),
+                    reason: close.reason().to_owned(),
+                    by: Party::Peer,
+                    clean: false,
+                    cause: Cause::CloseFrame,
+                };
+                self.ending().peer = close;
+                self.finish(now, end);
+            }
+        }
+        self.ending().transport_done = true;
+    }
+
+    /// Whether the last input held something back that ends the connection, because messages came before it: a close frame, or a broken
+    /// rule. A driver answers those messages, then calls [`handle_input`](Self::handle_input) again, with no bytes if there are no more.
+    pub fn is_end_held(&self) -> bool {
+        self.held.is_some()
     }
 
     /// Does what is due: call it when the time of [`poll_timeout`](Self::poll_timeout) has come. Earlier calls do no harm.
@@ -275,146 +310,6 @@ impl Connection {
         }
     }
 
-    /// Queues a message.
-    ///
-    /// # Errors
-    ///
-    /// If it was not taken; nothing was queued then. A message is always taken while the output is empty.
-    #[inline]
-    pub fn send_message(
-        &mut self,
-        kind: MessageKind,
-        payload: &[u8],
-        scratch: &mut Scratch,
-    ) -> Result<(), SendError> {
-        self.fits(payload.len())?;
-        if kind == MessageKind::Text && simdutf8::basic::from_utf8(payload).is_err() {
-            return Err(SendError::InvalidText);
-        }
-        self.queue_message(kind, payload, scratch);
-        Ok(())
-    }
-
-    /// Queues a text message.
-    ///
-    /// # Errors
-    ///
-    /// As [`send_message`](Self::send_message).
-    #[inline]
-    pub fn send_text(&mut self, text: &str, scratch: &mut Scratch) -> Result<(), SendError> {
-        self.fits(text.len())?;
-        self.queue_message(MessageKind::Text, text.as_bytes(), scratch);
-        Ok(())
-    }
-
-    /// Queues the next part of a message; `fin` ends it. Pings, pongs and close frames may go in between, other messages may not. Such
-    /// messages are not compressed: their compression context would be tied to this connection meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// If it was not taken; nothing was queued then.
-    pub fn send_chunk(
-        &mut self,
-        kind: MessageKind,
-        data: &[u8],
-        fin: bool,
-        scratch: &mut Scratch,
-    ) -> Result<(), SendError> {
-        self.fits_output(data.len())?;
-        let limit = self.config.limits.sent_message_bytes_max;
-        let mut sending = match &self.sending {
-            Some(sending) if sending.kind != kind => return Err(SendError::MessageUnfinished),
-            Some(sending) => Sending {
-                kind,
-                utf8: sending.utf8,
-                bytes: sending.bytes,
-            },
-            None => Sending {
-                kind,
-                utf8: Utf8::default(),
-                bytes: 0,
-            },
-        };
-        sending.bytes = sending.bytes.saturating_add(data.len() as u64);
-        if sending.bytes > limit {
-            return Err(SendError::TooLarge { limit });
-        }
-        if kind == MessageKind::Text {
-            sending
-                .utf8
-                .push(data, |_| {})
-                .map_err(|_| SendError::InvalidText)?;
-            if fin {
-                sending.utf8.finish().map_err(|_| SendError::InvalidText)?;
-            }
-        }
-        let opcode = if self.sending.is_some() {
-            Opcode::Continuation
-        } else {
-            kind.opcode()
-        };
-        self.sending = (!fin).then(|| Box::new(sending));
-        let mask = self.mask_key(scratch);
-        self.push_frame(
-            Header {
-                fin,
-                rsv1: false,
-                opcode,
-                mask,
-                length: data.len() as u64,
-            },
-            data,
-        );
-        Ok(())
-    }
-
-    /// Queues a message that goes to other connections as well.
-    ///
-    /// # Errors
-    ///
-    /// As [`send_message`](Self::send_message).
-    pub fn send_prepared(
-        &mut self,
-        message: &mut Prepared,
-        scratch: &mut Scratch,
-    ) -> Result<(), SendError> {
-        self.fits(message.payload().len())?;
-        let deflates = self.deflates(message.payload().len());
-        let shareable = !deflates.is_some_and(|agreed| agreed.context_takeover(self.role));
-        if self.masks() || !shareable {
-            self.queue_message(message.kind(), message.payload(), scratch);
-            return Ok(());
-        }
-        let frame = match deflates {
-            Some(agreed) => message.compressed_frame(agreed.settings(self.role), scratch),
-            None => message.frame(),
-        };
-        if frame.len() < SHARED_BYTES_MIN {
-            self.output.tail().extend_from_slice(frame);
-        } else {
-            self.output.push_shared(frame.clone());
-        }
-        Ok(())
-    }
-
-    /// Queues a ping.
-    ///
-    /// # Errors
-    ///
-    /// If it was not taken. The payload is at most 125 bytes.
-    pub fn send_ping(&mut self, payload: &[u8], scratch: &mut Scratch) -> Result<(), SendError> {
-        self.send_control(Opcode::Ping, payload, scratch)
-    }
-
-    /// Queues a pong that answers no ping: pings are answered by the core.
-    ///
-    /// # Errors
-    ///
-    /// As [`send_ping`](Self::send_ping).
-    pub fn send_pong(&mut self, payload: &[u8], scratch: &mut Scratch) -> Result<(), SendError> {
-        self.send_control(Opcode::Pong, payload, scratch)
-    }
-
     /// Starts the closing handshake: queues a close frame, after what is queued. Without effect if the connection is closing already.
     pub fn start_close(&mut self, now: Instant, close: CloseFrame, scratch: &mut Scratch) {
         if self.state != State::Open {
@@ -482,124 +377,11 @@ impl Connection {
         &mut self.output
     }
 
-    /// Whether [`send_message`](Self::send_message) would take a message of this size.
-    ///
-    /// # Errors
-    ///
-    /// What it would fail with.
-    #[inline]
-    pub fn fits(&self, payload_bytes: usize) -> Result<(), SendError> {
-        if self.sending.is_some() && self.state == State::Open {
-            return Err(SendError::MessageUnfinished);
-        }
-        self.fits_output(payload_bytes)
-    }
-
-    #[inline]
-    fn fits_output(&self, payload_bytes: usize) -> Result<(), SendError> {
-        if self.state != State::Open {
-            return Err(SendError::Closed);
-        }
-        let limit = self.config.limits.sent_message_bytes_max;
-        if payload_bytes as u64 > limit {
-            return Err(SendError::TooLarge { limit });
-        }
-        let queued = self.output.len();
-        if queued > 0 && queued.saturating_add(payload_bytes) > self.config.limits.queued_bytes_max
-        {
-            return Err(SendError::QueueFull { queued });
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn queue_message(&mut self, kind: MessageKind, payload: &[u8], scratch: &mut Scratch) {
-        let mask = self.mask_key(scratch);
-        let mut header = Header {
-            fin: true,
-            rsv1: false,
-            opcode: kind.opcode(),
-            mask,
-            length: payload.len() as u64,
-        };
-        if let Some(agreed) = self.deflates(payload.len()) {
-            self.compress(agreed, payload, scratch);
-            // With context takeover the peer must see whatever went into the window.
-            if scratch.compressed.len() < payload.len() || agreed.context_takeover(self.role) {
-                header.rsv1 = true;
-                header.length = scratch.compressed.len() as u64;
-                self.push_frame(header, &scratch.compressed);
-                scratch.retire_compressed();
-                return;
-            }
-        }
-        self.push_frame(header, payload);
-    }
-
-    /// Compresses a message into `scratch.compressed`.
-    fn compress(&mut self, agreed: Agreed, payload: &[u8], scratch: &mut Scratch) {
-        let settings = agreed.settings(self.role);
-        scratch.step_buffer();
-        let Scratch {
-            step,
-            compressed,
-            pool,
-            ..
-        } = scratch;
-        if agreed.context_takeover(self.role) {
-            let contexts = self.contexts.get_or_insert_default();
-            deflate(contexts.deflater(settings), payload, step, compressed);
-        } else {
-            let mut deflater = pool.take_deflater(settings);
-            deflate(&mut deflater, payload, step, compressed);
-            pool.give_deflater(settings, deflater);
-        }
-    }
-
-    #[inline]
-    fn deflates(&self, payload_bytes: usize) -> Option<Agreed> {
-        self.config
-            .deflate
-            .filter(|agreed| payload_bytes >= agreed.message_bytes_min())
-    }
-
-    #[inline]
-    fn push_frame(&mut self, header: Header, payload: &[u8]) {
-        let mut encoded = [0; HEADER_BYTES_MAX];
-        let length = header.encode(&mut encoded);
-        let tail = self.output.tail();
-        tail.reserve(length + payload.len());
-        tail.extend_from_slice(&encoded[..length]);
-        tail.extend_from_slice(payload);
-        if let Some(key) = header.mask {
-            let start = tail.len() - payload.len();
-            mask::apply(key, &mut tail[start..]);
-        }
-    }
-
-    fn send_control(
-        &mut self,
-        opcode: Opcode,
-        payload: &[u8],
-        scratch: &mut Scratch,
-    ) -> Result<(), SendError> {
-        if payload.len() > CONTROL_BYTES_MAX {
-            return Err(SendError::TooLarge {
-                limit: CONTROL_BYTES_MAX as u64,
-            });
-        }
-        self.fits_output(payload.len())?;
-        let key = self.mask_key(scratch);
-        self.output
-            .push_control(&control_frame(opcode, payload, key));
-        Ok(())
-    }
-
     /// Answers a ping.
     pub(super) fn answer_ping(&mut self, scratch: &mut Scratch) {
         if self.state == State::Open {
             let key = self.mask_key(scratch);
-            self.output.push_pong(&control_frame(
+            self.output.push_pong(&ControlFrame::new(
                 Opcode::Pong,
                 &scratch.control[..scratch.control_len],
                 key,
@@ -629,7 +411,7 @@ impl Connection {
             awaited: true,
             sent: Some(now),
         };
-        self.output.push_control(&control_frame(
+        self.output.push_control(&ControlFrame::new(
             Opcode::Ping,
             &keep_alive_payload(number),
             key,
@@ -733,6 +515,7 @@ impl Connection {
     fn finish(&mut self, now: Instant, end: End) {
         self.state = State::Finished;
         self.partial = None;
+        self.held = None;
         self.sending = None;
         self.contexts = None;
         self.output.drop_late_pong();
@@ -747,7 +530,7 @@ impl Connection {
         let length = close.encode(&mut payload);
         self.output.drop_late_pong();
         self.output
-            .push_control(&control_frame(Opcode::Close, &payload[..length], key));
+            .push_control(&ControlFrame::new(Opcode::Close, &payload[..length], key));
     }
 
     fn ending(&mut self) -> &mut Ending {
@@ -803,12 +586,12 @@ impl Connection {
     }
 
     #[inline]
-    fn masks(&self) -> bool {
+    pub(super) fn masks(&self) -> bool {
         self.role == Role::Client && !self.config.danger_unmasked
     }
 
     #[inline]
-    fn mask_key(&self, scratch: &mut Scratch) -> Option<[u8; 4]> {
+    pub(super) fn mask_key(&self, scratch: &mut Scratch) -> Option<[u8; 4]> {
         self.masks().then(|| scratch.mask_key())
     }
 
@@ -839,34 +622,9 @@ impl Connection {
     }
 }
 
-fn control_frame(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) -> ControlFrame {
-    let header = Header {
-        fin: true,
-        rsv1: false,
-        opcode,
-        mask,
-        length: payload.len() as u64,
-    };
-    let mut encoded = [0; HEADER_BYTES_MAX];
-    let start = header.encode(&mut encoded);
-    let mut frame = ControlFrame {
-        bytes: [0; HEADER_BYTES_MAX + CONTROL_BYTES_MAX],
-        len: start + payload.len(),
-    };
-    frame.bytes[..start].copy_from_slice(&encoded[..start]);
-    let body = &mut frame.bytes[start..start + payload.len()];
-    body.copy_from_slice(payload);
-    if let Some(key) = mask {
-        mask::apply(key, body);
-    }
-    frame
-}
-
 fn keep_alive_payload(number: u32) -> [u8; 8] {
     let [a, b, c, d] = number.to_be_bytes();
     [b'w', b's', b'r', b'n', a, b, c, d]
 }
 
-/// Payloads from this size on are shared by the queues instead of copied.
-const SHARED_BYTES_MIN: usize = 4 << 10;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;

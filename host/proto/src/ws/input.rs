@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::close::CloseFrame;
-use super::connection::{Connection, Delivery, State};
+use super::connection::{Connection, Delivery, Held, State};
 use super::deflate::Inflater;
 use super::error::ProtocolError;
-use super::frame::{self, CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Opcode};
+use super::frame::{self, Header, Opcode};
 use super::mask::{self, Mask};
+use super::partial::{Frame, Message, Part, Partial};
 use super::scratch::Scratch;
-use super::utf8::Utf8;
 use super::{MessageKind, Role};
 
 /// Something that the peer did.
@@ -52,6 +52,9 @@ pub struct Chunk<'a> {
 
 /// Bytes of the peer that are being looked at.
 ///
+/// What ends the connection (a close frame, a broken rule) behind messages in the same input is held back, so that those messages can be
+/// answered before it: see [`Connection::is_end_held`].
+///
 /// Events are lent: `while let Some(event) = input.poll_event() { .. }`. A driver that cannot go on may stop early: it saves
 /// [`unread`](Self::unread), feeds it to [`Connection::handle_input`] later, even if it is empty, and loses nothing.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub struct Input<'a> {
     scratch: &'a mut Scratch,
     /// Everything before was looked at.
     position: usize,
+    /// A message was handed out: what ends the connection is held back until it could be answered.
+    delivered: bool,
 }
 
 impl<'a> Input<'a> {
@@ -78,6 +83,7 @@ impl<'a> Input<'a> {
             bytes,
             scratch,
             position: 0,
+            delivered: false,
         }
     }
 
@@ -103,7 +109,10 @@ impl<'a> Input<'a> {
     /// The fast path: a message of one frame, not compressed, all of which is there.
     #[inline]
     fn take_whole_message(&mut self) -> Option<(MessageKind, Range<usize>)> {
-        if self.connection.partial.is_some() || self.connection.state == State::Finished {
+        if self.connection.partial.is_some()
+            || self.connection.state == State::Finished
+            || self.connection.held.is_some()
+        {
             return None;
         }
         let end = self.bytes.len();
@@ -153,16 +162,15 @@ impl<'a> Input<'a> {
             MessageKind::Text => match simdutf8::basic::from_utf8(data) {
                 Ok(text) => Event::Text(text),
                 Err(_) => {
-                    self.connection.fail_protocol(
-                        self.now,
-                        ProtocolError::TextNotUtf8,
-                        self.scratch,
-                    );
                     self.position = self.bytes.len();
+                    let error = ProtocolError::TextNotUtf8;
+                    let (connection, scratch) = (&mut *self.connection, &mut *self.scratch);
+                    fail(connection, self.now, error, self.delivered, scratch);
                     return None;
                 }
             },
         };
+        self.delivered = true;
         Some(match self.connection.config.delivery {
             Delivery::Messages => whole,
             Delivery::Chunks => Event::Chunk(Chunk {
@@ -178,6 +186,18 @@ impl<'a> Input<'a> {
     #[inline(never)]
     fn poll_other_event(&mut self) -> Option<Event<'_>> {
         self.scratch.retire_message();
+        if !self.delivered
+            && let Some(held) = self.connection.held.take()
+        {
+            self.position = self.bytes.len();
+            match *held {
+                Held::Error(error) => self.fail(error),
+                Held::Close(close) => {
+                    self.connection.receive_close(self.now, close, self.scratch);
+                    return self.lend(Found::Close);
+                }
+            }
+        }
         loop {
             match self.step() {
                 Step::Again => {}
@@ -187,7 +207,17 @@ impl<'a> Input<'a> {
         }
     }
 
+    fn fail(&mut self, error: ProtocolError) {
+        self.position = self.bytes.len();
+        let (connection, scratch) = (&mut *self.connection, &mut *self.scratch);
+        fail(connection, self.now, error, self.delivered, scratch);
+    }
+
     fn lend(&mut self, found: Found) -> Option<Event<'_>> {
+        self.delivered |= matches!(
+            found,
+            Found::Assembled(_) | Found::Chunk { .. } | Found::InflatedChunk { .. }
+        );
         Some(match found {
             Found::Payload { kind, range } => return self.lend_payload(kind, range),
             Found::Assembled(MessageKind::Text) => Event::Text(&self.scratch.text),
@@ -229,7 +259,7 @@ impl<'a> Input<'a> {
                 step
             }
             Err(error) => {
-                self.connection.fail_protocol(self.now, error, self.scratch);
+                self.fail(error);
                 Step::Again
             }
         }
@@ -362,6 +392,11 @@ impl<'a> Input<'a> {
         Ok(Step::Found(match opcode {
             Opcode::Close => {
                 let close = CloseFrame::decode(self.scratch.control())?;
+                if self.delivered {
+                    self.position = self.bytes.len();
+                    self.connection.held = Some(Box::new(Held::Close(close)));
+                    return Ok(Step::Blocked);
+                }
                 self.connection.receive_close(self.now, close, self.scratch);
                 self.position = self.bytes.len();
                 Found::Close
@@ -401,7 +436,8 @@ impl<'a> Input<'a> {
             Delivery::Messages => {
                 message.append(&self.bytes[range], self.scratch)?;
                 if fin {
-                    Some(message.finish(self.scratch)?)
+                    message.finish(self.scratch)?;
+                    Some(Found::Assembled(message.kind))
                 } else {
                     None
                 }
@@ -424,6 +460,7 @@ impl<'a> Input<'a> {
         let Some(inflater) = &mut message.inflater else {
             unreachable!("a compressed message has an inflater")
         };
+        inflater.check()?;
         let limit = self.connection.config.limits.message_bytes_max;
         let output = self.scratch.step_buffer();
         // One byte more than allowed shows that there is more than allowed.
@@ -448,9 +485,13 @@ impl<'a> Input<'a> {
             inflater.finish(self.connection.inflates_with_takeover(), output)?
         };
         message.bytes += produced as u64;
-        if message.bytes > limit {
-            return Err(ProtocolError::InflatedTooLarge { limit });
-        }
+        // What fits is looked at first: which error the peer is told must not depend on how its bytes were cut.
+        let too_large = message.bytes > limit;
+        let (produced, fin) = if too_large {
+            (produced - 1, false)
+        } else {
+            (produced, fin)
+        };
         let remaining = frame.remaining;
         let found = match self.connection.config.delivery {
             Delivery::Messages => {
@@ -460,7 +501,8 @@ impl<'a> Input<'a> {
                 self.scratch.step = step;
                 appended?;
                 if fin {
-                    Some(message.finish(self.scratch)?)
+                    message.finish(self.scratch)?;
+                    Some(Found::Assembled(message.kind))
                 } else {
                     None
                 }
@@ -473,6 +515,9 @@ impl<'a> Input<'a> {
                 })
             }
         };
+        if too_large {
+            return Err(ProtocolError::InflatedTooLarge { limit });
+        }
         if fin {
             let inflater = partial.message.take().and_then(|message| message.inflater);
             partial.frame = None;
@@ -497,200 +542,6 @@ impl<'a> Input<'a> {
         } else {
             self.scratch.pool.give_inflater(inflater);
         }
-    }
-}
-
-/// What has arrived of a frame and of the message that it belongs to.
-#[derive(Debug)]
-pub(super) struct Partial {
-    header: [u8; HEADER_BYTES_MAX],
-    header_len: usize,
-    frame: Option<Frame>,
-    control: [u8; CONTROL_BYTES_MAX],
-    control_len: usize,
-    message: Option<Message>,
-    /// When the first byte arrived.
-    pub(super) started: Option<Instant>,
-}
-
-impl Default for Partial {
-    fn default() -> Self {
-        Self {
-            header: [0; HEADER_BYTES_MAX],
-            header_len: 0,
-            frame: None,
-            control: [0; CONTROL_BYTES_MAX],
-            control_len: 0,
-            message: None,
-            started: None,
-        }
-    }
-}
-
-impl Partial {
-    fn is_over(&self) -> bool {
-        self.header_len == 0 && self.frame.is_none() && self.message.is_none()
-    }
-}
-
-/// A frame whose header has arrived.
-#[derive(Debug)]
-struct Frame {
-    opcode: Opcode,
-    fin: bool,
-    mask: Option<Mask>,
-    remaining: u64,
-}
-
-impl Frame {
-    /// Takes the payload that is there and unmasks it.
-    fn take(&mut self, bytes: &mut [u8], position: &mut usize) -> Range<usize> {
-        let start = *position;
-        let range = start..start + self.available(bytes.len() - start);
-        if let Some(mask) = &mut self.mask {
-            mask.apply(&mut bytes[range.clone()]);
-        }
-        self.remaining -= range.len() as u64;
-        *position = range.end;
-        range
-    }
-
-    /// Inflates payload that is there and returns how much that made, or `None` if there is no payload.
-    fn inflate(
-        &mut self,
-        bytes: &mut [u8],
-        position: &mut usize,
-        inflater: &mut Inflater,
-        output: &mut [u8],
-    ) -> Result<Option<usize>, ProtocolError> {
-        let start = *position;
-        let available = self.available(bytes.len() - start).min(INFLATE_BYTES);
-        if available == 0 {
-            return Ok(None);
-        }
-        let piece = &mut bytes[start..start + available];
-        let mut mask = self.mask;
-        if let Some(mask) = &mut mask {
-            mask.apply(piece);
-        }
-        let step = inflater.inflate(piece, output)?;
-        if step.consumed < available
-            && let Some(before) = &mut self.mask
-        {
-            // What was not looked at must be as it was received.
-            before.skip(step.consumed);
-            let mut after = *before;
-            after.apply(&mut piece[step.consumed..]);
-        } else {
-            self.mask = mask;
-        }
-        *position += step.consumed;
-        self.remaining -= step.consumed as u64;
-        Ok(Some(step.produced))
-    }
-
-    fn available(&self, there: usize) -> usize {
-        usize::try_from(self.remaining).map_or(there, |remaining| remaining.min(there))
-    }
-}
-
-/// A message whose first frame has begun.
-#[derive(Debug)]
-struct Message {
-    kind: MessageKind,
-    fragments: u32,
-    /// The payload bytes declared so far.
-    wire_bytes: u64,
-    /// The bytes inflated so far.
-    bytes: u64,
-    /// Nothing was handed out or assembled.
-    untouched: bool,
-    utf8: Utf8,
-    text: String,
-    binary: Vec<u8>,
-    /// There if the message is compressed.
-    inflater: Option<Inflater>,
-}
-
-impl Message {
-    fn new(kind: MessageKind, inflater: Option<Inflater>) -> Self {
-        Self {
-            kind,
-            fragments: 0,
-            wire_bytes: 0,
-            bytes: 0,
-            untouched: true,
-            utf8: Utf8::default(),
-            text: String::new(),
-            binary: Vec::new(),
-            inflater,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.untouched
-    }
-
-    /// Appends to the one buffer of the message. It grows with what has arrived and never with what is declared.
-    fn append(&mut self, data: &[u8], scratch: &mut Scratch) -> Result<(), ProtocolError> {
-        if data.is_empty() {
-            return Ok(());
-        }
-        if self.untouched {
-            self.untouched = false;
-            let buffer = scratch.take_buffer();
-            match self.kind {
-                MessageKind::Text => self.text = String::from_utf8(buffer).unwrap_or_default(),
-                MessageKind::Binary => self.binary = buffer,
-            }
-        }
-        match self.kind {
-            MessageKind::Text => {
-                let text = &mut self.text;
-                self.utf8
-                    .push(data, |part| text.push_str(part))
-                    .map_err(|_| ProtocolError::TextNotUtf8)
-            }
-            MessageKind::Binary => {
-                self.binary.extend_from_slice(data);
-                Ok(())
-            }
-        }
-    }
-
-    /// Hands the assembled message over to be lent.
-    fn finish(&mut self, scratch: &mut Scratch) -> Result<Found, ProtocolError> {
-        self.utf8.finish().map_err(|_| ProtocolError::TextNotUtf8)?;
-        scratch.text = std::mem::take(&mut self.text);
-        scratch.binary = std::mem::take(&mut self.binary);
-        Ok(Found::Assembled(self.kind))
-    }
-
-    /// Describes a chunk, unless there is nothing to tell.
-    fn part(
-        &mut self,
-        data: &[u8],
-        fin: bool,
-        remaining: u64,
-    ) -> Result<Option<Part>, ProtocolError> {
-        if self.kind == MessageKind::Text {
-            self.utf8
-                .push(data, |_| {})
-                .map_err(|_| ProtocolError::TextNotUtf8)?;
-            if fin {
-                self.utf8.finish().map_err(|_| ProtocolError::TextNotUtf8)?;
-            }
-        }
-        if data.is_empty() && !fin {
-            return Ok(None);
-        }
-        let first = std::mem::take(&mut self.untouched);
-        Ok(Some(Part {
-            kind: self.kind,
-            first,
-            fin,
-            remaining,
-        }))
     }
 }
 
@@ -724,23 +575,19 @@ enum Found {
     Close,
 }
 
-/// A chunk without its bytes.
-struct Part {
-    kind: MessageKind,
-    first: bool,
-    fin: bool,
-    remaining: u64,
-}
-
-impl Part {
-    fn lend<'a>(&self, data: &'a [u8]) -> Chunk<'a> {
-        Chunk {
-            kind: self.kind,
-            data,
-            first: self.first,
-            fin: self.fin,
-            remaining: self.remaining,
-        }
+/// Ends the connection because of the peer: at once, or when the messages that were delivered could be answered.
+fn fail(
+    connection: &mut Connection,
+    now: Instant,
+    error: ProtocolError,
+    delivered: bool,
+    scratch: &mut Scratch,
+) {
+    if delivered {
+        connection.partial = None;
+        connection.held = Some(Box::new(Held::Error(error)));
+    } else {
+        connection.fail_protocol(now, error, scratch);
     }
 }
 
@@ -748,5 +595,3 @@ impl Part {
 const FINAL_TEXT: u8 = frame::FIN | 0x1;
 /// FIN and the opcode of a binary message.
 const FINAL_BINARY: u8 = frame::FIN | 0x2;
-/// How much is unmasked at once to be inflated: what does not fit the step is masked again.
-const INFLATE_BYTES: usize = 4 << 10;

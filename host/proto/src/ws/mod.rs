@@ -8,8 +8,10 @@ pub mod frame;
 mod input;
 pub mod mask;
 mod output;
+mod partial;
 mod prepared;
 mod scratch;
+mod sending;
 mod utf8;
 
 pub use close::{

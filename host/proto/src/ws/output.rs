@@ -5,7 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX};
+use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Opcode};
+use super::mask;
 
 /// The queue of encoded frames of one connection: write what [`slices`](Self::slices) shows, then [`consume`](Self::consume) what was
 /// written.
@@ -38,11 +39,35 @@ struct Pongs {
 /// An encoded control frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ControlFrame {
-    pub(super) bytes: [u8; HEADER_BYTES_MAX + CONTROL_BYTES_MAX],
-    pub(super) len: usize,
+    bytes: [u8; HEADER_BYTES_MAX + CONTROL_BYTES_MAX],
+    len: usize,
 }
 
 impl ControlFrame {
+    /// Encodes a control frame; the payload is at most 125 bytes.
+    pub(super) fn new(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) -> Self {
+        let header = Header {
+            fin: true,
+            rsv1: false,
+            opcode,
+            mask,
+            length: payload.len() as u64,
+        };
+        let mut encoded = [0; HEADER_BYTES_MAX];
+        let start = header.encode(&mut encoded);
+        let mut frame = Self {
+            bytes: [0; HEADER_BYTES_MAX + CONTROL_BYTES_MAX],
+            len: start + payload.len(),
+        };
+        frame.bytes[..start].copy_from_slice(&encoded[..start]);
+        let body = &mut frame.bytes[start..start + payload.len()];
+        body.copy_from_slice(payload);
+        if let Some(key) = mask {
+            mask::apply(key, body);
+        }
+        frame
+    }
+
     fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

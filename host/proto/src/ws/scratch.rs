@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::deflate::Pool;
 use super::frame::CONTROL_BYTES_MAX;
-use super::input::Partial;
+use super::partial::Partial;
 
 /// Buffers, compression contexts and masking keys that the connections of one thread take turns with, so that a connection between two
 /// messages holds none.

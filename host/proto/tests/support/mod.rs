@@ -1,7 +1,12 @@
 //! What the tests of the core share: invented time, scripted input at every boundary, two connections joined in memory.
 
-#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file uses a part of this"
+)]
 
+pub(crate) mod memory;
 mod pair;
 mod script;
 pub(crate) mod wire;
@@ -62,5 +67,7 @@ pub(crate) fn agreed(config: &DeflateConfig) -> Agreed {
     } else {
         "permessage-deflate; client_no_context_takeover; server_no_context_takeover; client_max_window_bits"
     };
-    deflate::negotiate([offer], config).unwrap().0
+    deflate::negotiate([offer], config)
+        .expect("the offer is acceptable")
+        .0
 }

@@ -64,7 +64,7 @@ impl Pair {
     pub(crate) fn client_closes(&mut self, code: u16, reason: &str) {
         self.client.start_close(
             self.now,
-            CloseFrame::new(code, reason).unwrap(),
+            CloseFrame::new(code, reason).expect("a code that may be sent"),
             &mut self.scratch,
         );
     }
@@ -72,7 +72,7 @@ impl Pair {
     pub(crate) fn server_closes(&mut self, code: u16, reason: &str) {
         self.server.start_close(
             self.now,
-            CloseFrame::new(code, reason).unwrap(),
+            CloseFrame::new(code, reason).expect("a code that may be sent"),
             &mut self.scratch,
         );
     }

@@ -97,7 +97,15 @@ fn play_stopping(role: Role, config: &Config, bytes: &[u8]) -> Outcome {
 /// Feeds one piece and collects the events.
 pub(crate) fn see(connection: &mut Connection, scratch: &mut Scratch, piece: &[u8]) -> Vec<Seen> {
     let mut bytes = piece.to_vec();
-    drain(&mut connection.handle_input(epoch(), &mut bytes, scratch))
+    let mut seen = drain(&mut connection.handle_input(epoch(), &mut bytes, scratch));
+    if connection.is_end_held() {
+        seen.extend(drain(&mut connection.handle_input(
+            epoch(),
+            &mut [],
+            scratch,
+        )));
+    }
+    seen
 }
 
 fn drain(input: &mut Input<'_>) -> Vec<Seen> {

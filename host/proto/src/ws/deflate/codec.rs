@@ -109,6 +109,8 @@ pub(in crate::ws) struct Inflater {
     inflate: Inflate,
     /// The last block said that it is the last: whatever follows begins anew.
     ended: bool,
+    /// The data is invalid from here on.
+    failed: bool,
     /// How much of what ends a message was fed.
     end_fed: usize,
 }
@@ -131,6 +133,7 @@ impl Inflater {
         Self {
             inflate: Inflate::new(false, super::WINDOW_BITS_MAX),
             ended: false,
+            failed: false,
             end_fed: 0,
         }
     }
@@ -138,7 +141,17 @@ impl Inflater {
     fn reset(&mut self) {
         self.inflate.reset(false);
         self.ended = false;
+        self.failed = false;
         self.end_fed = 0;
+    }
+
+    /// Tells of invalid data once what came before was handed out.
+    pub(in crate::ws) fn check(&self) -> Result<(), ProtocolError> {
+        if self.failed {
+            Err(ProtocolError::DeflateInvalid)
+        } else {
+            Ok(())
+        }
     }
 
     /// Inflates part of `input` into `output`. All of it was inflated, as far as it goes, once it is consumed and there is room left.
@@ -147,6 +160,7 @@ impl Inflater {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<Step, ProtocolError> {
+        self.check()?;
         if self.ended && !input.is_empty() {
             // RFC 7692, 7.2.3.4: a block with BFINAL may be followed by others. A compressor that finishes its stream starts over with
             // an empty window, and so do we.
@@ -154,17 +168,21 @@ impl Inflater {
             self.ended = false;
         }
         let (total_in, total_out) = (self.inflate.total_in(), self.inflate.total_out());
-        match self
+        let status = self
             .inflate
-            .decompress(input, output, InflateFlush::SyncFlush)
-        {
-            Ok(Status::StreamEnd) => self.ended = true,
-            Ok(Status::Ok | Status::BufError) => {}
-            Err(_) => return Err(ProtocolError::DeflateInvalid),
-        }
+            .decompress(input, output, InflateFlush::SyncFlush);
         let consumed = (self.inflate.total_in() - total_in) as usize;
         let produced = (self.inflate.total_out() - total_out) as usize;
-        if consumed == 0 && produced == 0 && !input.is_empty() && !self.ended {
+        match status {
+            Ok(Status::StreamEnd) => self.ended = true,
+            Ok(Status::Ok | Status::BufError) => {
+                self.failed = consumed == 0 && produced == 0 && !input.is_empty();
+            }
+            // What came before the invalid data is handed out first: which error the peer is told must not depend on how its bytes
+            // were cut.
+            Err(_) => self.failed = true,
+        }
+        if self.failed && produced == 0 {
             return Err(ProtocolError::DeflateInvalid);
         }
         Ok(Step { consumed, produced })
@@ -195,7 +213,7 @@ impl Inflater {
                 self.inflate(&end[self.end_fed.min(end.len())..], &mut output[produced..])?;
             self.end_fed += step.consumed;
             produced += step.produced;
-            if produced == output.len() {
+            if produced == output.len() || self.failed {
                 return Ok((produced, false));
             }
             if self.end_fed >= end.len() {

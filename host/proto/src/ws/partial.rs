@@ -1,0 +1,234 @@
+//! What has arrived of a frame and of its message.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::MessageKind;
+use super::deflate::Inflater;
+use super::error::ProtocolError;
+use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Opcode};
+use super::input::Chunk;
+use super::mask::Mask;
+use super::scratch::Scratch;
+use super::utf8::Utf8;
+
+/// What has arrived of a frame and of the message that it belongs to.
+#[derive(Debug)]
+pub(super) struct Partial {
+    pub(super) header: [u8; HEADER_BYTES_MAX],
+    pub(super) header_len: usize,
+    pub(super) frame: Option<Frame>,
+    pub(super) control: [u8; CONTROL_BYTES_MAX],
+    pub(super) control_len: usize,
+    pub(super) message: Option<Message>,
+    /// When the first byte arrived.
+    pub(super) started: Option<Instant>,
+}
+
+impl Default for Partial {
+    fn default() -> Self {
+        Self {
+            header: [0; HEADER_BYTES_MAX],
+            header_len: 0,
+            frame: None,
+            control: [0; CONTROL_BYTES_MAX],
+            control_len: 0,
+            message: None,
+            started: None,
+        }
+    }
+}
+
+impl Partial {
+    pub(super) fn is_over(&self) -> bool {
+        self.header_len == 0 && self.frame.is_none() && self.message.is_none()
+    }
+}
+
+/// A frame whose header has arrived.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) opcode: Opcode,
+    pub(super) fin: bool,
+    pub(super) mask: Option<Mask>,
+    pub(super) remaining: u64,
+}
+
+impl Frame {
+    /// Takes the payload that is there and unmasks it.
+    pub(super) fn take(&mut self, bytes: &mut [u8], position: &mut usize) -> Range<usize> {
+        let start = *position;
+        let range = start..start + self.available(bytes.len() - start);
+        if let Some(mask) = &mut self.mask {
+            mask.apply(&mut bytes[range.clone()]);
+        }
+        self.remaining -= range.len() as u64;
+        *position = range.end;
+        range
+    }
+
+    /// Inflates payload that is there and returns how much that made, or `None` if there is no payload.
+    pub(super) fn inflate(
+        &mut self,
+        bytes: &mut [u8],
+        position: &mut usize,
+        inflater: &mut Inflater,
+        output: &mut [u8],
+    ) -> Result<Option<usize>, ProtocolError> {
+        let start = *position;
+        let available = self.available(bytes.len() - start).min(INFLATE_BYTES);
+        if available == 0 {
+            return Ok(None);
+        }
+        let piece = &mut bytes[start..start + available];
+        let mut mask = self.mask;
+        if let Some(mask) = &mut mask {
+            mask.apply(piece);
+        }
+        let step = inflater.inflate(piece, output)?;
+        if step.consumed < available
+            && let Some(before) = &mut self.mask
+        {
+            // What was not looked at must be as it was received.
+            before.skip(step.consumed);
+            let mut after = *before;
+            after.apply(&mut piece[step.consumed..]);
+        } else {
+            self.mask = mask;
+        }
+        *position += step.consumed;
+        self.remaining -= step.consumed as u64;
+        Ok(Some(step.produced))
+    }
+
+    pub(super) fn available(&self, there: usize) -> usize {
+        usize::try_from(self.remaining).map_or(there, |remaining| remaining.min(there))
+    }
+}
+
+/// A message whose first frame has begun.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) kind: MessageKind,
+    pub(super) fragments: u32,
+    /// The payload bytes declared so far.
+    pub(super) wire_bytes: u64,
+    /// The bytes inflated so far.
+    pub(super) bytes: u64,
+    /// Nothing was handed out or assembled.
+    pub(super) untouched: bool,
+    pub(super) utf8: Utf8,
+    pub(super) text: String,
+    pub(super) binary: Vec<u8>,
+    /// There if the message is compressed.
+    pub(super) inflater: Option<Inflater>,
+}
+
+impl Message {
+    pub(super) fn new(kind: MessageKind, inflater: Option<Inflater>) -> Self {
+        Self {
+            kind,
+            fragments: 0,
+            wire_bytes: 0,
+            bytes: 0,
+            untouched: true,
+            utf8: Utf8::default(),
+            text: String::new(),
+            binary: Vec::new(),
+            inflater,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.untouched
+    }
+
+    /// Appends to the one buffer of the message. It grows with what has arrived and never with what is declared.
+    pub(super) fn append(
+        &mut self,
+        data: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), ProtocolError> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        if self.untouched {
+            self.untouched = false;
+            let buffer = scratch.take_buffer();
+            match self.kind {
+                MessageKind::Text => self.text = String::from_utf8(buffer).unwrap_or_default(),
+                MessageKind::Binary => self.binary = buffer,
+            }
+        }
+        match self.kind {
+            MessageKind::Text => {
+                let text = &mut self.text;
+                self.utf8
+                    .push(data, |part| text.push_str(part))
+                    .map_err(|_| ProtocolError::TextNotUtf8)
+            }
+            MessageKind::Binary => {
+                self.binary.extend_from_slice(data);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands the assembled message over to be lent.
+    pub(super) fn finish(&mut self, scratch: &mut Scratch) -> Result<(), ProtocolError> {
+        self.utf8.finish().map_err(|_| ProtocolError::TextNotUtf8)?;
+        scratch.text = std::mem::take(&mut self.text);
+        scratch.binary = std::mem::take(&mut self.binary);
+        Ok(())
+    }
+
+    /// Describes a chunk, unless there is nothing to tell.
+    pub(super) fn part(
+        &mut self,
+        data: &[u8],
+        fin: bool,
+        remaining: u64,
+    ) -> Result<Option<Part>, ProtocolError> {
+        if self.kind == MessageKind::Text {
+            self.utf8
+                .push(data, |_| {})
+                .map_err(|_| ProtocolError::TextNotUtf8)?;
+            if fin {
+                self.utf8.finish().map_err(|_| ProtocolError::TextNotUtf8)?;
+            }
+        }
+        if data.is_empty() && !fin {
+            return Ok(None);
+        }
+        let first = std::mem::take(&mut self.untouched);
+        Ok(Some(Part {
+            kind: self.kind,
+            first,
+            fin,
+            remaining,
+        }))
+    }
+}
+
+/// A chunk without its bytes.
+pub(super) struct Part {
+    pub(super) kind: MessageKind,
+    pub(super) first: bool,
+    pub(super) fin: bool,
+    pub(super) remaining: u64,
+}
+
+impl Part {
+    pub(super) fn lend<'a>(&self, data: &'a [u8]) -> Chunk<'a> {
+        Chunk {
+            kind: self.kind,
+            data,
+            first: self.first,
+            fin: self.fin,
+            remaining: self.remaining,
+        }
+    }
+}
+
+/// How much is unmasked at once to be inflated: what does not fit the step is masked again.
+const INFLATE_BYTES: usize = 4 << 10;
