@@ -21,7 +21,7 @@ pub use crate::bindings::writable::export_writable;
 #[derive(Debug)]
 pub struct State<H>(RefCell<Option<H>>);
 
-impl<H: Default> State<H> {
+impl<H> State<H> {
     #[expect(
         clippy::new_without_default,
         reason = "it is made in a const, where Default cannot be called"
@@ -32,7 +32,10 @@ impl<H: Default> State<H> {
     }
 
     /// Calls with the state.
-    pub fn with<R>(&self, call: impl FnOnce(&mut H) -> R) -> R {
+    pub fn with<R>(&self, call: impl FnOnce(&mut H) -> R) -> R
+    where
+        H: Default,
+    {
         call(self.0.borrow_mut().get_or_insert_with(H::default))
     }
 }
@@ -40,7 +43,7 @@ impl<H: Default> State<H> {
 /// A type that stands for a handler in the export macros.
 pub trait Exported {
     /// The handler.
-    type Handler: Handler + Default;
+    type Handler: Handler;
 
     /// Calls with the handler of this instance.
     fn with<R>(call: impl FnOnce(&mut Self::Handler) -> R) -> R;

@@ -14,7 +14,7 @@ use crate::{Accept, CloseInfo, Connection, Message, Refusal, Request, Timer};
 ///
 /// A method that panics or overruns its deadline has no effect: nothing that it sent, published, closed or set is applied, the
 /// connection that it was called for is closed with 1011, and a new instance takes over the others.
-pub trait Handler {
+pub trait Handler: Default + 'static {
     /// A connection is open: messages may be sent to it.
     fn opened(&mut self, connection: Connection) {
         let _ = connection;

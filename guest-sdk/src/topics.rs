@@ -4,7 +4,7 @@
 //! while it has a subscriber. Topics are this handler's own.
 //!
 //! Each function here returns the number of connections of this worker that the message will be sent to. A connection whose queue cannot
-//! take it is closed with 1008: nothing is left out silently.
+//! take it is closed with 1008: nothing is left out silently. A message larger than a queue (2 MiB by default) traps.
 
 use crate::bindings::handler::wsrun::websocket::topics;
 use crate::{Connection, MessageRef};

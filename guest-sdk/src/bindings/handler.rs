@@ -1060,7 +1060,8 @@ pub mod wsrun {
             }
             #[allow(unused_unsafe, clippy::all)]
             /// Sends a message to every subscriber of a topic but `except`, on all workers. The number of open subscribers that it will be
-            /// sent to by this worker. A subscriber whose queue cannot take it is closed with 1008: nothing is left out silently.
+            /// sent to by this worker. A subscriber whose queue cannot take it is closed with 1008: nothing is left out silently. A message
+            /// larger than a queue (`--max-queue`, 2 MiB by default) traps.
             #[allow(async_fn_in_trait)]
             pub fn publish(
                 topic: &str,
@@ -1130,7 +1131,7 @@ pub mod wsrun {
             }
             #[allow(unused_unsafe, clippy::all)]
             /// Sends a message to every open connection of this handler, on all workers; `protocol` narrows it to those that agreed on that
-            /// subprotocol. The number that it will be sent to by this worker.
+            /// subprotocol. The number that it will be sent to by this worker. Slow connections and large messages as for `publish`.
             #[allow(async_fn_in_trait)]
             pub fn broadcast(
                 protocol: ::core::option::Option<&str>,
