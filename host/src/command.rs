@@ -15,19 +15,72 @@ pub(crate) type TimerId = u64;
 
 #[derive(Debug)]
 pub(crate) enum Command {
-    Send { to: ConnectionId, payload: Payload },
-    Ping { to: ConnectionId, payload: Payload },
-    Close { connection: ConnectionId, code: u16, reason: String },
-    Abort { connection: ConnectionId },
-    WantWritable { connection: ConnectionId },
-    ReceiveFlow { connection: ConnectionId, enabled: bool },
-    SetSession { connection: ConnectionId, data: Vec<u8> },
-    Subscribe { connection: ConnectionId, topic: String },
-    Unsubscribe { connection: ConnectionId, topic: String },
-    Publish { topic: String, payload: Payload, except: Option<ConnectionId> },
-    Broadcast { protocol: Option<String>, payload: Payload },
-    SetTimer { timer: TimerId, after: Duration, tag: u64, connection: Option<ConnectionId> },
-    CancelTimer { timer: TimerId },
+    Send {
+        to: ConnectionId,
+        payload: Payload,
+    },
+    Ping {
+        to: ConnectionId,
+        payload: Payload,
+    },
+    Close {
+        connection: ConnectionId,
+        code: u16,
+        reason: String,
+    },
+    Abort {
+        connection: ConnectionId,
+    },
+    WantWritable {
+        connection: ConnectionId,
+    },
+    ReceiveFlow {
+        connection: ConnectionId,
+        enabled: bool,
+    },
+    SetSession {
+        connection: ConnectionId,
+        data: Vec<u8>,
+    },
+    Subscribe {
+        connection: ConnectionId,
+        topic: String,
+    },
+    Unsubscribe {
+        connection: ConnectionId,
+        topic: String,
+    },
+    Publish {
+        topic: String,
+        payload: Payload,
+        except: Option<ConnectionId>,
+    },
+    Broadcast {
+        protocol: Option<String>,
+        payload: Payload,
+    },
+    SetTimer {
+        timer: TimerId,
+        after: Duration,
+        tag: u64,
+        connection: Option<ConnectionId>,
+    },
+    CancelTimer {
+        timer: TimerId,
+    },
+}
+
+impl Command {
+    /// The connection, the topic, and whether the one is subscribed to the other by this command.
+    pub(crate) fn subscription(&self) -> Option<(ConnectionId, &str, bool)> {
+        if let Self::Subscribe { connection, topic } = self {
+            return Some((*connection, topic, true));
+        }
+        if let Self::Unsubscribe { connection, topic } = self {
+            return Some((*connection, topic, false));
+        }
+        None
+    }
 }
 
 /// A range of [`Commands::data`].
@@ -69,7 +122,9 @@ impl Commands {
         let bytes = match &command {
             Command::Close { reason, .. } => reason.len(),
             Command::SetSession { data, .. } => data.len(),
-            Command::Subscribe { topic, .. } | Command::Unsubscribe { topic, .. } | Command::Publish { topic, .. } => topic.len(),
+            Command::Subscribe { topic, .. }
+            | Command::Unsubscribe { topic, .. }
+            | Command::Publish { topic, .. } => topic.len(),
             Command::Broadcast { protocol, .. } => protocol.as_ref().map_or(0, String::len),
             Command::Send { .. }
             | Command::Ping { .. }
@@ -80,8 +135,12 @@ impl Commands {
             | Command::CancelTimer { .. } => 0,
         };
         self.other_bytes += bytes;
-        if self.list.len() >= self.count_max || self.data.len() + self.other_bytes > self.bytes_max {
-            return Err(TooManyEffects { count_max: self.count_max, bytes_max: self.bytes_max });
+        if self.list.len() >= self.count_max || self.data.len() + self.other_bytes > self.bytes_max
+        {
+            return Err(TooManyEffects {
+                count_max: self.count_max,
+                bytes_max: self.bytes_max,
+            });
         }
         self.list.push(command);
         Ok(())
@@ -91,12 +150,20 @@ impl Commands {
     pub(crate) fn payload(&mut self, kind: MessageKind, bytes: &[u8]) -> Payload {
         let start = self.data.len();
         self.data.extend_from_slice(bytes);
-        Payload { kind, start, end: self.data.len() }
+        Payload {
+            kind,
+            start,
+            end: self.data.len(),
+        }
     }
 
     /// What was appended to [`Commands::data`] since `start`.
     pub(crate) fn tail(&self, kind: MessageKind, start: usize) -> Payload {
-        Payload { kind, start, end: self.data.len() }
+        Payload {
+            kind,
+            start,
+            end: self.data.len(),
+        }
     }
 
     pub(crate) fn bytes(&self, payload: Payload) -> &[u8] {

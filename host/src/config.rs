@@ -92,7 +92,9 @@ impl HandlerConfig {
     /// Its name in logs and in `host-info.handler-name`: the subprotocol, else the file's name without the extension.
     pub fn name(&self) -> String {
         self.protocol.clone().unwrap_or_else(|| {
-            self.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+            self.file
+                .file_stem()
+                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
         })
     }
 }
@@ -116,7 +118,8 @@ pub struct Origins {
 impl Origins {
     /// Whether a page of `origin` may connect to the server that it calls `host`.
     pub(crate) fn allows(&self, origin: &str, host: &str, secure: bool) -> bool {
-        wsrun_proto::http::origin::is_same_origin(origin, host, secure) || self.allowed.contains(origin)
+        wsrun_proto::http::origin::is_same_origin(origin, host, secure)
+            || self.allowed.contains(origin)
     }
 }
 

@@ -56,8 +56,12 @@ pub struct ListenError {
 pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>), ListenError> {
     let error = |cause: io::Error| {
         let hint = match (cause.kind(), listen) {
-            (io::ErrorKind::AddrInUse, Listen::Tcp(_)) => "; another program listens there: stop it, or use another --listen address",
-            (io::ErrorKind::PermissionDenied, Listen::Tcp(_)) => "; ports below 1024 need a privilege",
+            (io::ErrorKind::AddrInUse, Listen::Tcp(_)) => {
+                "; another program listens there: stop it, or use another --listen address"
+            }
+            (io::ErrorKind::PermissionDenied, Listen::Tcp(_)) => {
+                "; ports below 1024 need a privilege"
+            }
             (io::ErrorKind::AddrNotAvailable, _) => "; this machine has no such address",
             _ => "",
         };
@@ -65,7 +69,11 @@ pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>
             Listen::Tcp(address) => address.to_string(),
             Listen::Unix(path) => format!("unix:{}", path.display()),
         };
-        ListenError { address, cause, hint }
+        ListenError {
+            address,
+            cause,
+            hint,
+        }
     };
     match listen {
         Listen::Tcp(address) => bind_tcp(*address, workers).map_err(error),
@@ -76,7 +84,11 @@ pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>
 fn bind_tcp(mut address: SocketAddr, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
     let mut bound = Vec::new();
     for _ in 0..workers {
-        let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = RawSocket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -108,18 +120,30 @@ fn bind_unix(path: &Path, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
 
 /// Removes the socket file of a server that is gone. One that answers, or a file of another kind, stays.
 fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(metadata) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     if !metadata.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path exists and is not a socket"));
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "the path exists and is not a socket",
+        ));
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there"));
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another program listens there",
+        ));
     }
     std::fs::remove_file(path)
 }
 
 /// Accepts until the server shuts down. No error ends it: it logs, waits, and goes on.
-pub(crate) async fn accept(bound: Bound, worker: Rc<Worker>, tls: Option<Arc<Tls>>) -> io::Result<()> {
+pub(crate) async fn accept(
+    bound: Bound,
+    worker: Rc<Worker>,
+    tls: Option<Arc<Tls>>,
+) -> io::Result<()> {
     let listener = Listener::new(bound)?;
     let mut shutdown = worker.shutdown.clone();
     let mut backoff = BACKOFF_MIN;
@@ -137,7 +161,13 @@ pub(crate) async fn accept(bound: Bound, worker: Rc<Worker>, tls: Option<Arc<Tls
                 // TLS is for TCP: who can open the Unix socket is on this machine already.
                 let tls = tls.clone().filter(|_| matches!(socket, Socket::Tcp(_)));
                 // The task ends by its own deadlines, and with the worker's runtime.
-                tokio::task::spawn_local(connection::serve(Rc::clone(&worker), socket, peer, local, tls));
+                tokio::task::spawn_local(connection::serve(
+                    Rc::clone(&worker),
+                    socket,
+                    peer,
+                    local,
+                    tls,
+                ));
             }
             // The client was gone before it was accepted: nothing is wrong here.
             Err(error) if is_clients(&error) => {}
@@ -157,7 +187,9 @@ pub(crate) async fn accept(bound: Bound, worker: Rc<Worker>, tls: Option<Arc<Tls
 fn is_clients(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
     )
 }
 
@@ -181,12 +213,19 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // Whole batches are written at once: waiting for more would only delay them.
                 let _ = stream.set_nodelay(true);
-                let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+                let local = stream
+                    .local_addr()
+                    .map(|address| address.to_string())
+                    .unwrap_or_default();
                 Ok((Socket::Tcp(stream), peer.to_string(), local))
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Socket::Unix(stream), "unix".into(), path.display().to_string()))
+                Ok((
+                    Socket::Unix(stream),
+                    "unix".into(),
+                    path.display().to_string(),
+                ))
             }
         }
     }

@@ -13,11 +13,15 @@ use tokio::task::LocalSet;
 
 use crate::config::Config;
 use crate::handler::{Handler, REMOTE_QUEUE_MAX, Registry, Remote};
-use crate::listener::{self, Address, Bound, ListenError};
-use crate::tls::{Tls, TlsError};
-use crate::wasm::component::{self, ComponentError};
+pub use crate::listener::{Address, ListenError};
+pub use crate::tls::TlsError;
+pub use crate::wasm::component::ComponentError;
+pub use crate::wasm::error::GuestError;
+
+use crate::listener::{self, Bound};
+use crate::tls::Tls;
+use crate::wasm::component;
 use crate::wasm::engine::{EpochTicker, engine};
-use crate::wasm::error::GuestError;
 use crate::wasm::instance::Instances;
 use crate::wasm::linker::{Linked, linker};
 use crate::worker::Worker;
@@ -91,8 +95,14 @@ impl Server {
         let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
         let (shutdown, stopping) = watch::channel(false);
         let secure = tls.is_some();
-        let mut server =
-            Self { addresses, secure, tls: tls.clone(), shutdown, workers: Vec::new(), _ticker: ticker };
+        let mut server = Self {
+            addresses,
+            secure,
+            tls,
+            shutdown,
+            workers: Vec::new(),
+            _ticker: ticker,
+        };
         server.start_workers(Arc::new(config), &handlers, bound, &stopping)?;
         Ok(server)
     }
@@ -122,7 +132,10 @@ impl Server {
 
     /// The folders to watch and the files in them that [`Server::reload_tls`] reads.
     pub(crate) fn tls_files(&self) -> Vec<&Path> {
-        self.tls.as_ref().map(|tls| tls.files().to_vec()).unwrap_or_default()
+        self.tls
+            .as_ref()
+            .map(|tls| tls.files().to_vec())
+            .unwrap_or_default()
     }
 
     /// Stops: no new connections, 1001 to all, and an end after the configured time. True when every connection had closed by then.
@@ -132,7 +145,10 @@ impl Server {
 
     fn end(&mut self) -> bool {
         self.shutdown.send_replace(true);
-        let clean = self.workers.drain(..).map(|worker| worker.join().unwrap_or(false)).fold(true, |a, b| a && b);
+        let mut clean = true;
+        for worker in self.workers.drain(..) {
+            clean &= worker.join().unwrap_or(false);
+        }
         for address in &self.addresses {
             if let Address::Unix(path) = address {
                 let _ = std::fs::remove_file(path);
@@ -150,14 +166,18 @@ impl Server {
     ) -> Result<(), StartError> {
         let slots = Arc::new(AtomicUsize::new(0));
         // One channel per worker and handler.
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..config.workers).map(|_| channels(handlers.len())).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.workers)
+            .map(|_| channels(handlers.len()))
+            .unzip();
         let mut started = Vec::new();
         for (index, remotes) in (0..config.workers).zip(receivers) {
             let mut peers: Vec<Vec<_>> = vec![Vec::new(); handlers.len()];
             for (other, senders) in (0..config.workers).zip(&senders) {
                 if other != index {
-                    peers.iter_mut().zip(senders).for_each(|(peers, sender)| peers.push(sender.clone()));
+                    peers
+                        .iter_mut()
+                        .zip(senders)
+                        .for_each(|(peers, sender)| peers.push(sender.clone()));
                 }
             }
             let (report, result) = oneshot::channel();
@@ -180,7 +200,9 @@ impl Server {
             self.workers.push(thread);
         }
         for result in started {
-            result.blocking_recv().unwrap_or_else(|_| Err(StartError::Host("a worker ended at start".into())))?;
+            result
+                .blocking_recv()
+                .unwrap_or_else(|_| Err(StartError::Host("a worker ended at start".into())))?;
         }
         Ok(())
     }
@@ -198,20 +220,35 @@ fn validate(config: &Config) -> Result<(), StartError> {
         return fail("no handler: name a component, or use --protocol NAME=FILE".into());
     }
     if config.workers == 0 || config.workers > 1_024 {
-        return fail(format!("--workers {}: it must be 1 to 1024", config.workers));
+        return fail(format!(
+            "--workers {}: it must be 1 to 1024",
+            config.workers
+        ));
     }
     for (n, handler) in config.handlers.iter().enumerate() {
-        if config.handlers[..n].iter().any(|other| other.protocol == handler.protocol) {
-            return fail(format!("--protocol {}: this name is given twice", handler.name()));
+        if config.handlers[..n]
+            .iter()
+            .any(|other| other.protocol == handler.protocol)
+        {
+            return fail(format!(
+                "--protocol {}: this name is given twice",
+                handler.name()
+            ));
         }
     }
     if let Some(folder) = &config.static_dir
         && !folder.is_dir()
     {
-        return fail(format!("--static {}: there is no such folder", folder.display()));
+        return fail(format!(
+            "--static {}: there is no such folder",
+            folder.display()
+        ));
     }
     if config.limits.header_bytes_max < HEADER_BYTES_MIN {
-        return fail(format!("--max-header-bytes {}: it must be at least {HEADER_BYTES_MIN}", config.limits.header_bytes_max));
+        return fail(format!(
+            "--max-header-bytes {}: it must be at least {HEADER_BYTES_MIN}",
+            config.limits.header_bytes_max
+        ));
     }
     Ok(())
 }
@@ -297,17 +334,36 @@ impl Plan {
         ));
         let mut handlers = Vec::new();
         let peers = std::mem::take(&mut self.peers);
-        for ((config, linked), peers) in self.config.handlers.iter().zip(self.handlers.drain(..)).zip(peers) {
+        for ((config, linked), peers) in self
+            .config
+            .handlers
+            .iter()
+            .zip(self.handlers.drain(..))
+            .zip(peers)
+        {
             let limits = self.config.handler_limits.clone();
             let name: Arc<str> = config.name().into();
             let exports = linked.exports;
-            let registry = Registry::new(Arc::clone(&name), Arc::clone(&config.config), limits.clone(), exports.timer_handler);
-            let handler =
-                Rc::new(Handler::new(Rc::new(registry), Rc::clone(&worker), exports.handshake, exports.pong, peers));
+            let registry = Registry::new(
+                Arc::clone(&name),
+                Arc::clone(&config.config),
+                limits.clone(),
+                exports.timer_handler,
+            );
+            let handler = Rc::new(Handler::new(
+                Rc::new(registry),
+                Rc::clone(&worker),
+                exports.handshake,
+                exports.pong,
+                peers,
+            ));
             handler
                 .start(Instances { linked, limits })
                 .await
-                .map_err(|cause| StartError::Handler { name: name.to_string(), cause })?;
+                .map_err(|cause| StartError::Handler {
+                    name: name.to_string(),
+                    cause,
+                })?;
             handlers.push(handler);
         }
         for (handler, mut remote) in handlers.iter().zip(self.remotes.drain(..)) {
@@ -329,10 +385,21 @@ impl Plan {
 async fn closed(worker: &Worker, timeout: Duration) -> bool {
     const LOOK: Duration = Duration::from_millis(10);
     let deadline = Instant::now() + timeout;
-    while worker.handlers().iter().any(|handler| !handler.registry.is_empty()) {
+    while worker
+        .handlers()
+        .iter()
+        .any(|handler| !handler.registry.is_empty())
+    {
         if Instant::now() >= deadline {
-            let left: usize = worker.handlers().iter().map(|handler| handler.registry.sessions().len()).sum();
-            tracing::warn!(left, "connections had not closed when --shutdown-timeout was over");
+            let left: usize = worker
+                .handlers()
+                .iter()
+                .map(|handler| handler.registry.sessions().len())
+                .sum();
+            tracing::warn!(
+                left,
+                "connections had not closed when --shutdown-timeout was over"
+            );
             return false;
         }
         tokio::time::sleep(LOOK).await;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::io::AsyncWrite;
-use wsrun_proto::ws::{self, CloseFrame, MessageKind, Party, Prepared, SendError, State};
+use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, Prepared, SendError, State};
 
 use crate::request::Request;
 use crate::transport::Stream;
@@ -64,8 +64,12 @@ pub(crate) struct Session {
     dirty: Cell<bool>,
     /// Who closed it, where that was this side.
     local_end: Cell<Option<ClosedBy>>,
+    /// The close frame of this side, where it was the first.
+    local_close: RefCell<Option<CloseFrame>>,
     /// Since when the socket has taken nothing although something is queued.
     pub(crate) stalled_since: Cell<Option<Instant>>,
+    /// The stream took bytes that it may not have passed on yet: TLS has a buffer of its own.
+    unflushed: Cell<bool>,
     /// The transport failed on a write outside the task.
     pub(crate) broken: Cell<bool>,
 }
@@ -98,7 +102,9 @@ impl Session {
             want_writable: Cell::new(false),
             dirty: Cell::new(false),
             local_end: Cell::new(None),
+            local_close: RefCell::new(None),
             stalled_since: Cell::new(None),
+            unflushed: Cell::new(false),
             broken: Cell::new(false),
         }
     }
@@ -146,7 +152,11 @@ impl Session {
         *self.data.borrow_mut() = data;
     }
 
-    pub(crate) fn send(self: &Rc<Self>, kind: MessageKind, payload: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn send(
+        self: &Rc<Self>,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
         self.queue(|connection, scratch| connection.send_message(kind, payload, scratch))
     }
 
@@ -164,6 +174,7 @@ impl Session {
             return;
         }
         self.local_end.set(Some(by));
+        *self.local_close.borrow_mut() = Some(close.clone());
         let now = Instant::now();
         self.queue(|connection, scratch| connection.start_close(now, close, scratch));
         self.wake();
@@ -190,7 +201,20 @@ impl Session {
             (Party::Peer, None) => ClosedBy::Peer,
             (Party::Local, None) => ClosedBy::Host,
         };
-        Some(CloseInfo { code: end.code, reason: end.reason.clone(), by, clean: end.clean })
+        // Unanswered, our close frame is still what was said; the core tells how the transport ended.
+        let local_close = self.local_close.borrow();
+        let (code, reason) = match &*local_close {
+            Some(close) if !end.clean && end.cause != Cause::Aborted => {
+                (close.reported_code(), close.reason())
+            }
+            Some(_) | None => (end.code, end.reason.as_str()),
+        };
+        Some(CloseInfo {
+            code,
+            reason: reason.to_owned(),
+            by,
+            clean: end.clean,
+        })
     }
 
     /// Writes what is queued, as far as the socket takes it now. Any part of the worker may call this; the task is woken to wait for
@@ -207,7 +231,7 @@ impl Session {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut connection = self.connection.borrow_mut();
         let output = connection.output_mut();
-        if output.is_empty() || self.broken.get() {
+        if (output.is_empty() && !self.unflushed.get()) || self.broken.get() {
             return Poll::Ready(());
         }
         let mut stream = self.stream.borrow_mut();
@@ -222,6 +246,7 @@ impl Session {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => {
                     progress = true;
+                    self.unflushed.set(true);
                     output.consume(written);
                 }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
@@ -231,6 +256,7 @@ impl Session {
         match result {
             Poll::Ready(Ok(())) => {
                 self.stalled_since.set(None);
+                self.unflushed.set(false);
                 if let Some(buffer) = output.reclaim() {
                     self.worker.give_buffer(buffer);
                 }
@@ -249,6 +275,11 @@ impl Session {
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether everything that was queued is on its way.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.connection.borrow().output().is_empty() && !self.unflushed.get()
     }
 
     pub(crate) fn set_waker(&self, waker: &Waker) {
@@ -273,7 +304,10 @@ impl Session {
         }
     }
 
-    fn queue<R>(self: &Rc<Self>, put: impl FnOnce(&mut ws::Connection, &mut ws::Scratch) -> R) -> R {
+    fn queue<R>(
+        self: &Rc<Self>,
+        put: impl FnOnce(&mut ws::Connection, &mut ws::Scratch) -> R,
+    ) -> R {
         let result = {
             let mut connection = self.connection.borrow_mut();
             if connection.output().is_empty() {

@@ -60,7 +60,11 @@ impl Tls {
             .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.ignore_client_order = true;
-        Ok(Self { files, current, acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self {
+            files,
+            current,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
     }
 
     /// Reads the files again. Handshakes from here on use what they hold; open connections are not touched.
@@ -79,27 +83,37 @@ impl Tls {
 }
 
 fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
-    let file = |file: &Path, what, cause: String| TlsError::File { file: file.to_owned(), what, cause };
+    let file = |file: &Path, what, cause: String| TlsError::File {
+        file: file.to_owned(),
+        what,
+        cause,
+    };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
         .map_err(|error| file(&files.certificate, "a certificate chain", describe(&error)))?;
     if chain.is_empty() {
-        return Err(file(&files.certificate, "a certificate chain", "it holds no CERTIFICATE section".into()));
+        return Err(file(
+            &files.certificate,
+            "a certificate chain",
+            "it holds no CERTIFICATE section".into(),
+        ));
     }
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| file(&files.key, "a private key", describe(&error)))?;
-    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|cause| TlsError::Pair {
-        certificate: files.certificate.clone(),
-        key: files.key.clone(),
-        cause,
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|cause| {
+        TlsError::Pair {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+            cause,
+        }
     })
 }
 
 fn describe(error: &rustls::pki_types::pem::Error) -> String {
-    match error {
-        rustls::pki_types::pem::Error::NoItemsFound => "it holds no PEM section of that kind".into(),
-        other => other.to_string(),
+    if matches!(error, rustls::pki_types::pem::Error::NoItemsFound) {
+        return "it holds no PEM section of that kind".into();
     }
+    error.to_string()
 }
 
 /// The certificate in use.

@@ -98,7 +98,9 @@ impl Worker {
     /// Writes what this turn has queued: one write per connection, however many messages.
     pub(crate) fn flush(&self) {
         loop {
-            let Some(session) = self.dirty.borrow_mut().pop() else { return };
+            let Some(session) = self.dirty.borrow_mut().pop() else {
+                return;
+            };
             session.flush();
         }
     }

@@ -1,5 +1,509 @@
+//! `wsrun connect URL`: an interactive client.
+
+use std::path::PathBuf;
 use std::process::ExitCode;
-use super::Failure;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::ValueEnum;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use wsrun_proto::http::connect::{Connect, ConnectOptions, Established};
+use wsrun_proto::limits::Limits;
+use wsrun_proto::ws::deflate::DeflateConfig;
+use wsrun_proto::ws::{
+    self, CloseCode, CloseFrame, Config, Event, MessageKind, Role, Scratch, State,
+};
+
+use super::values::{bytes, duration};
+use super::{Failure, say, say_error};
+
+/// Binary messages are shown in hexadecimal up to this many bytes.
+const SHOWN_BYTES_MAX: usize = 1_024;
+
+/// The longest line of standard input.
+const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compression {
+    /// No permessage-deflate
+    Off,
+    /// Offers permessage-deflate
+    On,
+}
+
 #[derive(Debug, clap::Args)]
-pub(super) struct Args { url: String }
-pub(super) fn run(args: Args) -> Result<ExitCode, Failure> { let _ = args; Ok(ExitCode::SUCCESS) }
+pub(super) struct Args {
+    /// ws://HOST[:PORT]/PATH, wss://… or ws+unix:PATH
+    url: String,
+    /// Sends lines as binary messages
+    #[arg(long)]
+    binary: bool,
+    /// Offers a subprotocol. Repeatable, the preferred one first
+    #[arg(long, value_name = "NAME")]
+    protocol: Vec<String>,
+    /// Adds a header to the request. Repeatable
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    header: Vec<(String, String)>,
+    /// The Origin header
+    #[arg(long)]
+    origin: Option<String>,
+    /// Trusts the certificates of this PEM file, and no others
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca_file: Option<PathBuf>,
+    /// Accepts any certificate: for tests alone
+    #[arg(long)]
+    insecure: bool,
+    /// permessage-deflate
+    #[arg(long, value_enum, default_value = "on")]
+    compression: Compression,
+    /// Largest message taken
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB")]
+    max_message: u64,
+    /// Time for connecting, TLS and the opening handshake together
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    timeout: Duration,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("it must be `NAME: VALUE`".to_owned()),
+    }
+}
+
+pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let target = Target::parse(&args.url).map_err(Failure::usage)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(connect(args, target));
+    // A read of standard input may still wait; it must not hold the process.
+    runtime.shutdown_background();
+    Ok(result?)
+}
+
+trait Transport: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Transport for T {}
+
+/// Where a URL leads.
+struct Target {
+    place: Place,
+    secure: bool,
+    /// The Host header.
+    host: String,
+    path: String,
+}
+
+enum Place {
+    Tcp(String, u16),
+    Unix(PathBuf),
+}
+
+impl Target {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        if let Some(path) = text.strip_prefix("ws+unix:") {
+            return Ok(Self {
+                place: Place::Unix(path.into()),
+                secure: false,
+                host: "localhost".into(),
+                path: "/".into(),
+            });
+        }
+        let url = url::Url::parse(text).with_context(|| {
+            format!("`{text}` is not a URL; it must look like ws://127.0.0.1:9000/")
+        })?;
+        let secure = match url.scheme() {
+            "ws" => false,
+            "wss" => true,
+            other => {
+                bail!("`{other}://` is not a WebSocket URL: use ws://, wss:// or ws+unix:PATH")
+            }
+        };
+        if url.fragment().is_some() {
+            // RFC 6455, 3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used".
+            bail!("a WebSocket URL has no fragment (#…)");
+        }
+        let name = url
+            .host_str()
+            .ok_or_else(|| anyhow!("`{text}` names no host"))?
+            .to_owned();
+        let port = url
+            .port_or_known_default()
+            .unwrap_or(if secure { 443 } else { 80 });
+        let host = match url.port() {
+            Some(port) => format!("{name}:{port}"),
+            None => name.clone(),
+        };
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let name = name.trim_matches(['[', ']']).to_owned();
+        Ok(Self {
+            place: Place::Tcp(name, port),
+            secure,
+            host,
+            path,
+        })
+    }
+
+    async fn open(&self, args: &Args) -> anyhow::Result<Box<dyn Transport>> {
+        match &self.place {
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path)
+                    .await
+                    .with_context(|| format!("cannot connect to {}", path.display()))?;
+                Ok(Box::new(stream))
+            }
+            Place::Tcp(name, port) => {
+                let stream = TcpStream::connect((name.as_str(), *port))
+                    .await
+                    .with_context(|| format!("cannot connect to {name} port {port}"))?;
+                stream.set_nodelay(true)?;
+                if !self.secure {
+                    return Ok(Box::new(stream));
+                }
+                let server = ServerName::try_from(name.clone())
+                    .with_context(|| format!("`{name}` cannot be a server's name"))?;
+                let connector = TlsConnector::from(Arc::new(tls(args)?));
+                let stream = connector
+                    .connect(server, stream)
+                    .await
+                    .context("TLS handshake failed")?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+fn tls(args: &Args) -> anyhow::Result<rustls::ClientConfig> {
+    use rustls_platform_verifier::BuilderVerifierExt as _;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    if args.insecure {
+        let verifier = Arc::new(danger::AnyCertificate(provider));
+        return Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth());
+    }
+    if let Some(file) = &args.ca_file {
+        let mut roots = rustls::RootCertStore::empty();
+        let read = || format!("cannot read certificates from {}", file.display());
+        for certificate in CertificateDer::pem_file_iter(file).with_context(read)? {
+            roots.add(certificate.with_context(read)?)?;
+        }
+        return Ok(builder.with_root_certificates(roots).with_no_client_auth());
+    }
+    Ok(builder.with_platform_verifier()?.with_no_client_auth())
+}
+
+async fn connect(args: Args, target: Target) -> anyhow::Result<ExitCode> {
+    let opening = async {
+        let mut stream = target.open(&args).await?;
+        let (established, early) = handshake(&mut stream, &args, &target).await?;
+        anyhow::Ok((stream, established, early))
+    };
+    let (stream, established, early) =
+        tokio::time::timeout(args.timeout, opening)
+            .await
+            .map_err(|_| {
+                anyhow!(
+                    "no connection to {} within {:?} (--timeout)",
+                    args.url,
+                    args.timeout
+                )
+            })??;
+    if let Some(protocol) = &established.protocol {
+        say_error(&format!("connected, subprotocol {protocol}"));
+    } else {
+        say_error("connected");
+    }
+    let limits = Limits {
+        message_bytes_max: args.max_message,
+        frame_bytes_max: args.max_message,
+        sent_message_bytes_max: LINE_BYTES_MAX,
+        ..Limits::default()
+    };
+    let config = Config {
+        limits,
+        deflate: established.deflate,
+        ..Config::default()
+    };
+    let connection = ws::Connection::new(Instant::now(), Role::Client, config);
+    let mut client = Client {
+        stream,
+        connection,
+        scratch: Scratch::with_mask_keys(random),
+        binary: args.binary,
+    };
+    client.talk(early).await
+}
+
+async fn handshake(
+    stream: &mut Box<dyn Transport>,
+    args: &Args,
+    target: &Target,
+) -> anyhow::Result<(Established, Vec<u8>)> {
+    let options = ConnectOptions {
+        host: target.host.clone(),
+        path: target.path.clone(),
+        origin: args.origin.clone(),
+        protocols: args.protocol.clone(),
+        headers: args.header.clone(),
+        deflate: matches!(args.compression, Compression::On).then(DeflateConfig::default),
+        ..ConnectOptions::default()
+    };
+    let mut handshake = Connect::new(options, random())?;
+    stream.write_all(handshake.request_bytes()).await?;
+    stream.flush().await?;
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let length = stream.read(&mut buffer).await?;
+        if length == 0 {
+            bail!("the server ended the connection before the opening handshake was over");
+        }
+        if let Some(established) = handshake.handle_input(&buffer[..length])? {
+            let early = buffer[established.consumed..length].to_vec();
+            return Ok((established, early));
+        }
+    }
+}
+
+struct Client {
+    stream: Box<dyn Transport>,
+    connection: ws::Connection,
+    scratch: Scratch,
+    binary: bool,
+}
+
+impl Client {
+    async fn talk(&mut self, mut early: Vec<u8>) -> anyhow::Result<ExitCode> {
+        let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
+        let mut input_open = true;
+        let mut interrupted = false;
+        let mut buffer = vec![0; 64 * 1024];
+        self.handle(&mut early);
+        loop {
+            self.flush().await?;
+            if self.connection.is_drained() {
+                break;
+            }
+            let deadline = self
+                .connection
+                .poll_timeout()
+                .unwrap_or_else(|| Instant::now() + FAR);
+            // Every arm is safe to cancel: reads and lines keep what was not taken.
+            tokio::select! {
+                read = self.stream.read(&mut buffer) => match read {
+                    Ok(length) if length > 0 => self.handle(&mut buffer[..length]),
+                    _ => self.connection.handle_eof(Instant::now()),
+                },
+                line = lines.next_segment(), if input_open && self.connection.state() == State::Open => match line? {
+                    Some(line) if line.len() as u64 > LINE_BYTES_MAX => bail!("a line is longer than {LINE_BYTES_MAX} bytes"),
+                    Some(line) => self.send(&line)?,
+                    None => {
+                        input_open = false;
+                        self.close();
+                    }
+                },
+                _ = tokio::signal::ctrl_c(), if !interrupted => {
+                    interrupted = true;
+                    self.close();
+                }
+                () = tokio::time::sleep_until(deadline.into()) => self.connection.handle_timeout(Instant::now()),
+            }
+        }
+        let _ = self.stream.shutdown().await;
+        Ok(self.report())
+    }
+
+    fn handle(&mut self, bytes: &mut [u8]) {
+        self.handle_once(bytes);
+        if self.connection.is_end_held() {
+            self.handle_once(&mut []);
+        }
+    }
+
+    fn handle_once(&mut self, bytes: &mut [u8]) {
+        let mut input = self
+            .connection
+            .handle_input(Instant::now(), bytes, &mut self.scratch);
+        while let Some(event) = input.poll_event() {
+            match event {
+                Event::Text(text) => say(text),
+                Event::Binary(payload) => say(&hexadecimal(payload)),
+                Event::Chunk(_) | Event::Ping(_) | Event::Pong { .. } | Event::Close(_) => {}
+            }
+        }
+    }
+
+    fn send(&mut self, line: &[u8]) -> anyhow::Result<()> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let kind = if self.binary {
+            MessageKind::Binary
+        } else {
+            MessageKind::Text
+        };
+        match self.connection.send_message(kind, line, &mut self.scratch) {
+            Ok(()) => Ok(()),
+            Err(ws::SendError::InvalidText) => {
+                bail!("a line is not UTF-8; use --binary to send bytes")
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn close(&mut self) {
+        self.connection.start_close(
+            Instant::now(),
+            CloseFrame::with_code(CloseCode::NORMAL, ""),
+            &mut self.scratch,
+        );
+    }
+
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        while !self.connection.output().is_empty() {
+            let mut slices = [std::io::IoSlice::new(&[]); 16];
+            let count = self.connection.output().slices(&mut slices);
+            match self.stream.write_vectored(&slices[..count]).await {
+                Ok(written) if written > 0 => self.connection.output_mut().consume(written),
+                _ => {
+                    self.connection.handle_eof(Instant::now());
+                    return Ok(());
+                }
+            }
+        }
+        let _ = self.stream.flush().await;
+        Ok(())
+    }
+
+    /// Tells how it ended. Success for 1000, 1001 and 1005.
+    fn report(&self) -> ExitCode {
+        let (code, reason) = self
+            .connection
+            .end()
+            .map_or((1006, String::new()), |end| (end.code, end.reason.clone()));
+        let reason = reason.replace(char::is_control, "\u{fffd}");
+        say_error(format!("closed: {code} {reason}").trim_end());
+        if matches!(code, 1000 | 1001 | 1005) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn hexadecimal(payload: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("binary, {} bytes: ", payload.len());
+    for byte in payload.iter().take(SHOWN_BYTES_MAX) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    if payload.len() > SHOWN_BYTES_MAX {
+        text.push('…');
+    }
+    text
+}
+
+/// Random bytes of the operating system. Without them no mask is safe, and no connection is made.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+const FAR: Duration = Duration::from_secs(3_600);
+
+mod danger {
+    //! A verifier that verifies nothing but signatures, for `--insecure`.
+
+    use std::sync::Arc;
+
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+
+    #[derive(Debug)]
+    pub(super) struct AnyCertificate(pub(super) Arc<CryptoProvider>);
+
+    impl ServerCertVerifier for AnyCertificate {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(
+                message,
+                certificate,
+                signature,
+                &self.0.signature_verification_algorithms,
+            )
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(
+                message,
+                certificate,
+                signature,
+                &self.0.signature_verification_algorithms,
+            )
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.signature_verification_algorithms.supported_schemes()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_gives_host_header_and_path() {
+        let target = Target::parse("ws://[::1]:9000/a%20b?c=d").unwrap();
+        assert_eq!(
+            (target.host.as_str(), target.path.as_str()),
+            ("[::1]:9000", "/a%20b?c=d")
+        );
+        assert!(matches!(target.place, Place::Tcp(name, 9000) if name == "::1"));
+        let target = Target::parse("wss://example.com").unwrap();
+        assert_eq!(
+            (target.host.as_str(), target.path.as_str(), target.secure),
+            ("example.com", "/", true)
+        );
+        assert!(matches!(target.place, Place::Tcp(_, 443)));
+        for wrong in ["http://a", "a", "ws://a/#b", "ws://"] {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

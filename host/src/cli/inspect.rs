@@ -10,24 +10,37 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     let engine = engine::engine(None).map_err(|error| anyhow::anyhow!("{error}"))?;
     let (loaded, exports) = component::load(&engine, file).map_err(Failure::usage)?;
     let linker = linker::linker(&engine).map_err(|error| anyhow::anyhow!("{error}"))?;
-    linker::Linked::new(&linker, &loaded, exports, &file.display().to_string()).map_err(Failure::usage)?;
+    linker::Linked::new(&linker, &loaded, exports, &file.display().to_string())
+        .map_err(Failure::usage)?;
     let (imports, exports) = component::names(&engine, &loaded);
-    say(&format!("{}: a handler for {}@{}", file.display(), component::PACKAGE, component::VERSION));
+    say(&format!(
+        "{}: a handler for {}@{}",
+        file.display(),
+        component::PACKAGE,
+        component::VERSION
+    ));
     say("exports");
-    exports.iter().for_each(|name| say(&format!("  {name}  {}", export_meaning(name))));
+    exports
+        .iter()
+        .for_each(|name| say(&format!("  {name}  {}", export_meaning(name))));
     say("imports");
     if imports.is_empty() {
         say("  nothing");
     }
-    imports.iter().for_each(|name| say(&format!("  {name}  {}", import_meaning(name))));
+    imports
+        .iter()
+        .for_each(|name| say(&format!("  {name}  {}", import_meaning(name))));
     say("needs granted");
-    say("  nothing: everything that it imports works without a grant, or is answered with an error");
+    say(
+        "  nothing: everything that it imports works without a grant, or is answered with an error",
+    );
     Ok(ExitCode::SUCCESS)
 }
 
 fn interface(name: &str) -> &str {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
-    name.rsplit_once('/').map_or(name, |(_, interface)| interface)
+    name.rsplit_once('/')
+        .map_or(name, |(_, interface)| interface)
 }
 
 fn export_meaning(name: &str) -> &'static str {

@@ -39,7 +39,9 @@ pub(super) fn start(format: Format, level: Level) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target("wsrun", level)
         .with_target("wsrun_proto", level);
-    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let layer = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     use tracing_subscriber::Layer as _;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;

@@ -25,8 +25,9 @@ const USAGE: u8 = 2;
     after_help = "EXAMPLES:\n  wsrun echo.wasm\n  wsrun --protocol chat=chat.wasm --static page --listen 0.0.0.0:8080\n  \
                   wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n\n\
                   EXIT CODES:\n  0  stopped by SIGTERM or SIGINT, every connection closed\n  \
-                  1  failed while running, or connections were still open at the end of --shutdown-timeout\n  \
-                  2  wrong arguments, a file that is not a handler, or an address that cannot be listened on"
+                  1  an address that cannot be listened on, a failure while running, or connections still open at the end of\n     \
+                  --shutdown-timeout or at a second signal\n  \
+                  2  wrong arguments, or a file that is not a handler"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -77,13 +78,19 @@ struct Failure {
 
 impl Failure {
     fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self { error: error.into(), code: USAGE }
+        Self {
+            error: error.into(),
+            code: USAGE,
+        }
     }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { error: error.into(), code: 1 }
+        Self {
+            error: error.into(),
+            code: 1,
+        }
     }
 }
 

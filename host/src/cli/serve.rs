@@ -98,10 +98,20 @@ pub(super) struct Args {
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Limits")]
     max_queue: Option<u64>,
     /// Pings and pongs per second from one peer. More: close 1008
-    #[arg(long, value_name = "N", default_value_t = 1_000, help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        help_heading = "Limits"
+    )]
     max_control_rate: u32,
     /// Connections at a time, handshakes included. More: 503
-    #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        help_heading = "Limits"
+    )]
     max_connections: usize,
     /// Bytes of a request's head, at least 8KiB. More: 431
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "16KiB", help_heading = "Limits")]
@@ -123,13 +133,28 @@ pub(super) struct Args {
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64KiB", help_heading = "Handler limits")]
     max_session: u64,
     /// Timers of a handler per worker. More: `limit`
-    #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Handler limits")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        help_heading = "Handler limits"
+    )]
     max_timers: usize,
     /// Topics of a handler per worker. More: `limit`
-    #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Handler limits")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100_000,
+        help_heading = "Handler limits"
+    )]
     max_topics: usize,
     /// Topics that one connection may be subscribed to. More: `limit`
-    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Handler limits")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        help_heading = "Handler limits"
+    )]
     max_subscriptions: usize,
 
     /// Form of the log on standard error
@@ -140,7 +165,12 @@ pub(super) struct Args {
     log_level: Level,
 
     /// Folder for compiled components, writable by this user alone [default: wsrun in the user's cache folder]
-    #[arg(long, value_name = "DIR", conflicts_with = "no_cache", help_heading = "Compilation")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "no_cache",
+        help_heading = "Compilation"
+    )]
     cache_dir: Option<PathBuf>,
     /// Compiles the handlers at each start
     #[arg(long, help_heading = "Compilation")]
@@ -152,7 +182,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = config(args)?;
     // As many sockets as the system allows; a lower limit is no reason not to start.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(config))
 }
 
@@ -162,7 +194,9 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let server = tokio::task::spawn_blocking(|| Server::start(config)).await?.map_err(failure)?;
+    let server = tokio::task::spawn_blocking(|| Server::start(config))
+        .await?
+        .map_err(failure)?;
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
     }
@@ -183,40 +217,81 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         }
     }
     tracing::info!("stopping");
-    let clean = tokio::task::spawn_blocking(|| server.stop()).await?;
+    let mut stopping = tokio::task::spawn_blocking(|| server.stop());
+    // Safe to cancel: the task that stops goes on whatever is polled.
+    let clean = tokio::select! {
+        clean = &mut stopping => clean?,
+        _ = terminate.recv() => cut_short(),
+        _ = interrupt.recv() => cut_short(),
+    };
     tracing::info!(clean, "stopped");
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The second signal: whoever sent it does not want to wait for connections to close.
+fn cut_short() -> ! {
+    tracing::warn!("stopped by a second signal, connections were still open");
+    std::process::exit(1)
 }
 
 fn reload(server: &Server) {
     match server.reload_tls() {
         Ok(()) => tracing::info!("certificate read"),
-        Err(error) => tracing::error!("certificate not replaced, the old one stays in use: {error}"),
+        Err(error) => {
+            tracing::error!("certificate not replaced, the old one stays in use: {error}")
+        }
     }
 }
 
 /// Watches the folders of `files`: editors and ACME clients replace files instead of writing into them.
-fn watch(files: &[&Path], changed: tokio::sync::mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+fn watch(
+    files: &[&Path],
+    changed: tokio::sync::mpsc::Sender<()>,
+) -> Option<notify::RecommendedWatcher> {
     let first = files.first()?;
-    let names: Vec<PathBuf> = files.iter().filter_map(|file| file.file_name().map(PathBuf::from)).collect();
+    let names: Vec<PathBuf> = files
+        .iter()
+        .filter_map(|file| file.file_name().map(PathBuf::from))
+        .collect();
     let handler = move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
-        let concerns = event.paths.iter().any(|path| path.file_name().is_some_and(|name| names.iter().any(|n| n == name)));
+        let concerns = event.paths.iter().any(|path| {
+            path.file_name()
+                .is_some_and(|name| names.iter().any(|n| n == name))
+        });
         // Symbolic links to a versioned folder change without any event that names the file.
         let is_write = !matches!(event.kind, notify::EventKind::Access(_));
-        if is_write && (concerns || event.paths.iter().any(|path| path.is_symlink() || path.is_dir())) {
+        if is_write
+            && (concerns
+                || event
+                    .paths
+                    .iter()
+                    .any(|path| path.is_symlink() || path.is_dir()))
+        {
             let _ = changed.try_send(());
         }
     };
     let watched = notify::recommended_watcher(handler).and_then(|mut watcher| {
         for file in files {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = file
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .unwrap_or_else(|| Path::new("."));
             watcher.watch(folder, notify::RecursiveMode::NonRecursive)?;
         }
         Ok(watcher)
     });
     watched
-        .inspect_err(|error| tracing::warn!("cannot watch the folder of {}, use SIGHUP: {error}", first.display()))
+        .inspect_err(|error| {
+            tracing::warn!(
+                "cannot watch the folder of {}, use SIGHUP: {error}",
+                first.display()
+            )
+        })
         .ok()
 }
 
@@ -224,21 +299,33 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 fn failure(error: StartError) -> Failure {
     match error {
-        StartError::Host(_) => Failure::from(error),
-        _ => Failure::usage(error),
+        StartError::Host(_) | StartError::Listen(_) => Failure::from(error),
+        StartError::Config(_)
+        | StartError::Component(_)
+        | StartError::Handler { .. }
+        | StartError::Tls(_) => Failure::usage(error),
     }
 }
 
 fn config(args: Args) -> Result<Config, Failure> {
     let shared: Arc<BTreeMap<String, String>> = Arc::new(args.config.into_iter().collect());
     let default = args.handler.map(|file| (None, file));
-    let named = args.protocol.into_iter().map(|(name, file)| (Some(name), file));
+    let named = args
+        .protocol
+        .into_iter()
+        .map(|(name, file)| (Some(name), file));
     let handlers = default
         .into_iter()
         .chain(named)
-        .map(|(protocol, file)| HandlerConfig { protocol, file, config: Arc::clone(&shared) })
+        .map(|(protocol, file)| HandlerConfig {
+            protocol,
+            file,
+            config: Arc::clone(&shared),
+        })
         .collect();
-    let max_queue = args.max_queue.unwrap_or(args.max_message.saturating_mul(2));
+    let max_queue = args
+        .max_queue
+        .unwrap_or_else(|| args.max_message.saturating_mul(2));
     if max_queue < args.max_message {
         return Err(Failure::usage(anyhow::anyhow!(
             "--max-queue {max_queue} is smaller than --max-message {}: such a message could never be sent",
@@ -250,12 +337,23 @@ fn config(args: Args) -> Result<Config, Failure> {
         handlers,
         workers: args.workers,
         static_dir: args.static_dir,
-        tls: args.tls_cert.zip(args.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
-        origins: Origins { allowed: origins(&args.allow_origin)? },
+        tls: args
+            .tls_cert
+            .zip(args.tls_key)
+            .map(|(certificate, key)| TlsFiles { certificate, key }),
+        origins: Origins {
+            allowed: origins(&args.allow_origin)?,
+        },
         deflate: match args.compression {
             Compression::Off => None,
-            Compression::Shared => Some(DeflateConfig { context_takeover: false, ..DeflateConfig::default() }),
-            Compression::Dedicated => Some(DeflateConfig { context_takeover: true, ..DeflateConfig::default() }),
+            Compression::Shared => Some(DeflateConfig {
+                context_takeover: false,
+                ..DeflateConfig::default()
+            }),
+            Compression::Dedicated => Some(DeflateConfig {
+                context_takeover: true,
+                ..DeflateConfig::default()
+            }),
         },
         connections_max: args.max_connections,
         handshake_timeout: args.handshake_timeout,
@@ -265,7 +363,9 @@ fn config(args: Args) -> Result<Config, Failure> {
             memory_bytes_max: size(args.max_memory),
             callback_timeout: args.callback_timeout,
             blocking_timeout: args.blocking_timeout,
-            effect_bytes_max: HandlerLimits::default().effect_bytes_max.max(size(max_queue).saturating_mul(2)),
+            effect_bytes_max: HandlerLimits::default()
+                .effect_bytes_max
+                .max(size(max_queue).saturating_mul(2)),
             sent_message_bytes_max: size(max_queue),
             session_bytes_max: size(args.max_session),
             timers_max: args.max_timers,
@@ -273,7 +373,11 @@ fn config(args: Args) -> Result<Config, Failure> {
             subscriptions_max: args.max_subscriptions,
             ..HandlerLimits::default()
         },
-        cache_dir: if args.no_cache { None } else { args.cache_dir.map(Ok).or_else(default_cache).transpose()? },
+        cache_dir: if args.no_cache {
+            None
+        } else {
+            args.cache_dir.map(Ok).or_else(default_cache).transpose()?
+        },
         ..Config::default()
     };
     config.limits.message_bytes_max = args.max_message;
@@ -302,9 +406,16 @@ fn size(bytes: u64) -> usize {
 
 /// `$XDG_CACHE_HOME/wsrun`, else `~/.cache/wsrun`; none without a home.
 fn default_cache() -> Option<std::io::Result<PathBuf>> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base =
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     // A folder that cannot be made is no reason not to start: the next start compiles again.
     let folder = base.join("wsrun");
-    std::fs::create_dir_all(&folder).is_ok().then_some(Ok(folder))
+    std::fs::create_dir_all(&folder)
+        .is_ok()
+        .then_some(Ok(folder))
 }

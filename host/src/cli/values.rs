@@ -17,10 +17,19 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         "kB" | "KB" => 1_000,
         "MB" => 1_000_000,
         "GB" => 1_000_000_000,
-        _ => return Err(format!("`{unit}` is not a unit: use B, KiB, MiB or GiB, as in 64KiB")),
+        _ => {
+            return Err(format!(
+                "`{unit}` is not a unit: use B, KiB, MiB or GiB, as in 64KiB"
+            ));
+        }
     };
-    let number: u64 = number.parse().map_err(|_| "it must be a whole number with a unit, as in 64KiB".to_owned())?;
-    number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| "it must be at least 1 and below 2^64".to_owned())
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "it must be a whole number with a unit, as in 64KiB".to_owned())?;
+    number
+        .checked_mul(factor)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "it must be at least 1 and below 2^64".to_owned())
 }
 
 /// `250ms`, `10s`, `5m`, `1h`.
@@ -32,9 +41,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "m" | "min" => 60_000,
         "h" => 3_600_000,
         "" => return Err("it needs a unit: ms, s, m or h, as in 10s".to_owned()),
-        _ => return Err(format!("`{unit}` is not a unit: use ms, s, m or h, as in 10s")),
+        _ => {
+            return Err(format!(
+                "`{unit}` is not a unit: use ms, s, m or h, as in 10s"
+            ));
+        }
     };
-    let number: u64 = number.parse().map_err(|_| "it must be a whole number with a unit, as in 10s".to_owned())?;
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "it must be a whole number with a unit, as in 10s".to_owned())?;
     let duration = number.checked_mul(milliseconds).map(Duration::from_millis);
     duration
         .filter(|duration| !duration.is_zero() && *duration <= DURATION_MAX)
@@ -43,7 +58,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A [`duration`], or `off`.
 pub(super) fn optional_duration(text: &str) -> Result<OptionalDuration, String> {
-    if text == "off" { Ok(OptionalDuration(None)) } else { duration(text).map(|duration| OptionalDuration(Some(duration))) }
+    if text == "off" {
+        Ok(OptionalDuration(None))
+    } else {
+        duration(text).map(|duration| OptionalDuration(Some(duration)))
+    }
 }
 
 /// A duration that can be turned off.
@@ -74,9 +93,13 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 /// `NAME=FILE` where the name is a token, as a subprotocol must be (RFC 6455, 4.1).
 pub(super) fn protocol(text: &str) -> Result<(String, PathBuf), String> {
     let (name, file) = pair(text).map_err(|_| "it must be NAME=FILE".to_owned())?;
-    let is_token = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    let is_token = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
     if !is_token {
-        return Err(format!("`{name}` cannot be a subprotocol: letters, digits and !#$%&'*+-.^_`|~ only"));
+        return Err(format!(
+            "`{name}` cannot be a subprotocol: letters, digits and !#$%&'*+-.^_`|~ only"
+        ));
     }
     if file.is_empty() {
         return Err("it must be NAME=FILE".to_owned());
@@ -87,7 +110,9 @@ pub(super) fn protocol(text: &str) -> Result<(String, PathBuf), String> {
 const DURATION_MAX: Duration = Duration::from_secs(8_760 * 3_600);
 
 fn split(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     (&text[..end], text[end..].trim())
 }
 
@@ -101,7 +126,15 @@ mod tests {
         assert_eq!(bytes("4096"), Ok(4_096));
         assert_eq!(bytes("2G"), Ok(2 << 30));
         assert_eq!(bytes("1 MB"), Ok(1_000_000));
-        for wrong in ["", "KiB", "-1", "1.5MiB", "3 parsecs", "0", "99999999999GiB"] {
+        for wrong in [
+            "",
+            "KiB",
+            "-1",
+            "1.5MiB",
+            "3 parsecs",
+            "0",
+            "99999999999GiB",
+        ] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }
@@ -126,7 +159,10 @@ mod tests {
 
     #[test]
     fn protocol_names_are_tokens() {
-        assert_eq!(protocol("chat.v1=a.wasm"), Ok(("chat.v1".to_owned(), "a.wasm".into())));
+        assert_eq!(
+            protocol("chat.v1=a.wasm"),
+            Ok(("chat.v1".to_owned(), "a.wasm".into()))
+        );
         for wrong in ["chat", "=a.wasm", "a b=c.wasm", "a,b=c", "a="] {
             assert!(protocol(wrong).is_err(), "{wrong}");
         }

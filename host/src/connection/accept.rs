@@ -3,8 +3,8 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use wsrun_proto::ws::{self, Delivery, Role};
 
+use super::drive::drive;
 use super::http::{Raw, serve as serve_http};
 use super::upgrade::Addresses;
-use super::drive::drive;
 use crate::session::{ClosedBy, Session};
 use crate::tls::Tls;
 use crate::transport::{Socket, Stream};
@@ -27,12 +27,22 @@ const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 const TURNED_AWAY_MAX: usize = 64;
 
 /// Serves one accepted socket until it is gone. Holds a slot of `--max-connections` meanwhile.
-pub(crate) async fn serve(worker: Rc<Worker>, socket: Socket, peer: String, local: String, tls: Option<Arc<Tls>>) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    socket: Socket,
+    peer: String,
+    local: String,
+    tls: Option<Arc<Tls>>,
+) {
     let Some(_slot) = Slot::take(&worker) else {
         turn_away(&worker, socket, tls.is_some()).await;
         return;
     };
-    let addresses = Addresses { peer, local, secure: tls.is_some() };
+    let addresses = Addresses {
+        peer,
+        local,
+        secure: tls.is_some(),
+    };
     let stream = match tls {
         None => Stream::Plain(socket),
         Some(tls) => match timeout(worker.config.handshake_timeout, tls.accept(socket)).await {
@@ -47,15 +57,24 @@ pub(crate) async fn serve(worker: Rc<Worker>, socket: Socket, peer: String, loca
             }
         },
     };
-    let Some(raw) = until_shutdown(&worker, serve_http(&worker, stream, &addresses)).await.flatten() else { return };
+    let Some(raw) = until_shutdown(&worker, serve_http(&worker, stream, &addresses))
+        .await
+        .flatten()
+    else {
+        return;
+    };
     run(&worker, raw).await;
 }
 
 async fn run(worker: &Rc<Worker>, raw: Raw) {
-    let Raw { stream, early, upgraded } = raw;
+    let Raw {
+        stream,
+        early,
+        upgraded,
+    } = raw;
     let config = ws::Config {
-        limits: worker.config.limits.clone(),
-        timeouts: worker.config.timeouts.clone(),
+        limits: worker.config.limits,
+        timeouts: worker.config.timeouts,
         delivery: Delivery::Messages,
         deflate: upgraded.deflate,
         ..ws::Config::default()
@@ -78,13 +97,21 @@ async fn run(worker: &Rc<Worker>, raw: Raw) {
     handler.push(|queue| queue.push_opened(Rc::clone(&session)));
     worker.flush();
     let mut shutdown = worker.shutdown.clone();
-    let mut driven = pin!(drive(Rc::clone(&session), handler, Rc::clone(worker), early));
+    let mut driven = pin!(drive(
+        Rc::clone(&session),
+        handler,
+        Rc::clone(worker),
+        early
+    ));
     // Both arms are safe to cancel: waiting for the signal has no state, and the driver is polled on after it.
     tokio::select! {
         () = &mut driven => return,
         _ = shutdown.wait_for(|shutdown| *shutdown) => {}
     }
-    session.close(ClosedBy::Host, ws::CloseFrame::with_code(ws::CloseCode::GOING_AWAY, "server is shutting down"));
+    session.close(
+        ClosedBy::Host,
+        ws::CloseFrame::with_code(ws::CloseCode::GOING_AWAY, "server is shutting down"),
+    );
     worker.flush();
     driven.await;
 }
@@ -117,7 +144,10 @@ async fn until_shutdown<T>(worker: &Worker, work: impl Future<Output = T>) -> Op
 /// Tells a client that the server is full, if that can be done quickly.
 async fn turn_away(worker: &Worker, socket: Socket, tls: bool) {
     static BUSY: AtomicUsize = AtomicUsize::new(0);
-    tracing::debug!("connection turned away: --max-connections {} reached", worker.config.connections_max);
+    tracing::debug!(
+        "connection turned away: --max-connections {} reached",
+        worker.config.connections_max
+    );
     if tls || BUSY.fetch_add(1, Ordering::Relaxed) >= TURNED_AWAY_MAX {
         if !tls {
             BUSY.fetch_sub(1, Ordering::Relaxed);
@@ -128,9 +158,15 @@ async fn turn_away(worker: &Worker, socket: Socket, tls: bool) {
     let _ = timeout(TURN_AWAY_TIMEOUT, async {
         // The request first: a socket that is closed with unread bytes is reset, and the answer lost.
         let mut head = [0; 4096];
-        poll_fn(|cx| match tokio::io::AsyncRead::poll_read(Pin::new(&mut stream), cx, &mut ReadBuf::new(&mut head)) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => Poll::Pending,
+        poll_fn(|cx| {
+            match tokio::io::AsyncRead::poll_read(
+                Pin::new(&mut stream),
+                cx,
+                &mut ReadBuf::new(&mut head),
+            ) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await?;
         stream.write_all(FULL).await?;
@@ -151,7 +187,11 @@ impl Slot {
     fn take(worker: &Worker) -> Option<Self> {
         let slots = Arc::clone(&worker.slots);
         let max = worker.config.connections_max;
-        slots.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| (used < max).then_some(used + 1)).ok()?;
+        slots
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                (used < max).then_some(used + 1)
+            })
+            .ok()?;
         Some(Self(slots))
     }
 }

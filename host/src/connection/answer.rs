@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::{Response, StatusCode};
 
 /// The body of every response.
@@ -12,7 +12,10 @@ pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 pub(super) fn text(status: StatusCode, text: &str) -> Response<Body> {
     let mut response = Response::new(full(format!("{text}\n")));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }
 
@@ -23,12 +26,22 @@ pub(super) fn last_text(status: StatusCode, line: &str) -> Response<Body> {
 
 /// Makes a response the last of its HTTP connection.
 pub(super) fn last(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    // RFC 9110, 7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option".
+    let options = if response.headers().contains_key(UPGRADE) {
+        "close, upgrade"
+    } else {
+        "close"
+    };
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static(options));
     response
 }
 
 pub(super) fn full(body: impl Into<Bytes>) -> Body {
-    Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
+    Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 pub(super) fn empty() -> Body {

@@ -33,7 +33,12 @@ const READS_PER_TURN: u32 = 8;
 const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Runs a connection until its transport is gone. `early` is what the client sent behind its handshake.
-pub(super) async fn drive(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, early: Vec<u8>) {
+pub(super) async fn drive(
+    session: Rc<Session>,
+    handler: Rc<Handler>,
+    worker: Rc<Worker>,
+    early: Vec<u8>,
+) {
     let sleep = Box::pin(tokio::time::sleep(worker.config.timeouts.close_timeout));
     let mut driver = Driver {
         deadline: sleep.deadline().into_std(),
@@ -73,7 +78,10 @@ impl Driver {
             let _ = self.session.poll_write(cx);
             self.tell_writable();
             if self.session.broken.get() {
-                self.session.connection.borrow_mut().handle_eof(Instant::now());
+                self.session
+                    .connection
+                    .borrow_mut()
+                    .handle_eof(Instant::now());
             }
             let progress = match self.state() {
                 State::Finished => {
@@ -104,8 +112,12 @@ impl Driver {
             self.session.connection.borrow_mut().pause_input();
             return false;
         }
-        self.session.connection.borrow_mut().resume_input(Instant::now());
-        if !self.unread.is_empty() {
+        self.session
+            .connection
+            .borrow_mut()
+            .resume_input(Instant::now());
+        let held = self.session.connection.borrow().is_end_held();
+        if held || !self.unread.is_empty() {
             let mut bytes = std::mem::take(&mut self.unread);
             self.feed(&mut bytes);
             return true;
@@ -120,7 +132,10 @@ impl Driver {
                 true
             }
             Poll::Ready(_) => {
-                self.session.connection.borrow_mut().handle_eof(Instant::now());
+                self.session
+                    .connection
+                    .borrow_mut()
+                    .handle_eof(Instant::now());
                 true
             }
             Poll::Pending => false,
@@ -136,6 +151,10 @@ impl Driver {
             return false;
         }
         let connection = session.connection.borrow();
+        if connection.is_end_held() && session.queued_event_bytes.get() > 0 {
+            session.waiting_for_handler.set(true);
+            return false;
+        }
         let flows = session.receive_flow.get() || connection.state() != State::Open;
         flows && connection.output().len() <= self.worker.config.limits.queued_bytes_max / 2
     }
@@ -154,14 +173,24 @@ impl Driver {
             let wanted = !session.failed.get();
             while let Some(event) = input.poll_event() {
                 match event {
-                    Event::Text(text) if wanted => queue.push_received(session, MessageKind::Text, text.as_bytes()),
-                    Event::Binary(payload) if wanted => queue.push_received(session, MessageKind::Binary, payload),
-                    Event::Pong { payload, keep_alive: false } if wanted && self.handler.exports_pong => {
+                    Event::Text(text) if wanted => {
+                        queue.push_received(session, MessageKind::Text, text.as_bytes())
+                    }
+                    Event::Binary(payload) if wanted => {
+                        queue.push_received(session, MessageKind::Binary, payload)
+                    }
+                    Event::Pong {
+                        payload,
+                        keep_alive: false,
+                    } if wanted && self.handler.exports_pong => {
                         queue.push_pong(session, payload);
                     }
-                    Event::Text(_) | Event::Binary(_) | Event::Pong { .. } | Event::Ping(_) | Event::Close(_) => {}
+                    Event::Text(_)
+                    | Event::Binary(_)
+                    | Event::Pong { .. }
+                    | Event::Ping(_)
+                    | Event::Close(_) => {}
                     Event::Chunk(_) => unreachable!("the core was asked for whole messages"),
-                    _ => {}
                 }
                 if session.queued_event_bytes.get() >= EVENT_BYTES_MAX {
                     break;
@@ -176,9 +205,12 @@ impl Driver {
 
     fn tell_writable(&self) {
         let session = &self.session;
-        if session.want_writable.get() && session.buffered() < self.worker.config.limits.queued_bytes_max / 4 {
+        if session.want_writable.get()
+            && session.buffered() < self.worker.config.limits.queued_bytes_max / 4
+        {
             session.want_writable.set(false);
-            self.handler.push(|queue| queue.push_writable(Rc::clone(session)));
+            self.handler
+                .push(|queue| queue.push_writable(Rc::clone(session)));
             self.worker.flush();
         }
     }
@@ -189,13 +221,17 @@ impl Driver {
         }
         self.told = true;
         self.finished_at = Some(Instant::now());
-        let info = self.session.close_info().expect("a finished connection knows its end");
+        let info = self
+            .session
+            .close_info()
+            .expect("a finished connection knows its end");
         tracing::debug!(
             handler = %self.handler.registry.name(), connection = self.session.id,
             code = info.code, by = ?info.by, clean = info.clean, "connection closed"
         );
         self.handler.registry.leave(self.session.id);
-        self.handler.push(|queue| queue.push_closed(Rc::clone(&self.session), info));
+        self.handler
+            .push(|queue| queue.push_closed(Rc::clone(&self.session), info));
         self.worker.flush();
     }
 
@@ -204,8 +240,11 @@ impl Driver {
         if self.session.broken.get() || self.is_overdue() {
             return Poll::Ready(());
         }
-        let flushed = self.session.connection.borrow().output().is_empty();
-        let clean_transport = self.session.close_info().is_some_and(|info| info.code != ABNORMAL || info.by != ClosedBy::Handler);
+        let flushed = self.session.is_flushed();
+        let clean_transport = self
+            .session
+            .close_info()
+            .is_some_and(|info| info.code != ABNORMAL || info.by != ClosedBy::Handler);
         if !clean_transport {
             return Poll::Ready(());
         }
@@ -232,12 +271,17 @@ impl Driver {
         };
         drop(stream);
         self.worker.give_read_buffer(buffer);
-        if ended && (self.shut_down || self.discarded > DISCARD_BYTES_MAX) { Poll::Ready(()) } else { Poll::Pending }
+        if ended && (self.shut_down || self.discarded > DISCARD_BYTES_MAX) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     fn is_overdue(&self) -> bool {
         let timeout = self.worker.config.timeouts.close_timeout;
-        self.finished_at.is_some_and(|at| Instant::now() >= at + timeout)
+        self.finished_at
+            .is_some_and(|at| Instant::now() >= at + timeout)
     }
 
     /// Runs what is due and sets the timer for what is next. True when something happened.
@@ -278,7 +322,11 @@ impl Driver {
             return at + timeouts.close_timeout;
         }
         let core = self.session.connection.borrow().poll_timeout();
-        let stalled = self.session.stalled_since.get().map(|since| since + self.worker.config.write_timeout);
+        let stalled = self
+            .session
+            .stalled_since
+            .get()
+            .map(|since| since + self.worker.config.write_timeout);
         core.into_iter().chain(stalled).fold(far, Instant::min)
     }
 }

@@ -32,7 +32,11 @@ pub(super) struct Raw {
 }
 
 /// Serves requests until one is upgraded (`Some`) or the connection ends.
-pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addresses) -> Option<Raw> {
+pub(super) async fn serve(
+    worker: &Rc<Worker>,
+    stream: Stream,
+    addresses: &Addresses,
+) -> Option<Raw> {
     let upgraded: RefCell<Option<Upgraded>> = RefCell::new(None);
     let service = service_fn(|request: HttpRequest<Incoming>| {
         let upgraded = &upgraded;
@@ -42,7 +46,10 @@ pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addre
         }
     });
     let config = &worker.config;
-    let watched = Watched { stream, moved: Rc::default() };
+    let watched = Watched {
+        stream,
+        moved: Rc::default(),
+    };
     let moved = Rc::clone(&watched.moved);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -69,7 +76,11 @@ pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addre
     let stream = parts.io.into_inner().stream;
     let upgraded = upgraded.take();
     match upgraded {
-        Some(upgraded) => Some(Raw { stream, early: parts.read_buf.to_vec(), upgraded }),
+        Some(upgraded) => Some(Raw {
+            stream,
+            early: parts.read_buf.to_vec(),
+            upgraded,
+        }),
         None => {
             super::accept::close(stream).await;
             None
@@ -101,7 +112,11 @@ impl Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.count(buf.filled().len() - before);
@@ -110,7 +125,11 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = result {
             self.count(written);
@@ -164,8 +183,14 @@ async fn answer(
 /// A file of `--static`. `ServeDir` resolves the path, and nothing outside the folder can be named.
 async fn file(folder: &std::path::Path, request: HttpRequest<Incoming>) -> Response<Body> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut response = last_text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed: files are read with GET or HEAD");
-        response.headers_mut().insert(hyper::header::ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
+        let mut response = last_text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "405 method not allowed: files are read with GET or HEAD",
+        );
+        response.headers_mut().insert(
+            hyper::header::ALLOW,
+            hyper::header::HeaderValue::from_static("GET, HEAD"),
+        );
         return response;
     }
     let Ok(response) = ServeDir::new(folder).call(request).await;

@@ -52,20 +52,30 @@ async fn decide<B>(
     addresses: &Addresses,
     http: &HttpRequest<B>,
 ) -> Result<(Response<Body>, Upgraded), Response<Body>> {
-    let headers: Vec<(&str, &[u8])> =
-        http.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let headers: Vec<(&str, &[u8])> = http
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
     let minor = u8::from(http.version() >= Version::HTTP_11);
-    let checked = upgrade::check(http.method().as_str(), minor, &headers).map_err(|error| refused(&error))?;
+    let checked =
+        upgrade::check(http.method().as_str(), minor, &headers).map_err(|error| refused(&error))?;
     let host = checked.host.clone().unwrap_or_default();
     if let Some(origin) = &checked.origin
-        && !worker.config.origins.allows(origin, &host, addresses.secure)
+        && !worker
+            .config
+            .origins
+            .allows(origin, &host, addresses.secure)
     {
         tracing::debug!(peer = %addresses.peer, "handshake refused: cross-origin");
         let text = "403 forbidden: this page's origin may not connect here (the server's operator can allow it with --allow-origin)";
         return Err(last_text(StatusCode::FORBIDDEN, text));
     }
     if *worker.shutdown.borrow() {
-        return Err(last_text(StatusCode::SERVICE_UNAVAILABLE, "503 service unavailable: the server is shutting down"));
+        return Err(last_text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "503 service unavailable: the server is shutting down",
+        ));
     }
     let (handler, routed) = route(worker, &checked.offered)?;
     let request = Rc::new(request(http, addresses, &checked));
@@ -73,7 +83,12 @@ async fn decide<B>(
         match handler.decide(Rc::clone(&request)).await {
             Ok(Ok(acceptance)) => acceptance,
             Ok(Err(refusal)) => return Err(refusal_response(refusal)),
-            Err(_) => return Err(last_text(StatusCode::INTERNAL_SERVER_ERROR, "500 internal server error: the handler failed")),
+            Err(_) => {
+                return Err(last_text(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "500 internal server error: the handler failed",
+                ));
+            }
         }
     } else {
         Acceptance::default()
@@ -81,7 +96,13 @@ async fn decide<B>(
     let protocol = acceptance.protocol.or(routed);
     let limit = worker.config.handler_limits.session_bytes_max;
     if acceptance.session.len() > limit {
-        return Err(broken(&handler, &format!("session data of {} bytes, the limit is {limit}", acceptance.session.len())));
+        return Err(broken(
+            &handler,
+            &format!(
+                "session data of {} bytes, the limit is {limit}",
+                acceptance.session.len()
+            ),
+        ));
     }
     let accepted = checked
         .accept(protocol.as_deref(), worker.config.deflate.as_ref())
@@ -89,39 +110,69 @@ async fn decide<B>(
     let mut response = Response::new(empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     for (name, value) in &accepted.headers {
-        let value = HeaderValue::from_str(value).map_err(|error| broken(&handler, &error.to_string()))?;
-        response.headers_mut().append(HeaderName::from_static(name), value);
+        let value =
+            HeaderValue::from_str(value).map_err(|error| broken(&handler, &error.to_string()))?;
+        response
+            .headers_mut()
+            .append(HeaderName::from_static(name), value);
     }
     for (name, value) in &acceptance.headers {
         let (name, value) = header(name, value).map_err(|problem| broken(&handler, &problem))?;
         response.headers_mut().append(name, value);
     }
-    let upgraded = Upgraded { handler, request, protocol, session: acceptance.session, deflate: accepted.deflate };
+    let upgraded = Upgraded {
+        handler,
+        request,
+        protocol,
+        session: acceptance.session,
+        deflate: accepted.deflate,
+    };
     Ok((response, upgraded))
 }
 
 /// The handler for what the client offered, and the subprotocol that this means.
-fn route(worker: &Worker, offered: &[String]) -> Result<(Rc<Handler>, Option<String>), Response<Body>> {
+#[expect(
+    clippy::result_large_err,
+    reason = "once per handshake, and the caller wants the response"
+)]
+fn route(
+    worker: &Worker,
+    offered: &[String],
+) -> Result<(Rc<Handler>, Option<String>), Response<Body>> {
     let handlers = worker.handlers().iter().zip(&worker.config.handlers);
     for name in offered {
-        if let Some((handler, config)) = handlers.clone().find(|(_, config)| config.protocol.as_ref() == Some(name)) {
+        if let Some((handler, config)) = handlers
+            .clone()
+            .find(|(_, config)| config.protocol.as_ref() == Some(name))
+        {
             return Ok((Rc::clone(handler), config.protocol.clone()));
         }
     }
-    let names: Vec<&str> = worker.config.handlers.iter().filter_map(|config| config.protocol.as_deref()).collect();
+    let names: Vec<&str> = worker
+        .config
+        .handlers
+        .iter()
+        .filter_map(|config| config.protocol.as_deref())
+        .collect();
     match handlers.clone().next() {
         // The default handler has no name: it agrees on what it likes, or on nothing.
         Some((handler, config)) if config.protocol.is_none() => Ok((Rc::clone(handler), None)),
         Some((handler, _)) if offered.is_empty() => Ok((Rc::clone(handler), None)),
         _ => Err(last_text(
             StatusCode::BAD_REQUEST,
-            &format!("400 bad request: none of the subprotocols offered is served here; there are: {}", names.join(", ")),
+            &format!(
+                "400 bad request: none of the subprotocols offered is served here; there are: {}",
+                names.join(", ")
+            ),
         )),
     }
 }
 
 fn request<B>(http: &HttpRequest<B>, addresses: &Addresses, checked: &upgrade::Upgrade) -> Request {
-    let headers = http.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+    let headers = http
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
     Request {
         path: match http.uri().path() {
             "" => "/".to_owned(),
@@ -139,12 +190,20 @@ fn request<B>(http: &HttpRequest<B>, addresses: &Addresses, checked: &upgrade::U
 
 fn refused(error: &UpgradeError) -> Response<Body> {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let mut response = last_text(status, &format!("{} {}: {error}", status.as_u16(), reason(status)));
+    let explanation = if *error == UpgradeError::NotAnUpgrade {
+        "this is a WebSocket server: connect to it with a WebSocket client".to_owned()
+    } else {
+        error.to_string()
+    };
+    let mut response = last_text(
+        status,
+        &format!("{} {}: {explanation}", status.as_u16(), reason(status)),
+    );
     for (name, value) in error.headers() {
-        // A refusal closes the connection; `Upgrade` beside that is what the RFC wants.
-        if let Ok(name) = HeaderName::try_from(name) {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
+        response.headers_mut().insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
     response
 }
@@ -156,18 +215,25 @@ fn reason(status: StatusCode) -> String {
 /// The handler accepted with something that cannot be sent.
 fn broken(handler: &Handler, problem: &str) -> Response<Body> {
     tracing::error!(handler = %handler.registry.name(), "handshake accepted with what cannot be sent: {problem}");
-    last_text(StatusCode::INTERNAL_SERVER_ERROR, "500 internal server error: the handler failed")
+    last_text(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "500 internal server error: the handler failed",
+    )
 }
 
 fn refusal_response(refusal: Refusal) -> Response<Body> {
     let status = match refusal.status {
-        300..=599 => StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        300..=599 => {
+            StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut response = Response::new(full(refusal.body));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(hyper::header::CONTENT_TYPE, plain);
+    response
+        .headers_mut()
+        .insert(hyper::header::CONTENT_TYPE, plain);
     for (name, value) in &refusal.headers {
         if let Ok((name, value)) = header(name, value) {
             response.headers_mut().insert(name, value);
@@ -179,12 +245,16 @@ fn refusal_response(refusal: Refusal) -> Response<Body> {
 /// A header that a handler wants in a response.
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let lower = name.to_ascii_lowercase();
-    let is_hosts = matches!(lower.as_str(), "connection" | "upgrade" | "content-length" | "transfer-encoding")
-        || lower.starts_with("sec-websocket-");
+    let is_hosts = matches!(
+        lower.as_str(),
+        "connection" | "upgrade" | "content-length" | "transfer-encoding"
+    ) || lower.starts_with("sec-websocket-");
     if is_hosts {
         return Err(format!("header {name} is the host's"));
     }
-    let name = HeaderName::try_from(lower).map_err(|_| format!("header name {name:?} is not a token"))?;
-    let value = HeaderValue::try_from(value).map_err(|_| format!("value of header {name} has forbidden characters"))?;
+    let name =
+        HeaderName::try_from(lower).map_err(|_| format!("header name {name:?} is not a token"))?;
+    let value = HeaderValue::try_from(value)
+        .map_err(|_| format!("value of header {name} has forbidden characters"))?;
     Ok((name, value))
 }

@@ -27,14 +27,25 @@ impl Handler {
 
     /// Drops the commands of a callback that failed.
     pub(super) fn drop_commands(&self, commands: &mut Commands) {
-        self.clear_pending(commands);
+        // It may have failed between counting an effect and queueing it.
+        for session in self.registry.sessions() {
+            session.clear_pending();
+        }
         commands.clear();
     }
 
     pub(super) fn fan_out_remote(&self, remote: &Remote) {
         match remote {
-            Remote::Publish { topic, kind, payload } => self.publish(topic, *kind, payload, None),
-            Remote::Broadcast { protocol, kind, payload } => self.broadcast(protocol.as_deref(), *kind, payload),
+            Remote::Publish {
+                topic,
+                kind,
+                payload,
+            } => self.publish(topic, *kind, payload, None),
+            Remote::Broadcast {
+                protocol,
+                kind,
+                payload,
+            } => self.broadcast(protocol.as_deref(), *kind, payload),
         }
     }
 
@@ -65,7 +76,11 @@ impl Handler {
                     let _ = session.ping(commands.bytes(*payload));
                 }
             }
-            Command::Close { connection, code, reason } => {
+            Command::Close {
+                connection,
+                code,
+                reason,
+            } => {
                 if let Some(session) = self.registry.get(*connection) {
                     self.registry.leave(*connection);
                     session.close(ClosedBy::Handler, close_frame(*code, reason));
@@ -83,7 +98,10 @@ impl Handler {
                     session.wake();
                 }
             }
-            Command::ReceiveFlow { connection, enabled } => {
+            Command::ReceiveFlow {
+                connection,
+                enabled,
+            } => {
                 if let Some(session) = self.registry.get(*connection) {
                     session.receive_flow.set(*enabled);
                     session.wake();
@@ -95,7 +113,11 @@ impl Handler {
                 }
             }
             Command::Subscribe { connection, topic } => {
-                if self.registry.get(*connection).is_some_and(|session| session.is_open()) {
+                if self
+                    .registry
+                    .get(*connection)
+                    .is_some_and(|session| session.is_open())
+                {
                     // Checked when it was queued.
                     let _ = self.registry.topics_mut().subscribe(*connection, topic);
                 }
@@ -103,7 +125,11 @@ impl Handler {
             Command::Unsubscribe { connection, topic } => {
                 self.registry.topics_mut().unsubscribe(*connection, topic);
             }
-            Command::Publish { topic, payload, except } => {
+            Command::Publish {
+                topic,
+                payload,
+                except,
+            } => {
                 let bytes = commands.bytes(*payload);
                 self.publish(topic, payload.kind, bytes, *except);
                 return self.remote(*payload, bytes, |kind, payload| Remote::Publish {
@@ -121,9 +147,18 @@ impl Handler {
                     payload,
                 });
             }
-            Command::SetTimer { timer, after, tag, connection } => {
+            Command::SetTimer {
+                timer,
+                after,
+                tag,
+                connection,
+            } => {
                 if connection.is_none_or(|connection| self.is_open(connection)) {
-                    let timer = Timer { id: *timer, tag: *tag, connection: *connection };
+                    let timer = Timer {
+                        id: *timer,
+                        tag: *tag,
+                        connection: *connection,
+                    };
                     self.registry.timers_mut().set(*after, timer);
                 }
             }
@@ -135,10 +170,18 @@ impl Handler {
     }
 
     fn is_open(&self, connection: ConnectionId) -> bool {
-        self.registry.get(connection).is_some_and(|session| session.is_open())
+        self.registry
+            .get(connection)
+            .is_some_and(|session| session.is_open())
     }
 
-    fn publish(&self, topic: &str, kind: MessageKind, payload: &[u8], except: Option<ConnectionId>) {
+    fn publish(
+        &self,
+        topic: &str,
+        kind: MessageKind,
+        payload: &[u8],
+        except: Option<ConnectionId>,
+    ) {
         let subscribers: Vec<ConnectionId> = self.registry.topics().subscribers(topic).collect();
         if subscribers.is_empty() {
             return;
@@ -171,12 +214,20 @@ impl Handler {
                     "closing a subscriber that does not keep up: {error}"
                 );
                 self.registry.leave(session.id);
-                session.close(ClosedBy::Host, CloseFrame::with_code(CloseCode::POLICY_VIOLATION, "slow consumer"));
+                session.close(
+                    ClosedBy::Host,
+                    CloseFrame::with_code(CloseCode::POLICY_VIOLATION, "slow consumer"),
+                );
             }
         }
     }
 
-    fn remote(&self, payload: Payload, bytes: &[u8], make: impl FnOnce(MessageKind, Bytes) -> Remote) -> Option<Remote> {
+    fn remote(
+        &self,
+        payload: Payload,
+        bytes: &[u8],
+        make: impl FnOnce(MessageKind, Bytes) -> Remote,
+    ) -> Option<Remote> {
         (!self.peers.is_empty()).then(|| make(payload.kind, Bytes::copy_from_slice(bytes)))
     }
 

@@ -27,7 +27,12 @@ struct Place<F: GuestFactory> {
 impl Handler {
     /// Never ends: the handler's future, polled by [`Handler::turn`].
     pub(super) async fn live<F: GuestFactory>(self: Rc<Self>, guest: F::Guest, factory: F) {
-        let mut place = Place { factory, guest: Some(guest), retry: RETRY_MIN, retry_at: None };
+        let mut place = Place {
+            factory,
+            guest: Some(guest),
+            retry: RETRY_MIN,
+            retry_at: None,
+        };
         let mut batch = Queue::default();
         loop {
             poll_fn(|_| match self.take_batch(&mut batch) {
@@ -86,8 +91,13 @@ impl Handler {
     /// Whether the callback is still due: not to a connection that failed, and not for a timer that was cancelled.
     fn is_wanted(&self, event: &Event) -> bool {
         match event {
-            Event::Received { session, payload, .. } | Event::Pong { session, payload } => {
-                session.queued_event_bytes.set(session.queued_event_bytes.get() - cost(payload.len()));
+            Event::Received {
+                session, payload, ..
+            }
+            | Event::Pong { session, payload } => {
+                session
+                    .queued_event_bytes
+                    .set(session.queued_event_bytes.get() - cost(payload.len()));
                 // The task may have stopped reading because of this.
                 if session.queued_event_bytes.get() == 0 {
                     session.wake_if_waiting();
@@ -101,7 +111,10 @@ impl Handler {
     }
 
     /// The instance; made anew when the last one failed. None while that does not succeed.
-    async fn guest<'a, F: GuestFactory>(&self, place: &'a mut Place<F>) -> Option<&'a mut F::Guest> {
+    async fn guest<'a, F: GuestFactory>(
+        &self,
+        place: &'a mut Place<F>,
+    ) -> Option<&'a mut F::Guest> {
         if place.guest.is_none() {
             if place.retry_at.is_some_and(|at| Instant::now() < at) {
                 return None;
@@ -134,10 +147,15 @@ impl Handler {
 
     /// Closes the connection that a callback failed for.
     fn fail(&self, connection: Option<ConnectionId>) {
-        let Some(session) = connection.and_then(|connection| self.registry.get(connection)) else { return };
+        let Some(session) = connection.and_then(|connection| self.registry.get(connection)) else {
+            return;
+        };
         session.failed.set(true);
         self.registry.leave(session.id);
-        session.close(ClosedBy::Host, CloseFrame::with_code(CloseCode::INTERNAL_ERROR, "handler failed"));
+        session.close(
+            ClosedBy::Host,
+            CloseFrame::with_code(CloseCode::INTERNAL_ERROR, "handler failed"),
+        );
     }
 
     /// What follows an event whose callback did not decide anything.
@@ -149,17 +167,31 @@ impl Handler {
         match event {
             Event::Requested { reply, .. } => drop(reply.send(decision)),
             Event::Closed { session, .. } => self.registry.remove(session.id),
-            Event::Opened(_) | Event::Received { .. } | Event::Pong { .. } | Event::Writable(_) | Event::Fired(_) => {}
+            Event::Opened(_)
+            | Event::Received { .. }
+            | Event::Pong { .. }
+            | Event::Writable(_)
+            | Event::Fired(_) => {}
         }
     }
 }
 
-async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<super::Decision, GuestError> {
+async fn call<G: Guest>(
+    guest: &mut G,
+    event: &Event,
+    data: &[u8],
+) -> Result<super::Decision, GuestError> {
     match event {
         Event::Requested { request, .. } => return guest.requested(request).await.map(Ok),
         Event::Opened(session) => guest.opened(session.id).await?,
-        Event::Received { session, kind, payload } => {
-            guest.received(session.id, *kind, &data[payload.clone()]).await?;
+        Event::Received {
+            session,
+            kind,
+            payload,
+        } => {
+            guest
+                .received(session.id, *kind, &data[payload.clone()])
+                .await?;
         }
         Event::Pong { session, payload } => guest.pong(session.id, &data[payload.clone()]).await?,
         Event::Writable(session) => guest.writable(session.id).await?,
@@ -170,9 +202,16 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<sup
     Ok(Err(DecisionFailed))
 }
 
-fn report(registry: &super::Registry, callback: &str, connection: Option<ConnectionId>, error: &GuestError) {
-    tracing::error!(
-        handler = %registry.name(), callback, connection, backtrace = error.backtrace(),
-        "callback failed and had no effect: {error}"
-    );
+fn report(
+    registry: &super::Registry,
+    callback: &str,
+    connection: Option<ConnectionId>,
+    error: &GuestError,
+) {
+    let mut text = error.to_string();
+    for frame in error.backtrace().lines() {
+        text.push_str("\n    ");
+        text.push_str(frame);
+    }
+    tracing::error!(handler = %registry.name(), callback, connection, "callback failed and had no effect: {text}");
 }

@@ -36,13 +36,30 @@ use crate::worker::Worker;
 /// The callbacks of a handler, whatever runs them. An error has ended the guest: its commands are dropped and it is never called again.
 pub(crate) trait Guest: 'static {
     async fn started(&mut self) -> Result<(), GuestError>;
-    async fn requested(&mut self, request: &Request) -> Result<Result<Acceptance, Refusal>, GuestError>;
+    async fn requested(
+        &mut self,
+        request: &Request,
+    ) -> Result<Result<Acceptance, Refusal>, GuestError>;
     async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
-    async fn received(&mut self, connection: ConnectionId, kind: MessageKind, payload: &[u8]) -> Result<(), GuestError>;
-    async fn closed(&mut self, connection: ConnectionId, info: &CloseInfo) -> Result<(), GuestError>;
+    async fn received(
+        &mut self,
+        connection: ConnectionId,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<(), GuestError>;
+    async fn closed(
+        &mut self,
+        connection: ConnectionId,
+        info: &CloseInfo,
+    ) -> Result<(), GuestError>;
     async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
     async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError>;
-    async fn fired(&mut self, timer: TimerId, tag: u64, connection: Option<ConnectionId>) -> Result<(), GuestError>;
+    async fn fired(
+        &mut self,
+        timer: TimerId,
+        tag: u64,
+        connection: Option<ConnectionId>,
+    ) -> Result<(), GuestError>;
     /// What the last callback asked for.
     fn commands(&mut self) -> &mut Commands;
 }
@@ -79,8 +96,16 @@ pub(crate) type Decision = Result<Result<Acceptance, Refusal>, DecisionFailed>;
 /// A publish or broadcast of another worker.
 #[derive(Clone, Debug)]
 pub(crate) enum Remote {
-    Publish { topic: Arc<str>, kind: MessageKind, payload: Bytes },
-    Broadcast { protocol: Option<Arc<str>>, kind: MessageKind, payload: Bytes },
+    Publish {
+        topic: Arc<str>,
+        kind: MessageKind,
+        payload: Bytes,
+    },
+    Broadcast {
+        protocol: Option<Arc<str>>,
+        kind: MessageKind,
+        payload: Bytes,
+    },
 }
 
 /// Publishes that wait for a busy worker; the publisher waits at the next.
@@ -126,7 +151,10 @@ impl Handler {
     /// # Errors
     ///
     /// When it cannot be instantiated or its `started` fails.
-    pub(crate) async fn start<F: GuestFactory>(self: &Rc<Self>, factory: F) -> Result<(), GuestError> {
+    pub(crate) async fn start<F: GuestFactory>(
+        self: &Rc<Self>,
+        factory: F,
+    ) -> Result<(), GuestError> {
         let mut guest = factory.make(&self.registry).await?;
         guest.started().await?;
         self.apply(guest.commands()).await;
@@ -150,7 +178,9 @@ impl Handler {
 
     /// Lets the handler work on its queue, as far as it goes without waiting. Does nothing when it is at work already.
     pub(crate) fn turn(&self) {
-        let Some(waker) = self.waker.get() else { return };
+        let Some(waker) = self.waker.get() else {
+            return;
+        };
         self.poll_turn(&mut Context::from_waker(waker));
     }
 
@@ -169,7 +199,9 @@ impl Handler {
 
     fn poll_turn(&self, cx: &mut Context<'_>) {
         // Busy: an event was pushed from within the turn, which will find it.
-        let Ok(mut turn) = self.turn.try_borrow_mut() else { return };
+        let Ok(mut turn) = self.turn.try_borrow_mut() else {
+            return;
+        };
         if let Some(life) = &mut *turn
             && life.as_mut().poll(cx).is_ready()
         {

@@ -13,12 +13,25 @@ use crate::session::{CloseInfo, ConnectionId, Session};
 
 /// Something that the handler is told.
 pub(super) enum Event {
-    Requested { request: Rc<Request>, reply: oneshot::Sender<Decision> },
+    Requested {
+        request: Rc<Request>,
+        reply: oneshot::Sender<Decision>,
+    },
     Opened(Rc<Session>),
-    Received { session: Rc<Session>, kind: MessageKind, payload: Range<usize> },
-    Pong { session: Rc<Session>, payload: Range<usize> },
+    Received {
+        session: Rc<Session>,
+        kind: MessageKind,
+        payload: Range<usize>,
+    },
+    Pong {
+        session: Rc<Session>,
+        payload: Range<usize>,
+    },
     Writable(Rc<Session>),
-    Closed { session: Rc<Session>, info: CloseInfo },
+    Closed {
+        session: Rc<Session>,
+        info: CloseInfo,
+    },
     Fired(Timer),
 }
 
@@ -37,7 +50,11 @@ impl Queue {
         self.events.is_empty()
     }
 
-    pub(super) fn push_requested(&mut self, request: Rc<Request>, reply: oneshot::Sender<Decision>) {
+    pub(super) fn push_requested(
+        &mut self,
+        request: Rc<Request>,
+        reply: oneshot::Sender<Decision>,
+    ) {
         self.events.push(Event::Requested { request, reply });
     }
 
@@ -45,14 +62,26 @@ impl Queue {
         self.events.push(Event::Opened(session));
     }
 
-    pub(crate) fn push_received(&mut self, session: &Rc<Session>, kind: MessageKind, payload: &[u8]) {
+    pub(crate) fn push_received(
+        &mut self,
+        session: &Rc<Session>,
+        kind: MessageKind,
+        payload: &[u8],
+    ) {
         let payload = self.payload(session, payload);
-        self.events.push(Event::Received { session: Rc::clone(session), kind, payload });
+        self.events.push(Event::Received {
+            session: Rc::clone(session),
+            kind,
+            payload,
+        });
     }
 
     pub(crate) fn push_pong(&mut self, session: &Rc<Session>, payload: &[u8]) {
         let payload = self.payload(session, payload);
-        self.events.push(Event::Pong { session: Rc::clone(session), payload });
+        self.events.push(Event::Pong {
+            session: Rc::clone(session),
+            payload,
+        });
     }
 
     pub(crate) fn push_writable(&mut self, session: Rc<Session>) {
@@ -76,7 +105,9 @@ impl Queue {
     }
 
     fn payload(&mut self, session: &Session, payload: &[u8]) -> Range<usize> {
-        session.queued_event_bytes.set(session.queued_event_bytes.get() + cost(payload.len()));
+        session
+            .queued_event_bytes
+            .set(session.queued_event_bytes.get() + cost(payload.len()));
         let start = self.data.len();
         self.data.extend_from_slice(payload);
         start..self.data.len()

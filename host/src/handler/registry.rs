@@ -31,8 +31,10 @@ impl Registry {
         limits: HandlerLimits,
         has_timers: bool,
     ) -> Self {
-        let topic_limits =
-            TopicLimits { topics_max: limits.topics_max, subscriptions_max: limits.subscriptions_max };
+        let topic_limits = TopicLimits {
+            topics_max: limits.topics_max,
+            subscriptions_max: limits.subscriptions_max,
+        };
         Self {
             name,
             config,
@@ -93,13 +95,19 @@ impl Registry {
     }
 
     pub(crate) fn open_count(&self) -> usize {
-        self.sessions.borrow().values().filter(|session| session.is_open()).count()
+        self.sessions
+            .borrow()
+            .values()
+            .filter(|session| session.is_open())
+            .count()
     }
 
     /// Open connections that agreed on `protocol`; all of them for none.
     pub(crate) fn open_count_of(&self, protocol: Option<&str>) -> usize {
         let sessions = self.sessions.borrow();
-        let of = sessions.values().filter(|session| protocol.is_none() || session.protocol.as_deref() == protocol);
+        let of = sessions
+            .values()
+            .filter(|session| protocol.is_none() || session.protocol.as_deref() == protocol);
         of.filter(|session| session.is_open()).count()
     }
 

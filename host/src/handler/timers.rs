@@ -40,13 +40,18 @@ impl Timers {
         let key = self.wheel.insert(timer, after);
         self.known.insert(timer.id, (Some(key), timer.connection));
         if let Some(connection) = timer.connection {
-            self.of_connection.entry(connection).or_default().insert(timer.id);
+            self.of_connection
+                .entry(connection)
+                .or_default()
+                .insert(timer.id);
         }
     }
 
     /// Forgets a timer: cancelled, or about to be delivered. False when it is not known.
     pub(crate) fn remove(&mut self, timer: TimerId) -> bool {
-        let Some((key, connection)) = self.known.remove(&timer) else { return false };
+        let Some((key, connection)) = self.known.remove(&timer) else {
+            return false;
+        };
         if let Some(key) = key {
             self.wheel.remove(&key);
         }

@@ -13,7 +13,13 @@ pub(crate) const VERSION: &str = "0.1.0";
 
 /// The one export that every handler has.
 const HANDLER: &str = "handler";
-const OPTIONAL_EXPORTS: [&str; 5] = ["handshake", "writable", "pong", "timer-handler", "lifecycle"];
+const OPTIONAL_EXPORTS: [&str; 5] = [
+    "handshake",
+    "writable",
+    "pong",
+    "timer-handler",
+    "lifecycle",
+];
 const IMPORTS: [&str; 5] = ["types", "connections", "topics", "timers", "host-info"];
 
 /// A component file larger than this is not read.
@@ -63,7 +69,9 @@ pub enum ComponentError {
         cause: String,
     },
     /// The bytes do not make a valid component.
-    #[error("{file} is not a valid component ({cause}); if it was copied or downloaded it may be truncated: build it again")]
+    #[error(
+        "{file} is not a valid component ({cause}); if it was copied or downloaded it may be truncated: build it again"
+    )]
     Invalid {
         /// The file.
         file: String,
@@ -80,7 +88,9 @@ pub enum ComponentError {
         file: String,
     },
     /// An interface of the contract in another version.
-    #[error("{file} {direction} {name}, but this host speaks {PACKAGE}@{VERSION}; rebuild it with the matching SDK or wit/ folder")]
+    #[error(
+        "{file} {direction} {name}, but this host speaks {PACKAGE}@{VERSION}; rebuild it with the matching SDK or wit/ folder"
+    )]
     Version {
         /// The file.
         file: String,
@@ -112,7 +122,9 @@ pub enum ComponentError {
         name: String,
     },
     /// An interface with other functions or types than the contract's.
-    #[error("{file}: {name} does not have the types of {PACKAGE}@{VERSION} ({cause}); rebuild it with the matching SDK or wit/ folder")]
+    #[error(
+        "{file}: {name} does not have the types of {PACKAGE}@{VERSION} ({cause}); rebuild it with the matching SDK or wit/ folder"
+    )]
     Types {
         /// The file.
         file: String,
@@ -125,17 +137,12 @@ pub enum ComponentError {
 
 /// Which optional interfaces a handler exports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Exports {
-    /// `handshake`.
-    pub handshake: bool,
-    /// `writable`.
-    pub writable: bool,
-    /// `pong`.
-    pub pong: bool,
-    /// `timer-handler`.
-    pub timer_handler: bool,
-    /// `lifecycle`.
-    pub lifecycle: bool,
+pub(crate) struct Exports {
+    pub(crate) handshake: bool,
+    pub(crate) writable: bool,
+    pub(crate) pong: bool,
+    pub(crate) timer_handler: bool,
+    pub(crate) lifecycle: bool,
 }
 
 /// Reads a component, compiles it (or finds it in the cache) and checks its imports and exports.
@@ -146,8 +153,11 @@ pub struct Exports {
 pub(crate) fn load(engine: &Engine, file: &Path) -> Result<(Component, Exports), ComponentError> {
     let name = file.display().to_string();
     let bytes = read(file, &name)?;
-    let component = Component::from_binary(engine, &bytes)
-        .map_err(|error| ComponentError::Invalid { file: name.clone(), cause: first_line(&error) })?;
+    let component =
+        Component::from_binary(engine, &bytes).map_err(|error| ComponentError::Invalid {
+            file: name.clone(),
+            cause: first_line(&error),
+        })?;
     let exports = check(engine, &component, &name)?;
     Ok((component, exports))
 }
@@ -155,20 +165,37 @@ pub(crate) fn load(engine: &Engine, file: &Path) -> Result<(Component, Exports),
 /// The names of what a component imports and exports, in its order.
 pub(crate) fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec<String>) {
     let ty = component.component_type();
-    let imports = ty.imports(engine).filter(|(_, item)| is_behaviour(item)).map(|(name, _)| name.to_owned()).collect();
-    let exports = ty.exports(engine).filter(|(_, item)| is_behaviour(item)).map(|(name, _)| name.to_owned()).collect();
+    let imports = ty
+        .imports(engine)
+        .filter(|(_, item)| is_behaviour(item))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let exports = ty
+        .exports(engine)
+        .filter(|(_, item)| is_behaviour(item))
+        .map(|(name, _)| name.to_owned())
+        .collect();
     (imports, exports)
 }
 
 fn read(file: &Path, name: &str) -> Result<Vec<u8>, ComponentError> {
-    let unreadable = |cause| ComponentError::Unreadable { file: name.to_owned(), cause };
+    let unreadable = |cause| ComponentError::Unreadable {
+        file: name.to_owned(),
+        cause,
+    };
     let length = std::fs::metadata(file).map_err(unreadable)?.len();
     if length > FILE_BYTES_MAX {
-        return Err(ComponentError::TooLarge { file: name.to_owned(), bytes: length });
+        return Err(ComponentError::TooLarge {
+            file: name.to_owned(),
+            bytes: length,
+        });
     }
     let bytes = std::fs::read(file).map_err(unreadable)?;
     if file.extension().is_some_and(|extension| extension == "wat") {
-        let text = |cause: String| ComponentError::Text { file: name.to_owned(), cause };
+        let text = |cause: String| ComponentError::Text {
+            file: name.to_owned(),
+            cause,
+        };
         let source = std::str::from_utf8(&bytes).map_err(|error| text(error.to_string()))?;
         let binary = wat::parse_str(source).map_err(|error| text(error.to_string()))?;
         return of_kind(binary, name);
@@ -183,10 +210,14 @@ fn of_kind(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>, ComponentError> {
         if !bytes.is_empty() && b"\0asm".starts_with(&bytes) {
             return Ok(bytes);
         }
-        return Err(ComponentError::NotWasm { file: name.to_owned() });
+        return Err(ComponentError::NotWasm {
+            file: name.to_owned(),
+        });
     }
     if bytes.get(4..8) == Some(&[1, 0, 0, 0]) {
-        return Err(ComponentError::CoreModule { file: name.to_owned() });
+        return Err(ComponentError::CoreModule {
+            file: name.to_owned(),
+        });
     }
     Ok(bytes)
 }
@@ -204,7 +235,11 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
             return Err(ComponentError::UnknownExport { file, name });
         }
         if !interface.is_compatible() {
-            return Err(ComponentError::Version { file, direction: "exports", name });
+            return Err(ComponentError::Version {
+                file,
+                direction: "exports",
+                name,
+            });
         }
         match interface.name {
             HANDLER => handler = true,
@@ -218,9 +253,15 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
     }
     for name in imports {
         match Interface::parse(&name) {
-            Some(interface) if !IMPORTS.contains(&interface.name) => return Err(ComponentError::UnknownImport { file, name }),
+            Some(interface) if !IMPORTS.contains(&interface.name) => {
+                return Err(ComponentError::UnknownImport { file, name });
+            }
             Some(interface) if !interface.is_compatible() => {
-                return Err(ComponentError::Version { file, direction: "imports", name });
+                return Err(ComponentError::Version {
+                    file,
+                    direction: "imports",
+                    name,
+                });
             }
             Some(_) => {}
             None if is_wasi(&name) => {}
@@ -254,10 +295,19 @@ impl<'a> Interface<'a> {
 
 /// The packages of WASI 0.2 that the linker provides; which versions, it tells itself.
 fn is_wasi(name: &str) -> bool {
-    ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/", "wasi:sockets/"]
-        .iter()
-        .any(|package| name.starts_with(package))
-        && name.rsplit_once('@').is_some_and(|(_, version)| version.starts_with("0.2."))
+    [
+        "wasi:io/",
+        "wasi:clocks/",
+        "wasi:random/",
+        "wasi:cli/",
+        "wasi:filesystem/",
+        "wasi:sockets/",
+    ]
+    .iter()
+    .any(|package| name.starts_with(package))
+        && name
+            .rsplit_once('@')
+            .is_some_and(|(_, version)| version.starts_with("0.2."))
 }
 
 /// Types are named in passing; functions, instances, modules and components are what somebody calls.
@@ -266,5 +316,11 @@ fn is_behaviour(item: &wasmtime::component::types::ComponentExtern<'_>) -> bool 
 }
 
 pub(crate) fn first_line(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string().lines().next().unwrap_or_default().to_owned()
+    error
+        .root_cause()
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -28,9 +28,16 @@ pub enum GuestError {
         /// The limit.
         limit: Duration,
     },
-    /// No instance could be made.
-    #[error("no instance: {0}")]
-    Instantiate(String),
+    /// An exported interface does not have the functions and types of the contract.
+    #[error(
+        "its {interface} does not have the types of the contract ({cause}); rebuild it with the matching SDK or wit/ folder"
+    )]
+    Types {
+        /// The interface.
+        interface: &'static str,
+        /// What differs.
+        cause: String,
+    },
 }
 
 impl GuestError {
@@ -38,14 +45,20 @@ impl GuestError {
     pub fn backtrace(&self) -> &str {
         match self {
             Self::Trap { backtrace, .. } | Self::Deadline { backtrace, .. } => backtrace,
-            Self::Blocked { .. } | Self::Instantiate(_) => "",
+            Self::Blocked { .. } | Self::Types { .. } => "",
         }
     }
 
     pub(super) fn from_wasmtime(error: &wasmtime::Error) -> Self {
-        let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map(describe).unwrap_or_default();
+        let backtrace = error
+            .downcast_ref::<wasmtime::WasmBacktrace>()
+            .map(describe)
+            .unwrap_or_default();
         if let Some(deadline) = error.downcast_ref::<DeadlineExceeded>() {
-            return Self::Deadline { limit: deadline.0, backtrace };
+            return Self::Deadline {
+                limit: deadline.0,
+                backtrace,
+            };
         }
         // The backtrace is the outermost context; the cause is the trap itself.
         let message = match error.downcast_ref::<wasmtime::Trap>() {
@@ -70,7 +83,9 @@ fn describe(backtrace: &wasmtime::WasmBacktrace) -> String {
     let frames = backtrace.frames();
     for (n, frame) in frames.iter().take(FRAMES_MAX).enumerate() {
         let name = match frame.func_name() {
-            Some(name) => rustc_demangle::demangle(name).to_string(),
+            // The alternate form leaves the hash out. The name is the handler's: nothing in it may move a cursor.
+            Some(name) => format!("{:#}", rustc_demangle::demangle(name))
+                .replace(char::is_control, "\u{fffd}"),
             None => format!("function {}", frame.func_index()),
         };
         if n > 0 {

@@ -10,7 +10,9 @@ use wasmtime::component::TypedFunc;
 use wasmtime::{Store, UpdateDeadline};
 use wsrun_proto::ws::MessageKind;
 
-use super::bindings::exports::wsrun::websocket::{handler, handshake, lifecycle, pong, timer_handler, writable};
+use super::bindings::exports::wsrun::websocket::{
+    handler, handshake, lifecycle, pong, timer_handler, writable,
+};
 use super::bindings::wsrun::websocket::types;
 use super::error::{DeadlineExceeded, GuestError};
 use super::linker::Linked;
@@ -20,7 +22,7 @@ use crate::command::{Commands, TimerId};
 use crate::config::HandlerLimits;
 use crate::handler::{Acceptance, Guest, GuestFactory, Refusal, Registry};
 use crate::request::Request;
-use crate::session::{ClosedBy, CloseInfo, ConnectionId};
+use crate::session::{CloseInfo, ClosedBy, ConnectionId};
 
 /// Handles of component resources that an instance may hold.
 const COMPONENT_HANDLES_MAX: usize = 10_000;
@@ -58,7 +60,11 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    async fn new(linked: &Linked, registry: Rc<Registry>, limits: &HandlerLimits) -> Result<Self, GuestError> {
+    async fn new(
+        linked: &Linked,
+        registry: Rc<Registry>,
+        limits: &HandlerLimits,
+    ) -> Result<Self, GuestError> {
         let mut store = Store::new(linked.pre.engine(), GuestState::new(registry, limits));
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
@@ -67,7 +73,10 @@ impl Instance {
             let budget = &mut store.data_mut().budget;
             if budget.spend() {
                 // Neighbours run, and sockets are polled, before the callback goes on.
-                Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+                Ok(UpdateDeadline::YieldCustom(
+                    1,
+                    Box::pin(tokio::task::yield_now()),
+                ))
             } else {
                 Err(DeadlineExceeded(budget.limit).into())
             }
@@ -79,23 +88,27 @@ impl Instance {
             Ok(instance) => instance,
             Err(error) => return Err(explain(&mut store, error)),
         };
-        let load = |error: wasmtime::Error| GuestError::Instantiate(error.to_string());
-        let handler = linked.handler.load(&mut store, &instance).map_err(load)?;
+        let handler = linked
+            .handler
+            .load(&mut store, &instance)
+            .map_err(types("wsrun:websocket/handler"))?;
         macro_rules! optional {
-            ($interface:ident) => {
+            ($interface:ident, $name:literal) => {
                 match &linked.$interface {
-                    Some(indices) => Some(indices.load(&mut store, &instance).map_err(load)?),
+                    Some(indices) => {
+                        Some(indices.load(&mut store, &instance).map_err(types($name))?)
+                    }
                     None => None,
                 }
             };
         }
         Ok(Self {
-            received: received(&mut store, &instance).map_err(load)?,
-            handshake: optional!(handshake),
-            writable: optional!(writable),
-            pong: optional!(pong),
-            timer_handler: optional!(timer_handler),
-            lifecycle: optional!(lifecycle),
+            received: received(&mut store, &instance).map_err(types("wsrun:websocket/handler"))?,
+            handshake: optional!(handshake, "wsrun:websocket/handshake"),
+            writable: optional!(writable, "wsrun:websocket/writable"),
+            pong: optional!(pong, "wsrun:websocket/pong"),
+            timer_handler: optional!(timer_handler, "wsrun:websocket/timer-handler"),
+            lifecycle: optional!(lifecycle, "wsrun:websocket/lifecycle"),
             handler,
             store,
             blocking_timeout,
@@ -103,13 +116,27 @@ impl Instance {
     }
 }
 
+fn types(interface: &'static str) -> impl Fn(wasmtime::Error) -> GuestError {
+    move |error| GuestError::Types {
+        interface,
+        cause: error.root_cause().to_string(),
+    }
+}
+
 /// The hottest export by hand: a generated call wants an owned message.
-fn received(store: &mut Store<GuestState>, instance: &wasmtime::component::Instance) -> wasmtime::Result<Received> {
-    let missing = || wasmtime::format_err!("export wsrun:websocket/handler has no function `received`");
-    let (_, interface) =
-        instance.get_export(&mut *store, None, "wsrun:websocket/handler@0.1.0").ok_or_else(missing)?;
-    let (_, function) = instance.get_export(&mut *store, Some(&interface), "received").ok_or_else(missing)?;
-    instance.get_typed_func(store, &function)
+fn received(
+    store: &mut Store<GuestState>,
+    instance: &wasmtime::component::Instance,
+) -> wasmtime::Result<Received> {
+    let missing =
+        || wasmtime::format_err!("export wsrun:websocket/handler has no function `received`");
+    let (_, interface) = instance
+        .get_export(&mut *store, None, "wsrun:websocket/handler@0.1.0")
+        .ok_or_else(missing)?;
+    let (_, function) = instance
+        .get_export(&mut *store, Some(&interface), "received")
+        .ok_or_else(missing)?;
+    instance.get_typed_func(store, function)
 }
 
 macro_rules! call {
@@ -131,8 +158,13 @@ impl Guest for Instance {
         }
     }
 
-    async fn requested(&mut self, request: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
-        let Some(handshake) = &self.handshake else { return Ok(Ok(Acceptance::default())) };
+    async fn requested(
+        &mut self,
+        request: &Request,
+    ) -> Result<Result<Acceptance, Refusal>, GuestError> {
+        let Some(handshake) = &self.handshake else {
+            return Ok(Ok(Acceptance::default()));
+        };
         let request = types::Request::from(request);
         let answer = call!(self, handshake.call_requested(&mut self.store, &request))?;
         Ok(match answer {
@@ -141,7 +173,11 @@ impl Guest for Instance {
                 headers: accepted.headers,
                 session: accepted.session,
             }),
-            Err(refused) => Err(Refusal { status: refused.status, headers: refused.headers, body: refused.body }),
+            Err(refused) => Err(Refusal {
+                status: refused.status,
+                headers: refused.headers,
+                body: refused.body,
+            }),
         })
     }
 
@@ -149,7 +185,12 @@ impl Guest for Instance {
         call!(self, self.handler.call_opened(&mut self.store, connection))
     }
 
-    async fn received(&mut self, connection: ConnectionId, kind: MessageKind, payload: &[u8]) -> Result<(), GuestError> {
+    async fn received(
+        &mut self,
+        connection: ConnectionId,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<(), GuestError> {
         let message = match kind {
             MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
                 Ok(text) => MessageIn::Text(text),
@@ -158,10 +199,17 @@ impl Guest for Instance {
             MessageKind::Binary => MessageIn::Binary(payload),
         };
         let received: &TypedFunc<(ConnectionId, MessageIn<'_>), ()> = &self.received;
-        call!(self, received.call_async(&mut self.store, (connection, message)))
+        call!(
+            self,
+            received.call_async(&mut self.store, (connection, message))
+        )
     }
 
-    async fn closed(&mut self, connection: ConnectionId, info: &CloseInfo) -> Result<(), GuestError> {
+    async fn closed(
+        &mut self,
+        connection: ConnectionId,
+        info: &CloseInfo,
+    ) -> Result<(), GuestError> {
         let info = types::CloseInfo {
             code: info.code,
             reason: info.reason.clone(),
@@ -172,7 +220,10 @@ impl Guest for Instance {
             },
             clean: info.clean,
         };
-        call!(self, self.handler.call_closed(&mut self.store, connection, &info))
+        call!(
+            self,
+            self.handler.call_closed(&mut self.store, connection, &info)
+        )
     }
 
     async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
@@ -189,9 +240,17 @@ impl Guest for Instance {
         }
     }
 
-    async fn fired(&mut self, timer: TimerId, tag: u64, connection: Option<ConnectionId>) -> Result<(), GuestError> {
+    async fn fired(
+        &mut self,
+        timer: TimerId,
+        tag: u64,
+        connection: Option<ConnectionId>,
+    ) -> Result<(), GuestError> {
         match &self.timer_handler {
-            Some(handler) => call!(self, handler.call_fired(&mut self.store, timer, tag, connection)),
+            Some(handler) => call!(
+                self,
+                handler.call_fired(&mut self.store, timer, tag, connection)
+            ),
             None => Ok(()),
         }
     }
@@ -213,7 +272,10 @@ fn begin(store: &mut Store<GuestState>) {
 struct Blocked(Duration);
 
 /// Bounds the time that a call waits in the host. Its future is dropped at the limit, which ends the store, as a trap does.
-async fn bounded<T>(limit: Duration, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+async fn bounded<T>(
+    limit: Duration,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> wasmtime::Result<T> {
     let mut call = pin!(call);
     // Almost every call is over at its first poll, and no timer is made for it.
     if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
@@ -231,9 +293,13 @@ fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> GuestError 
     }
     let out_of_memory = store.data_mut().limiter.take_refused();
     match GuestError::from_wasmtime(&error) {
-        GuestError::Trap { message, backtrace } if out_of_memory => {
-            GuestError::Trap { message: format!("{message} (it had asked for more memory than --max-memory)"), backtrace }
-        }
-        other => other,
+        GuestError::Trap { message, backtrace } if out_of_memory => GuestError::Trap {
+            message: format!("{message} (it had asked for more memory than --max-memory)"),
+            backtrace,
+        },
+        error @ (GuestError::Trap { .. }
+        | GuestError::Deadline { .. }
+        | GuestError::Blocked { .. }
+        | GuestError::Types { .. }) => error,
     }
 }

@@ -3,7 +3,9 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::bindings::exports::wsrun::websocket::{handler, handshake, lifecycle, pong, timer_handler, writable};
+use super::bindings::exports::wsrun::websocket::{
+    handler, handshake, lifecycle, pong, timer_handler, writable,
+};
 use super::component::{ComponentError, Exports, first_line};
 use super::host;
 use super::state::GuestState;
@@ -41,11 +43,13 @@ impl Linked {
         exports: Exports,
         file: &str,
     ) -> Result<Self, ComponentError> {
-        let pre = linker.instantiate_pre(component).map_err(|error| ComponentError::Types {
-            file: file.to_owned(),
-            name: error.to_string(),
-            cause: first_line(&error),
-        })?;
+        let pre = linker
+            .instantiate_pre(component)
+            .map_err(|error| ComponentError::Types {
+                file: file.to_owned(),
+                name: error.to_string(),
+                cause: first_line(&error),
+            })?;
         let types = |name: &str, error: wasmtime::Error| ComponentError::Types {
             file: file.to_owned(),
             name: format!("export wsrun:websocket/{name}"),
@@ -54,7 +58,9 @@ impl Linked {
         macro_rules! optional {
             ($interface:ident, $name:literal) => {
                 match exports.$interface {
-                    true => Some($interface::GuestIndices::new(&pre).map_err(|error| types($name, error))?),
+                    true => Some(
+                        $interface::GuestIndices::new(&pre).map_err(|error| types($name, error))?,
+                    ),
                     false => None,
                 }
             };

@@ -56,7 +56,10 @@ impl GuestState {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -73,7 +76,11 @@ impl Budget {
         // One more, since the first tick comes at once when the call began just before it.
         let ticks = limit.as_micros().div_ceil(EPOCH_TICK.as_micros()) + 1;
         let ticks_max = u32::try_from(ticks).unwrap_or(u32::MAX);
-        Self { limit, ticks_max, ticks_left: ticks_max }
+        Self {
+            limit,
+            ticks_max,
+            ticks_left: ticks_max,
+        }
     }
 
     pub(super) fn refill(&mut self) {

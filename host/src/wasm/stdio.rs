@@ -25,13 +25,27 @@ pub(super) struct GuestLog {
 
 impl GuestLog {
     pub(super) fn new(handler: &Arc<str>, stream: &'static str) -> Self {
-        let lines = Lines { partial: Vec::new(), allowance: BURST_BYTES_MAX, refilled: Instant::now(), dropped: 0 };
-        Self { handler: Arc::clone(handler), stream, lines: Arc::new(Mutex::new(lines)) }
+        let lines = Lines {
+            partial: Vec::new(),
+            allowance: BURST_BYTES_MAX,
+            refilled: Instant::now(),
+            dropped: 0,
+        };
+        Self {
+            handler: Arc::clone(handler),
+            stream,
+            lines: Arc::new(Mutex::new(lines)),
+        }
     }
 
     fn take(&self, bytes: &[u8]) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.take(Instant::now(), bytes, |line| self.log(line), |dropped| self.log_dropped(dropped));
+        lines.take(
+            Instant::now(),
+            bytes,
+            |line| self.log(line),
+            |dropped| self.log_dropped(dropped),
+        );
     }
 
     fn log(&self, line: &[u8]) {
@@ -55,9 +69,20 @@ struct Lines {
 }
 
 impl Lines {
-    fn take(&mut self, now: Instant, mut bytes: &[u8], mut log: impl FnMut(&[u8]), mut log_dropped: impl FnMut(u64)) {
-        let passed = now.saturating_duration_since(self.refilled).min(Duration::from_secs(60));
-        let earned = usize::try_from(passed.as_millis()).unwrap_or(usize::MAX).saturating_mul(BYTES_PER_SECOND_MAX) / 1_000;
+    fn take(
+        &mut self,
+        now: Instant,
+        mut bytes: &[u8],
+        mut log: impl FnMut(&[u8]),
+        mut log_dropped: impl FnMut(u64),
+    ) {
+        let passed = now
+            .saturating_duration_since(self.refilled)
+            .min(Duration::from_secs(60));
+        let earned = usize::try_from(passed.as_millis())
+            .unwrap_or(usize::MAX)
+            .saturating_mul(BYTES_PER_SECOND_MAX)
+            / 1_000;
         if earned > 0 {
             self.allowance = self.allowance.saturating_add(earned).min(BURST_BYTES_MAX);
             self.refilled = now;
@@ -93,7 +118,11 @@ fn printable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let mut out = String::with_capacity(text.len());
     for c in text.trim_end_matches('\r').chars() {
-        if c.is_control() && c != '\t' { out.extend(c.escape_unicode()) } else { out.push(c) }
+        if c.is_control() && c != '\t' {
+            out.extend(c.escape_unicode())
+        } else {
+            out.push(c)
+        }
     }
     out
 }
@@ -124,11 +153,17 @@ impl AsyncWrite for GuestLog {
         std::task::Poll::Ready(Ok(bytes.len()))
     }
 
-    fn poll_flush(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
         std::task::Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
         std::task::Poll::Ready(Ok(()))
     }
 }
@@ -158,7 +193,12 @@ mod tests {
     use super::*;
 
     fn lines() -> Lines {
-        Lines { partial: Vec::new(), allowance: BURST_BYTES_MAX, refilled: Instant::now(), dropped: 0 }
+        Lines {
+            partial: Vec::new(),
+            allowance: BURST_BYTES_MAX,
+            refilled: Instant::now(),
+            dropped: 0,
+        }
     }
 
     #[test]
@@ -168,7 +208,12 @@ mod tests {
         let now = Instant::now();
         lines.take(now, b"a", |line| logged.push(line.len()), |_| {});
         lines.take(now, b"bc\n\nd", |line| logged.push(line.len()), |_| {});
-        lines.take(now, &vec![b'x'; LINE_BYTES_MAX], |line| logged.push(line.len()), |_| {});
+        lines.take(
+            now,
+            &vec![b'x'; LINE_BYTES_MAX],
+            |line| logged.push(line.len()),
+            |_| {},
+        );
         assert_eq!(logged, [3, 0, LINE_BYTES_MAX]);
         assert_eq!(lines.partial.len(), 1);
     }
@@ -184,7 +229,12 @@ mod tests {
             lines.take(now, b"\n", |line| logged += line.len() + 1, |_| {});
         }
         assert_eq!(logged, BURST_BYTES_MAX);
-        lines.take(now + Duration::from_secs(1), b"y\n", |_| {}, |dropped| told = dropped);
+        lines.take(
+            now + Duration::from_secs(1),
+            b"y\n",
+            |_| {},
+            |dropped| told = dropped,
+        );
         assert_eq!(told, 1_000 * 1_024 - BURST_BYTES_MAX as u64);
     }
 

@@ -5,7 +5,9 @@ use super::super::state::GuestState;
 
 impl Host for GuestState {
     fn hostname(&mut self) -> wasmtime::Result<String> {
-        Ok(hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+        Ok(hostname::get()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default())
     }
 
     fn handler_name(&mut self) -> wasmtime::Result<String> {

@@ -20,23 +20,34 @@ impl Host for GuestState {
         if connection.is_some_and(|connection| !self.is_open(connection)) {
             return Ok(Err(TimerError::Closed));
         }
-        let queued = self.commands.list.iter().filter(|command| matches!(command, Command::SetTimer { .. })).count();
+        let queued = self
+            .commands
+            .list
+            .iter()
+            .filter(|command| matches!(command, Command::SetTimer { .. }))
+            .count();
         if self.registry.timers().len() + queued >= self.registry.limits().timers_max {
             return Ok(Err(TimerError::Limit));
         }
         let timer = self.registry.next_timer();
         let after = Duration::from_millis(after_ms.into());
-        self.commands.push(Command::SetTimer { timer, after, tag, connection })?;
+        self.commands.push(Command::SetTimer {
+            timer,
+            after,
+            tag,
+            connection,
+        })?;
         Ok(Ok(timer))
     }
 
     fn cancel(&mut self, timer: u64) -> wasmtime::Result<bool> {
         let mut known = self.registry.timers().contains(timer);
         for command in &self.commands.list {
-            match command {
-                Command::SetTimer { timer: set, .. } if *set == timer => known = true,
-                Command::CancelTimer { timer: cancelled } if *cancelled == timer => known = false,
-                _ => {}
+            if matches!(command, Command::SetTimer { timer: set, .. } if *set == timer) {
+                known = true;
+            }
+            if matches!(command, Command::CancelTimer { timer: cancelled } if *cancelled == timer) {
+                known = false;
             }
         }
         if known {

@@ -13,11 +13,14 @@ use crate::session::ConnectionId;
 
 /// What the queued commands of this callback make of one subscription, if they touch it.
 fn queued(commands: &[Command], connection: ConnectionId, topic: &str) -> Option<bool> {
-    commands.iter().rev().find_map(|command| match command {
-        Command::Subscribe { connection: of, topic: to } if *of == connection && to == topic => Some(true),
-        Command::Unsubscribe { connection: of, topic: to } if *of == connection && to == topic => Some(false),
-        _ => None,
-    })
+    let of_this = |(of, to, subscribed): (ConnectionId, &str, bool)| {
+        (of == connection && to == topic).then_some(subscribed)
+    };
+    commands
+        .iter()
+        .rev()
+        .filter_map(Command::subscription)
+        .find_map(of_this)
 }
 
 impl GuestState {
@@ -33,14 +36,21 @@ impl GuestState {
         };
         let limit = self.registry.limits().sent_message_bytes_max;
         if bytes.len() > limit {
-            return Err(wasmtime::format_err!("{function} with {} bytes: a message may have at most {limit}", bytes.len()));
+            return Err(wasmtime::format_err!(
+                "{function} with {} bytes: a message may have at most {limit}",
+                bytes.len()
+            ));
         }
         Ok(self.commands.payload(kind, bytes))
     }
 }
 
 impl Host for GuestState {
-    fn subscribe(&mut self, connection: ConnectionId, topic: String) -> wasmtime::Result<Result<bool, SubscribeError>> {
+    fn subscribe(
+        &mut self,
+        connection: ConnectionId,
+        topic: String,
+    ) -> wasmtime::Result<Result<bool, SubscribeError>> {
         if !self.is_open(connection) {
             return Ok(Err(SubscribeError::Closed));
         }
@@ -56,13 +66,14 @@ impl Host for GuestState {
         if let Err(refused) = checked {
             return Ok(Err(match refused {
                 Refused::InvalidName => SubscribeError::InvalidName,
-                _ => SubscribeError::Limit,
+                Refused::SubscriptionLimit | Refused::TopicLimit | _ => SubscribeError::Limit,
             }));
         }
         if self.is_subscribed(connection, &topic) {
             return Ok(Ok(false));
         }
-        self.commands.push(Command::Subscribe { connection, topic })?;
+        self.commands
+            .push(Command::Subscribe { connection, topic })?;
         Ok(Ok(true))
     }
 
@@ -70,18 +81,24 @@ impl Host for GuestState {
         if !self.is_subscribed(connection, &topic) {
             return Ok(false);
         }
-        self.commands.push(Command::Unsubscribe { connection, topic })?;
+        self.commands
+            .push(Command::Unsubscribe { connection, topic })?;
         Ok(true)
     }
 
-    fn publish(&mut self, topic: String, message: Message, except: Option<ConnectionId>) -> wasmtime::Result<u32> {
+    fn publish(
+        &mut self,
+        topic: String,
+        message: Message,
+        except: Option<ConnectionId>,
+    ) -> wasmtime::Result<u32> {
         // The set as it will be when the message is applied: the table, changed by what is queued before it.
         let mut changes: BTreeMap<ConnectionId, bool> = BTreeMap::new();
-        for command in &self.commands.list {
-            match command {
-                Command::Subscribe { connection, topic: to } if *to == topic => drop(changes.insert(*connection, true)),
-                Command::Unsubscribe { connection, topic: to } if *to == topic => drop(changes.insert(*connection, false)),
-                _ => {}
+        for (connection, to, subscribed) in
+            self.commands.list.iter().filter_map(Command::subscription)
+        {
+            if to == topic {
+                changes.insert(connection, subscribed);
             }
         }
         let count = {
@@ -98,14 +115,19 @@ impl Host for GuestState {
             count - usize::from(left_out)
         };
         let payload = self.message("topics.publish", &message)?;
-        self.commands.push(Command::Publish { topic, payload, except })?;
+        self.commands.push(Command::Publish {
+            topic,
+            payload,
+            except,
+        })?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     fn broadcast(&mut self, protocol: Option<String>, message: Message) -> wasmtime::Result<u32> {
         let count = self.registry.open_count_of(protocol.as_deref());
         let payload = self.message("topics.broadcast", &message)?;
-        self.commands.push(Command::Broadcast { protocol, payload })?;
+        self.commands
+            .push(Command::Broadcast { protocol, payload })?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 }
