@@ -1,0 +1,385 @@
+//! The `wsrun` binary, started, watched and ended by a test.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::handshake::Request;
+use crate::neighbour::Neighbour;
+use crate::peer::Peer;
+use crate::usage::Usage;
+use crate::wait;
+
+/// A server that will be started.
+#[derive(Debug)]
+pub struct Builder {
+    arguments: Vec<OsString>,
+    listeners: Vec<String>,
+    open_files_max: Option<u32>,
+}
+
+/// A running server. It is killed when the test is done with it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    addresses: Vec<String>,
+    log: Log,
+    stdout: Receiver<String>,
+}
+
+/// How a run of the binary ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it printed beside.
+    pub stderr: String,
+}
+
+/// Runs the binary with these arguments to its end.
+#[track_caller]
+pub fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ended {
+    run_with_input(arguments, "")
+}
+
+/// Runs the binary with these arguments and this input to its end.
+#[track_caller]
+pub fn run_with_input<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>, input: &str) -> Ended {
+    run_command(Command::new(binary()).args(arguments), input, true)
+}
+
+/// The same with an input that does not end: something else must end the run.
+#[track_caller]
+pub fn run_with_open_input<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>, input: &str) -> Ended {
+    run_command(Command::new(binary()).args(arguments), input, false)
+}
+
+/// Runs a command of one's own making to its end.
+#[track_caller]
+pub fn run_command(command: &mut Command, input: &str, ends: bool) -> Ended {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary can be started");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    // A program that ends without reading its input is none of our business.
+    let _ = stdin.write_all(input.as_bytes());
+    let stdin = (!ends).then_some(stdin);
+    let mut stdout = child.stdout.take().expect("stdout is piped");
+    let mut stderr = child.stderr.take().expect("stderr is piped");
+    let stdout = thread::spawn(move || text_of(&mut stdout));
+    let stderr = thread::spawn(move || text_of(&mut stderr));
+    let status = exit_status(&mut child, wait::PATIENCE);
+    drop(stdin);
+    let text = |thread: thread::JoinHandle<String>| thread.join().expect("the reading thread lives");
+    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// The binary under test: beside the test executables.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a running program has a path");
+    let profile = test
+        .ancestors()
+        .find(|dir| dir.file_name().is_some_and(|name| name == "deps"))
+        .and_then(Path::parent)
+        .expect("test executables lie in deps");
+    let binary = profile.join("wsrun");
+    assert!(binary.exists(), "{} is missing: run `cargo build` first", binary.display());
+    binary
+}
+
+/// A folder that outlives the test, for what is worth keeping: compiled components, screenshots.
+pub fn kept_folder(name: &str) -> PathBuf {
+    let folder = binary().with_file_name("wsrun-tests").join(name);
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    folder
+}
+
+impl Builder {
+    /// One more argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// More arguments.
+    pub fn args<I: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = I>) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
+    /// One more listener; a port of 127.0.0.1 otherwise.
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listeners.push(address.to_owned());
+        self
+    }
+
+    /// Lets the process open so many files only.
+    pub fn open_files_max(mut self, number: u32) -> Self {
+        self.open_files_max = Some(number);
+        self
+    }
+
+    /// Starts the server and waits until it listens.
+    #[track_caller]
+    pub fn start(mut self) -> Server {
+        if self.listeners.is_empty() {
+            self.listeners.push("127.0.0.1:0".to_owned());
+        }
+        let mut command = match self.open_files_max {
+            None => Command::new(binary()),
+            Some(number) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {number}; exec \"$0\" \"$@\"")]).arg(binary());
+                shell
+            }
+        };
+        command.args(&self.arguments);
+        if !self.arguments.iter().any(|argument| argument == "--cache-dir" || argument == "--no-cache") {
+            command.arg("--cache-dir").arg(kept_folder("cache"));
+        }
+        for listener in &self.listeners {
+            command.arg("--listen").arg(listener);
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary can be started");
+        let log = Log::of(child.stderr.take().expect("stderr is piped"));
+        let stdout = lines_of(child.stdout.take().expect("stdout is piped"));
+        let mut server = Server { child, addresses: Vec::new(), log, stdout };
+        while server.addresses.len() < self.listeners.len() {
+            let line = server
+                .stdout
+                .recv_timeout(wait::PATIENCE * 3)
+                .unwrap_or_else(|_| panic!("the server does not listen:\n{}", server.log.text()));
+            let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("an unknown line on stdout: {line:?}"));
+            server.addresses.push(address.to_owned());
+        }
+        server
+    }
+}
+
+impl Server {
+    /// A server for this handler.
+    pub fn of(handler: impl AsRef<Path>) -> Builder {
+        Self::without_handler().arg(handler.as_ref())
+    }
+
+    /// A server whose handlers are given as further arguments.
+    pub fn without_handler() -> Builder {
+        Builder { arguments: Vec::new(), listeners: Vec::new(), open_files_max: None }
+    }
+
+    /// What was printed as the address of a listener.
+    pub fn url(&self, listener: usize) -> &str {
+        &self.addresses[listener]
+    }
+
+    /// The address of the first listener.
+    pub fn address(&self) -> SocketAddr {
+        self.address_of(0)
+    }
+
+    /// The address of a listener.
+    pub fn address_of(&self, listener: usize) -> SocketAddr {
+        let url = self.url(listener);
+        let address = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
+        address
+            .and_then(|address| address.trim_end_matches('/').parse().ok())
+            .unwrap_or_else(|| panic!("not the address of a TCP listener: {url:?}"))
+    }
+
+    /// A TCP connection to the first listener; nothing was sent.
+    #[track_caller]
+    pub fn connect(&self) -> Peer {
+        Peer::tcp(self.address())
+    }
+
+    /// An open WebSocket.
+    #[track_caller]
+    pub fn open(&self) -> Peer {
+        self.open_with(&Request::upgrade("/"))
+    }
+
+    /// An open WebSocket that agreed on a subprotocol.
+    #[track_caller]
+    pub fn open_protocol(&self, name: &str) -> Peer {
+        self.open_with(&Request::upgrade("/").with("Sec-WebSocket-Protocol", name))
+    }
+
+    /// A WebSocket opened with this request.
+    #[track_caller]
+    pub fn open_with(&self, request: &Request) -> Peer {
+        let mut peer = self.connect();
+        peer.upgrade(request);
+        peer
+    }
+
+    /// A neighbour for a handler that echoes.
+    #[track_caller]
+    pub fn echoing_neighbour(&self) -> Neighbour {
+        Neighbour::on(self.open(), "", "")
+    }
+
+    /// A neighbour for the probe.
+    #[track_caller]
+    pub fn probing_neighbour(&self) -> Neighbour {
+        Neighbour::on(self.open(), "echo ", "")
+    }
+
+    /// What the process uses.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
+    }
+
+    /// The end of the log so far.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// How many bytes were logged so far.
+    pub fn logged_bytes(&self) -> u64 {
+        self.log.total_bytes()
+    }
+
+    /// Waits until the log has this text.
+    #[track_caller]
+    pub fn expect_log(&self, text: &str) {
+        wait::until(&format!("the log says {text:?}"), || self.log.text().contains(text));
+    }
+
+    /// Asks the server to stop, as service managers do.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the server lives");
+    }
+
+    /// Waits for the end of the process.
+    #[track_caller]
+    pub fn wait(&mut self, timeout: Duration) -> ExitStatus {
+        exit_status(&mut self.child, timeout)
+    }
+
+    /// Asserts that the process lives.
+    #[track_caller]
+    pub fn lives(&mut self) {
+        let ended = self.child.try_wait().expect("a child can be waited for");
+        assert!(ended.is_none(), "the server ended: {ended:?}");
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let ended = self.child.try_wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let ended = ended.ok().flatten().map(|status| format!(" (it had ended: {status})")).unwrap_or_default();
+            let usage = "the log of the server";
+            #[expect(clippy::print_stderr, reason = "the log explains the failure, and the test framework captures it")]
+            {
+                eprintln!("---- {usage}{ended}\n{}----", self.log.text());
+            }
+        }
+    }
+}
+
+/// The last bytes of a log, read by a thread of its own so that the process never waits for its reader.
+#[derive(Clone, Debug)]
+struct Log(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: VecDeque<u8>,
+    total: u64,
+}
+
+const LOG_BYTES_KEPT: usize = 1 << 20;
+
+impl Log {
+    fn of(mut source: impl Read + Send + 'static) -> Self {
+        let log = Self(Arc::default());
+        thread::spawn({
+            let log = log.clone();
+            move || {
+                let mut buffer = [0; 8192];
+                while let Ok(length @ 1..) = source.read(&mut buffer) {
+                    let mut kept = log.kept();
+                    kept.bytes.extend(&buffer[..length]);
+                    kept.total += length as u64;
+                    let surplus = kept.bytes.len().saturating_sub(LOG_BYTES_KEPT);
+                    kept.bytes.drain(..surplus);
+                }
+            }
+        });
+        log
+    }
+
+    fn text(&self) -> String {
+        let mut kept = self.kept();
+        String::from_utf8_lossy(kept.bytes.make_contiguous()).into_owned()
+    }
+
+    fn total_bytes(&self) -> u64 {
+        self.kept().total
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lines_of(source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn text_of(source: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    let _ = source.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[track_caller]
+fn exit_status(child: &mut Child, timeout: Duration) -> ExitStatus {
+    let mut status = None;
+    let deadline = std::time::Instant::now() + timeout;
+    while status.is_none() && std::time::Instant::now() < deadline {
+        status = child.try_wait().expect("a child can be waited for");
+        thread::sleep(Duration::from_millis(5));
+    }
+    status.unwrap_or_else(|| {
+        let _ = child.kill();
+        panic!("the process did not end within {timeout:?}")
+    })
+}

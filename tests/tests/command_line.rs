@@ -1,0 +1,244 @@
+//! The command: arguments, mistakes, what it prints, `inspect`, `connect`, `completions`.
+
+use wsrun_tests::certificate::Certificate;
+use wsrun_tests::handlers;
+use wsrun_tests::server::{self, Ended, Server};
+
+#[track_caller]
+fn mistake(arguments: &[&str]) -> String {
+    let echo = handlers::echo();
+    let arguments: Vec<&str> = arguments.iter().map(|&argument| if argument == "ECHO" { echo.to_str().expect("a path in UTF-8") } else { argument }).collect();
+    let ended = server::run(&arguments);
+    assert_eq!(ended.code, Some(2), "{arguments:?}: {ended:?}");
+    assert_eq!(ended.stdout, "", "{arguments:?}");
+    ended.stderr
+}
+
+#[track_caller]
+fn says(ended: &str, words: &[&str]) {
+    for word in words {
+        assert!(ended.contains(word), "no {word:?} in: {ended}");
+    }
+}
+
+#[test]
+fn help_names_every_option_and_command() {
+    let ended = server::run(["--help"]);
+    assert_eq!(ended.code, Some(0));
+    says(
+        &ended.stdout,
+        &[
+            "HANDLER", "--listen", "--protocol", "--static", "--workers", "--tls-cert", "--tls-key", "--allow-origin", "--compression",
+            "--max-message", "--max-queue", "--max-connections", "--max-memory", "--callback-timeout", "--handshake-timeout",
+            "--ping-interval", "--idle-timeout", "--close-timeout", "--message-timeout", "--write-timeout", "--shutdown-timeout",
+            "--config", "--log-format", "--log-level", "inspect", "connect", "completions", "127.0.0.1:9000",
+        ],
+    );
+    let version = server::run(["--version"]);
+    assert_eq!((version.code, version.stdout.trim()), (Some(0), concat!("wsrun ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn mistakes_are_told_with_exit_code_2() {
+    says(&mistake(&[]), &["HANDLER"]);
+    says(&mistake(&["ECHO", "--nonsense"]), &["--nonsense"]);
+    says(&mistake(&["ECHO", "--listen", "nonsense"]), &["nonsense"]);
+    says(&mistake(&["ECHO", "--listen", "127.0.0.1"]), &["127.0.0.1"]);
+    says(&mistake(&["ECHO", "--listen", "127.0.0.1:99999"]), &["99999"]);
+    says(&mistake(&["ECHO", "--listen", "unix:"]), &["unix:"]);
+    says(&mistake(&["ECHO", "--workers", "0"]), &["--workers"]);
+    says(&mistake(&["ECHO", "--max-message", "many"]), &["--max-message", "many"]);
+    says(&mistake(&["ECHO", "--max-message", "99999999999999999999"]), &["--max-message"]);
+    says(&mistake(&["ECHO", "--callback-timeout", "soon"]), &["--callback-timeout", "soon"]);
+    says(&mistake(&["ECHO", "--compression", "maybe"]), &["--compression", "shared"]);
+    says(&mistake(&["ECHO", "--config", "no-equals-sign"]), &["no-equals-sign"]);
+    says(&mistake(&["ECHO", "--protocol", "no-equals-sign"]), &["no-equals-sign"]);
+    says(&mistake(&["ECHO", "--log-format", "xml"]), &["--log-format", "json"]);
+    says(&mistake(&["ECHO", "--allow-origin", "example.com"]), &["example.com"]);
+    let echo = handlers::echo();
+    let two = format!("a b={}", echo.display());
+    says(&mistake(&["ECHO", "--protocol", &two]), &["a b"]);
+    let one = format!("a={}", echo.display());
+    says(&mistake(&["ECHO", "--protocol", &one, "--protocol", &one]), &["a"]);
+}
+
+#[test]
+fn address_that_is_taken_is_told() {
+    let server = Server::of(handlers::echo()).start();
+    // Not SO_REUSEPORT of the other one: a plain socket that holds the port.
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = holder.local_addr().expect("it has an address").to_string();
+    let ended = server::run([handlers::echo().to_str().expect("a path in UTF-8"), "--listen", &taken]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    says(&ended.stderr, &[&taken, "in use"]);
+    drop(server);
+}
+
+#[test]
+fn second_server_does_not_share_the_address_of_a_running_one_unnoticed() {
+    let server = Server::of(handlers::echo()).start();
+    let ended = server::run([handlers::echo().to_str().expect("a path in UTF-8"), "--listen", &server.address().to_string()]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    says(&ended.stderr, &["in use"]);
+}
+
+#[test]
+fn unix_path_that_is_a_file_is_not_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("precious.txt");
+    std::fs::write(&path, "precious").expect("the folder can be written");
+    let listen = format!("unix:{}", path.display());
+    let ended = server::run([handlers::echo().to_str().expect("a path in UTF-8"), "--listen", &listen]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    says(&ended.stderr, &["precious.txt"]);
+    assert_eq!(std::fs::read_to_string(&path).expect("it is still there"), "precious");
+}
+
+#[test]
+fn log_is_json_lines_when_asked() {
+    let server = Server::of(handlers::probe()).args(["--log-format", "json", "--log-level", "debug"]).start();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("print a line of its own"), "ok");
+    server.expect_log("a line of its own");
+    for line in server.log().lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(event["level"].is_string() && event["timestamp"].is_string(), "{event}");
+    }
+}
+
+#[test]
+fn log_level_silences_what_is_below_it() {
+    let server = Server::of(handlers::probe()).args(["--log-level", "error"]).start();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("print not important"), "ok");
+    peer.close();
+    assert_eq!(server.log(), "");
+}
+
+#[test]
+fn inspect_tells_exports_imports_and_what_is_needed() {
+    let ended = server::run(["inspect", handlers::probe().to_str().expect("a path in UTF-8")]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    says(
+        &ended.stdout,
+        &[
+            "wsrun:websocket/handler@0.1.0",
+            "wsrun:websocket/timer-handler@0.1.0",
+            "wsrun:websocket/connections@0.1.0",
+            "wsrun:websocket/topics@0.1.0",
+            "wasi:sockets",
+        ],
+    );
+    let ended = server::run(["inspect", handlers::source("tests/guests/unknown-import.wat").to_str().expect("a path in UTF-8")]);
+    says(&format!("{}{}", ended.stdout, ended.stderr), &["acme:db/query@1.0.0"]);
+    let ended = server::run(["inspect", "/nowhere.wasm"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    says(&ended.stderr, &["/nowhere.wasm"]);
+}
+
+#[test]
+fn completions_are_made_for_each_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = server::run(["completions", shell]);
+        assert_eq!(ended.code, Some(0), "{shell}: {ended:?}");
+        says(&ended.stdout, &["wsrun"]);
+    }
+    mistake(&["completions", "tcsh"]);
+}
+
+#[track_caller]
+fn connect(url: &str, options: &[&str], input: &str) -> Ended {
+    server::run_with_input([&["connect", url], options].concat(), input)
+}
+
+#[test]
+fn connect_sends_lines_and_prints_messages() {
+    let server = Server::of(handlers::echo()).start();
+    let ended = connect(server.url(0), &[], "one\ntwo\nüñï\n");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "one\ntwo\nüñï\n"), "{ended:?}");
+    says(&ended.stderr, &["closed: 1000"]);
+}
+
+#[test]
+fn connect_tells_the_close_code_and_exits_by_it() {
+    let server = Server::of(handlers::probe()).start();
+    for (command, told, code) in [
+        ("close 1000 done", "closed: 1000 done", 0),
+        ("close 1001 ", "closed: 1001", 0),
+        ("close 4000 too bad", "closed: 4000 too bad", 1),
+        ("trap", "closed: 1011", 1),
+        ("abort", "closed: 1006", 1),
+    ] {
+        let ended = server::run_with_open_input(["connect", server.url(0)], &format!("{command}\n"));
+        assert_eq!(ended.code, Some(code), "{command}: {ended:?}");
+        says(&ended.stderr, &[told]);
+    }
+}
+
+#[test]
+fn connect_sends_what_it_was_told_in_the_handshake() {
+    let server = Server::of(handlers::probe()).arg("--protocol").arg(format!("p={}", handlers::probe().display())).start();
+    let ended = connect(
+        server.url(0),
+        &["--protocol", "p", "--protocol", "q", "--header", "X-Token: abc", "--origin", server.url(0).replace("ws:", "http:").as_str()],
+        "protocol\nrequest\n",
+    );
+    let mut lines = ended.stdout.lines();
+    assert_eq!(lines.next(), Some("p"), "{ended:?}");
+    let request: serde_json::Value = serde_json::from_str(lines.next().expect("two lines")).expect("the probe tells JSON");
+    assert_eq!(request["offered"], serde_json::json!(["p", "q"]));
+    assert!(request["headers"].to_string().contains(r#"["x-token","abc"]"#), "{request}");
+    assert!(request["headers"].to_string().contains(r#""origin""#), "{request}");
+}
+
+#[test]
+fn connect_sends_binary_and_compresses_when_asked() {
+    let server = Server::of(handlers::echo()).start();
+    let ended = connect(server.url(0), &["--binary"], "bytes\n");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("bytes"), "{ended:?}");
+    for compression in ["on", "off"] {
+        let text = "compressible ".repeat(1_000);
+        let ended = connect(server.url(0), &["--compression", compression], &format!("{text}\n"));
+        assert_eq!(ended.stdout.trim_end(), text.trim_end(), "{ended:?}");
+    }
+}
+
+#[test]
+fn connect_checks_certificates_unless_told_otherwise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificate = Certificate::write_to(folder.path());
+    let server = Server::of(handlers::echo())
+        .arg("--tls-cert")
+        .arg(&certificate.certificate_file)
+        .arg("--tls-key")
+        .arg(&certificate.key_file)
+        .start();
+    let file = certificate.certificate_file.to_str().expect("a path in UTF-8");
+    let ended = connect(server.url(0), &["--ca-file", file], "privately\n");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "privately\n"), "{ended:?}");
+    let ended = connect(server.url(0), &["--insecure"], "privately\n");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "privately\n"), "{ended:?}");
+    let ended = connect(server.url(0), &[], "privately\n");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    says(&ended.stderr.to_lowercase(), &["certificate"]);
+}
+
+#[test]
+fn connect_tells_why_it_cannot() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let free = holder.local_addr().expect("it has an address");
+    drop(holder);
+    let ended = connect(&format!("ws://{free}"), &[], "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    says(&ended.stderr.to_lowercase(), &["refused"]);
+    let server = Server::of(handlers::built("gate")).start();
+    let ended = connect(&format!("{}/refuse", server.url(0)), &[], "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    says(&ended.stderr, &["403"]);
+    for url in ["http://localhost", "nonsense", "ws://", "ws://localhost/#fragment"] {
+        let ended = connect(url, &[], "");
+        assert_eq!(ended.code, Some(2), "{url}: {ended:?}");
+        assert_ne!(ended.stderr, "");
+    }
+}

@@ -1,0 +1,343 @@
+//! What a handler may ask of its connections: session data, the opening request, pings, closes, backpressure, stopped reading.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wsrun_tests::frame::{self, Frame};
+use wsrun_tests::handlers;
+use wsrun_tests::handshake::Request;
+use wsrun_tests::peer::Peer;
+use wsrun_tests::server::Server;
+use wsrun_tests::usage::MIB;
+
+fn probe() -> Server {
+    Server::of(handlers::probe()).start()
+}
+
+/// A peer that is told of every connection that closes.
+fn watcher(server: &Server) -> Peer {
+    let mut peer = server.open();
+    assert_eq!(peer.ask("subscribe closed-events"), "ok true");
+    peer
+}
+
+#[track_caller]
+fn expect_closed(watcher: &mut Peer, code: u16, by: &str, clean: bool) -> Value {
+    let event: Value = serde_json::from_str(&watcher.read_text()).expect("the probe tells JSON");
+    let seen = json!({"code": event["code"], "by": event["by"], "clean": event["clean"]});
+    assert_eq!(seen, json!({"code": code, "by": by, "clean": clean}), "{event}");
+    event
+}
+
+#[test]
+fn host_keeps_session_data_for_each_connection() {
+    let server = probe();
+    let (mut one, mut two) = (server.open(), server.open());
+    assert_eq!(one.ask("session-get"), "");
+    assert_eq!(one.ask("session-set mine"), "ok");
+    assert_eq!(two.ask("session-set yours"), "ok");
+    assert_eq!(one.ask("session-get"), "mine");
+    assert_eq!(two.ask("session-get"), "yours");
+}
+
+#[test]
+fn host_refuses_session_data_over_the_limit_and_keeps_the_old() {
+    let server = probe();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("session-set-size 65536"), "ok");
+    assert_eq!(peer.ask("session-size"), "65536");
+    assert_eq!(peer.ask("session-set-size 65537"), "err too-large 65536");
+    assert_eq!(peer.ask("session-size"), "65536");
+}
+
+#[test]
+fn session_data_survives_a_trap_and_what_the_trapped_callback_set_does_not() {
+    let server = probe();
+    let (mut one, mut two) = (server.open(), server.open());
+    assert_eq!(one.ask("session-set kept"), "ok");
+    assert_eq!(two.ask("session-set before"), "ok");
+    let mut watcher = watcher(&server);
+    two.send_text("session-then-trap undone");
+    two.expect_close(1011);
+    two.send(&Frame::close(1011, ""));
+    let event = expect_closed(&mut watcher, 1011, "host", true);
+    assert_eq!(event["session"], "before");
+    assert_eq!(one.ask("calls"), "1", "a new instance took over");
+    assert_eq!(one.ask("session-get"), "kept");
+}
+
+#[test]
+fn handler_sees_the_opening_request() {
+    let server = probe();
+    let request = Request::upgrade("/rooms/tea%20time?who=ada&x")
+        .set("Host", "example.com:9000")
+        .with("X-Twice", "one")
+        .with("X-Twice", "two")
+        .with("Sec-WebSocket-Protocol", "b, a");
+    let mut peer = server.open_with(&request);
+    let seen: Value = serde_json::from_str(&peer.ask("request")).expect("the probe tells JSON");
+    assert_eq!(seen["role"], "server");
+    assert_eq!(seen["path"], "/rooms/tea%20time");
+    assert_eq!(seen["query"], "who=ada&x");
+    assert_eq!(seen["host"], "example.com:9000");
+    assert_eq!(seen["offered"], json!(["b", "a"]));
+    assert_eq!(seen["secure"], false);
+    assert_eq!(seen["local"], server.address().to_string());
+    assert!(seen["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{seen}");
+    let headers = seen["headers"].as_array().expect("headers are a list");
+    let twice: Vec<&Value> = headers.iter().filter(|pair| pair[0] == "x-twice").map(|pair| &pair[1]).collect();
+    assert_eq!(twice, ["one", "two"]);
+    assert_eq!(server.open().ask("request-of 999999"), "none");
+}
+
+#[test]
+fn handler_sees_no_query_when_there_is_no_question_mark() {
+    let server = probe();
+    let mut peer = server.open_with(&Request::upgrade("/"));
+    let seen: Value = serde_json::from_str(&peer.ask("request")).expect("the probe tells JSON");
+    assert_eq!((&seen["path"], &seen["query"]), (&json!("/"), &Value::Null));
+    let mut peer = server.open_with(&Request::upgrade("/?"));
+    let seen: Value = serde_json::from_str(&peer.ask("request")).expect("the probe tells JSON");
+    assert_eq!(seen["query"], "");
+}
+
+#[test]
+fn handler_pings_and_is_told_of_the_pong() {
+    let server = probe();
+    let mut peer = server.open();
+    peer.send_text("ping are you there");
+    let frames = [peer.read_frame(), peer.read_frame()];
+    let ping = frames.iter().find(|frame| frame.opcode == frame::PING).expect("one of them is the ping");
+    assert_eq!(ping.text(), "are you there");
+    peer.send(&Frame::new(frame::PONG, "are you there"));
+    peer.expect_text("pong are you there");
+    peer.send(&Frame::new(frame::PONG, "unasked"));
+    peer.expect_text("pong unasked");
+    assert_eq!(peer.ask(&format!("ping {}", "x".repeat(126))), "err too-large 125");
+}
+
+#[test]
+fn handler_closes_with_code_and_reason() {
+    let server = probe();
+    let mut watcher = watcher(&server);
+    for (command, code, reason) in [
+        ("close 1000 done here", 1000, "done here"),
+        ("close 4000 ", 4000, ""),
+        ("close 1013 later", 1013, "later"),
+        ("close 1005 ", 1005, ""),
+    ] {
+        let mut peer = server.open();
+        peer.send_text(command);
+        assert_eq!(peer.expect_close(code), reason);
+        peer.send(&Frame::close(if code == 1005 { 1000 } else { code }, ""));
+        peer.expect_end();
+        expect_closed(&mut watcher, code, "handler", true);
+    }
+}
+
+#[test]
+fn host_cuts_a_long_close_reason_at_a_character() {
+    let server = probe();
+    let mut peer = server.open();
+    peer.send_text(&format!("close 4000 {}", "ä".repeat(100)));
+    assert_eq!(peer.expect_close(4000), "ä".repeat(61));
+}
+
+#[test]
+fn handler_that_closes_with_a_forbidden_code_traps() {
+    let server = probe();
+    for code in ["0", "999", "1004", "1006", "1015", "2999", "5000"] {
+        let mut peer = server.open();
+        peer.send_text(&format!("close {code} "));
+        peer.expect_close(1011);
+    }
+}
+
+#[test]
+fn handler_is_told_once_how_each_connection_ended() {
+    let server = Server::of(handlers::probe()).args(["--max-message", "1KiB", "--close-timeout", "300ms"]).start();
+    let mut watcher = watcher(&server);
+
+    let mut peer = server.open();
+    peer.send(&Frame::close(3000, "bye"));
+    peer.expect_close(3000);
+    let event = expect_closed(&mut watcher, 3000, "peer", true);
+    assert_eq!(event["reason"], "bye");
+
+    let mut peer = server.open();
+    peer.send(&Frame::new(frame::CLOSE, ""));
+    peer.expect_close(1005);
+    expect_closed(&mut watcher, 1005, "peer", true);
+
+    drop(server.open());
+    expect_closed(&mut watcher, 1006, "peer", false);
+
+    let mut peer = server.open();
+    peer.send_text("close 4000 deaf");
+    peer.expect_close(4000);
+    // It does not answer the close.
+    peer.expect_end();
+    let event = expect_closed(&mut watcher, 4000, "handler", false);
+    assert_eq!(event["reason"], "deaf");
+
+    let mut peer = server.open();
+    peer.send(&Frame::new(frame::TEXT, [0xff]));
+    peer.expect_close(1007);
+    peer.send(&Frame::close(1007, ""));
+    peer.expect_end();
+    // Who has failed a connection looks at nothing that follows (RFC 6455, 7.1.7), an answer to the close included.
+    expect_closed(&mut watcher, 1007, "host", false);
+
+    let mut peer = server.open();
+    peer.send_binary(&[0; 2000]);
+    peer.expect_close(1009);
+    // It does not answer the close.
+    peer.expect_end();
+    expect_closed(&mut watcher, 1009, "host", false);
+
+    let mut peer = server.open();
+    peer.send_text("abort");
+    peer.expect_end();
+    expect_closed(&mut watcher, 1006, "handler", false);
+
+    let mut peer = server.open();
+    peer.send_text("trap");
+    peer.expect_close(1011);
+    peer.send(&Frame::close(1011, ""));
+    peer.expect_end();
+    expect_closed(&mut watcher, 1011, "host", true);
+
+    // Nothing was told twice.
+    assert_eq!(watcher.ask("echo end"), "end");
+}
+
+#[test]
+fn handler_sends_nothing_after_it_closed() {
+    let server = probe();
+    let mut watcher = watcher(&server);
+    let mut peer = server.open();
+    peer.send_text("close-then-send too late");
+    peer.expect_close(4000);
+    assert_eq!(watcher.read_text(), "err closed");
+}
+
+#[test]
+fn handler_sends_to_another_connection_and_gets_an_error_for_none() {
+    let server = probe();
+    let mut one = server.open_with(&Request::upgrade("/?hello"));
+    let id = one.read_text().strip_prefix("id ").expect("the probe tells the id").to_owned();
+    let mut two = server.open();
+    assert_eq!(two.ask(&format!("send-to {id} across")), "ok");
+    one.expect_text("across");
+    assert_eq!(two.ask("send-to 18446744073709551615 x"), "err closed");
+    one.close();
+    wsrun_tests::wait::until("the connection is gone", || two.ask(&format!("send-to {id} x")) == "err closed");
+}
+
+#[test]
+fn handler_gets_an_error_for_a_message_that_is_too_large_to_send() {
+    let server = Server::of(handlers::probe()).args(["--max-queue", "4MiB"]).start();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("send-size 4194305"), "err too-large 4194304");
+    assert_eq!(peer.ask("echo still open"), "still open");
+}
+
+#[test]
+fn queue_is_bounded_and_the_handler_is_told_when_it_drains() {
+    let server = Server::of(handlers::probe()).args(["--max-queue", "1MiB", "--max-message", "512KiB"]).start();
+    let neighbour = server.probing_neighbour();
+    let mut peer = server.open();
+    peer.send_text("send-flood 100 50000");
+    let mut floods = 0;
+    let report = loop {
+        let frame = peer.read_frame();
+        match frame.opcode {
+            frame::BINARY => floods += 1,
+            _ => break frame.text().to_owned(),
+        }
+    };
+    let report: Vec<&str> = report.split(' ').collect();
+    assert_eq!((report[0], &report[2..4]), ("sent", ["err", "queue-full"].as_slice()), "{report:?}");
+    assert_eq!(report[1].parse(), Ok(floods), "what was taken was delivered: {report:?}");
+    let queued: u64 = report[4].parse().expect("the error tells the bytes");
+    assert!(queued <= MIB && queued > MIB / 2, "{queued}");
+    assert_eq!(peer.ask("buffered"), "0");
+    peer.send_text("want-writable");
+    let mut texts = [peer.read_text(), peer.read_text()];
+    texts.sort();
+    assert_eq!(texts, ["ok", "writable"]);
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn handler_is_not_told_of_a_drained_queue_while_the_peer_does_not_read() {
+    let server = Server::of(handlers::probe()).args(["--max-queue", "4MiB"]).start();
+    let mut peer = server.open();
+    let mut watcher = server.open_with(&Request::upgrade("/?hello"));
+    watcher.read_text();
+    // More than the sockets between them hold.
+    for _ in 0..8 {
+        peer.send_text("send-flood 60 65536");
+    }
+    peer.send_text("want-writable");
+    assert_eq!(watcher.ask("echo others are served"), "others are served");
+    let mut writable_after = None;
+    let mut received = 0;
+    while writable_after.is_none() {
+        let frame = peer.read_frame();
+        if frame.opcode == frame::TEXT && frame.text() == "writable" {
+            writable_after = Some(received);
+        }
+        received += frame.payload.len();
+    }
+    assert!(writable_after.is_some_and(|bytes| bytes > 3 << 20), "{writable_after:?}");
+}
+
+#[test]
+fn handler_stops_and_resumes_reading_from_a_peer() {
+    let server = probe();
+    let mut peer = server.open();
+    let mut other = server.open_with(&Request::upgrade("/"));
+    let id = peer.ask("id");
+    assert_eq!(peer.ask("flow off"), "ok");
+    peer.send_text("echo not yet");
+    peer.expect_silence(Duration::from_millis(300));
+    // What it sends comes to block: the host does not read ahead without bound.
+    peer.set_write_timeout(Duration::from_millis(500));
+    let message = Frame::new(frame::BINARY, vec![0; 100_000]).encode();
+    let blocked = (0..1_000).any(|_| peer.try_send_bytes(&message).is_err());
+    assert!(blocked, "100 MB were taken from a peer that is not read");
+    assert_eq!(other.ask("echo others are served"), "others are served");
+    assert_eq!(other.ask(&format!("send-to {id} still open")), "ok");
+    peer.expect_text("still open");
+
+    let mut peer = server.open();
+    assert_eq!(peer.ask("timer-conn 300 7").get(..2), Some("ok"));
+    assert_eq!(peer.ask("flow off"), "ok");
+    peer.send_text("flow on");
+    // Nobody reads it: the timer is what comes.
+    assert!(peer.read_text().starts_with("timer "), "the timer fires");
+}
+
+#[test]
+fn handler_counts_its_connections() {
+    let server = probe();
+    let mut one = server.open();
+    assert_eq!(one.ask("count"), "1");
+    let two = server.open();
+    wsrun_tests::wait::until("two connections are open", || one.ask("count") == "2");
+    two.close();
+    wsrun_tests::wait::until("one connection is open", || one.ask("count") == "1");
+}
+
+#[test]
+fn handler_knows_its_host_name_and_configuration() {
+    let server = Server::of(handlers::probe()).args(["--config", "greeting=hello = world", "--config", "empty="]).start();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("name"), "probe");
+    assert_eq!(peer.ask("config greeting"), "hello = world");
+    assert_eq!(peer.ask("config empty"), "");
+    assert_eq!(peer.ask("config missing"), "none");
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux tells it");
+    assert_eq!(peer.ask("hostname"), hostname.trim());
+}

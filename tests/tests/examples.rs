@@ -1,0 +1,144 @@
+//! The examples, spoken to by hand and in a real browser. (`echo` is spoken to by most of the other tests.)
+
+use serde_json::{Value, json};
+use wsrun_tests::environment;
+use wsrun_tests::handlers;
+use wsrun_tests::handshake::Request;
+use wsrun_tests::peer::Peer;
+use wsrun_tests::server::{self, Server};
+
+#[track_caller]
+fn join(server: &Server, name: &str, room: &str) -> Peer {
+    let mut peer = server.open();
+    tell(&mut peer, &json!({"type": "join", "name": name, "room": room}));
+    peer
+}
+
+fn tell(peer: &mut Peer, message: &Value) {
+    peer.send_text(&message.to_string());
+}
+
+#[track_caller]
+fn expect(peer: &mut Peer, event: &Value) {
+    let seen: Value = serde_json::from_str(&peer.read_text()).expect("the chat speaks JSON");
+    assert_eq!(&seen, event);
+}
+
+#[test]
+fn chat_tells_a_room_who_comes_speaks_and_goes() {
+    let server = Server::of(handlers::built("chat")).start();
+    let mut ada = join(&server, "Ada", "tea");
+    expect(&mut ada, &json!({"type": "welcome", "name": "Ada", "room": "tea", "who": ["Ada"]}));
+    let mut grace = join(&server, " Grace  H. ", "TEA");
+    expect(&mut grace, &json!({"type": "welcome", "name": "Grace H.", "room": "tea", "who": ["Ada", "Grace H."]}));
+    expect(&mut ada, &json!({"type": "joined", "name": "Grace H."}));
+    let mut elsewhere = join(&server, "Ada", "coffee");
+    expect(&mut elsewhere, &json!({"type": "welcome", "name": "Ada", "room": "coffee", "who": ["Ada"]}));
+
+    tell(&mut ada, &json!({"type": "say", "text": "hello"}));
+    for peer in [&mut ada, &mut grace] {
+        expect(peer, &json!({"type": "said", "name": "Ada", "text": "hello"}));
+    }
+    tell(&mut grace, &json!({"type": "leave"}));
+    expect(&mut ada, &json!({"type": "left", "name": "Grace H."}));
+    let mut third = join(&server, "Linus", "tea");
+    expect(&mut third, &json!({"type": "welcome", "name": "Linus", "room": "tea", "who": ["Ada", "Linus"]}));
+    expect(&mut ada, &json!({"type": "joined", "name": "Linus"}));
+    drop(third);
+    expect(&mut ada, &json!({"type": "left", "name": "Linus"}));
+    tell(&mut elsewhere, &json!({"type": "say", "text": "alone"}));
+    expect(&mut elsewhere, &json!({"type": "said", "name": "Ada", "text": "alone"}));
+}
+
+#[test]
+fn chat_says_what_it_does_not_allow() {
+    let server = Server::of(handlers::built("chat")).start();
+    let _ada = {
+        let mut peer = join(&server, "Ada", "tea");
+        peer.read_text();
+        peer
+    };
+    let mut peer = server.open();
+    for message in [
+        json!({"type": "say", "text": "before joining"}).to_string(),
+        json!({"type": "join", "name": "Ada", "room": "tea"}).to_string(),
+        json!({"type": "join", "name": "", "room": "tea"}).to_string(),
+        json!({"type": "join", "name": "x".repeat(25), "room": "tea"}).to_string(),
+        json!({"type": "join", "name": "x", "room": "no spaces"}).to_string(),
+        "not JSON".to_owned(),
+        "{}".to_owned(),
+    ] {
+        let seen: Value = serde_json::from_str(&peer.ask(&message)).expect("the chat speaks JSON");
+        assert_eq!(seen["type"], "error", "{message}");
+        assert!(seen["message"].as_str().is_some_and(|text| !text.is_empty()), "{seen}");
+    }
+    peer.send_binary(&[1, 2, 3]);
+    assert!(peer.read_text().contains("error"));
+}
+
+#[test]
+fn increment_counts_for_each_connection_and_resets() {
+    let server = Server::of(handlers::built("increment")).start();
+    let mut one = server.open();
+    for number in 0..30 {
+        one.expect_text(&number.to_string());
+    }
+    let mut two = server.open();
+    two.expect_text("0");
+    one.send_text("reset");
+    let mut last = 29;
+    loop {
+        let number: u32 = one.read_text().parse().expect("a number");
+        if number < last {
+            assert!(number <= 1, "{number}");
+            break;
+        }
+        last = number;
+    }
+}
+
+#[test]
+fn mirror_sends_every_drawing_to_everybody_and_the_history_to_newcomers() {
+    let server = Server::of(handlers::built("mirror")).start();
+    let (mut one, mut two) = (server.open(), server.open());
+    one.send_text("d #ff0000 1 2 3 4");
+    two.send_text("d #00ff00 5 6 7 8");
+    let seen = [one.read_text(), one.read_text()];
+    assert_eq!([two.read_text(), two.read_text()], seen);
+    let mut late = server.open();
+    assert_eq!([late.read_text(), late.read_text()], seen);
+    late.send_text("clear");
+    for peer in [&mut one, &mut two, &mut late] {
+        peer.expect_text("clear");
+    }
+    let mut later = server.open();
+    assert_eq!(later.ask("d #0000ff 0 0 1 1"), "d #0000ff 0 0 1 1");
+    later.send_text(&"x".repeat(5_000));
+    later.expect_close(1009);
+}
+
+fn demo() -> Server {
+    let mut builder = Server::without_handler().arg("--static").arg(handlers::source("examples/page"));
+    for name in ["chat", "increment", "mirror"] {
+        builder = builder.arg("--protocol").arg(format!("{name}={}", handlers::built(name).display()));
+    }
+    builder.start()
+}
+
+#[test]
+fn pages_of_the_examples_are_served() {
+    let server = demo();
+    for page in ["/", "/chat.html", "/test-server.html"] {
+        let response = server.connect().request(&Request::get(page));
+        assert_eq!(response.status, 200, "{page}: {response:?}");
+        assert!(response.text().contains("<!doctype html>"), "{page}");
+    }
+}
+
+#[test]
+fn two_pages_of_the_examples_see_each_other_in_chromium() {
+    let server = demo();
+    let mut pages = environment::node("pages.mjs");
+    pages.arg(server.url(0).replacen("ws", "http", 1).trim_end_matches('/').to_owned() + "/").arg(server::kept_folder("screenshots"));
+    environment::succeeds(pages);
+}

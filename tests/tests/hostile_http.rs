@@ -1,0 +1,514 @@
+//! Bad input before the WebSocket is open: requests bent, endless, slow, smuggled.
+
+use std::time::{Duration, Instant};
+
+use wsrun_tests::frame::{self, Frame};
+use wsrun_tests::handlers;
+use wsrun_tests::handshake::{KEY, Request};
+use wsrun_tests::peer::{NoFrame, Peer};
+use wsrun_tests::server::Server;
+use wsrun_tests::usage::MIB;
+use wsrun_tests::wait;
+
+/// What an attacker may add for the whole of a test: buffers of one connection, and what the allocator keeps.
+const SLACK_BYTES: u64 = 8 * MIB;
+
+/// Sends until the server has enough; whether it took all.
+fn send_in_pieces(peer: &mut Peer, bytes: &[u8], piece: usize) -> bool {
+    bytes.chunks(piece).all(|piece| peer.try_send_bytes(piece).is_ok())
+}
+
+/// Asserts that the answer is this status, or that it was lost because the transport was reset over unread input.
+#[track_caller]
+fn expect_status_or_reset(peer: &mut Peer, statuses: &[u16]) {
+    match peer.try_read_response() {
+        Ok(response) => {
+            assert!(statuses.contains(&response.status), "{response:?}");
+            peer.read_to_end();
+        }
+        Err(NoFrame::Ended) => {}
+        Err(NoFrame::TimedOut) => panic!("the server neither answered nor ended the transport"),
+    }
+}
+
+#[test]
+fn server_answers_431_when_the_head_is_over_the_limit() {
+    let server = Server::of(handlers::echo()).start();
+    let neighbour = server.echoing_neighbour();
+    for (limit_reached_by, request) in [
+        ("one field", Request::get("/").with("X-Long", &"x".repeat(17 * 1024))),
+        ("a field of an upgrade", Request::upgrade("/").with("X-Long", &"x".repeat(17 * 1024))),
+        ("many small fields", (0..90).fold(Request::get("/"), |request, _| request.with("X-Some", &"x".repeat(200)))),
+    ] {
+        let mut peer = server.connect();
+        peer.send_bytes(&request.encode());
+        let response = peer.read_response();
+        assert_eq!(response.status, 431, "{limit_reached_by}");
+        peer.read_to_end();
+    }
+    let mut peer = server.connect();
+    peer.send_bytes(&Request::get(&format!("/{}", "x".repeat(20 * 1024))).encode());
+    let response = peer.read_response();
+    assert!([414, 431].contains(&response.status), "{response:?}");
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn server_takes_a_head_just_below_the_limits() {
+    let server = Server::of(handlers::echo()).start();
+    let request = Request::upgrade("/").with("X-Long", &"x".repeat(15 * 1024));
+    let mut peer = server.open_with(&request);
+    assert_eq!(peer.ask("fits"), "fits");
+    // Five fields are in the request already.
+    let request = (0..95).fold(Request::upgrade("/"), |request, number| request.with("X-Some", &number.to_string()));
+    let mut peer = server.open_with(&request);
+    assert_eq!(peer.ask("fits"), "fits");
+}
+
+#[test]
+fn server_obeys_the_limits_of_the_head_that_it_was_given() {
+    let server = Server::of(handlers::echo()).args(["--max-header-bytes", "64KiB", "--max-headers", "10"]).start();
+    let mut peer = server.open_with(&Request::upgrade("/").with("X-Long", &"x".repeat(60 * 1024)));
+    assert_eq!(peer.ask("fits"), "fits");
+    let request = (0..10).fold(Request::upgrade("/"), |request, _| request.with("X-Some", "x"));
+    assert_eq!(server.connect().request(&request).status, 431);
+}
+
+#[test]
+fn server_answers_431_to_101_to_1_000_and_to_100_000_fields() {
+    let server = Server::of(handlers::echo()).args(["--max-header-bytes", "16KiB"]).start();
+    let neighbour = server.echoing_neighbour();
+    server.usage().restart_peak();
+    let resident = server.usage().resident_bytes();
+    for (number, field) in [(101, "A: 1"), (1_000, "A: 1"), (1_000, "Cookie: a=b"), (100_000, "A: 1"), (100_000, "Cookie: a=b")] {
+        let mut wire = b"GET / HTTP/1.1\r\nHost: localhost\r\n".to_vec();
+        for _ in 0..number {
+            wire.extend(field.as_bytes());
+            wire.extend(b"\r\n");
+        }
+        wire.extend(b"\r\n");
+        let cpu = server.usage().cpu();
+        let mut peer = server.connect();
+        if wire.len() <= 16 * 1024 {
+            peer.send_bytes(&wire);
+            assert_eq!(peer.read_response().status, 431, "{number} fields of {field:?}");
+            peer.read_to_end();
+        } else {
+            send_in_pieces(&mut peer, &wire, 4096);
+            expect_status_or_reset(&mut peer, &[431]);
+        }
+        // The neighbour's share is in this figure.
+        let cpu = server.usage().cpu() - cpu;
+        assert!(cpu <= Duration::from_millis(500), "{number} fields cost {cpu:?}");
+    }
+    let grown = server.usage().peak_bytes().saturating_sub(resident);
+    assert!(grown <= SLACK_BYTES, "{grown} bytes for header fields");
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn server_refuses_64_mib_of_header_fields_in_bounded_memory() {
+    let server = Server::of(handlers::echo()).start();
+    let neighbour = server.echoing_neighbour();
+    server.usage().restart_peak();
+    let resident = server.usage().resident_bytes();
+    let field = format!("X-Flood: {}\r\n", "f".repeat(1011));
+    let piece = field.repeat(64);
+    let mut peer = server.connect();
+    peer.send_bytes(b"GET / HTTP/1.1\r\nHost: localhost\r\n");
+    let mut sent = 0;
+    while sent < 64 * MIB && peer.try_send_bytes(piece.as_bytes()).is_ok() {
+        sent += piece.len() as u64;
+    }
+    assert!(sent < 64 * MIB, "the server took all of it");
+    expect_status_or_reset(&mut peer, &[431]);
+    let grown = server.usage().peak_bytes().saturating_sub(resident);
+    assert!(grown <= SLACK_BYTES, "{grown} bytes for header fields");
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn server_refuses_a_20_mb_field_whatever_the_pieces_it_comes_in() {
+    let server = Server::of(handlers::echo()).start();
+    let neighbour = server.echoing_neighbour();
+    for piece in [1, 1024, MIB as usize] {
+        server.usage().restart_peak();
+        let resident = server.usage().resident_bytes();
+        let wire = [Request::upgrade("/").encode(), vec![b'x'; 20_000_000]].concat();
+        let wire = [&wire[..wire.len() - 20_000_002], b"X-Long: ", &wire[wire.len() - 20_000_000..]].concat();
+        let cpu = server.usage().cpu();
+        let mut peer = server.connect();
+        let took_all = send_in_pieces(&mut peer, &wire, piece);
+        assert!(!took_all, "the server took all of it in pieces of {piece}");
+        expect_status_or_reset(&mut peer, &[431]);
+        let cpu = server.usage().cpu() - cpu;
+        assert!(cpu <= Duration::from_secs(2), "pieces of {piece} bytes cost {cpu:?}");
+        let grown = server.usage().peak_bytes().saturating_sub(resident);
+        assert!(grown <= SLACK_BYTES, "{grown} bytes for a field in pieces of {piece}");
+    }
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn server_answers_garbage_with_400_and_ends_the_transport() {
+    let server = Server::of(handlers::echo()).start();
+    let neighbour = server.echoing_neighbour();
+    let random: Vec<u8> = (0..4096_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
+    let frames = Frame::new(frame::TEXT, "a frame before the handshake").encode();
+    for garbage in [
+        random.as_slice(),
+        &frames,
+        b"\0\0\0\0\0\0\0\0\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"hello there, server\r\n\r\n",
+        b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03 a TLS hello",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+    ] {
+        let mut peer = server.connect();
+        peer.send_bytes(garbage);
+        peer.finish_writing();
+        if let Ok(response) = peer.try_read_response() {
+            assert!([400, 405, 501, 505].contains(&response.status), "{response:?}");
+        }
+        peer.read_to_end();
+    }
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn silent_client_costs_a_slot_for_the_handshake_timeout_only() {
+    let server = Server::of(handlers::echo()).args(["--handshake-timeout", "500ms"]).start();
+    let neighbour = server.echoing_neighbour();
+    let files = server.usage().open_files();
+    let silent: Vec<Peer> = (0..200).map(|_| server.connect()).collect();
+    let asked = Instant::now();
+    for mut peer in silent {
+        peer.read_to_end();
+    }
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    wait::until("every descriptor is given back", || server.usage().open_files() <= files);
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn slow_header_is_cut_off_at_the_deadline_however_steadily_it_comes() {
+    let server = Server::of(handlers::echo()).args(["--handshake-timeout", "1s"]).start();
+    let neighbour = server.echoing_neighbour();
+    let began = Instant::now();
+    let mut peers: Vec<Peer> = (0..20).map(|_| server.connect()).collect();
+    let mut drips = Request::upgrade("/").with("X-Slow", &"s".repeat(10_000)).encode().into_iter();
+    while !peers.is_empty() {
+        let byte = [drips.next().expect("the server has not waited for 10,000 bytes")];
+        peers.retain_mut(|peer| peer.try_send_bytes(&byte).is_ok());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(8), "{took:?}");
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn slow_request_after_a_served_one_is_cut_off_as_well() {
+    let server = Server::of(handlers::echo()).args(["--handshake-timeout", "500ms"]).start();
+    let mut peer = server.connect();
+    peer.request(&Request::get("/"));
+    // Some answers end the connection at once, which is as good.
+    let _ = peer.try_send_bytes(b"GET / HT");
+    peer.read_to_end();
+}
+
+#[test]
+fn half_closed_client_gets_its_answer_and_is_let_go() {
+    let server = Server::of(handlers::echo()).start();
+    let neighbour = server.echoing_neighbour();
+    let files = server.usage().open_files();
+
+    let mut before_a_byte = server.connect();
+    before_a_byte.finish_writing();
+    before_a_byte.expect_end();
+
+    let mut in_the_head = server.connect();
+    in_the_head.send_bytes(b"GET / HTTP/1.1\r\nHost: loc");
+    in_the_head.finish_writing();
+    in_the_head.read_to_end();
+
+    let mut after_the_handshake = server.open();
+    after_the_handshake.send_text("last words");
+    after_the_handshake.finish_writing();
+    after_the_handshake.expect_text("last words");
+    after_the_handshake.read_to_end();
+
+    let mut in_a_frame = server.open();
+    in_a_frame.send_bytes(&Frame::new(frame::TEXT, "unfinished").encode()[..9]);
+    in_a_frame.finish_writing();
+    in_a_frame.read_to_end();
+
+    wait::until("every descriptor is given back", || server.usage().open_files() <= files);
+    neighbour.is_unharmed();
+}
+
+/// Requests that must not open a WebSocket, what may answer them, and whose transport must end.
+#[test]
+fn server_refuses_each_bent_upgrade_and_interprets_nothing_after_it() {
+    let server = Server::of(handlers::echo()).start();
+    let neighbour = server.echoing_neighbour();
+    let upgrade = || Request::upgrade("/");
+    let raw = |text: &str| text.as_bytes().to_vec();
+    let upgrade_text = format!(
+        "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
+    );
+    let corpus: Vec<(&str, Vec<u8>, &[u16])> = vec![
+        // RFC 6455, 4.2.1 and 4.2.2.
+        ("POST", upgrade().line("POST / HTTP/1.1").with("Content-Length", "0").encode(), &[405]),
+        ("HEAD", upgrade().line("HEAD / HTTP/1.1").encode(), &[405]),
+        ("PUT", upgrade().line("PUT / HTTP/1.1").encode(), &[405]),
+        ("a method in lower case", upgrade().line("get / HTTP/1.1").encode(), &[400, 405]),
+        ("HTTP/1.0", upgrade().line("GET / HTTP/1.0").encode(), &[400, 426, 505]),
+        ("no Host", upgrade().without("Host").encode(), &[400]),
+        ("two Hosts", upgrade().with("Host", "other").encode(), &[400]),
+        ("no version", upgrade().without("Sec-WebSocket-Version").encode(), &[400, 426]),
+        ("version 12", upgrade().set("Sec-WebSocket-Version", "12").encode(), &[426]),
+        ("version 8", upgrade().set("Sec-WebSocket-Version", "8").encode(), &[426]),
+        ("version 14", upgrade().set("Sec-WebSocket-Version", "14").encode(), &[426]),
+        ("version +13", upgrade().set("Sec-WebSocket-Version", "+13").encode(), &[400, 426]),
+        ("version 013", upgrade().set("Sec-WebSocket-Version", "013").encode(), &[400, 426]),
+        ("versions 13, 8", upgrade().set("Sec-WebSocket-Version", "13, 8").encode(), &[400, 426]),
+        ("two versions", upgrade().with("Sec-WebSocket-Version", "8").encode(), &[400, 426]),
+        ("no key", upgrade().without("Sec-WebSocket-Key").encode(), &[400]),
+        ("an empty key", upgrade().set("Sec-WebSocket-Key", "").encode(), &[400]),
+        ("a short key", upgrade().set("Sec-WebSocket-Key", "c2hvcnQ=").encode(), &[400]),
+        ("a long key", upgrade().set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZSBsb25n").encode(), &[400]),
+        ("a key that is not base64", upgrade().set("Sec-WebSocket-Key", "!!!!!!!!!!!!!!!!!!!!!!==").encode(), &[400]),
+        ("two keys", upgrade().with("Sec-WebSocket-Key", KEY).encode(), &[400]),
+        ("an extension list that is none", upgrade().with("Sec-WebSocket-Extensions", "permessage-deflate; =").encode(), &[400, 101]),
+        // Request smuggling.
+        (
+            "Content-Length and Transfer-Encoding",
+            raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
+            &[400],
+        ),
+        (
+            "Transfer-Encoding twice",
+            raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n")),
+            &[400],
+        ),
+        (
+            "a Transfer-Encoding that is none",
+            raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n")),
+            &[400, 501],
+        ),
+        (
+            "a chunked body",
+            raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")),
+            &[400, 413],
+        ),
+        ("a body", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Content-Length: 5\r\n\r\nhello")), &[400, 413]),
+        ("Content-Length: +5", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Content-Length: +5\r\n\r\nhello")), &[400]),
+        ("Content-Length: -1", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Content-Length: -1\r\n\r\n")), &[400]),
+        ("Content-Length: 5, 6", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Content-Length: 5, 6\r\n\r\nhello")), &[400]),
+        (
+            "two Content-Lengths",
+            raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello")),
+            &[400],
+        ),
+        (
+            "a Content-Length beyond all numbers",
+            raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}Content-Length: 99999999999999999999999\r\n\r\n")),
+            &[400, 413],
+        ),
+        ("a folded field", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}X-Folded: one\r\n two\r\n\r\n")), &[400]),
+        ("NUL in a value", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}X-Nul: a\0b\r\n\r\n")), &[400]),
+        ("NUL in a name", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}X-\0: a\r\n\r\n")), &[400]),
+        ("NUL in the target", raw(&format!("GET /\0 HTTP/1.1\r\n{upgrade_text}\r\n")), &[400]),
+        ("CR in a value", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}X-Cr: a\rb\r\n\r\n")), &[400]),
+        ("a space before the colon", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}X-Space : a\r\n\r\n")), &[400]),
+        ("a field without a colon", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}no colon\r\n\r\n")), &[400]),
+        ("a field without a name", raw(&format!("GET / HTTP/1.1\r\n{upgrade_text}: a\r\n\r\n")), &[400]),
+        ("a space in the target", raw(&format!("GET /a b HTTP/1.1\r\n{upgrade_text}\r\n")), &[400]),
+        ("no version in the request line", raw(&format!("GET /\r\n{upgrade_text}\r\n")), &[400]),
+        ("an empty target", raw(&format!("GET  HTTP/1.1\r\n{upgrade_text}\r\n")), &[400]),
+        ("an authority as the target", raw(&format!("GET localhost:80 HTTP/1.1\r\n{upgrade_text}\r\n")), &[400]),
+        ("an asterisk as the target", raw(&format!("GET * HTTP/1.1\r\n{upgrade_text}\r\n")), &[400]),
+        ("CONNECT", raw(&format!("CONNECT localhost:80 HTTP/1.1\r\n{upgrade_text}\r\n")), &[400, 405, 501]),
+        ("TRACE", raw(&format!("TRACE / HTTP/1.1\r\n{upgrade_text}\r\n")), &[405, 501]),
+    ];
+    let follows = [Frame::new(frame::TEXT, "smuggled").encode(), Request::get("/smuggled").encode()].concat();
+    for (name, request, statuses) in corpus {
+        let mut peer = server.connect();
+        peer.send_bytes(&[request, follows.clone()].concat());
+        let response = if name == "HEAD" { peer.try_read_head() } else { peer.try_read_response() };
+        let Ok(response) = response else {
+            panic!("{name}: no response");
+        };
+        assert!(statuses.contains(&response.status), "{name}: {response:?}");
+        if response.status == 101 {
+            continue;
+        }
+        if response.status == 426 {
+            assert_eq!(response.header("sec-websocket-version"), Some("13"), "{name}: {response:?}");
+        }
+        if response.status == 405 {
+            assert!(response.header("allow").is_some_and(|allow| allow.contains("GET")), "{name}: {response:?}");
+        }
+        assert!(!response.body.is_empty() || name == "HEAD", "{name}: a refusal says why");
+        let rest = peer.read_to_end();
+        assert!(rest.is_empty(), "{name}: something after the refusal was interpreted: {:?}", String::from_utf8_lossy(&rest));
+    }
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn server_treats_bare_line_feeds_and_absolute_targets_in_one_way_only() {
+    let server = Server::of(handlers::echo()).start();
+    // A line may end with a bare LF (RFC 9112, 2.2): refused or taken, but taken as what it is.
+    let lf = String::from_utf8(Request::upgrade("/").encode()).expect("a request is text").replace("\r\n", "\n");
+    let mut peer = server.connect();
+    peer.send_bytes(lf.as_bytes());
+    let response = peer.read_response();
+    assert!([101, 400].contains(&response.status), "{response:?}");
+    if response.status == 101 {
+        assert_eq!(peer.ask("one connection"), "one connection");
+    }
+    // A server must take the absolute form (RFC 9112, 3.2.2), whose host stands above the Host field.
+    let mut peer = server.open_with(&Request::upgrade("/").line("GET http://localhost/ HTTP/1.1"));
+    assert_eq!(peer.ask("absolutely"), "absolutely");
+}
+
+#[test]
+fn server_opens_each_correct_upgrade_however_it_is_written() {
+    let server = Server::of(handlers::echo()).start();
+    let upgrade = || Request::upgrade("/");
+    for (name, request) in [
+        ("Connection as a list", upgrade().set("Connection", "keep-alive, Upgrade")),
+        ("Connection in two fields", upgrade().set("Connection", "keep-alive").with("Connection", "upgrade")),
+        ("Connection and Upgrade in capitals", upgrade().set("Connection", "UPGRADE").set("Upgrade", "WebSocket")),
+        ("Upgrade as a list", upgrade().set("Upgrade", "h2c, websocket")),
+        ("field names in capitals", upgrade().without("Sec-WebSocket-Key").with("SEC-WEBSOCKET-KEY", KEY)),
+        ("no space after the colon", upgrade().without("Upgrade").with("Upgrade", "\twebsocket \t")),
+        ("a path and a query", Request::upgrade("/a/b%20c?d=e&f")),
+        ("an unknown extension", upgrade().with("Sec-WebSocket-Extensions", "x-webkit-deflate-frame, foo; bar=1")),
+        ("a Content-Length of 0", upgrade().with("Content-Length", "0")),
+    ] {
+        let mut peer = server.connect();
+        let response = peer.request(&request);
+        assert_eq!(response.status, 101, "{name}: {response:?}");
+        assert!(response.header("sec-websocket-extensions").is_none(), "{name}: {response:?}");
+        assert_eq!(peer.ask("open"), "open");
+    }
+}
+
+#[test]
+fn server_survives_every_extension_and_protocol_list() {
+    let server = Server::of(handlers::echo()).start();
+    let neighbour = server.echoing_neighbour();
+    let long_list = "a,".repeat(5_000);
+    let long_token = "b".repeat(10_000);
+    let quotes = format!("permessage-deflate; x=\"{}", "\\\"".repeat(4_000));
+    // Values, and whether permessage-deflate may be agreed on.
+    for (value, may_agree) in [
+        ("permessage-deflate", true),
+        ("permessage-deflate; server_max_window_bits=15; client_max_window_bits", true),
+        ("permessage-deflate; server_max_window_bits=\"10\"", true),
+        ("permessage-deflate;server_no_context_takeover;client_no_context_takeover", true),
+        ("permessage-deflate; server_max_window_bits=7", false),
+        ("permessage-deflate; server_max_window_bits=16", false),
+        ("permessage-deflate; server_max_window_bits=99999999999999999999", false),
+        ("permessage-deflate; server_max_window_bits=-1", false),
+        ("permessage-deflate; server_max_window_bits", false),
+        ("permessage-deflate; client_max_window_bits=0", false),
+        ("permessage-deflate; client_max_window_bits=08", false),
+        ("permessage-deflate; server_no_context_takeover=1", false),
+        ("permessage-deflate; server_no_context_takeover; server_no_context_takeover", false),
+        ("permessage-deflate; unknown", false),
+        ("permessage-deflate; unknown=1, permessage-deflate", true),
+        ("permessage-deflate; server_max_window_bits=7, permessage-deflate; server_max_window_bits=9", true),
+        ("", false),
+        (",,,,", false),
+        (";", false),
+        ("permessage-deflate;", false),
+        ("permessage-deflate; =1", false),
+        ("permessage-deflate; a=\"", false),
+        (&long_list, false),
+        (&long_token, false),
+        (&quotes, false),
+    ] {
+        let mut peer = server.connect();
+        let request = Request::upgrade("/").with("Sec-WebSocket-Extensions", value);
+        let response = peer.request(&request);
+        let shown: String = value.chars().take(80).collect();
+        assert!([101, 400].contains(&response.status), "{shown:?}: {response:?}");
+        let agreed = response.header("sec-websocket-extensions").is_some();
+        assert!(response.status == 101 || !may_agree, "{shown:?}: {response:?}");
+        assert_eq!(agreed, may_agree, "{shown:?}: {response:?}");
+        if response.status == 101 {
+            assert_eq!(peer.ask("x"), "x", "{shown:?}");
+        }
+    }
+    for value in ["", ",", "a,,b", &long_list, &long_token, "a b", "\u{e9}", "\"quoted\"", "a;b"] {
+        let response = server.connect().request(&Request::upgrade("/").with("Sec-WebSocket-Protocol", value));
+        let shown: String = value.chars().take(80).collect();
+        assert!([101, 400].contains(&response.status), "{shown:?}: {response:?}");
+    }
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn server_lets_in_pages_of_its_own_origin_only() {
+    let server = Server::of(handlers::echo()).start();
+    let port = server.address().port();
+    let host = format!("chat.example.com:{port}");
+    let other_port = port ^ 1;
+    for (origin, status) in [
+        (format!("http://{host}"), 101),
+        // Another scheme is another origin (RFC 6454, 4).
+        (format!("https://{host}"), 403),
+        (format!("http://CHAT.example.com:{port}"), 101),
+        ("null".to_owned(), 403),
+        (String::new(), 403),
+        ("http://chat.example.com".to_owned(), 403),
+        (format!("http://chat.example.com:{other_port}"), 403),
+        (format!("http://example.com:{port}"), 403),
+        (format!("http://evil.chat.example.com:{port}"), 403),
+        (format!("http://evil-chat.example.com:{port}"), 403),
+        (format!("http://chat.example.com.evil.com:{port}"), 403),
+        (format!("http://chat.example.com:{port}.evil.com"), 403),
+        (format!("http://chat.example.com:{port}@evil.com"), 403),
+        (format!("http://evil.com/?http://{host}"), 403),
+        (format!("http://127.0.0.1:{port}"), 403),
+        (format!("http://localhost:{port}"), 403),
+        (format!("http://[::1]:{port}"), 403),
+        (format!("http://xn--chat-.example.com:{port}"), 403),
+        (format!("http://{host} http://evil.com"), 403),
+        ("file://".to_owned(), 403),
+        ("chrome-extension://abcdef".to_owned(), 403),
+    ] {
+        let request = Request::upgrade("/").set("Host", &host).with("Origin", &origin).with("Cookie", "session=secret");
+        let response = server.connect().request(&request);
+        assert_eq!(response.status, status, "{origin:?}: {response:?}");
+    }
+    let two = Request::upgrade("/").set("Host", &host).with("Origin", &format!("http://{host}")).with("Origin", "http://evil.com");
+    let response = server.connect().request(&two);
+    assert!([400, 403].contains(&response.status), "{response:?}");
+    // Programs that are not browsers send none.
+    assert_eq!(server.connect().request(&Request::upgrade("/")).status, 101);
+}
+
+#[test]
+fn server_lets_in_the_origins_that_it_was_told() {
+    let server = Server::of(handlers::echo())
+        .args(["--allow-origin", "https://app.example.com", "--allow-origin", "http://localhost:5173"])
+        .start();
+    let status = |origin: &str| server.connect().request(&Request::upgrade("/").with("Origin", origin)).status;
+    assert_eq!(status("https://app.example.com"), 101);
+    assert_eq!(status("http://localhost:5173"), 101);
+    assert_eq!(status("http://app.example.com"), 403);
+    assert_eq!(status("https://app.example.com:8443"), 403);
+    assert_eq!(status("https://evil-app.example.com"), 403);
+    assert_eq!(status("null"), 403);
+
+    let server = Server::of(handlers::echo()).args(["--allow-origin", "*"]).start();
+    let status = |origin: &str| server.connect().request(&Request::upgrade("/").with("Origin", origin)).status;
+    assert_eq!(status("https://anywhere.example.com"), 101);
+    assert_eq!(status("null"), 101);
+}

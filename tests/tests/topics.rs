@@ -1,0 +1,186 @@
+//! Topics and broadcasts.
+
+use wsrun_tests::frame::{self, Frame};
+use wsrun_tests::handlers;
+use wsrun_tests::peer::{NoFrame, Peer};
+use wsrun_tests::server::Server;
+use wsrun_tests::usage::MIB;
+use wsrun_tests::wait;
+
+fn probe() -> Server {
+    Server::of(handlers::probe()).start()
+}
+
+#[test]
+fn topic_delivers_to_its_subscribers_only() {
+    let server = probe();
+    let [mut one, mut two, mut three] = [server.open(), server.open(), server.open()];
+    assert_eq!(one.ask("subscribe news"), "ok true");
+    assert_eq!(two.ask("subscribe news"), "ok true");
+    assert_eq!(two.ask("subscribe news"), "ok false");
+    assert_eq!(three.ask("subscribe other"), "ok true");
+    assert_eq!(three.ask("publish news extra, extra"), "2");
+    one.expect_text("extra, extra");
+    two.expect_text("extra, extra");
+    assert_eq!(three.ask("echo nothing came"), "nothing came");
+
+    assert_eq!(two.ask("unsubscribe news"), "true");
+    assert_eq!(two.ask("unsubscribe news"), "false");
+    assert_eq!(three.ask("publish news again"), "1");
+    one.expect_text("again");
+    assert_eq!(two.ask("echo nothing came"), "nothing came");
+    assert_eq!(three.ask("publish nobody x"), "0");
+}
+
+#[test]
+fn publisher_can_leave_itself_out() {
+    let server = probe();
+    let [mut one, mut two] = [server.open(), server.open()];
+    one.ask("subscribe t");
+    two.ask("subscribe t");
+    assert_eq!(one.ask("publish-others t hi"), "1");
+    two.expect_text("hi");
+    assert_eq!(one.ask("echo nothing came"), "nothing came");
+}
+
+#[test]
+fn broadcast_reaches_every_connection() {
+    let server = probe();
+    let mut peers: Vec<Peer> = (0..10).map(|_| server.open()).collect();
+    // Once everybody was answered, everybody is open.
+    for peer in &mut peers {
+        assert_eq!(peer.ask("echo x"), "x");
+    }
+    peers[0].send_text("broadcast to all");
+    for peer in &mut peers[1..] {
+        peer.expect_text("to all");
+    }
+    let mut texts = [peers[0].read_text(), peers[0].read_text()];
+    texts.sort();
+    assert_eq!(texts, ["10", "to all"]);
+}
+
+#[test]
+fn topics_and_broadcasts_reach_the_connections_of_all_workers() {
+    let server = Server::of(handlers::probe()).args(["--workers", "2"]).start();
+    let mut peers: Vec<Peer> = (0..24).map(|_| server.open()).collect();
+    for peer in &mut peers {
+        assert_eq!(peer.ask("subscribe t"), "ok true");
+    }
+    let mut publisher = server.open();
+    publisher.send_text("publish t everywhere");
+    for peer in &mut peers {
+        peer.expect_text("everywhere");
+    }
+    let here: u32 = publisher.read_text().parse().expect("the probe tells the number");
+    assert!(here < 24, "SO_REUSEPORT spreads 24 connections over two workers");
+    publisher.send_text("broadcast all over");
+    for peer in &mut peers {
+        peer.expect_text("all over");
+    }
+}
+
+#[test]
+fn connection_leaves_its_topics_when_it_closes() {
+    let server = probe();
+    let [mut one, two] = [server.open(), {
+        let mut peer = server.open();
+        peer.ask("subscribe t");
+        peer
+    }];
+    assert_eq!(one.ask("publish t x"), "1");
+    drop(two);
+    wait::until("the subscriber is gone", || one.ask("publish t x") == "0");
+}
+
+#[test]
+fn subscriptions_have_limits() {
+    let server = probe();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("subscribe "), "err invalid-name");
+    assert_eq!(peer.ask(&format!("subscribe {}", "n".repeat(256))), "ok true");
+    assert_eq!(peer.ask(&format!("subscribe {}", "n".repeat(257))), "err invalid-name");
+    for number in 1..64 {
+        assert_eq!(peer.ask(&format!("subscribe topic {number}")), "ok true");
+    }
+    assert_eq!(peer.ask("subscribe one too many"), "err limit");
+    assert_eq!(peer.ask("unsubscribe topic 1"), "true");
+    assert_eq!(peer.ask("subscribe one too many"), "ok true");
+}
+
+#[test]
+fn subscriptions_survive_a_trap() {
+    let server = probe();
+    let [mut subscriber, mut publisher, mut trapping] = [server.open(), server.open(), server.open()];
+    subscriber.ask("subscribe t");
+    trapping.send_text("trap");
+    trapping.expect_close(1011);
+    assert_eq!(publisher.ask("publish t after the trap"), "1");
+    subscriber.expect_text("after the trap");
+}
+
+#[test]
+fn messages_of_a_topic_keep_their_order() {
+    let server = probe();
+    let mut subscribers: Vec<Peer> = (0..5).map(|_| server.open()).collect();
+    for subscriber in &mut subscribers {
+        subscriber.ask("subscribe t");
+    }
+    let mut publisher = server.open();
+    for number in 0..500 {
+        assert_eq!(publisher.ask(&format!("publish t {number}")), "5");
+    }
+    for subscriber in &mut subscribers {
+        for number in 0..500 {
+            subscriber.expect_text(&number.to_string());
+        }
+    }
+}
+
+#[test]
+fn slow_subscriber_is_closed_with_1008_and_others_get_every_message_in_order() {
+    let server = Server::of(handlers::probe()).args(["--max-queue", "1MiB", "--max-message", "256KiB", "--compression", "off"]).start();
+    let neighbour = server.probing_neighbour();
+    let mut slow: Vec<Peer> = (0..10).map(|_| server.open()).collect();
+    let mut fast: Vec<Peer> = (0..3).map(|_| server.open()).collect();
+    for peer in slow.iter_mut().chain(&mut fast) {
+        assert_eq!(peer.ask("subscribe t"), "ok true");
+    }
+    let mut publisher = server.open();
+    server.usage().restart_peak();
+    let resident = server.usage().resident_bytes();
+    let padding = "p".repeat(60_000);
+    // 30 MB to each: far more than the sockets hold.
+    for number in 0..500 {
+        publisher.ask(&format!("publish t {number} {padding}"));
+        for peer in &mut fast {
+            let text = peer.read_text();
+            assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
+        }
+    }
+    assert_eq!(publisher.ask("publish t end"), "3", "the slow ones are no subscribers any more");
+    let grown = server.usage().peak_bytes().saturating_sub(resident);
+    assert!(grown <= 13 * 3 * MIB, "{} MiB for 10 slow subscribers", grown / MIB);
+    for peer in &mut slow {
+        // They got the beginning in order, and then a close.
+        let mut next = 0;
+        loop {
+            match peer.try_read_frame() {
+                Ok(frame) if frame.opcode == frame::TEXT => {
+                    let number: u32 = frame.text().split(' ').next().and_then(|number| number.parse().ok()).expect("a number");
+                    assert_eq!(number, next);
+                    next += 1;
+                }
+                Ok(frame) => {
+                    assert_eq!((frame.opcode, frame.close_info().0), (frame::CLOSE, 1008), "{frame:?}");
+                    peer.send(&Frame::close(1008, ""));
+                    break;
+                }
+                Err(NoFrame::Ended) => break,
+                Err(NoFrame::TimedOut) => panic!("a slow subscriber was neither served nor closed"),
+            }
+        }
+        assert!(next < 500);
+    }
+    neighbour.is_unharmed();
+}
