@@ -46,6 +46,7 @@ pub(super) async fn drive(
         handler,
         worker,
         unread: early,
+        stopped_early: false,
         sleep,
         told: false,
         finished_at: None,
@@ -61,6 +62,8 @@ struct Driver {
     worker: Rc<Worker>,
     /// Received and not looked at yet: the handler, or the peer, has to catch up first.
     unread: Vec<u8>,
+    /// The core was stopped between two messages: there may be more in it even if nothing is unread.
+    stopped_early: bool,
     sleep: Pin<Box<Sleep>>,
     /// When `sleep` ends. It may be earlier than what is due: then it is set again.
     deadline: Instant,
@@ -117,7 +120,7 @@ impl Driver {
             .borrow_mut()
             .resume_input(Instant::now());
         let held = self.session.connection.borrow().is_end_held();
-        if held || !self.unread.is_empty() {
+        if held || self.stopped_early || !self.unread.is_empty() {
             let mut bytes = std::mem::take(&mut self.unread);
             self.feed(&mut bytes);
             return true;
@@ -162,6 +165,7 @@ impl Driver {
     /// Hands received bytes to the core, its messages to the handler, and lets the handler take its turn.
     fn feed(&mut self, bytes: &mut [u8]) {
         let session = &self.session;
+        self.stopped_early = false;
         {
             let mut connection = session.connection.borrow_mut();
             if connection.output().is_empty() {
@@ -193,6 +197,7 @@ impl Driver {
                     Event::Chunk(_) => unreachable!("the core was asked for whole messages"),
                 }
                 if session.queued_event_bytes.get() >= EVENT_BYTES_MAX {
+                    self.stopped_early = true;
                     break;
                 }
             }
