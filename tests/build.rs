@@ -25,7 +25,10 @@ fn main() {
         build(&top.join(workspace), &target_dir);
     }
     let handlers = target_dir.join(TARGET).join("release");
-    println!("cargo::rustc-env=WSRUN_TEST_HANDLERS={}", handlers.display());
+    println!(
+        "cargo::rustc-env=WSRUN_TEST_HANDLERS={}",
+        handlers.display()
+    );
 }
 
 /// The cargo target folder of the outer build is the one above `<profile>/build/wsrun-tests-<hash>/out`.
@@ -82,7 +85,10 @@ fn build(workspace: &Path, target_dir: &Path) {
         }
     }
     let status = cargo.status().unwrap_or_else(|error| {
-        panic!("cargo could not be started in {}: {error}", workspace.display())
+        panic!(
+            "cargo could not be started in {}: {error}",
+            workspace.display()
+        )
     });
     assert!(
         status.success(),

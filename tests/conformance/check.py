@@ -137,7 +137,7 @@ def main():
     parser.add_argument("--self-test", action="store_true")
     parser.add_argument("expected", nargs="?")
     parser.add_argument("reports", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.self_test:
         self_test()
         return 0

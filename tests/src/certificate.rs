@@ -21,13 +21,18 @@ impl Certificate {
     /// Makes a certificate and writes `cert.pem` and `key.pem`, in place of what is there.
     pub fn write_to(folder: &Path) -> Self {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).expect("the names are valid");
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(names).expect("the names are valid");
         let certificate_file = folder.join("cert.pem");
         let key_file = folder.join("key.pem");
         // Key first: whoever watches the certificate finds both when it changes.
         replace(&key_file, &signing_key.serialize_pem());
         replace(&certificate_file, &cert.pem());
-        Self { certificate_file, key_file, certificate: cert.der().clone() }
+        Self {
+            certificate_file,
+            key_file,
+            certificate: cert.der().clone(),
+        }
     }
 
     /// The certificate itself.
@@ -38,7 +43,9 @@ impl Certificate {
     /// A client that trusts this certificate only.
     pub fn trusting_client(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).expect("the certificate can be a root");
+        roots
+            .add(self.certificate.clone())
+            .expect("the certificate can be a root");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

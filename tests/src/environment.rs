@@ -21,7 +21,10 @@ pub fn node(program: &str) -> Command {
     command
         .arg(handlers::source("tests/interop").join(program))
         .env("WSRUN_NODE_MODULES", packages);
-    if let Some(browser) = ["chromium", "chromium-browser"].iter().find_map(|name| program_path(name)) {
+    if let Some(browser) = ["chromium", "chromium-browser"]
+        .iter()
+        .find_map(|name| program_path(name))
+    {
         command.env("WSRUN_CHROMIUM", browser);
     }
     command
@@ -31,10 +34,12 @@ pub fn node(program: &str) -> Command {
 #[track_caller]
 pub fn succeeds(mut command: Command) -> Output {
     let name = format!("{command:?}");
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{name} could not be started ({error}): run {SCRIPT} first"));
+    command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap_or_else(|error| {
+        panic!("{name} could not be started ({error}): run {SCRIPT} first")
+    });
     let pid = rustix::process::Pid::from_child(&child);
     let ended = thread::spawn(move || child.wait_with_output());
     let deadline = std::time::Instant::now() + wait::PATIENCE * 6;
@@ -44,7 +49,10 @@ pub fn succeeds(mut command: Command) -> Output {
     if !ended.is_finished() {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-    let output = ended.join().expect("the waiting thread lives").expect("a child can be waited for");
+    let output = ended
+        .join()
+        .expect("the waiting thread lives")
+        .expect("a child can be waited for");
     assert!(
         output.status.success(),
         "{name}: {}\n{}{}",
@@ -57,7 +65,11 @@ pub fn succeeds(mut command: Command) -> Output {
 
 fn needed(path: &str) -> PathBuf {
     let path = cache().join(path);
-    assert!(path.exists(), "{} is missing: run {SCRIPT} first", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run {SCRIPT} first",
+        path.display()
+    );
     path
 }
 
@@ -65,9 +77,11 @@ fn cache() -> PathBuf {
     if let Some(dir) = std::env::var_os("WSRUN_TEST_CACHE") {
         return dir.into();
     }
-    let caches = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).unwrap_or_else(|| {
-        Path::new(&std::env::var_os("HOME").expect("HOME is set")).join(".cache")
-    });
+    let caches = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| {
+            Path::new(&std::env::var_os("HOME").expect("HOME is set")).join(".cache")
+        });
     caches.join("wsrun-tests")
 }
 

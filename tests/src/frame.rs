@@ -111,7 +111,12 @@ impl Frame {
         }
         if self.masked {
             wire.extend(MASK);
-            wire.extend(self.payload.iter().zip(MASK.iter().cycle()).map(|(byte, key)| byte ^ key));
+            wire.extend(
+                self.payload
+                    .iter()
+                    .zip(MASK.iter().cycle())
+                    .map(|(byte, key)| byte ^ key),
+            );
         } else {
             wire.extend(&self.payload);
         }
@@ -121,7 +126,10 @@ impl Frame {
     pub fn decode(input: &mut Vec<u8>) -> Option<Self> {
         let [first, second] = *input.first_chunk()?;
         let (header, length) = match second & 0x7f {
-            126 => (4, u64::from(u16::from_be_bytes(*input.get(2..)?.first_chunk()?))),
+            126 => (
+                4,
+                u64::from(u16::from_be_bytes(*input.get(2..)?.first_chunk()?)),
+            ),
             127 => (10, u64::from_be_bytes(*input.get(2..)?.first_chunk()?)),
             short => (2, u64::from(short)),
         };
@@ -131,8 +139,16 @@ impl Frame {
         if input.len() < end {
             return None;
         }
-        let key = if masked { input[header..start].to_vec() } else { vec![0; 4] };
-        let payload = input[start..end].iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        let key = if masked {
+            input[header..start].to_vec()
+        } else {
+            vec![0; 4]
+        };
+        let payload = input[start..end]
+            .iter()
+            .zip(key.iter().cycle())
+            .map(|(byte, key)| byte ^ key)
+            .collect();
         input.drain(..end);
         Some(Self {
             last: first & 0x80 != 0,
@@ -154,7 +170,10 @@ impl Frame {
     /// Code and reason of a close frame; 1005 when it has none.
     pub fn close_info(&self) -> (u16, &str) {
         match self.payload.first_chunk() {
-            Some(code) => (u16::from_be_bytes(*code), std::str::from_utf8(&self.payload[2..]).expect("a reason is UTF-8")),
+            Some(code) => (
+                u16::from_be_bytes(*code),
+                std::str::from_utf8(&self.payload[2..]).expect("a reason is UTF-8"),
+            ),
             None => (1005, ""),
         }
     }

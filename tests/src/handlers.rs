@@ -14,12 +14,17 @@ pub fn probe() -> PathBuf {
 
 /// A component that was built from `examples` or `tests/guests`.
 pub fn built(name: &str) -> PathBuf {
-    let path = Path::new(env!("WSRUN_TEST_HANDLERS")).join(format!("{}.wasm", name.replace('-', "_")));
+    let path =
+        Path::new(env!("WSRUN_TEST_HANDLERS")).join(format!("{}.wasm", name.replace('-', "_")));
     if path.exists() {
         return path;
     }
     let path = Path::new(env!("WSRUN_TEST_HANDLERS")).join(format!("{name}.wasm"));
-    assert!(path.exists(), "no handler at {}: is there an example or guest of that name?", path.display());
+    assert!(
+        path.exists(),
+        "no handler at {}: is there an example or guest of that name?",
+        path.display()
+    );
     path
 }
 

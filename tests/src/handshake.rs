@@ -29,7 +29,11 @@ impl Request {
 
     /// A plain request with another method.
     pub fn method(method: &str, target: &str) -> Self {
-        Self { line: format!("{method} {target} HTTP/1.1"), headers: Vec::new() }.with("Host", "localhost")
+        Self {
+            line: format!("{method} {target} HTTP/1.1"),
+            headers: Vec::new(),
+        }
+        .with("Host", "localhost")
     }
 
     /// The same with another request line.
@@ -51,7 +55,8 @@ impl Request {
 
     /// The same without a header field.
     pub fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self.headers
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self
     }
 
@@ -91,16 +96,25 @@ impl Response {
             .unwrap_or_else(|| panic!("not a status line: {line:?}"));
         let headers = lines
             .map(|line| {
-                let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("not a header field: {line:?}"));
+                let (name, value) = line
+                    .split_once(':')
+                    .unwrap_or_else(|| panic!("not a header field: {line:?}"));
                 (name.to_ascii_lowercase(), value.trim().to_owned())
             })
             .collect();
-        Self { status, headers, body: Vec::new() }
+        Self {
+            status,
+            headers,
+            body: Vec::new(),
+        }
     }
 
     /// The value of the first header field of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as text.

@@ -7,8 +7,8 @@
 pub mod certificate;
 pub mod environment;
 pub mod frame;
-pub mod handshake;
 pub mod handlers;
+pub mod handshake;
 pub mod neighbour;
 pub mod peer;
 pub mod server;

@@ -44,7 +44,11 @@ impl Neighbour {
                 longest
             }
         });
-        let neighbour = Self { stop, echoes, thread: Some(thread) };
+        let neighbour = Self {
+            stop,
+            echoes,
+            thread: Some(thread),
+        };
         neighbour.lives();
         neighbour
     }
@@ -54,7 +58,12 @@ impl Neighbour {
     pub fn lives(&self) {
         let seen = self.echoes.load(Ordering::Relaxed);
         wait::until("the neighbour gets its echoes", || {
-            assert!(self.thread.as_ref().is_some_and(|thread| !thread.is_finished()), "the neighbour failed");
+            assert!(
+                self.thread
+                    .as_ref()
+                    .is_some_and(|thread| !thread.is_finished()),
+                "the neighbour failed"
+            );
             self.echoes.load(Ordering::Relaxed) > seen + 1
         });
     }
@@ -66,7 +75,10 @@ impl Neighbour {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().expect("it was not ended before");
         let longest = thread.join().expect("the neighbour got every echo");
-        assert!(longest <= LONGEST, "the neighbour waited {longest:?} for an echo");
+        assert!(
+            longest <= LONGEST,
+            "the neighbour waited {longest:?} for an echo"
+        );
     }
 }
 

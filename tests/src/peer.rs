@@ -43,7 +43,9 @@ impl Peer {
     /// Connects over a Unix socket.
     #[track_caller]
     pub fn unix(path: &Path) -> Self {
-        Self::over(Stream::Unix(UnixStream::connect(path).expect("the server accepts")))
+        Self::over(Stream::Unix(
+            UnixStream::connect(path).expect("the server accepts"),
+        ))
     }
 
     /// Connects over TLS, as to `localhost`.
@@ -63,7 +65,10 @@ impl Peer {
     fn over(stream: Stream) -> Self {
         stream.set_read_timeout(Some(PATIENCE));
         stream.set_write_timeout(Some(PATIENCE));
-        Self { stream, input: Vec::new() }
+        Self {
+            stream,
+            input: Vec::new(),
+        }
     }
 
     /// Limits how long a read waits; [`PATIENCE`] otherwise.
@@ -78,8 +83,14 @@ impl Peer {
 
     /// The certificate that the server showed.
     pub fn server_certificate(&self) -> Vec<u8> {
-        let Stream::Tls(stream) = &self.stream else { panic!("not a TLS connection") };
-        stream.conn.peer_certificates().expect("the server shows a certificate")[0].to_vec()
+        let Stream::Tls(stream) = &self.stream else {
+            panic!("not a TLS connection")
+        };
+        stream
+            .conn
+            .peer_certificates()
+            .expect("the server shows a certificate")[0]
+            .to_vec()
     }
 
     /// Sends bytes as they are.
@@ -115,7 +126,9 @@ impl Peer {
     /// Ends this side of the transport.
     #[track_caller]
     pub fn finish_writing(&mut self) {
-        self.stream.finish_writing().expect("an open transport can be half closed");
+        self.stream
+            .finish_writing()
+            .expect("an open transport can be half closed");
     }
 
     /// Sends a request and reads its response.
@@ -129,7 +142,12 @@ impl Peer {
     #[track_caller]
     pub fn upgrade(&mut self, request: &Request) -> Response {
         let response = self.request(request);
-        assert_eq!(response.status, 101, "{response:?}: {}", String::from_utf8_lossy(&response.body));
+        assert_eq!(
+            response.status,
+            101,
+            "{response:?}: {}",
+            String::from_utf8_lossy(&response.body)
+        );
         assert_eq!(response.header("sec-websocket-accept"), Some(ACCEPT));
         response
     }
@@ -139,7 +157,10 @@ impl Peer {
     pub fn read_response(&mut self) -> Response {
         match self.try_read_response() {
             Ok(response) => response,
-            Err(reason) => panic!("no response ({reason:?}), only {:?}", String::from_utf8_lossy(&self.input)),
+            Err(reason) => panic!(
+                "no response ({reason:?}), only {:?}",
+                String::from_utf8_lossy(&self.input)
+            ),
         }
     }
 
@@ -181,7 +202,8 @@ impl Peer {
             };
             let line: Vec<u8> = self.input.drain(..at + 2).collect();
             let line = String::from_utf8_lossy(&line);
-            let length = usize::from_str_radix(line.trim(), 16).expect("a chunk begins with its length");
+            let length =
+                usize::from_str_radix(line.trim(), 16).expect("a chunk begins with its length");
             while self.input.len() < length + 2 {
                 self.fill()?;
             }
@@ -198,7 +220,10 @@ impl Peer {
     pub fn read_frame(&mut self) -> Frame {
         match self.try_read_frame() {
             Ok(frame) => frame,
-            Err(reason) => panic!("no frame ({reason:?}), only {:?}", String::from_utf8_lossy(&self.input)),
+            Err(reason) => panic!(
+                "no frame ({reason:?}), only {:?}",
+                String::from_utf8_lossy(&self.input)
+            ),
         }
     }
 
@@ -262,7 +287,10 @@ impl Peer {
     pub fn expect_end(&mut self) {
         match self.fill() {
             Err(NoFrame::Ended) if self.input.is_empty() => {}
-            other => panic!("the transport did not end: {other:?} after {:?}", String::from_utf8_lossy(&self.input)),
+            other => panic!(
+                "the transport did not end: {other:?} after {:?}",
+                String::from_utf8_lossy(&self.input)
+            ),
         }
     }
 
@@ -274,7 +302,10 @@ impl Peer {
                 Ok(()) => {}
                 Err(NoFrame::Ended) => return std::mem::take(&mut self.input),
                 Err(NoFrame::TimedOut) => {
-                    panic!("the transport did not end, after {:?}", String::from_utf8_lossy(&self.input));
+                    panic!(
+                        "the transport did not end, after {:?}",
+                        String::from_utf8_lossy(&self.input)
+                    );
                 }
             }
         }
@@ -286,7 +317,10 @@ impl Peer {
         self.set_read_timeout(time);
         match self.fill() {
             Err(NoFrame::TimedOut) => {}
-            other => panic!("not silent: {other:?} {:?}", String::from_utf8_lossy(&self.input)),
+            other => panic!(
+                "not silent: {other:?} {:?}",
+                String::from_utf8_lossy(&self.input)
+            ),
         }
         self.set_read_timeout(PATIENCE);
     }
@@ -307,7 +341,14 @@ impl Peer {
                 self.input.extend(&buffer[..length]);
                 Ok(())
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Err(NoFrame::TimedOut),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                Err(NoFrame::TimedOut)
+            }
             Err(_) => Err(NoFrame::Ended),
         }
     }

@@ -55,13 +55,19 @@ pub fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ended {
 
 /// Runs the binary with these arguments and this input to its end.
 #[track_caller]
-pub fn run_with_input<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>, input: &str) -> Ended {
+pub fn run_with_input<I: AsRef<OsStr>>(
+    arguments: impl IntoIterator<Item = I>,
+    input: &str,
+) -> Ended {
     run_command(Command::new(binary()).args(arguments), input, true)
 }
 
 /// The same with an input that does not end: something else must end the run.
 #[track_caller]
-pub fn run_with_open_input<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>, input: &str) -> Ended {
+pub fn run_with_open_input<I: AsRef<OsStr>>(
+    arguments: impl IntoIterator<Item = I>,
+    input: &str,
+) -> Ended {
     run_command(Command::new(binary()).args(arguments), input, false)
 }
 
@@ -84,8 +90,13 @@ pub fn run_command(command: &mut Command, input: &str, ends: bool) -> Ended {
     let stderr = thread::spawn(move || text_of(&mut stderr));
     let status = exit_status(&mut child, wait::PATIENCE);
     drop(stdin);
-    let text = |thread: thread::JoinHandle<String>| thread.join().expect("the reading thread lives");
-    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    let text =
+        |thread: thread::JoinHandle<String>| thread.join().expect("the reading thread lives");
+    Ended {
+        code: status.code(),
+        stdout: text(stdout),
+        stderr: text(stderr),
+    }
 }
 
 /// The binary under test: beside the test executables.
@@ -97,7 +108,11 @@ pub fn binary() -> PathBuf {
         .and_then(Path::parent)
         .expect("test executables lie in deps");
     let binary = profile.join("wsrun");
-    assert!(binary.exists(), "{} is missing: run `cargo build` first", binary.display());
+    assert!(
+        binary.exists(),
+        "{} is missing: run `cargo build` first",
+        binary.display()
+    );
     binary
 }
 
@@ -142,12 +157,18 @@ impl Builder {
             None => Command::new(binary()),
             Some(number) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {number}; exec \"$0\" \"$@\"")]).arg(binary());
+                shell
+                    .args(["-c", &format!("ulimit -n {number}; exec \"$0\" \"$@\"")])
+                    .arg(binary());
                 shell
             }
         };
         command.args(&self.arguments);
-        if !self.arguments.iter().any(|argument| argument == "--cache-dir" || argument == "--no-cache") {
+        if !self
+            .arguments
+            .iter()
+            .any(|argument| argument == "--cache-dir" || argument == "--no-cache")
+        {
             command.arg("--cache-dir").arg(kept_folder("cache"));
         }
         for listener in &self.listeners {
@@ -161,13 +182,20 @@ impl Builder {
             .expect("the binary can be started");
         let log = Log::of(child.stderr.take().expect("stderr is piped"));
         let stdout = lines_of(child.stdout.take().expect("stdout is piped"));
-        let mut server = Server { child, addresses: Vec::new(), log, stdout };
+        let mut server = Server {
+            child,
+            addresses: Vec::new(),
+            log,
+            stdout,
+        };
         while server.addresses.len() < self.listeners.len() {
             let line = server
                 .stdout
                 .recv_timeout(wait::PATIENCE * 3)
                 .unwrap_or_else(|_| panic!("the server does not listen:\n{}", server.log.text()));
-            let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("an unknown line on stdout: {line:?}"));
+            let address = line
+                .strip_prefix("listening on ")
+                .unwrap_or_else(|| panic!("an unknown line on stdout: {line:?}"));
             server.addresses.push(address.to_owned());
         }
         server
@@ -182,7 +210,11 @@ impl Server {
 
     /// A server whose handlers are given as further arguments.
     pub fn without_handler() -> Builder {
-        Builder { arguments: Vec::new(), listeners: Vec::new(), open_files_max: None }
+        Builder {
+            arguments: Vec::new(),
+            listeners: Vec::new(),
+            open_files_max: None,
+        }
     }
 
     /// What was printed as the address of a listener.
@@ -198,7 +230,9 @@ impl Server {
     /// The address of a listener.
     pub fn address_of(&self, listener: usize) -> SocketAddr {
         let url = self.url(listener);
-        let address = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
+        let address = url
+            .strip_prefix("ws://")
+            .or_else(|| url.strip_prefix("wss://"));
         address
             .and_then(|address| address.trim_end_matches('/').parse().ok())
             .unwrap_or_else(|| panic!("not the address of a TCP listener: {url:?}"))
@@ -260,7 +294,9 @@ impl Server {
     /// Waits until the log has this text.
     #[track_caller]
     pub fn expect_log(&self, text: &str) {
-        wait::until(&format!("the log says {text:?}"), || self.log.text().contains(text));
+        wait::until(&format!("the log says {text:?}"), || {
+            self.log.text().contains(text)
+        });
     }
 
     /// Asks the server to stop, as service managers do.
@@ -297,9 +333,16 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            let ended = ended.ok().flatten().map(|status| format!(" (it had ended: {status})")).unwrap_or_default();
+            let ended = ended
+                .ok()
+                .flatten()
+                .map(|status| format!(" (it had ended: {status})"))
+                .unwrap_or_default();
             let usage = "the log of the server";
-            #[expect(clippy::print_stderr, reason = "the log explains the failure, and the test framework captures it")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "the log explains the failure, and the test framework captures it"
+            )]
             {
                 eprintln!("---- {usage}{ended}\n{}----", self.log.text());
             }

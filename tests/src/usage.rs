@@ -44,7 +44,10 @@ impl Usage {
             .split(' ')
             .collect();
         // Fields 14 and 15 of proc(5), of which the first here is 3, in ticks of 10 ms.
-        let ticks: u64 = [11, 12].iter().map(|&at| fields[at].parse::<u64>().expect("ticks are a number")).sum();
+        let ticks: u64 = [11, 12]
+            .iter()
+            .map(|&at| fields[at].parse::<u64>().expect("ticks are a number"))
+            .sum();
         Duration::from_millis(ticks * 10)
     }
 

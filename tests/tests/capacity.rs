@@ -13,15 +13,23 @@ fn server_out_of_file_descriptors_survives_without_spinning_and_recovers() {
     let mut server = Server::of(handlers::echo()).open_files_max(64).start();
     let neighbour = server.echoing_neighbour();
     let mut peers: Vec<Peer> = (0..200).map(|_| server.connect()).collect();
-    wait::until("the descriptors are used up", || server.usage().open_files() >= 60);
+    wait::until("the descriptors are used up", || {
+        server.usage().open_files() >= 60
+    });
     neighbour.lives();
     // Connections beyond the limit wait in the backlog.
     let (cpu, logged, began) = (server.usage().cpu(), server.logged_bytes(), Instant::now());
-    wait::until("two seconds have passed", || began.elapsed() > Duration::from_secs(2));
+    wait::until("two seconds have passed", || {
+        began.elapsed() > Duration::from_secs(2)
+    });
     let (cpu, logged) = (server.usage().cpu() - cpu, server.logged_bytes() - logged);
     // The neighbour echoes 200 times a second besides.
     assert!(cpu <= Duration::from_secs(1), "{cpu:?} of two seconds");
-    assert!(logged <= 20_000, "{logged} bytes of log in two seconds:\n{}", server.log());
+    assert!(
+        logged <= 20_000,
+        "{logged} bytes of log in two seconds:\n{}",
+        server.log()
+    );
     neighbour.lives();
 
     let mut last = peers.pop().expect("there are many");
@@ -29,14 +37,20 @@ fn server_out_of_file_descriptors_survives_without_spinning_and_recovers() {
     let freed = Instant::now();
     last.upgrade(&Request::upgrade("/"));
     assert_eq!(last.ask("recovered"), "recovered");
-    assert!(freed.elapsed() < Duration::from_secs(5), "{:?}", freed.elapsed());
+    assert!(
+        freed.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        freed.elapsed()
+    );
     server.lives();
     neighbour.is_unharmed();
 }
 
 #[test]
 fn connection_beyond_the_limit_is_answered_503_and_lets_nobody_down() {
-    let server = Server::of(handlers::echo()).args(["--max-connections", "5"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--max-connections", "5"])
+        .start();
     let neighbour = server.echoing_neighbour();
     let files = server.usage().open_files();
     let mut peers: Vec<Peer> = (0..4).map(|_| server.open()).collect();
@@ -49,7 +63,9 @@ fn connection_beyond_the_limit_is_answered_503_and_lets_nobody_down() {
         assert!(!response.body.is_empty());
         peer.read_to_end();
     }
-    wait::until("their descriptors are given back", || server.usage().open_files() <= files + 4);
+    wait::until("their descriptors are given back", || {
+        server.usage().open_files() <= files + 4
+    });
     peers.pop().expect("there are four").close();
     wait::until("there is room again", || {
         let mut peer = server.connect();

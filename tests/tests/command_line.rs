@@ -1,13 +1,28 @@
 //! The command: arguments, mistakes, what it prints, `inspect`, `connect`, `completions`.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use wsrun_proto::http::upgrade::accept_value;
 use wsrun_tests::certificate::Certificate;
+use wsrun_tests::frame::Frame;
 use wsrun_tests::handlers;
 use wsrun_tests::server::{self, Ended, Server};
 
 #[track_caller]
 fn mistake(arguments: &[&str]) -> String {
     let echo = handlers::echo();
-    let arguments: Vec<&str> = arguments.iter().map(|&argument| if argument == "ECHO" { echo.to_str().expect("a path in UTF-8") } else { argument }).collect();
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .map(|&argument| {
+            if argument == "ECHO" {
+                echo.to_str().expect("a path in UTF-8")
+            } else {
+                argument
+            }
+        })
+        .collect();
     let ended = server::run(&arguments);
     assert_eq!(ended.code, Some(2), "{arguments:?}: {ended:?}");
     assert_eq!(ended.stdout, "", "{arguments:?}");
@@ -28,14 +43,41 @@ fn help_names_every_option_and_command() {
     says(
         &ended.stdout,
         &[
-            "HANDLER", "--listen", "--protocol", "--static", "--workers", "--tls-cert", "--tls-key", "--allow-origin", "--compression",
-            "--max-message", "--max-queue", "--max-connections", "--max-memory", "--callback-timeout", "--handshake-timeout",
-            "--ping-interval", "--idle-timeout", "--close-timeout", "--message-timeout", "--write-timeout", "--shutdown-timeout",
-            "--config", "--log-format", "--log-level", "inspect", "connect", "completions", "127.0.0.1:9000",
+            "HANDLER",
+            "--listen",
+            "--protocol",
+            "--static",
+            "--workers",
+            "--tls-cert",
+            "--tls-key",
+            "--allow-origin",
+            "--compression",
+            "--max-message",
+            "--max-queue",
+            "--max-connections",
+            "--max-memory",
+            "--callback-timeout",
+            "--handshake-timeout",
+            "--ping-interval",
+            "--idle-timeout",
+            "--close-timeout",
+            "--message-timeout",
+            "--write-timeout",
+            "--shutdown-timeout",
+            "--config",
+            "--log-format",
+            "--log-level",
+            "inspect",
+            "connect",
+            "completions",
+            "127.0.0.1:9000",
         ],
     );
     let version = server::run(["--version"]);
-    assert_eq!((version.code, version.stdout.trim()), (Some(0), concat!("wsrun ", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (version.code, version.stdout.trim()),
+        (Some(0), concat!("wsrun ", env!("CARGO_PKG_VERSION")))
+    );
 }
 
 #[test]
@@ -44,31 +86,65 @@ fn mistakes_are_told_with_exit_code_2() {
     says(&mistake(&["ECHO", "--nonsense"]), &["--nonsense"]);
     says(&mistake(&["ECHO", "--listen", "nonsense"]), &["nonsense"]);
     says(&mistake(&["ECHO", "--listen", "127.0.0.1"]), &["127.0.0.1"]);
-    says(&mistake(&["ECHO", "--listen", "127.0.0.1:99999"]), &["99999"]);
+    says(
+        &mistake(&["ECHO", "--listen", "127.0.0.1:99999"]),
+        &["99999"],
+    );
     says(&mistake(&["ECHO", "--listen", "unix:"]), &["unix:"]);
     says(&mistake(&["ECHO", "--workers", "0"]), &["--workers"]);
-    says(&mistake(&["ECHO", "--max-message", "many"]), &["--max-message", "many"]);
-    says(&mistake(&["ECHO", "--max-message", "99999999999999999999"]), &["--max-message"]);
-    says(&mistake(&["ECHO", "--callback-timeout", "soon"]), &["--callback-timeout", "soon"]);
-    says(&mistake(&["ECHO", "--compression", "maybe"]), &["--compression", "shared"]);
-    says(&mistake(&["ECHO", "--config", "no-equals-sign"]), &["no-equals-sign"]);
-    says(&mistake(&["ECHO", "--protocol", "no-equals-sign"]), &["no-equals-sign"]);
-    says(&mistake(&["ECHO", "--log-format", "xml"]), &["--log-format", "json"]);
-    says(&mistake(&["ECHO", "--allow-origin", "example.com"]), &["example.com"]);
+    says(
+        &mistake(&["ECHO", "--max-message", "many"]),
+        &["--max-message", "many"],
+    );
+    says(
+        &mistake(&["ECHO", "--max-message", "99999999999999999999"]),
+        &["--max-message"],
+    );
+    says(
+        &mistake(&["ECHO", "--callback-timeout", "soon"]),
+        &["--callback-timeout", "soon"],
+    );
+    says(
+        &mistake(&["ECHO", "--compression", "maybe"]),
+        &["--compression", "shared"],
+    );
+    says(
+        &mistake(&["ECHO", "--config", "no-equals-sign"]),
+        &["no-equals-sign"],
+    );
+    says(
+        &mistake(&["ECHO", "--protocol", "no-equals-sign"]),
+        &["no-equals-sign"],
+    );
+    says(
+        &mistake(&["ECHO", "--log-format", "xml"]),
+        &["--log-format", "json"],
+    );
+    says(
+        &mistake(&["ECHO", "--allow-origin", "example.com"]),
+        &["example.com"],
+    );
     let echo = handlers::echo();
     let two = format!("a b={}", echo.display());
     says(&mistake(&["ECHO", "--protocol", &two]), &["a b"]);
     let one = format!("a={}", echo.display());
-    says(&mistake(&["ECHO", "--protocol", &one, "--protocol", &one]), &["a"]);
+    says(
+        &mistake(&["ECHO", "--protocol", &one, "--protocol", &one]),
+        &["a"],
+    );
 }
 
 #[test]
 fn address_that_is_taken_is_told() {
     let server = Server::of(handlers::echo()).start();
     // Not SO_REUSEPORT of the other one: a plain socket that holds the port.
-    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = holder.local_addr().expect("it has an address").to_string();
-    let ended = server::run([handlers::echo().to_str().expect("a path in UTF-8"), "--listen", &taken]);
+    let ended = server::run([
+        handlers::echo().to_str().expect("a path in UTF-8"),
+        "--listen",
+        &taken,
+    ]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     says(&ended.stderr, &[&taken, "in use"]);
     drop(server);
@@ -77,7 +153,11 @@ fn address_that_is_taken_is_told() {
 #[test]
 fn second_server_does_not_share_the_address_of_a_running_one_unnoticed() {
     let server = Server::of(handlers::echo()).start();
-    let ended = server::run([handlers::echo().to_str().expect("a path in UTF-8"), "--listen", &server.address().to_string()]);
+    let ended = server::run([
+        handlers::echo().to_str().expect("a path in UTF-8"),
+        "--listen",
+        &server.address().to_string(),
+    ]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     says(&ended.stderr, &["in use"]);
 }
@@ -88,27 +168,42 @@ fn unix_path_that_is_a_file_is_not_replaced() {
     let path = folder.path().join("precious.txt");
     std::fs::write(&path, "precious").expect("the folder can be written");
     let listen = format!("unix:{}", path.display());
-    let ended = server::run([handlers::echo().to_str().expect("a path in UTF-8"), "--listen", &listen]);
+    let ended = server::run([
+        handlers::echo().to_str().expect("a path in UTF-8"),
+        "--listen",
+        &listen,
+    ]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     says(&ended.stderr, &["precious.txt"]);
-    assert_eq!(std::fs::read_to_string(&path).expect("it is still there"), "precious");
+    assert_eq!(
+        std::fs::read_to_string(&path).expect("it is still there"),
+        "precious"
+    );
 }
 
 #[test]
 fn log_is_json_lines_when_asked() {
-    let server = Server::of(handlers::probe()).args(["--log-format", "json", "--log-level", "debug"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--log-format", "json", "--log-level", "debug"])
+        .start();
     let mut peer = server.open();
     assert_eq!(peer.ask("print a line of its own"), "ok");
     server.expect_log("a line of its own");
     for line in server.log().lines() {
-        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert!(event["level"].is_string() && event["timestamp"].is_string(), "{event}");
+        let event: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(
+            event["level"].is_string() && event["timestamp"].is_string(),
+            "{event}"
+        );
     }
 }
 
 #[test]
 fn log_level_silences_what_is_below_it() {
-    let server = Server::of(handlers::probe()).args(["--log-level", "error"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--log-level", "error"])
+        .start();
     let mut peer = server.open();
     assert_eq!(peer.ask("print not important"), "ok");
     peer.close();
@@ -117,7 +212,10 @@ fn log_level_silences_what_is_below_it() {
 
 #[test]
 fn inspect_tells_exports_imports_and_what_is_needed() {
-    let ended = server::run(["inspect", handlers::probe().to_str().expect("a path in UTF-8")]);
+    let ended = server::run([
+        "inspect",
+        handlers::probe().to_str().expect("a path in UTF-8"),
+    ]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     says(
         &ended.stdout,
@@ -129,8 +227,16 @@ fn inspect_tells_exports_imports_and_what_is_needed() {
             "wasi:sockets",
         ],
     );
-    let ended = server::run(["inspect", handlers::source("tests/guests/unknown-import.wat").to_str().expect("a path in UTF-8")]);
-    says(&format!("{}{}", ended.stdout, ended.stderr), &["acme:db/query@1.0.0"]);
+    let ended = server::run([
+        "inspect",
+        handlers::source("tests/guests/unknown-import.wat")
+            .to_str()
+            .expect("a path in UTF-8"),
+    ]);
+    says(
+        &format!("{}{}", ended.stdout, ended.stderr),
+        &["acme:db/query@1.0.0"],
+    );
     let ended = server::run(["inspect", "/nowhere.wasm"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     says(&ended.stderr, &["/nowhere.wasm"]);
@@ -155,7 +261,11 @@ fn connect(url: &str, options: &[&str], input: &str) -> Ended {
 fn connect_sends_lines_and_prints_messages() {
     let server = Server::of(handlers::echo()).start();
     let ended = connect(server.url(0), &[], "one\ntwo\nüñï\n");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "one\ntwo\nüñï\n"), "{ended:?}");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "one\ntwo\nüñï\n"),
+        "{ended:?}"
+    );
     says(&ended.stderr, &["closed: 1000"]);
 }
 
@@ -169,7 +279,8 @@ fn connect_tells_the_close_code_and_exits_by_it() {
         ("trap", "closed: 1011", 1),
         ("abort", "closed: 1006", 1),
     ] {
-        let ended = server::run_with_open_input(["connect", server.url(0)], &format!("{command}\n"));
+        let ended =
+            server::run_with_open_input(["connect", server.url(0)], &format!("{command}\n"));
         assert_eq!(ended.code, Some(code), "{command}: {ended:?}");
         says(&ended.stderr, &[told]);
     }
@@ -177,18 +288,39 @@ fn connect_tells_the_close_code_and_exits_by_it() {
 
 #[test]
 fn connect_sends_what_it_was_told_in_the_handshake() {
-    let server = Server::of(handlers::probe()).arg("--protocol").arg(format!("p={}", handlers::probe().display())).start();
+    let server = Server::of(handlers::probe())
+        .arg("--protocol")
+        .arg(format!("p={}", handlers::probe().display()))
+        .start();
     let ended = connect(
         server.url(0),
-        &["--protocol", "p", "--protocol", "q", "--header", "X-Token: abc", "--origin", server.url(0).replace("ws:", "http:").as_str()],
+        &[
+            "--protocol",
+            "p",
+            "--protocol",
+            "q",
+            "--header",
+            "X-Token: abc",
+            "--origin",
+            server.url(0).replace("ws:", "http:").as_str(),
+        ],
         "protocol\nrequest\n",
     );
     let mut lines = ended.stdout.lines();
     assert_eq!(lines.next(), Some("p"), "{ended:?}");
-    let request: serde_json::Value = serde_json::from_str(lines.next().expect("two lines")).expect("the probe tells JSON");
+    let request: serde_json::Value =
+        serde_json::from_str(lines.next().expect("two lines")).expect("the probe tells JSON");
     assert_eq!(request["offered"], serde_json::json!(["p", "q"]));
-    assert!(request["headers"].to_string().contains(r#"["x-token","abc"]"#), "{request}");
-    assert!(request["headers"].to_string().contains(r#""origin""#), "{request}");
+    assert!(
+        request["headers"]
+            .to_string()
+            .contains(r#"["x-token","abc"]"#),
+        "{request}"
+    );
+    assert!(
+        request["headers"].to_string().contains(r#""origin""#),
+        "{request}"
+    );
 }
 
 #[test]
@@ -199,7 +331,11 @@ fn connect_sends_binary_and_compresses_when_asked() {
     assert!(ended.stdout.contains("bytes"), "{ended:?}");
     for compression in ["on", "off"] {
         let text = "compressible ".repeat(1_000);
-        let ended = connect(server.url(0), &["--compression", compression], &format!("{text}\n"));
+        let ended = connect(
+            server.url(0),
+            &["--compression", compression],
+            &format!("{text}\n"),
+        );
         assert_eq!(ended.stdout.trim_end(), text.trim_end(), "{ended:?}");
     }
 }
@@ -214,19 +350,34 @@ fn connect_checks_certificates_unless_told_otherwise() {
         .arg("--tls-key")
         .arg(&certificate.key_file)
         .start();
-    let file = certificate.certificate_file.to_str().expect("a path in UTF-8");
+    let file = certificate
+        .certificate_file
+        .to_str()
+        .expect("a path in UTF-8");
     let ended = connect(server.url(0), &["--ca-file", file], "privately\n");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "privately\n"), "{ended:?}");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "privately\n"),
+        "{ended:?}"
+    );
     let ended = connect(server.url(0), &["--insecure"], "privately\n");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "privately\n"), "{ended:?}");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "privately\n"),
+        "{ended:?}"
+    );
     let ended = connect(server.url(0), &[], "privately\n");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(1), ""),
+        "{ended:?}"
+    );
     says(&ended.stderr.to_lowercase(), &["certificate"]);
 }
 
 #[test]
 fn connect_tells_why_it_cannot() {
-    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let free = holder.local_addr().expect("it has an address");
     drop(holder);
     let ended = connect(&format!("ws://{free}"), &[], "");
@@ -236,9 +387,86 @@ fn connect_tells_why_it_cannot() {
     let ended = connect(&format!("{}/refuse", server.url(0)), &[], "");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     says(&ended.stderr, &["403"]);
-    for url in ["http://localhost", "nonsense", "ws://", "ws://localhost/#fragment"] {
+    for url in [
+        "http://localhost",
+        "nonsense",
+        "ws://",
+        "ws://localhost/#fragment",
+    ] {
         let ended = connect(url, &[], "");
         assert_eq!(ended.code, Some(2), "{url}: {ended:?}");
         assert_ne!(ended.stderr, "");
     }
+}
+
+#[test]
+fn connect_masks_each_frame_with_an_unpredictable_key() {
+    const FRAMES: usize = 5_000;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it has an address");
+    let serving = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("the client connects");
+        let mut input = Vec::new();
+        let mut buffer = [0; 4096];
+        let mut answered = false;
+        let mut keys = Vec::new();
+        while keys.len() < FRAMES {
+            let length = socket.read(&mut buffer).expect("the client sends");
+            assert_ne!(length, 0, "the client ended after {} frames", keys.len());
+            input.extend(&buffer[..length]);
+            if !answered {
+                let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+                    continue;
+                };
+                let head =
+                    String::from_utf8(input.drain(..end + 4).collect()).expect("a request is text");
+                let key = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+                    .expect("a key");
+                let answer = format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+                    accept_value(key)
+                );
+                socket
+                    .write_all(answer.as_bytes())
+                    .expect("the client reads");
+                answered = true;
+            }
+            loop {
+                let key = input.get(2..6).map(<[u8]>::to_vec);
+                match Frame::decode(&mut input) {
+                    Some(frame) => {
+                        assert!(frame.masked && frame.payload.len() < 126, "{frame:?}");
+                        keys.push(key.expect("a short frame has its key there"));
+                    }
+                    None => break,
+                }
+            }
+        }
+        keys
+    });
+    server::run_with_input(
+        [
+            "connect",
+            &format!("ws://{address}"),
+            "--compression",
+            "off",
+        ],
+        &"x\n".repeat(FRAMES),
+    );
+    let keys = serving.join().expect("the frames came");
+    let ones: u32 = keys.iter().flatten().map(|byte| byte.count_ones()).sum();
+    let bits = FRAMES as f64 * 32.0;
+    // Eight standard deviations: it fails by chance once in 10^15 runs.
+    assert!(
+        (f64::from(ones) - bits / 2.0).abs() < 8.0 * bits.sqrt() / 2.0,
+        "{ones} of {bits} bits are set"
+    );
+    let different: std::collections::HashSet<_> = keys.iter().collect();
+    assert!(
+        different.len() >= FRAMES - 2,
+        "{} keys for {FRAMES} frames",
+        different.len()
+    );
 }

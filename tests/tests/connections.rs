@@ -25,7 +25,11 @@ fn watcher(server: &Server) -> Peer {
 fn expect_closed(watcher: &mut Peer, code: u16, by: &str, clean: bool) -> Value {
     let event: Value = serde_json::from_str(&watcher.read_text()).expect("the probe tells JSON");
     let seen = json!({"code": event["code"], "by": event["by"], "clean": event["clean"]});
-    assert_eq!(seen, json!({"code": code, "by": by, "clean": clean}), "{event}");
+    assert_eq!(
+        seen,
+        json!({"code": code, "by": by, "clean": clean}),
+        "{event}"
+    );
     event
 }
 
@@ -83,9 +87,18 @@ fn handler_sees_the_opening_request() {
     assert_eq!(seen["offered"], json!(["b", "a"]));
     assert_eq!(seen["secure"], false);
     assert_eq!(seen["local"], server.address().to_string());
-    assert!(seen["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{seen}");
+    assert!(
+        seen["peer"]
+            .as_str()
+            .is_some_and(|peer| peer.starts_with("127.0.0.1:")),
+        "{seen}"
+    );
     let headers = seen["headers"].as_array().expect("headers are a list");
-    let twice: Vec<&Value> = headers.iter().filter(|pair| pair[0] == "x-twice").map(|pair| &pair[1]).collect();
+    let twice: Vec<&Value> = headers
+        .iter()
+        .filter(|pair| pair[0] == "x-twice")
+        .map(|pair| &pair[1])
+        .collect();
     assert_eq!(twice, ["one", "two"]);
     assert_eq!(server.open().ask("request-of 999999"), "none");
 }
@@ -107,13 +120,19 @@ fn handler_pings_and_is_told_of_the_pong() {
     let mut peer = server.open();
     peer.send_text("ping are you there");
     let frames = [peer.read_frame(), peer.read_frame()];
-    let ping = frames.iter().find(|frame| frame.opcode == frame::PING).expect("one of them is the ping");
+    let ping = frames
+        .iter()
+        .find(|frame| frame.opcode == frame::PING)
+        .expect("one of them is the ping");
     assert_eq!(ping.text(), "are you there");
     peer.send(&Frame::new(frame::PONG, "are you there"));
     peer.expect_text("pong are you there");
     peer.send(&Frame::new(frame::PONG, "unasked"));
     peer.expect_text("pong unasked");
-    assert_eq!(peer.ask(&format!("ping {}", "x".repeat(126))), "err too-large 125");
+    assert_eq!(
+        peer.ask(&format!("ping {}", "x".repeat(126))),
+        "err too-large 125"
+    );
 }
 
 #[test]
@@ -155,7 +174,9 @@ fn handler_that_closes_with_a_forbidden_code_traps() {
 
 #[test]
 fn handler_is_told_once_how_each_connection_ended() {
-    let server = Server::of(handlers::probe()).args(["--max-message", "1KiB", "--close-timeout", "300ms"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--max-message", "1KiB", "--close-timeout", "300ms"])
+        .start();
     let mut watcher = watcher(&server);
 
     let mut peer = server.open();
@@ -225,18 +246,26 @@ fn handler_sends_nothing_after_it_closed() {
 fn handler_sends_to_another_connection_and_gets_an_error_for_none() {
     let server = probe();
     let mut one = server.open_with(&Request::upgrade("/?hello"));
-    let id = one.read_text().strip_prefix("id ").expect("the probe tells the id").to_owned();
+    let id = one
+        .read_text()
+        .strip_prefix("id ")
+        .expect("the probe tells the id")
+        .to_owned();
     let mut two = server.open();
     assert_eq!(two.ask(&format!("send-to {id} across")), "ok");
     one.expect_text("across");
     assert_eq!(two.ask("send-to 18446744073709551615 x"), "err closed");
     one.close();
-    wsrun_tests::wait::until("the connection is gone", || two.ask(&format!("send-to {id} x")) == "err closed");
+    wsrun_tests::wait::until("the connection is gone", || {
+        two.ask(&format!("send-to {id} x")) == "err closed"
+    });
 }
 
 #[test]
 fn handler_gets_an_error_for_a_message_that_is_too_large_to_send() {
-    let server = Server::of(handlers::probe()).args(["--max-queue", "4MiB"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--max-queue", "4MiB"])
+        .start();
     let mut peer = server.open();
     assert_eq!(peer.ask("send-size 4194305"), "err too-large 4194304");
     assert_eq!(peer.ask("echo still open"), "still open");
@@ -244,7 +273,9 @@ fn handler_gets_an_error_for_a_message_that_is_too_large_to_send() {
 
 #[test]
 fn queue_is_bounded_and_the_handler_is_told_when_it_drains() {
-    let server = Server::of(handlers::probe()).args(["--max-queue", "1MiB", "--max-message", "512KiB"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--max-queue", "1MiB", "--max-message", "512KiB"])
+        .start();
     let neighbour = server.probing_neighbour();
     let mut peer = server.open();
     peer.send_text("send-flood 100 50000");
@@ -257,8 +288,16 @@ fn queue_is_bounded_and_the_handler_is_told_when_it_drains() {
         }
     };
     let report: Vec<&str> = report.split(' ').collect();
-    assert_eq!((report[0], &report[2..4]), ("sent", ["err", "queue-full"].as_slice()), "{report:?}");
-    assert_eq!(report[1].parse(), Ok(floods), "what was taken was delivered: {report:?}");
+    assert_eq!(
+        (report[0], &report[2..4]),
+        ("sent", ["err", "queue-full"].as_slice()),
+        "{report:?}"
+    );
+    assert_eq!(
+        report[1].parse(),
+        Ok(floods),
+        "what was taken was delivered: {report:?}"
+    );
     let queued: u64 = report[4].parse().expect("the error tells the bytes");
     assert!(queued <= MIB && queued > MIB / 2, "{queued}");
     assert_eq!(peer.ask("buffered"), "0");
@@ -271,7 +310,9 @@ fn queue_is_bounded_and_the_handler_is_told_when_it_drains() {
 
 #[test]
 fn handler_is_not_told_of_a_drained_queue_while_the_peer_does_not_read() {
-    let server = Server::of(handlers::probe()).args(["--max-queue", "4MiB"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--max-queue", "4MiB"])
+        .start();
     let mut peer = server.open();
     let mut watcher = server.open_with(&Request::upgrade("/?hello"));
     watcher.read_text();
@@ -290,7 +331,10 @@ fn handler_is_not_told_of_a_drained_queue_while_the_peer_does_not_read() {
         }
         received += frame.payload.len();
     }
-    assert!(writable_after.is_some_and(|bytes| bytes > 3 << 20), "{writable_after:?}");
+    assert!(
+        writable_after.is_some_and(|bytes| bytes > 3 << 20),
+        "{writable_after:?}"
+    );
 }
 
 #[test]
@@ -332,7 +376,9 @@ fn handler_counts_its_connections() {
 
 #[test]
 fn handler_knows_its_host_name_and_configuration() {
-    let server = Server::of(handlers::probe()).args(["--config", "greeting=hello = world", "--config", "empty="]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--config", "greeting=hello = world", "--config", "empty="])
+        .start();
     let mut peer = server.open();
     assert_eq!(peer.ask("name"), "probe");
     assert_eq!(peer.ask("config greeting"), "hello = world");

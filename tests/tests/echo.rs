@@ -16,7 +16,10 @@ fn handler_echoes_text_and_binary() {
     assert_eq!(peer.ask("grüß dich, 世界"), "grüß dich, 世界");
     peer.send_binary(&[0, 255, 1, 254]);
     let frame = peer.read_frame();
-    assert_eq!((frame.opcode, frame.payload.as_slice()), (frame::BINARY, [0, 255, 1, 254].as_slice()));
+    assert_eq!(
+        (frame.opcode, frame.payload.as_slice()),
+        (frame::BINARY, [0, 255, 1, 254].as_slice())
+    );
     peer.close();
 }
 
@@ -38,7 +41,11 @@ fn server_frames_lengths_minimally_at_every_boundary() {
         let frame = peer.read_frame();
         assert!(!frame.masked, "a server never masks");
         assert_eq!(frame.opcode, frame::BINARY);
-        assert!(frame.payload == payload, "{length} bytes came back as {}", frame.payload.len());
+        assert!(
+            frame.payload == payload,
+            "{length} bytes came back as {}",
+            frame.payload.len()
+        );
     }
     peer.close();
 }
@@ -91,7 +98,11 @@ fn server_takes_frames_that_arrive_one_byte_at_a_time() {
 fn server_takes_frames_sent_together_with_the_handshake() {
     let server = Server::of(handlers::echo()).start();
     let mut peer = server.connect();
-    let wire = [Request::upgrade("/").encode(), Frame::new(frame::TEXT, "early").encode()].concat();
+    let wire = [
+        Request::upgrade("/").encode(),
+        Frame::new(frame::TEXT, "early").encode(),
+    ]
+    .concat();
     peer.send_bytes(&wire);
     assert_eq!(peer.read_response().status, 101);
     peer.expect_text("early");
@@ -101,7 +112,11 @@ fn server_takes_frames_sent_together_with_the_handshake() {
 #[test]
 fn server_answers_a_close_with_its_code_and_ends_the_transport() {
     let server = Server::of(handlers::echo()).start();
-    for (sent, answered) in [(Frame::close(1000, "done"), 1000), (Frame::close(4999, ""), 4999), (Frame::new(frame::CLOSE, ""), 1005)] {
+    for (sent, answered) in [
+        (Frame::close(1000, "done"), 1000),
+        (Frame::close(4999, ""), 4999),
+        (Frame::new(frame::CLOSE, ""), 1005),
+    ] {
         let mut peer = server.open();
         peer.send(&sent);
         peer.expect_close(answered);
@@ -113,7 +128,11 @@ fn server_answers_a_close_with_its_code_and_ends_the_transport() {
 fn server_delivers_what_came_before_a_close() {
     let server = Server::of(handlers::echo()).start();
     let mut peer = server.open();
-    let wire = [Frame::new(frame::TEXT, "last words").encode(), Frame::close(1000, "").encode()].concat();
+    let wire = [
+        Frame::new(frame::TEXT, "last words").encode(),
+        Frame::close(1000, "").encode(),
+    ]
+    .concat();
     peer.send_bytes(&wire);
     peer.expect_text("last words");
     peer.expect_close(1000);
@@ -123,7 +142,11 @@ fn server_delivers_what_came_before_a_close() {
 #[test]
 fn server_listens_on_ipv6() {
     let server = Server::of(handlers::echo()).listen("[::1]:0").start();
-    assert!(server.url(0).starts_with("ws://[::1]:"), "{}", server.url(0));
+    assert!(
+        server.url(0).starts_with("ws://[::1]:"),
+        "{}",
+        server.url(0)
+    );
     let mut peer = server.open();
     assert_eq!(peer.ask("over IPv6"), "over IPv6");
     peer.close();
@@ -165,7 +188,11 @@ fn server_listens_on_several_addresses_at_once() {
         .listen("[::1]:0")
         .listen(&format!("unix:{}", path.display()))
         .start();
-    for mut peer in [Peer::tcp(server.address_of(0)), Peer::tcp(server.address_of(1)), Peer::unix(&path)] {
+    for mut peer in [
+        Peer::tcp(server.address_of(0)),
+        Peer::tcp(server.address_of(1)),
+        Peer::unix(&path),
+    ] {
         peer.upgrade(&Request::upgrade("/"));
         assert_eq!(peer.ask("here"), "here");
         peer.close();
@@ -174,10 +201,15 @@ fn server_listens_on_several_addresses_at_once() {
 
 #[test]
 fn workers_share_the_connections_of_one_address() {
-    let server = Server::of(handlers::echo()).args(["--workers", "2"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--workers", "2"])
+        .start();
     let mut peers: Vec<Peer> = (0..32).map(|_| server.open()).collect();
     for (number, peer) in peers.iter_mut().enumerate() {
-        assert_eq!(peer.ask(&format!("peer {number}")), format!("peer {number}"));
+        assert_eq!(
+            peer.ask(&format!("peer {number}")),
+            format!("peer {number}")
+        );
     }
 }
 
@@ -193,12 +225,16 @@ fn server_serves_a_thousand_connections_at_once() {
         peer.expect_text(&format!("peer {number}"));
     }
     drop(peers);
-    wsrun_tests::wait::until("every descriptor is given back", || server.usage().open_files() <= before + 1);
+    wsrun_tests::wait::until("every descriptor is given back", || {
+        server.usage().open_files() <= before + 1
+    });
 }
 
 #[test]
 fn server_pings_an_idle_peer_and_ends_one_that_stays_silent() {
-    let server = Server::of(handlers::echo()).args(["--ping-interval", "200ms", "--idle-timeout", "700ms"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--ping-interval", "200ms", "--idle-timeout", "700ms"])
+        .start();
     let mut answering = server.open();
     let mut silent = server.open();
     for _ in 0..6 {
@@ -211,7 +247,10 @@ fn server_pings_an_idle_peer_and_ends_one_that_stays_silent() {
             Ok(frame) if frame.opcode == frame::PING => {}
             Ok(frame) => assert_eq!(frame.opcode, frame::CLOSE, "{frame:?}"),
             Err(reason) => {
-                assert!(matches!(reason, wsrun_tests::peer::NoFrame::Ended), "{reason:?}");
+                assert!(
+                    matches!(reason, wsrun_tests::peer::NoFrame::Ended),
+                    "{reason:?}"
+                );
                 break;
             }
         }
@@ -229,11 +268,17 @@ fn server_pings_an_idle_peer_and_ends_one_that_stays_silent() {
 
 #[test]
 fn server_ends_a_connection_whose_close_is_not_answered() {
-    let server = Server::of(handlers::echo()).args(["--close-timeout", "300ms"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--close-timeout", "300ms"])
+        .start();
     let mut peer = server.open();
     peer.send(&Frame::new(frame::TEXT, [0xff]));
     peer.expect_close(1007);
     let asked = std::time::Instant::now();
     peer.expect_end();
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        asked.elapsed()
+    );
 }

@@ -10,7 +10,10 @@ use wsrun_tests::server::{self, Server};
 #[track_caller]
 fn join(server: &Server, name: &str, room: &str) -> Peer {
     let mut peer = server.open();
-    tell(&mut peer, &json!({"type": "join", "name": name, "room": room}));
+    tell(
+        &mut peer,
+        &json!({"type": "join", "name": name, "room": room}),
+    );
     peer
 }
 
@@ -28,26 +31,44 @@ fn expect(peer: &mut Peer, event: &Value) {
 fn chat_tells_a_room_who_comes_speaks_and_goes() {
     let server = Server::of(handlers::built("chat")).start();
     let mut ada = join(&server, "Ada", "tea");
-    expect(&mut ada, &json!({"type": "welcome", "name": "Ada", "room": "tea", "who": ["Ada"]}));
+    expect(
+        &mut ada,
+        &json!({"type": "welcome", "name": "Ada", "room": "tea", "who": ["Ada"]}),
+    );
     let mut grace = join(&server, " Grace  H. ", "TEA");
-    expect(&mut grace, &json!({"type": "welcome", "name": "Grace H.", "room": "tea", "who": ["Ada", "Grace H."]}));
+    expect(
+        &mut grace,
+        &json!({"type": "welcome", "name": "Grace H.", "room": "tea", "who": ["Ada", "Grace H."]}),
+    );
     expect(&mut ada, &json!({"type": "joined", "name": "Grace H."}));
     let mut elsewhere = join(&server, "Ada", "coffee");
-    expect(&mut elsewhere, &json!({"type": "welcome", "name": "Ada", "room": "coffee", "who": ["Ada"]}));
+    expect(
+        &mut elsewhere,
+        &json!({"type": "welcome", "name": "Ada", "room": "coffee", "who": ["Ada"]}),
+    );
 
     tell(&mut ada, &json!({"type": "say", "text": "hello"}));
     for peer in [&mut ada, &mut grace] {
-        expect(peer, &json!({"type": "said", "name": "Ada", "text": "hello"}));
+        expect(
+            peer,
+            &json!({"type": "said", "name": "Ada", "text": "hello"}),
+        );
     }
     tell(&mut grace, &json!({"type": "leave"}));
     expect(&mut ada, &json!({"type": "left", "name": "Grace H."}));
     let mut third = join(&server, "Linus", "tea");
-    expect(&mut third, &json!({"type": "welcome", "name": "Linus", "room": "tea", "who": ["Ada", "Linus"]}));
+    expect(
+        &mut third,
+        &json!({"type": "welcome", "name": "Linus", "room": "tea", "who": ["Ada", "Linus"]}),
+    );
     expect(&mut ada, &json!({"type": "joined", "name": "Linus"}));
     drop(third);
     expect(&mut ada, &json!({"type": "left", "name": "Linus"}));
     tell(&mut elsewhere, &json!({"type": "say", "text": "alone"}));
-    expect(&mut elsewhere, &json!({"type": "said", "name": "Ada", "text": "alone"}));
+    expect(
+        &mut elsewhere,
+        &json!({"type": "said", "name": "Ada", "text": "alone"}),
+    );
 }
 
 #[test]
@@ -70,7 +91,12 @@ fn chat_says_what_it_does_not_allow() {
     ] {
         let seen: Value = serde_json::from_str(&peer.ask(&message)).expect("the chat speaks JSON");
         assert_eq!(seen["type"], "error", "{message}");
-        assert!(seen["message"].as_str().is_some_and(|text| !text.is_empty()), "{seen}");
+        assert!(
+            seen["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{seen}"
+        );
     }
     peer.send_binary(&[1, 2, 3]);
     assert!(peer.read_text().contains("error"));
@@ -118,9 +144,13 @@ fn mirror_sends_every_drawing_to_everybody_and_the_history_to_newcomers() {
 }
 
 fn demo() -> Server {
-    let mut builder = Server::without_handler().arg("--static").arg(handlers::source("examples/page"));
+    let mut builder = Server::without_handler()
+        .arg("--static")
+        .arg(handlers::source("examples/page"));
     for name in ["chat", "increment", "mirror"] {
-        builder = builder.arg("--protocol").arg(format!("{name}={}", handlers::built(name).display()));
+        builder = builder
+            .arg("--protocol")
+            .arg(format!("{name}={}", handlers::built(name).display()));
     }
     builder.start()
 }
@@ -139,6 +169,15 @@ fn pages_of_the_examples_are_served() {
 fn two_pages_of_the_examples_see_each_other_in_chromium() {
     let server = demo();
     let mut pages = environment::node("pages.mjs");
-    pages.arg(server.url(0).replacen("ws", "http", 1).trim_end_matches('/').to_owned() + "/").arg(server::kept_folder("screenshots"));
+    pages
+        .arg(
+            server
+                .url(0)
+                .replacen("ws", "http", 1)
+                .trim_end_matches('/')
+                .to_owned()
+                + "/",
+        )
+        .arg(server::kept_folder("screenshots"));
     environment::succeeds(pages);
 }

@@ -25,8 +25,14 @@ fn handler_accepts_with_headers_protocol_and_session_data() {
 fn handler_refuses_with_status_headers_and_body() {
     let server = gate();
     let response = server.connect().request(&Request::upgrade("/refuse"));
-    assert_eq!((response.status, response.header("x-gate"), response.text()), (403, Some("no"), "not on the list"));
-    assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(
+        (response.status, response.header("x-gate"), response.text()),
+        (403, Some("no"), "not on the list")
+    );
+    assert_eq!(
+        response.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
 
     let response = server.connect().request(&Request::upgrade("/redirect"));
     assert!((300..400).contains(&response.status), "{response:?}");
@@ -37,7 +43,13 @@ fn handler_refuses_with_status_headers_and_body() {
 fn server_interprets_nothing_after_a_refusal_of_the_handler() {
     let server = gate();
     let mut peer = server.connect();
-    peer.send_bytes(&[Request::upgrade("/refuse").encode(), Request::upgrade("/").encode()].concat());
+    peer.send_bytes(
+        &[
+            Request::upgrade("/refuse").encode(),
+            Request::upgrade("/").encode(),
+        ]
+        .concat(),
+    );
     assert_eq!(peer.read_response().status, 403);
     peer.expect_end();
 }
@@ -45,10 +57,20 @@ fn server_interprets_nothing_after_a_refusal_of_the_handler() {
 #[test]
 fn handler_that_answers_with_what_cannot_be_sent_gives_500() {
     let server = gate();
-    for path in ["/bad-status", "/bad-protocol", "/bad-header", "/big-session"] {
-        let response = server.connect().request(&Request::upgrade(path).with("Sec-WebSocket-Protocol", "one"));
+    for path in [
+        "/bad-status",
+        "/bad-protocol",
+        "/bad-header",
+        "/big-session",
+    ] {
+        let response = server
+            .connect()
+            .request(&Request::upgrade(path).with("Sec-WebSocket-Protocol", "one"));
         assert_eq!(response.status, 500, "{path}: {response:?}");
-        assert!(response.header("sec-websocket-accept").is_none(), "{path}: {response:?}");
+        assert!(
+            response.header("sec-websocket-accept").is_none(),
+            "{path}: {response:?}"
+        );
     }
 }
 
@@ -56,11 +78,21 @@ fn handler_that_answers_with_what_cannot_be_sent_gives_500() {
 fn handler_that_traps_or_loops_in_the_handshake_gives_500_and_others_are_served() {
     let server = gate();
     let neighbour = server.echoing_neighbour();
-    assert_eq!(server.connect().request(&Request::upgrade("/trap")).status, 500);
+    assert_eq!(
+        server.connect().request(&Request::upgrade("/trap")).status,
+        500
+    );
     server.expect_log("asked to trap");
     let asked = Instant::now();
-    assert_eq!(server.connect().request(&Request::upgrade("/slow")).status, 500);
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!(
+        server.connect().request(&Request::upgrade("/slow")).status,
+        500
+    );
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        asked.elapsed()
+    );
     neighbour.is_unharmed();
 }
 
@@ -79,7 +111,9 @@ fn named(arguments: &[(&str, &str)], default: Option<&str>) -> Server {
         builder = builder.arg(handlers::built(default));
     }
     for (name, handler) in arguments {
-        builder = builder.arg("--protocol").arg(format!("{name}={}", handlers::built(handler).display()));
+        builder = builder
+            .arg("--protocol")
+            .arg(format!("{name}={}", handlers::built(handler).display()));
     }
     builder.start()
 }
@@ -96,10 +130,16 @@ fn open(server: &Server, offered: &str) -> (Peer, Option<String>) {
 fn subprotocol_chooses_the_handler() {
     let server = named(&[("talk", "echo"), ("ask", "probe")], Some("lifecycle"));
     let (mut peer, agreed) = open(&server, "talk");
-    assert_eq!((peer.ask("hello"), agreed.as_deref()), ("hello".to_owned(), Some("talk")));
+    assert_eq!(
+        (peer.ask("hello"), agreed.as_deref()),
+        ("hello".to_owned(), Some("talk"))
+    );
 
     let (mut peer, agreed) = open(&server, "ask");
-    assert_eq!((peer.ask("name"), agreed.as_deref()), ("ask".to_owned(), Some("ask")));
+    assert_eq!(
+        (peer.ask("name"), agreed.as_deref()),
+        ("ask".to_owned(), Some("ask"))
+    );
     assert_eq!(peer.ask("protocol"), "ask");
 
     // The peer's order decides among those that are served.
@@ -118,10 +158,18 @@ fn first_named_protocol_is_the_default_without_a_handler() {
     let mut peer = server.open();
     assert_eq!(peer.ask("name"), "ask");
     let (mut peer, agreed) = open(&server, "talk");
-    assert_eq!((peer.ask("hello"), agreed.as_deref()), ("hello".to_owned(), Some("talk")));
-    let response = server.connect().request(&Request::upgrade("/").with("Sec-WebSocket-Protocol", "unknown"));
+    assert_eq!(
+        (peer.ask("hello"), agreed.as_deref()),
+        ("hello".to_owned(), Some("talk"))
+    );
+    let response = server
+        .connect()
+        .request(&Request::upgrade("/").with("Sec-WebSocket-Protocol", "unknown"));
     assert_eq!(response.status, 400, "{response:?}");
-    assert!(response.text().contains("talk"), "it says what there is: {response:?}");
+    assert!(
+        response.text().contains("talk"),
+        "it says what there is: {response:?}"
+    );
 }
 
 #[test]
@@ -139,7 +187,11 @@ fn handlers_of_one_server_see_nothing_of_each_other() {
     assert_eq!(two.read_text(), "1");
     two.send_text("trap");
     two.expect_close(1011);
-    assert_eq!(one.ask("calls"), "3", "the instance of the other handler lives on");
+    assert_eq!(
+        one.ask("calls"),
+        "3",
+        "the instance of the other handler lives on"
+    );
 }
 
 #[test]
@@ -148,8 +200,14 @@ fn broadcast_can_be_narrowed_to_a_protocol() {
     // The gate agrees on the last protocol offered, and has no broadcast: this shows that two protocols live in one handler.
     let (mut one, first) = open(&server, "a");
     let (mut two, second) = open(&server, "b");
-    assert_eq!((first.as_deref(), second.as_deref()), (Some("a"), Some("b")));
-    assert_eq!((one.ask("x"), two.ask("y")), ("x".to_owned(), "y".to_owned()));
+    assert_eq!(
+        (first.as_deref(), second.as_deref()),
+        (Some("a"), Some("b"))
+    );
+    assert_eq!(
+        (one.ask("x"), two.ask("y")),
+        ("x".to_owned(), "y".to_owned())
+    );
 
     let server = named(&[("ask", "probe")], None);
     let (mut with, _) = open(&server, "ask");

@@ -22,21 +22,57 @@ fn server_fails_connection_on_each_broken_frame_with_the_right_code() {
     let text = |payload: &[u8]| Frame::new(frame::TEXT, payload);
     for (name, wire, code) in [
         ("unmasked text", text(b"bare").unmasked().encode(), 1002),
-        ("unmasked ping", Frame::new(frame::PING, "").unmasked().encode(), 1002),
-        ("unmasked close", Frame::close(1000, "").unmasked().encode(), 1002),
-        ("reserved bit 1 without an extension", text(b"x").reserved(0x40).encode(), 1002),
+        (
+            "unmasked ping",
+            Frame::new(frame::PING, "").unmasked().encode(),
+            1002,
+        ),
+        (
+            "unmasked close",
+            Frame::close(1000, "").unmasked().encode(),
+            1002,
+        ),
+        (
+            "reserved bit 1 without an extension",
+            text(b"x").reserved(0x40).encode(),
+            1002,
+        ),
         ("reserved bit 2", text(b"x").reserved(0x20).encode(), 1002),
         ("reserved bit 3", text(b"x").reserved(0x10).encode(), 1002),
-        ("reserved bit on a ping", Frame::new(frame::PING, "").reserved(0x40).encode(), 1002),
+        (
+            "reserved bit on a ping",
+            Frame::new(frame::PING, "").reserved(0x40).encode(),
+            1002,
+        ),
         ("opcode 3", Frame::new(0x3, "x").encode(), 1002),
         ("opcode 7", Frame::new(0x7, "x").encode(), 1002),
         ("opcode 11", Frame::new(0xb, "x").encode(), 1002),
         ("opcode 15", Frame::new(0xf, "x").encode(), 1002),
-        ("a fragmented ping", Frame::new(frame::PING, "x").to_be_continued().encode(), 1002),
-        ("a fragmented close", Frame::close(1000, "").to_be_continued().encode(), 1002),
-        ("a ping of 126 bytes", Frame::new(frame::PING, [0; 126]).encode(), 1002),
-        ("a close of 126 bytes", Frame::close(1000, &"r".repeat(124)).encode(), 1002),
-        ("a close of 1 byte", Frame::new(frame::CLOSE, [3]).encode(), 1002),
+        (
+            "a fragmented ping",
+            Frame::new(frame::PING, "x").to_be_continued().encode(),
+            1002,
+        ),
+        (
+            "a fragmented close",
+            Frame::close(1000, "").to_be_continued().encode(),
+            1002,
+        ),
+        (
+            "a ping of 126 bytes",
+            Frame::new(frame::PING, [0; 126]).encode(),
+            1002,
+        ),
+        (
+            "a close of 126 bytes",
+            Frame::close(1000, &"r".repeat(124)).encode(),
+            1002,
+        ),
+        (
+            "a close of 1 byte",
+            Frame::new(frame::CLOSE, [3]).encode(),
+            1002,
+        ),
         ("close code 0", Frame::close(0, "").encode(), 1002),
         ("close code 999", Frame::close(999, "").encode(), 1002),
         ("close code 1004", Frame::close(1004, "").encode(), 1002),
@@ -45,21 +81,53 @@ fn server_fails_connection_on_each_broken_frame_with_the_right_code() {
         ("close code 1015", Frame::close(1015, "").encode(), 1002),
         ("close code 2999", Frame::close(2999, "").encode(), 1002),
         ("close code 5000", Frame::close(5000, "").encode(), 1002),
-        ("a close reason that is not UTF-8", Frame::new(frame::CLOSE, [3, 232, 0xff]).encode(), 1007),
-        ("a continuation of nothing", Frame::new(frame::CONTINUATION, "x").encode(), 1002),
-        ("a message in a message", [text(b"a").to_be_continued().encode(), text(b"b").encode()].concat(), 1002),
-        ("a length of 5 in 8 bytes", text(b"12345").in_longest_form().encode(), 1002),
+        (
+            "a close reason that is not UTF-8",
+            Frame::new(frame::CLOSE, [3, 232, 0xff]).encode(),
+            1007,
+        ),
+        (
+            "a continuation of nothing",
+            Frame::new(frame::CONTINUATION, "x").encode(),
+            1002,
+        ),
+        (
+            "a message in a message",
+            [text(b"a").to_be_continued().encode(), text(b"b").encode()].concat(),
+            1002,
+        ),
+        (
+            "a length of 5 in 8 bytes",
+            text(b"12345").in_longest_form().encode(),
+            1002,
+        ),
         ("text that is not UTF-8", text(&[0xff]).encode(), 1007),
         ("a surrogate", text(&[0xed, 0xa0, 0x80]).encode(), 1007),
         ("an overlong form", text(&[0xc0, 0xaf]).encode(), 1007),
-        ("a code point beyond all", text(&[0xf4, 0x90, 0x80, 0x80]).encode(), 1007),
-        ("text that ends within a character", text(&[b'a', 0xe4, 0xb8]).encode(), 1007),
         (
-            "text that ends within a character in its last fragment",
-            [text(&[0xe4]).to_be_continued().encode(), Frame::new(frame::CONTINUATION, [0xb8]).encode()].concat(),
+            "a code point beyond all",
+            text(&[0xf4, 0x90, 0x80, 0x80]).encode(),
             1007,
         ),
-        ("text that fails in its first fragment", text(&[b'a', 0xff]).to_be_continued().encode(), 1007),
+        (
+            "text that ends within a character",
+            text(&[b'a', 0xe4, 0xb8]).encode(),
+            1007,
+        ),
+        (
+            "text that ends within a character in its last fragment",
+            [
+                text(&[0xe4]).to_be_continued().encode(),
+                Frame::new(frame::CONTINUATION, [0xb8]).encode(),
+            ]
+            .concat(),
+            1007,
+        ),
+        (
+            "text that fails in its first fragment",
+            text(&[b'a', 0xff]).to_be_continued().encode(),
+            1007,
+        ),
     ] {
         let mut peer = server.open();
         peer.send_bytes(&wire);
@@ -76,7 +144,11 @@ fn server_fails_connection_on_each_broken_frame_with_the_right_code() {
 fn server_fails_connection_on_bad_utf8_before_its_frame_is_whole() {
     let server = Server::of(handlers::echo()).start();
     let mut peer = server.open();
-    let wire = Frame::new(frame::TEXT, [b"fine so far ".as_slice(), &[0xf4, 0x90], &[b'x'; 100]].concat()).encode();
+    let wire = Frame::new(
+        frame::TEXT,
+        [b"fine so far ".as_slice(), &[0xf4, 0x90], &[b'x'; 100]].concat(),
+    )
+    .encode();
     // The header, the mask and the first bad byte; a hundred bytes of the frame never come.
     peer.send_bytes(&wire[..6 + 12 + 2]);
     peer.expect_close(1007);
@@ -86,14 +158,24 @@ fn server_fails_connection_on_bad_utf8_before_its_frame_is_whole() {
 fn server_ends_connection_on_garbage_after_the_handshake() {
     let server = Server::of(handlers::echo()).start();
     let neighbour = server.echoing_neighbour();
-    let random: Vec<u8> = (1..65_536_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    for garbage in [random.as_slice(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", &[0; 4096], &[0xff; 4096]] {
+    let random: Vec<u8> = (1..65_536_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    for garbage in [
+        random.as_slice(),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        &[0; 4096],
+        &[0xff; 4096],
+    ] {
         let mut peer = server.open();
         let _ = peer.try_send_bytes(garbage);
         match peer.try_read_frame() {
             Ok(frame) => {
                 assert_eq!(frame.opcode, frame::CLOSE, "{frame:?}");
-                assert!([1002, 1007, 1009].contains(&frame.close_info().0), "{frame:?}");
+                assert!(
+                    [1002, 1007, 1009].contains(&frame.close_info().0),
+                    "{frame:?}"
+                );
             }
             // The close frame is lost when the transport is reset over input that nobody read.
             Err(NoFrame::Ended) => {}
@@ -105,7 +187,9 @@ fn server_ends_connection_on_garbage_after_the_handshake() {
 
 #[test]
 fn server_closes_with_1009_when_a_message_is_over_the_limit() {
-    let server = Server::of(handlers::echo()).args(["--max-message", "1KiB"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--max-message", "1KiB"])
+        .start();
     let neighbour = server.echoing_neighbour();
     let mut peer = server.open();
     peer.send_binary(&[1; 1024]);
@@ -139,12 +223,22 @@ fn server_refuses_by_the_declared_length_and_allocates_nothing_for_it() {
     server.usage().restart_peak();
     let resident = server.usage().resident_bytes();
     for _ in 0..200 {
-        for (length, code) in [(MIB + 1, 1009), (1 << 31, 1009), (1 << 32, 1009), ((1 << 63) - 1, 1009), (1 << 63, 1002), (u64::MAX, 1002)] {
+        for (length, code) in [
+            (MIB + 1, 1009),
+            (1 << 31, 1009),
+            (1 << 32, 1009),
+            ((1 << 63) - 1, 1009),
+            (1 << 63, 1002),
+            (u64::MAX, 1002),
+        ] {
             attack(length, code);
         }
     }
     let grown = server.usage().peak_bytes().saturating_sub(resident);
-    assert!(grown <= 5 * MIB, "{grown} bytes for lengths that were only told");
+    assert!(
+        grown <= 5 * MIB,
+        "{grown} bytes for lengths that were only told"
+    );
     neighbour.is_unharmed();
 }
 
@@ -160,7 +254,11 @@ fn connections_that_declare_the_largest_message_hold_what_they_sent_only() {
     }
     let neighbour = server.echoing_neighbour();
     let grown = server.usage().resident_bytes().saturating_sub(resident);
-    assert!(grown <= 20 * MIB, "{} MiB for 200 connections that sent a few bytes", grown / MIB);
+    assert!(
+        grown <= 20 * MIB,
+        "{} MiB for 200 connections that sent a few bytes",
+        grown / MIB
+    );
     neighbour.is_unharmed();
 }
 
@@ -170,7 +268,9 @@ fn deflated(total: u64, of: u8) -> Vec<u8> {
     let mut left = total;
     while left > 0 {
         let length = left.min(block.len() as u64);
-        encoder.write_all(&block[..length as usize]).expect("memory takes all");
+        encoder
+            .write_all(&block[..length as usize])
+            .expect("memory takes all");
         left -= length;
     }
     // RFC 7692, 7.2.1: flushed, and without the last four bytes of the flush.
@@ -184,7 +284,12 @@ fn deflated(total: u64, of: u8) -> Vec<u8> {
 fn open_compressed(server: &Server) -> Peer {
     let mut peer = server.connect();
     let response = peer.upgrade(&Request::upgrade("/").with("Sec-WebSocket-Extensions", DEFLATE));
-    assert!(response.header("sec-websocket-extensions").is_some_and(|value| value.starts_with("permessage-deflate")), "{response:?}");
+    assert!(
+        response
+            .header("sec-websocket-extensions")
+            .is_some_and(|value| value.starts_with("permessage-deflate")),
+        "{response:?}"
+    );
     peer
 }
 
@@ -194,12 +299,19 @@ fn deflate_bomb_is_closed_with_1009_and_costs_no_more_than_the_limit() {
     let neighbour = server.echoing_neighbour();
     let bomb = deflated(1 << 30, 0);
     assert!(bomb.len() < 1_100_000, "{}", bomb.len());
-    let whole = Frame::new(frame::BINARY, &bomb).reserved(frame::RSV1).encode();
+    let whole = Frame::new(frame::BINARY, &bomb)
+        .reserved(frame::RSV1)
+        .encode();
     let mut split = Vec::new();
     let pieces: Vec<&[u8]> = bomb.chunks(10_000).collect();
     for (number, piece) in pieces.iter().enumerate() {
-        let opcode = if number == 0 { frame::BINARY } else { frame::CONTINUATION };
-        let mut frame = Frame::new(opcode, piece).reserved(if number == 0 { frame::RSV1 } else { 0 });
+        let opcode = if number == 0 {
+            frame::BINARY
+        } else {
+            frame::CONTINUATION
+        };
+        let mut frame =
+            Frame::new(opcode, piece).reserved(if number == 0 { frame::RSV1 } else { 0 });
         frame.last = number + 1 == pieces.len();
         frame.encode_onto(&mut split);
     }
@@ -230,7 +342,9 @@ fn deflate_bomb_is_closed_with_1009_and_costs_no_more_than_the_limit() {
 
 #[test]
 fn compressed_message_may_inflate_to_the_limit_and_not_to_one_byte_more() {
-    let server = Server::of(handlers::echo()).args(["--max-message", "64KiB"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--max-message", "64KiB"])
+        .start();
     let mut peer = open_compressed(&server);
     peer.send(&Frame::new(frame::BINARY, deflated(64 * 1024, 7)).reserved(frame::RSV1));
     let frame = peer.read_frame();
@@ -261,7 +375,9 @@ fn server_fails_connection_on_bytes_that_do_not_inflate() {
 #[test]
 fn memory_comes_back_after_many_compressed_connections() {
     for mode in ["shared", "dedicated"] {
-        let server = Server::of(handlers::echo()).args(["--compression", mode]).start();
+        let server = Server::of(handlers::echo())
+            .args(["--compression", mode])
+            .start();
         let text = "compressible ".repeat(200);
         let mut grown = Vec::new();
         let mut resident = 0;
@@ -272,7 +388,9 @@ fn memory_comes_back_after_many_compressed_connections() {
                 assert_eq!(peer.read_frame().opcode, frame::TEXT);
             }
             drop(peers);
-            wait::until("the connections are gone", || server.usage().open_files() < 100);
+            wait::until("the connections are gone", || {
+                server.usage().open_files() < 100
+            });
             let after = server.usage().resident_bytes();
             if round > 0 {
                 grown.push(after.saturating_sub(resident));
@@ -280,7 +398,10 @@ fn memory_comes_back_after_many_compressed_connections() {
             resident = after;
         }
         let last = grown.last().copied().expect("there were rounds");
-        assert!(last <= 8 * MIB, "{mode}: every 300 connections leave memory behind: {grown:?}");
+        assert!(
+            last <= 8 * MIB,
+            "{mode}: every 300 connections leave memory behind: {grown:?}"
+        );
     }
 }
 
@@ -289,7 +410,9 @@ fn a_hundred_unfinished_messages_of_131_000_fragments_stay_small() {
     let server = Server::of(handlers::echo()).start();
     let neighbour = server.echoing_neighbour();
     let mut wire = Frame::new(frame::BINARY, [1]).to_be_continued().encode();
-    let fragment = Frame::new(frame::CONTINUATION, [1]).to_be_continued().encode();
+    let fragment = Frame::new(frame::CONTINUATION, [1])
+        .to_be_continued()
+        .encode();
     for _ in 0..131_000 {
         wire.extend(&fragment);
     }
@@ -304,7 +427,12 @@ fn a_hundred_unfinished_messages_of_131_000_fragments_stay_small() {
     // Twice the payload and 64 KiB for each.
     let bound = 100 * (2 * 131_001 + 64 * 1024);
     let grown = server.usage().peak_bytes().saturating_sub(resident);
-    assert!(grown <= bound, "{} MiB for {} MiB of payload", grown / MIB, 100 * 131_001 / MIB);
+    assert!(
+        grown <= bound,
+        "{} MiB for {} MiB of payload",
+        grown / MIB,
+        100 * 131_001 / MIB
+    );
     neighbour.is_unharmed();
 }
 
@@ -312,7 +440,9 @@ fn a_hundred_unfinished_messages_of_131_000_fragments_stay_small() {
 fn message_of_two_million_empty_fragments_costs_nothing() {
     let server = Server::of(handlers::echo()).start();
     let neighbour = server.echoing_neighbour();
-    let fragment = Frame::new(frame::CONTINUATION, "").to_be_continued().encode();
+    let fragment = Frame::new(frame::CONTINUATION, "")
+        .to_be_continued()
+        .encode();
     let many = fragment.repeat(100_000);
     let mut peer = server.open();
     peer.send(&Frame::new(frame::TEXT, "").to_be_continued());
@@ -339,18 +469,27 @@ fn message_of_two_million_empty_fragments_costs_nothing() {
 
 #[test]
 fn started_message_must_end_within_the_message_timeout() {
-    let server = Server::of(handlers::echo()).args(["--message-timeout", "1s"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--message-timeout", "1s"])
+        .start();
     let neighbour = server.echoing_neighbour();
     let mut peer = server.open();
     peer.send(&Frame::new(frame::TEXT, "never ").to_be_continued());
     let began = std::time::Instant::now();
     let code = loop {
         // It goes on, so that no idle timeout is what ends it.
-        let _ = peer.try_send_bytes(&Frame::new(frame::CONTINUATION, "ends ").to_be_continued().encode());
+        let _ = peer.try_send_bytes(
+            &Frame::new(frame::CONTINUATION, "ends ")
+                .to_be_continued()
+                .encode(),
+        );
         peer.set_read_timeout(Duration::from_millis(50));
         match peer.try_read_frame() {
             Ok(frame) => break frame.close_info().0,
-            Err(NoFrame::TimedOut) => assert!(began.elapsed() < wait::PATIENCE, "the message may go on for ever"),
+            Err(NoFrame::TimedOut) => assert!(
+                began.elapsed() < wait::PATIENCE,
+                "the message may go on for ever"
+            ),
             Err(NoFrame::Ended) => panic!("no close frame"),
         }
     };
@@ -360,7 +499,9 @@ fn started_message_must_end_within_the_message_timeout() {
 
 #[test]
 fn ping_flood_of_a_peer_that_does_not_read_is_bounded_and_ended() {
-    let server = Server::of(handlers::echo()).args(["--write-timeout", "2s"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--write-timeout", "2s"])
+        .start();
     let neighbour = server.echoing_neighbour();
     let pings = Frame::new(frame::PING, [b'p'; 125]).encode().repeat(1_000);
     server.usage().restart_peak();
@@ -379,7 +520,11 @@ fn ping_flood_of_a_peer_that_does_not_read_is_bounded_and_ended() {
         }
     }
     let grown = server.usage().peak_bytes().saturating_sub(resident);
-    assert!(grown <= 4 * MIB, "{} KiB for pongs that nobody reads", grown / 1024);
+    assert!(
+        grown <= 4 * MIB,
+        "{} KiB for pongs that nobody reads",
+        grown / 1024
+    );
     neighbour.is_unharmed();
 }
 
@@ -406,12 +551,17 @@ fn storm_of_control_frames_around_a_close_is_survived() {
         let mut peer = server.open();
         let mut wire = Vec::new();
         for number in 0..200_u8 {
-            let opcode = if number % 2 == 0 { frame::PING } else { frame::PONG };
+            let opcode = if number % 2 == 0 {
+                frame::PING
+            } else {
+                frame::PONG
+            };
             Frame::new(opcode, [number]).encode_onto(&mut wire);
         }
         Frame::close(1000, "").encode_onto(&mut wire);
         for number in 0..200_u8 {
-            let opcode = [frame::PING, frame::PONG, frame::CLOSE, frame::TEXT][usize::from(number % 4)];
+            let opcode =
+                [frame::PING, frame::PONG, frame::CLOSE, frame::TEXT][usize::from(number % 4)];
             Frame::new(opcode, []).encode_onto(&mut wire);
         }
         let _ = peer.try_send_bytes(&wire);
@@ -422,7 +572,9 @@ fn storm_of_control_frames_around_a_close_is_survived() {
 
 #[test]
 fn echo_peer_that_does_not_read_is_bounded_and_harms_nobody() {
-    let server = Server::of(handlers::echo()).args(["--write-timeout", "3s"]).start();
+    let server = Server::of(handlers::echo())
+        .args(["--write-timeout", "3s"])
+        .start();
     let neighbour = server.echoing_neighbour();
     server.usage().restart_peak();
     let resident = server.usage().resident_bytes();
@@ -439,7 +591,11 @@ fn echo_peer_that_does_not_read_is_bounded_and_harms_nobody() {
     neighbour.lives();
     // The queue is 2 MiB at most by default; a message may be under way besides.
     let grown = server.usage().peak_bytes().saturating_sub(resident);
-    assert!(grown <= 20 * 4 * MIB, "20 peers that do not read hold {} MiB", grown / MIB);
+    assert!(
+        grown <= 20 * 4 * MIB,
+        "20 peers that do not read hold {} MiB",
+        grown / MIB
+    );
     neighbour.is_unharmed();
 }
 
@@ -464,12 +620,17 @@ fn thousands_of_connections_that_come_and_go_badly_leave_nothing_behind() {
                 }
             }
         }
-        wait::until("every descriptor is given back", || server.usage().open_files() <= files);
+        wait::until("every descriptor is given back", || {
+            server.usage().open_files() <= files
+        });
     };
     cycle(1_000);
     let resident = server.usage().resident_bytes();
     cycle(4_000);
     let grown = server.usage().resident_bytes().saturating_sub(resident);
-    assert!(grown <= 4 * MIB, "4,000 connections left {grown} bytes behind");
+    assert!(
+        grown <= 4 * MIB,
+        "4,000 connections left {grown} bytes behind"
+    );
     neighbour.is_unharmed();
 }

@@ -9,7 +9,9 @@ use wsrun_tests::handlers;
 use wsrun_tests::server::{Builder, Server};
 
 fn server() -> Builder {
-    Server::of(handlers::probe()).arg("--protocol").arg(format!("ask={}", handlers::probe().display()))
+    Server::of(handlers::probe())
+        .arg("--protocol")
+        .arg(format!("ask={}", handlers::probe().display()))
 }
 
 /// A folder with a certificate, and with a page to be served.
@@ -18,19 +20,29 @@ fn folder() -> (tempfile::TempDir, Certificate, PathBuf) {
     let certificate = Certificate::write_to(folder.path());
     let site = folder.path().join("site");
     fs::create_dir(&site).expect("the folder can be written");
-    fs::write(site.join("index.html"), "<!doctype html><title>interop</title>").expect("the folder can be written");
+    fs::write(
+        site.join("index.html"),
+        "<!doctype html><title>interop</title>",
+    )
+    .expect("the folder can be written");
     (folder, certificate, site)
 }
 
 fn with_tls(builder: Builder, certificate: &Certificate) -> Builder {
-    builder.arg("--tls-cert").arg(&certificate.certificate_file).arg("--tls-key").arg(&certificate.key_file)
+    builder
+        .arg("--tls-cert")
+        .arg(&certificate.certificate_file)
+        .arg("--tls-key")
+        .arg(&certificate.key_file)
 }
 
 #[test]
 fn python_websockets_passes_over_ws() {
     let server = server().start();
     let mut client = environment::python();
-    client.arg(handlers::source("tests/interop/websockets_client.py")).arg(server.url(0));
+    client
+        .arg(handlers::source("tests/interop/websockets_client.py"))
+        .arg(server.url(0));
     environment::succeeds(client);
 }
 
@@ -76,15 +88,22 @@ fn chromium_passes_over_ws() {
     let (_folder, _, site) = folder();
     let server = server().arg("--static").arg(&site).start();
     let mut client = environment::node("chromium_client.mjs");
-    client.arg(server.url(0).replacen("ws", "http", 1)).arg(server.url(0));
+    client
+        .arg(server.url(0).replacen("ws", "http", 1))
+        .arg(server.url(0));
     environment::succeeds(client);
 }
 
 #[test]
 fn chromium_passes_over_wss() {
     let (_folder, certificate, site) = folder();
-    let server = with_tls(server(), &certificate).arg("--static").arg(&site).start();
+    let server = with_tls(server(), &certificate)
+        .arg("--static")
+        .arg(&site)
+        .start();
     let mut client = environment::node("chromium_client.mjs");
-    client.arg(server.url(0).replacen("ws", "http", 1)).arg(server.url(0));
+    client
+        .arg(server.url(0).replacen("ws", "http", 1))
+        .arg(server.url(0));
     environment::succeeds(client);
 }

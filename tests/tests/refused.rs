@@ -10,19 +10,40 @@ use wsrun_tests::server;
 /// Starts a server with a file and returns what it complains of.
 #[track_caller]
 fn refusal(file: impl AsRef<Path>) -> String {
-    let ended = server::run([file.as_ref().as_os_str(), "--listen".as_ref(), "127.0.0.1:0".as_ref(), "--no-cache".as_ref()]);
+    let ended = server::run([
+        file.as_ref().as_os_str(),
+        "--listen".as_ref(),
+        "127.0.0.1:0".as_ref(),
+        "--no-cache".as_ref(),
+    ]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert_eq!(ended.stdout, "", "it never listened");
-    let name = file.as_ref().file_stem().expect("a file").to_string_lossy().into_owned();
-    assert!(ended.stderr.contains(&name), "the error names the file or its handler: {}", ended.stderr);
-    assert!(!ended.stderr.contains("panicked at host"), "{}", ended.stderr);
+    let name = file
+        .as_ref()
+        .file_stem()
+        .expect("a file")
+        .to_string_lossy()
+        .into_owned();
+    assert!(
+        ended.stderr.contains(&name),
+        "the error names the file or its handler: {}",
+        ended.stderr
+    );
+    assert!(
+        !ended.stderr.contains("panicked at host"),
+        "{}",
+        ended.stderr
+    );
     ended.stderr
 }
 
 #[track_caller]
 fn says(text: &str, words: &[&str]) {
     for word in words {
-        assert!(text.to_lowercase().contains(&word.to_lowercase()), "no {word:?} in: {text}");
+        assert!(
+            text.to_lowercase().contains(&word.to_lowercase()),
+            "no {word:?} in: {text}"
+        );
     }
 }
 
@@ -32,17 +53,26 @@ fn guest(name: &str) -> std::path::PathBuf {
 
 #[test]
 fn component_with_an_unknown_import_is_refused_by_its_name() {
-    says(&refusal(guest("unknown-import.wat")), &["acme:db/query@1.0.0", "import"]);
+    says(
+        &refusal(guest("unknown-import.wat")),
+        &["acme:db/query@1.0.0", "import"],
+    );
 }
 
 #[test]
 fn component_with_an_unknown_export_of_the_package_is_refused_by_its_name() {
-    says(&refusal(guest("unknown-export.wat")), &["wsrun:websocket/telepathy@0.1.0", "export"]);
+    says(
+        &refusal(guest("unknown-export.wat")),
+        &["wsrun:websocket/telepathy@0.1.0", "export"],
+    );
 }
 
 #[test]
 fn component_without_handler_is_refused() {
-    says(&refusal(guest("no-handler.wat")), &["wsrun:websocket/handler", "export"]);
+    says(
+        &refusal(guest("no-handler.wat")),
+        &["wsrun:websocket/handler", "export"],
+    );
 }
 
 #[test]
@@ -52,16 +82,25 @@ fn handler_of_another_version_is_refused_with_both_versions() {
 
 #[test]
 fn handler_with_a_function_of_another_type_is_refused_by_its_interface() {
-    says(&refusal(guest("wrong-type.wat")), &["wsrun:websocket/handler", "types"]);
+    says(
+        &refusal(guest("wrong-type.wat")),
+        &["wsrun:websocket/handler", "types"],
+    );
 }
 
 #[test]
 fn core_module_is_refused_with_what_to_do() {
-    says(&refusal(guest("core-module.wat")), &["core", "module", "component", "wasm32-wasip2"]);
+    says(
+        &refusal(guest("core-module.wat")),
+        &["core", "module", "component", "wasm32-wasip2"],
+    );
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("core.wasm");
     fs::write(&file, b"\0asm\x01\0\0\0").expect("the folder can be written");
-    says(&refusal(&file), &["core", "module", "component", "wasm32-wasip2"]);
+    says(
+        &refusal(&file),
+        &["core", "module", "component", "wasm32-wasip2"],
+    );
 }
 
 #[test]
@@ -118,14 +157,21 @@ fn missing_file_and_folder_are_refused() {
 
 #[test]
 fn handler_that_traps_when_started_is_refused_with_its_words() {
-    says(&refusal(handlers::built("start-trap")), &["start", "this handler refuses to start"]);
+    says(
+        &refusal(handlers::built("start-trap")),
+        &["start", "this handler refuses to start"],
+    );
 }
 
 #[test]
 fn handler_that_never_ends_starting_is_refused_at_the_deadline() {
     let asked = Instant::now();
     says(&refusal(handlers::built("start-loop")), &["start"]);
-    assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        asked.elapsed()
+    );
 }
 
 #[test]
@@ -138,14 +184,20 @@ fn bad_handler_of_a_protocol_is_refused_as_well() {
         format!("bad={}", guest("no-handler.wat").display()).into(),
     ]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
-    says(&ended.stderr, &["no-handler.wat", "wsrun:websocket/handler"]);
+    says(
+        &ended.stderr,
+        &["no-handler.wat", "wsrun:websocket/handler"],
+    );
 }
 
 #[test]
 fn damaged_cache_is_no_obstacle() {
     let cache = tempfile::tempdir().expect("a folder");
     let start = || {
-        let server = server::Server::of(handlers::echo()).arg("--cache-dir").arg(cache.path()).start();
+        let server = server::Server::of(handlers::echo())
+            .arg("--cache-dir")
+            .arg(cache.path())
+            .start();
         assert_eq!(server.open().ask("compiled"), "compiled");
     };
     start();
@@ -170,7 +222,13 @@ fn folder_for_the_cache_that_cannot_be_made_is_told() {
     fs::write(&file, b"").expect("the folder can be written");
     let below = file.join("below");
     let handler = handlers::echo();
-    let arguments = [handler.as_os_str(), "--listen".as_ref(), "127.0.0.1:0".as_ref(), "--cache-dir".as_ref(), below.as_os_str()];
+    let arguments = [
+        handler.as_os_str(),
+        "--listen".as_ref(),
+        "127.0.0.1:0".as_ref(),
+        "--cache-dir".as_ref(),
+        below.as_os_str(),
+    ];
     let ended = server::run(arguments);
     assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
     says(&ended.stderr, &["a file/below"]);

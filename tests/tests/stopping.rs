@@ -12,7 +12,9 @@ use wsrun_tests::wait::PATIENCE;
 #[test]
 fn server_closes_connections_with_1001_and_exits_0_on_sigterm_and_sigint() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut server = Server::of(handlers::echo()).args(["--workers", "2"]).start();
+        let mut server = Server::of(handlers::echo())
+            .args(["--workers", "2"])
+            .start();
         let mut peers: Vec<_> = (0..20).map(|_| server.open()).collect();
         assert_eq!(peers[0].ask("before"), "before");
         server.signal(signal);
@@ -31,12 +33,18 @@ fn idle_server_stops_at_once() {
     let asked = Instant::now();
     server.terminate();
     assert_eq!(server.wait(PATIENCE).code(), Some(0));
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        asked.elapsed()
+    );
 }
 
 #[test]
 fn server_does_not_wait_longer_than_told_for_peers_that_do_not_close() {
-    let mut server = Server::of(handlers::echo()).args(["--shutdown-timeout", "1s", "--close-timeout", "30s"]).start();
+    let mut server = Server::of(handlers::echo())
+        .args(["--shutdown-timeout", "1s", "--close-timeout", "30s"])
+        .start();
     let mut deaf = server.open();
     let mut in_the_handshake = server.connect();
     in_the_handshake.send_bytes(b"GET / HTTP/1.1\r\n");
@@ -44,26 +52,38 @@ fn server_does_not_wait_longer_than_told_for_peers_that_do_not_close() {
     server.terminate();
     // It had to cut somebody off, and says so.
     assert_eq!(server.wait(PATIENCE).code(), Some(1));
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        asked.elapsed()
+    );
     deaf.expect_close(1001);
     in_the_handshake.read_to_end();
 }
 
 #[test]
 fn second_signal_ends_the_server_at_once() {
-    let mut server = Server::of(handlers::echo()).args(["--shutdown-timeout", "60s", "--close-timeout", "60s"]).start();
+    let mut server = Server::of(handlers::echo())
+        .args(["--shutdown-timeout", "60s", "--close-timeout", "60s"])
+        .start();
     let mut deaf = server.open();
     server.terminate();
     deaf.expect_close(1001);
     server.terminate();
     let asked = Instant::now();
     server.wait(PATIENCE);
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        asked.elapsed()
+    );
 }
 
 #[test]
 fn stopping_server_delivers_what_was_sent_and_takes_no_more() {
-    let mut server = Server::of(handlers::probe()).args(["--shutdown-timeout", "5s"]).start();
+    let mut server = Server::of(handlers::probe())
+        .args(["--shutdown-timeout", "5s"])
+        .start();
     let address = server.address();
     let mut watcher = server.open();
     let mut peer = server.open();
@@ -86,7 +106,9 @@ fn stopping_server_delivers_what_was_sent_and_takes_no_more() {
     let late = std::net::TcpStream::connect(address).is_ok_and(|_| {
         let mut late = wsrun_tests::peer::Peer::tcp(address);
         late.try_send_bytes(&Request::upgrade("/").encode()).is_ok()
-            && late.try_read_response().is_ok_and(|response| response.status == 101)
+            && late
+                .try_read_response()
+                .is_ok_and(|response| response.status == 101)
     });
     assert!(!late, "a server that stops opens no connection");
     peer.send(&Frame::close(1001, ""));
@@ -99,7 +121,9 @@ fn stopping_server_delivers_what_was_sent_and_takes_no_more() {
 fn stopped_server_leaves_no_unix_socket_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("wsrun.sock");
-    let mut server = Server::of(handlers::echo()).listen(&format!("unix:{}", path.display())).start();
+    let mut server = Server::of(handlers::echo())
+        .listen(&format!("unix:{}", path.display()))
+        .start();
     assert!(path.exists());
     server.terminate();
     assert_eq!(server.wait(PATIENCE).code(), Some(0));

@@ -10,7 +10,10 @@ fn probe() -> Server {
 }
 
 fn id(reply: &str) -> u64 {
-    reply.strip_prefix("ok ").and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no timer: {reply:?}"))
+    reply
+        .strip_prefix("ok ")
+        .and_then(|id| id.parse().ok())
+        .unwrap_or_else(|| panic!("no timer: {reply:?}"))
 }
 
 #[test]
@@ -21,7 +24,10 @@ fn timer_fires_once_and_not_early() {
     let timer = id(&peer.ask("timer-conn 200 42"));
     peer.expect_text(&format!("timer {timer} 42"));
     let took = asked.elapsed();
-    assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(5), "{took:?}");
+    assert!(
+        took >= Duration::from_millis(200) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
     peer.expect_silence(Duration::from_millis(400));
     assert_eq!(peer.ask(&format!("cancel {timer}")), "false");
 }
@@ -65,7 +71,9 @@ fn timer_of_a_connection_is_cancelled_when_it_closes() {
     let mut peer = server.open();
     let timer = id(&peer.ask("timer-conn 60000 1"));
     peer.close();
-    wsrun_tests::wait::until("the timer is gone", || other.ask(&format!("cancel {timer}")) == "false");
+    wsrun_tests::wait::until("the timer is gone", || {
+        other.ask(&format!("cancel {timer}")) == "false"
+    });
 }
 
 #[test]
@@ -108,5 +116,7 @@ fn handler_has_no_more_timers_than_the_limit() {
     assert_eq!(peer.ask("timer-conn 600000 1"), "err limit");
     peer.close();
     let mut other = server.open();
-    wsrun_tests::wait::until("the timers are gone", || other.ask("timer-conn 600000 1").starts_with("ok"));
+    wsrun_tests::wait::until("the timers are gone", || {
+        other.ask("timer-conn 600000 1").starts_with("ok")
+    });
 }

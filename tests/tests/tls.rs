@@ -24,7 +24,8 @@ fn tls_server(certificate: &Certificate) -> Builder {
 
 #[track_caller]
 fn open(server: &Server, certificate: &Certificate) -> Peer {
-    let mut peer = Peer::tls(server.address(), certificate.trusting_client()).expect("the TLS handshake succeeds");
+    let mut peer = Peer::tls(server.address(), certificate.trusting_client())
+        .expect("the TLS handshake succeeds");
     peer.upgrade(&Request::upgrade("/"));
     peer
 }
@@ -76,7 +77,8 @@ fn server_keeps_the_old_certificate_when_the_new_one_is_broken() {
     let folder = tempfile::tempdir().expect("a folder");
     let certificate = Certificate::write_to(folder.path());
     let server = tls_server(&certificate).start();
-    std::fs::write(&certificate.certificate_file, "not a certificate").expect("the folder can be written");
+    std::fs::write(&certificate.certificate_file, "not a certificate")
+        .expect("the folder can be written");
     server.signal(Signal::HUP);
     server.expect_log("cert.pem");
     let mut peer = open(&server, &certificate);
@@ -106,7 +108,11 @@ fn command_refuses_tls_files_that_are_no_use() {
         (&missing, &certificate.key_file, "missing.pem"),
         (&certificate.certificate_file, &missing, "missing.pem"),
         (&certificate.key_file, &certificate.key_file, "key.pem"),
-        (&certificate.certificate_file, &certificate.certificate_file, "cert.pem"),
+        (
+            &certificate.certificate_file,
+            &certificate.certificate_file,
+            "cert.pem",
+        ),
         (&certificate.certificate_file, &other.key_file, "key"),
     ] {
         let ended = server::run([
@@ -121,7 +127,11 @@ fn command_refuses_tls_files_that_are_no_use() {
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.stderr.contains(named), "{ended:?}");
     }
-    let ended = server::run([handler.as_os_str(), "--tls-cert".as_ref(), certificate.certificate_file.as_os_str()]);
+    let ended = server::run([
+        handler.as_os_str(),
+        "--tls-cert".as_ref(),
+        certificate.certificate_file.as_os_str(),
+    ]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("--tls-key"), "{ended:?}");
 }
@@ -133,10 +143,13 @@ fn server_takes_a_client_hello_of_one_byte_segments() {
     let server = tls_server(&certificate).start();
     let neighbour = neighbour(&server, &certificate);
     let name = "localhost".try_into().expect("localhost is a name");
-    let mut connection = rustls::ClientConnection::new(certificate.trusting_client(), name).expect("a client");
+    let mut connection =
+        rustls::ClientConnection::new(certificate.trusting_client(), name).expect("a client");
     let mut socket = TcpStream::connect(server.address()).expect("the server accepts");
     socket.set_nodelay(true).expect("TCP_NODELAY can be set");
-    socket.set_read_timeout(Some(wait::PATIENCE)).expect("a timeout can be set");
+    socket
+        .set_read_timeout(Some(wait::PATIENCE))
+        .expect("a timeout can be set");
     while connection.is_handshaking() {
         let mut wire = Vec::new();
         while connection.wants_write() {
@@ -146,8 +159,12 @@ fn server_takes_a_client_hello_of_one_byte_segments() {
             socket.write_all(&[byte]).expect("the server reads");
         }
         if connection.is_handshaking() {
-            connection.read_tls(&mut socket).expect("the server answers");
-            connection.process_new_packets().expect("the server speaks TLS");
+            connection
+                .read_tls(&mut socket)
+                .expect("the server answers");
+            connection
+                .process_new_packets()
+                .expect("the server speaks TLS");
         }
     }
     neighbour.is_unharmed();
@@ -161,7 +178,9 @@ fn server_takes_a_client_hello_of_one_byte_records() {
     let neighbour = neighbour(&server, &certificate);
     let hello = client_hello(&certificate);
     let mut socket = TcpStream::connect(server.address()).expect("the server accepts");
-    socket.set_read_timeout(Some(wait::PATIENCE)).expect("a timeout can be set");
+    socket
+        .set_read_timeout(Some(wait::PATIENCE))
+        .expect("a timeout can be set");
     let mut wire = Vec::new();
     for byte in &hello[5..] {
         wire.extend([0x16, 3, 1, 0, 1, *byte]);
@@ -187,14 +206,24 @@ fn server_survives_a_close_notify_and_garbage_at_every_step_of_the_tls_handshake
     for end in [&close_notify[..], &garbage, &plain] {
         for length in [0, 1, 5, 6, hello.len() / 2, hello.len() - 1, hello.len()] {
             let mut socket = TcpStream::connect(server.address()).expect("the server accepts");
-            socket.set_read_timeout(Some(wait::PATIENCE)).expect("a timeout can be set");
+            socket
+                .set_read_timeout(Some(wait::PATIENCE))
+                .expect("a timeout can be set");
             // A server that has enough of it may end the transport before all of it is written.
-            let _ = socket.write_all(&hello[..length]).and_then(|()| socket.write_all(end));
+            let _ = socket
+                .write_all(&hello[..length])
+                .and_then(|()| socket.write_all(end));
             let _ = socket.shutdown(std::net::Shutdown::Write);
             let mut answer = Vec::new();
             let ended = socket.read_to_end(&mut answer);
-            let in_time = ended.as_ref().map_or_else(|error| error.kind() == std::io::ErrorKind::ConnectionReset, |_| true);
-            assert!(in_time, "{ended:?} after {length} bytes of hello and {end:?}");
+            let in_time = ended.as_ref().map_or_else(
+                |error| error.kind() == std::io::ErrorKind::ConnectionReset,
+                |_| true,
+            );
+            assert!(
+                in_time,
+                "{ended:?} after {length} bytes of hello and {end:?}"
+            );
         }
     }
     neighbour.is_unharmed();
@@ -204,7 +233,9 @@ fn server_survives_a_close_notify_and_garbage_at_every_step_of_the_tls_handshake
 fn server_drops_half_open_tls_handshakes_at_the_deadline_while_it_serves_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let certificate = Certificate::write_to(folder.path());
-    let server = tls_server(&certificate).args(["--handshake-timeout", "1s"]).start();
+    let server = tls_server(&certificate)
+        .args(["--handshake-timeout", "1s"])
+        .start();
     let neighbour = neighbour(&server, &certificate);
     let files = server.usage().open_files();
     let resident = server.usage().resident_bytes();
@@ -212,19 +243,32 @@ fn server_drops_half_open_tls_handshakes_at_the_deadline_while_it_serves_others(
     let mut sockets: Vec<TcpStream> = (0..1_000)
         .map(|number| {
             let mut socket = TcpStream::connect(server.address()).expect("the server accepts");
-            socket.write_all(&hello[..number % hello.len()]).expect("the server reads");
+            socket
+                .write_all(&hello[..number % hello.len()])
+                .expect("the server reads");
             socket
         })
         .collect();
     neighbour.lives();
     let grown = server.usage().resident_bytes().saturating_sub(resident);
-    assert!(grown < 64 * MIB, "1,000 half-open handshakes hold {} MiB", grown / MIB);
+    assert!(
+        grown < 64 * MIB,
+        "1,000 half-open handshakes hold {} MiB",
+        grown / MIB
+    );
     for socket in &mut sockets {
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a timeout can be set");
         let ended = socket.read_to_end(&mut Vec::new());
-        assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "a half-open handshake was kept");
+        assert!(
+            !ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+            "a half-open handshake was kept"
+        );
     }
-    wait::until("every descriptor is given back", || server.usage().open_files() <= files + 1);
+    wait::until("every descriptor is given back", || {
+        server.usage().open_files() <= files + 1
+    });
     neighbour.is_unharmed();
 }
 
@@ -235,7 +279,8 @@ fn neighbour(server: &Server, certificate: &Certificate) -> Neighbour {
 
 fn client_hello(certificate: &Certificate) -> Vec<u8> {
     let name = "localhost".try_into().expect("localhost is a name");
-    let mut connection = rustls::ClientConnection::new(certificate.trusting_client(), name).expect("a client");
+    let mut connection =
+        rustls::ClientConnection::new(certificate.trusting_client(), name).expect("a client");
     let mut hello = Vec::new();
     connection.write_tls(&mut hello).expect("memory takes all");
     hello

@@ -62,7 +62,9 @@ fn broadcast_reaches_every_connection() {
 
 #[test]
 fn topics_and_broadcasts_reach_the_connections_of_all_workers() {
-    let server = Server::of(handlers::probe()).args(["--workers", "2"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--workers", "2"])
+        .start();
     let mut peers: Vec<Peer> = (0..24).map(|_| server.open()).collect();
     for peer in &mut peers {
         assert_eq!(peer.ask("subscribe t"), "ok true");
@@ -72,8 +74,14 @@ fn topics_and_broadcasts_reach_the_connections_of_all_workers() {
     for peer in &mut peers {
         peer.expect_text("everywhere");
     }
-    let here: u32 = publisher.read_text().parse().expect("the probe tells the number");
-    assert!(here < 24, "SO_REUSEPORT spreads 24 connections over two workers");
+    let here: u32 = publisher
+        .read_text()
+        .parse()
+        .expect("the probe tells the number");
+    assert!(
+        here < 24,
+        "SO_REUSEPORT spreads 24 connections over two workers"
+    );
     publisher.send_text("broadcast all over");
     for peer in &mut peers {
         peer.expect_text("all over");
@@ -98,8 +106,14 @@ fn subscriptions_have_limits() {
     let server = probe();
     let mut peer = server.open();
     assert_eq!(peer.ask("subscribe "), "err invalid-name");
-    assert_eq!(peer.ask(&format!("subscribe {}", "n".repeat(256))), "ok true");
-    assert_eq!(peer.ask(&format!("subscribe {}", "n".repeat(257))), "err invalid-name");
+    assert_eq!(
+        peer.ask(&format!("subscribe {}", "n".repeat(256))),
+        "ok true"
+    );
+    assert_eq!(
+        peer.ask(&format!("subscribe {}", "n".repeat(257))),
+        "err invalid-name"
+    );
     for number in 1..64 {
         assert_eq!(peer.ask(&format!("subscribe topic {number}")), "ok true");
     }
@@ -111,7 +125,8 @@ fn subscriptions_have_limits() {
 #[test]
 fn subscriptions_survive_a_trap() {
     let server = probe();
-    let [mut subscriber, mut publisher, mut trapping] = [server.open(), server.open(), server.open()];
+    let [mut subscriber, mut publisher, mut trapping] =
+        [server.open(), server.open(), server.open()];
     subscriber.ask("subscribe t");
     trapping.send_text("trap");
     trapping.expect_close(1011);
@@ -139,7 +154,16 @@ fn messages_of_a_topic_keep_their_order() {
 
 #[test]
 fn slow_subscriber_is_closed_with_1008_and_others_get_every_message_in_order() {
-    let server = Server::of(handlers::probe()).args(["--max-queue", "1MiB", "--max-message", "256KiB", "--compression", "off"]).start();
+    let server = Server::of(handlers::probe())
+        .args([
+            "--max-queue",
+            "1MiB",
+            "--max-message",
+            "256KiB",
+            "--compression",
+            "off",
+        ])
+        .start();
     let neighbour = server.probing_neighbour();
     let mut slow: Vec<Peer> = (0..10).map(|_| server.open()).collect();
     let mut fast: Vec<Peer> = (0..3).map(|_| server.open()).collect();
@@ -158,21 +182,38 @@ fn slow_subscriber_is_closed_with_1008_and_others_get_every_message_in_order() {
             assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
         }
     }
-    assert_eq!(publisher.ask("publish t end"), "3", "the slow ones are no subscribers any more");
+    assert_eq!(
+        publisher.ask("publish t end"),
+        "3",
+        "the slow ones are no subscribers any more"
+    );
     let grown = server.usage().peak_bytes().saturating_sub(resident);
-    assert!(grown <= 13 * 3 * MIB, "{} MiB for 10 slow subscribers", grown / MIB);
+    assert!(
+        grown <= 13 * 3 * MIB,
+        "{} MiB for 10 slow subscribers",
+        grown / MIB
+    );
     for peer in &mut slow {
         // They got the beginning in order, and then a close.
         let mut next = 0;
         loop {
             match peer.try_read_frame() {
                 Ok(frame) if frame.opcode == frame::TEXT => {
-                    let number: u32 = frame.text().split(' ').next().and_then(|number| number.parse().ok()).expect("a number");
+                    let number: u32 = frame
+                        .text()
+                        .split(' ')
+                        .next()
+                        .and_then(|number| number.parse().ok())
+                        .expect("a number");
                     assert_eq!(number, next);
                     next += 1;
                 }
                 Ok(frame) => {
-                    assert_eq!((frame.opcode, frame.close_info().0), (frame::CLOSE, 1008), "{frame:?}");
+                    assert_eq!(
+                        (frame.opcode, frame.close_info().0),
+                        (frame::CLOSE, 1008),
+                        "{frame:?}"
+                    );
                     peer.send(&Frame::close(1008, ""));
                     break;
                 }

@@ -11,7 +11,15 @@ use wsrun_tests::usage::MIB;
 fn trap_closes_its_connection_with_1011_and_others_live_on() {
     let server = Server::of(handlers::probe()).start();
     let neighbour = server.probing_neighbour();
-    for command in ["trap", "panic a fine mess", "loop", "alloc", "recurse", "exit 0", "exit 3"] {
+    for command in [
+        "trap",
+        "panic a fine mess",
+        "loop",
+        "alloc",
+        "recurse",
+        "exit 0",
+        "exit 3",
+    ] {
         let mut peer = server.open();
         peer.send_text(command);
         peer.expect_close(1011);
@@ -28,8 +36,14 @@ fn log_has_a_readable_backtrace_of_a_trap() {
     peer.expect_close(1011);
     server.expect_log("misbehave::trap");
     let log = server.log();
-    assert!(log.contains("received"), "the log names the callback:\n{log}");
-    assert!(!log.contains("_ZN") && !log.contains("_RN"), "the names are demangled:\n{log}");
+    assert!(
+        log.contains("received"),
+        "the log names the callback:\n{log}"
+    );
+    assert!(
+        !log.contains("_ZN") && !log.contains("_RN"),
+        "the names are demangled:\n{log}"
+    );
     assert!(log.contains("probe"), "the log names the handler:\n{log}");
 }
 
@@ -47,7 +61,10 @@ fn effects_of_a_callback_that_traps_are_dropped() {
     let server = Server::of(handlers::probe()).start();
     let mut watcher = server.open();
     assert_eq!(watcher.ask("subscribe t"), "ok true");
-    for command in ["send-then-trap never sent", "publish-then-trap t never published"] {
+    for command in [
+        "send-then-trap never sent",
+        "publish-then-trap t never published",
+    ] {
         let mut peer = server.open();
         peer.send_text(command);
         // The close is the first that comes.
@@ -83,7 +100,9 @@ fn new_instance_is_started_before_anything_else() {
 
 #[test]
 fn endless_callback_is_stopped_at_its_deadline() {
-    let server = Server::of(handlers::probe()).args(["--callback-timeout", "50ms"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--callback-timeout", "50ms"])
+        .start();
     let neighbour = server.probing_neighbour();
     for _ in 0..10 {
         let mut peer = server.open();
@@ -91,7 +110,10 @@ fn endless_callback_is_stopped_at_its_deadline() {
         peer.send_text("loop");
         peer.expect_close(1011);
         let took = asked.elapsed();
-        assert!(took >= Duration::from_millis(45) && took < Duration::from_secs(2), "{took:?}");
+        assert!(
+            took >= Duration::from_millis(45) && took < Duration::from_secs(2),
+            "{took:?}"
+        );
     }
     server.expect_log("--callback-timeout");
     server.expect_log("handler@0.1.0#received");
@@ -100,7 +122,10 @@ fn endless_callback_is_stopped_at_its_deadline() {
 
 #[test]
 fn handlers_that_loop_on_every_message_leave_time_for_others() {
-    let server = Server::of(handlers::probe()).arg("--protocol").arg(format!("echo={}", handlers::echo().display())).start();
+    let server = Server::of(handlers::probe())
+        .arg("--protocol")
+        .arg(format!("echo={}", handlers::echo().display()))
+        .start();
     let neighbour = wsrun_tests::neighbour::Neighbour::on(server.open_protocol("echo"), "", "");
     for _ in 0..5 {
         let mut peers: Vec<_> = (0..4).map(|_| server.open()).collect();
@@ -116,7 +141,9 @@ fn handlers_that_loop_on_every_message_leave_time_for_others() {
 
 #[test]
 fn handler_that_allocates_without_end_stays_within_its_memory() {
-    let server = Server::of(handlers::probe()).args(["--max-memory", "16MiB", "--callback-timeout", "5s"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--max-memory", "16MiB", "--callback-timeout", "5s"])
+        .start();
     let neighbour = server.probing_neighbour();
     server.usage().restart_peak();
     let resident = server.usage().resident_bytes();
@@ -152,7 +179,9 @@ fn storm_of_traps_leaves_no_memory_behind() {
 
 #[test]
 fn handler_with_a_thousand_effects_in_one_callback_is_served_and_one_without_end_is_not() {
-    let server = Server::of(handlers::probe()).args(["--max-queue", "64MiB", "--callback-timeout", "5s"]).start();
+    let server = Server::of(handlers::probe())
+        .args(["--max-queue", "64MiB", "--callback-timeout", "5s"])
+        .start();
     let neighbour = server.probing_neighbour();
     let mut peer = server.open();
     peer.send_text("send-flood 1000 10");
@@ -176,22 +205,44 @@ fn handler_is_granted_clocks_random_and_output_and_nothing_else() {
     let server = Server::of(handlers::probe()).start();
     let mut peer = server.open();
     assert!(peer.ask("fs").starts_with("err "), "no file is open to it");
-    assert!(peer.ask("fs .").starts_with("err "), "no folder is open to it");
+    assert!(
+        peer.ask("fs .").starts_with("err "),
+        "no folder is open to it"
+    );
     let address = format!("net {}", server.address());
-    assert!(peer.ask(&address).starts_with("err "), "no connection is open to it");
-    assert!(peer.ask("resolve localhost").starts_with("err "), "no name is resolved for it");
+    assert!(
+        peer.ask(&address).starts_with("err "),
+        "no connection is open to it"
+    );
+    assert!(
+        peer.ask("resolve localhost").starts_with("err "),
+        "no name is resolved for it"
+    );
     assert_eq!(peer.ask("env").trim(), "0");
-    assert!(["0", "1"].contains(&peer.ask("args").as_str()), "no arguments of the host");
+    assert!(
+        ["0", "1"].contains(&peer.ask("args").as_str()),
+        "no arguments of the host"
+    );
     assert_eq!(peer.ask("stdin"), "ok 0");
     assert_ne!(peer.ask("random"), peer.ask("random"));
-    let clock: u128 = peer.ask("clock").strip_prefix("ok ").and_then(|ms| ms.parse().ok()).expect("a clock");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later").as_millis();
+    let clock: u128 = peer
+        .ask("clock")
+        .strip_prefix("ok ")
+        .and_then(|ms| ms.parse().ok())
+        .expect("a clock");
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("it is later")
+        .as_millis();
     assert!(now.abs_diff(clock) < 10_000, "{now} {clock}");
 }
 
 #[test]
 fn handler_that_waits_lets_others_run() {
-    let server = Server::of(handlers::probe()).arg("--protocol").arg(format!("echo={}", handlers::echo().display())).start();
+    let server = Server::of(handlers::probe())
+        .arg("--protocol")
+        .arg(format!("echo={}", handlers::echo().display()))
+        .start();
     let mut echo = server.open_protocol("echo");
     let mut peer = server.open();
     peer.send_text("sleep-wasi 1500");
@@ -199,8 +250,15 @@ fn handler_that_waits_lets_others_run() {
     for number in 0..10 {
         assert_eq!(echo.ask(&number.to_string()), number.to_string());
     }
-    assert!(asked.elapsed() < Duration::from_millis(1000), "others waited {:?}", asked.elapsed());
-    assert!(peer.read_text().starts_with("slept 1"), "waiting is no computing: the deadline of callbacks is not for it");
+    assert!(
+        asked.elapsed() < Duration::from_millis(1000),
+        "others waited {:?}",
+        asked.elapsed()
+    );
+    assert!(
+        peer.read_text().starts_with("slept 1"),
+        "waiting is no computing: the deadline of callbacks is not for it"
+    );
 }
 
 #[test]
@@ -212,7 +270,10 @@ fn what_a_handler_prints_goes_to_the_log() {
     server.expect_log("out of the sandbox");
     server.expect_log("aside of the sandbox");
     let log = server.log();
-    let line = log.lines().find(|line| line.contains("out of the sandbox")).expect("it was there");
+    let line = log
+        .lines()
+        .find(|line| line.contains("out of the sandbox"))
+        .expect("it was there");
     assert!(line.contains("INFO") && line.contains("probe"), "{line}");
 }
 
@@ -220,14 +281,29 @@ fn what_a_handler_prints_goes_to_the_log() {
 fn what_a_handler_prints_cannot_forge_the_log() {
     let server = Server::of(handlers::probe()).start();
     let mut peer = server.open();
-    assert_eq!(peer.ask("print \u{1b}[31mred\u{1b}[0m \u{7}\u{8}bell"), "ok");
-    assert_eq!(peer.ask("print a\n2030-01-01T00:00:00Z ERROR wsrun: forged"), "ok");
+    assert_eq!(
+        peer.ask("print \u{1b}[31mred\u{1b}[0m \u{7}\u{8}bell"),
+        "ok"
+    );
+    assert_eq!(
+        peer.ask("print a\n2030-01-01T00:00:00Z ERROR wsrun: forged"),
+        "ok"
+    );
     server.expect_log("forged");
     let log = server.log();
     assert!(log.contains("red"), "{log}");
-    assert!(!log.contains("\u{1b}[31m") && !log.contains('\u{7}') && !log.contains('\u{8}'), "{log:?}");
-    let forged = log.lines().find(|line| line.contains("forged")).expect("it was there");
-    assert!(forged.contains("probe"), "every line tells its handler: {forged}");
+    assert!(
+        !log.contains("\u{1b}[31m") && !log.contains('\u{7}') && !log.contains('\u{8}'),
+        "{log:?}"
+    );
+    let forged = log
+        .lines()
+        .find(|line| line.contains("forged"))
+        .expect("it was there");
+    assert!(
+        forged.contains("probe"),
+        "every line tells its handler: {forged}"
+    );
 }
 
 #[test]
@@ -241,7 +317,11 @@ fn what_a_handler_prints_without_end_is_limited() {
     for _ in 0..500 {
         assert_eq!(peer.ask(&line), "ok");
     }
-    assert!(server.logged_bytes() < 8 * MIB, "{} of 30 MB were logged", server.logged_bytes());
+    assert!(
+        server.logged_bytes() < 8 * MIB,
+        "{} of 30 MB were logged",
+        server.logged_bytes()
+    );
     let grown = server.usage().peak_bytes().saturating_sub(resident);
     assert!(grown <= 8 * MIB, "{grown} bytes for a log");
     neighbour.is_unharmed();
@@ -249,8 +329,12 @@ fn what_a_handler_prints_without_end_is_limited() {
 
 #[test]
 fn log_never_has_what_peers_send() {
-    let server = Server::of(handlers::probe()).args(["--log-level", "trace"]).start();
-    let request = Request::upgrade("/").with("Authorization", "Bearer top-secret-header").with("Cookie", "id=top-secret-cookie");
+    let server = Server::of(handlers::probe())
+        .args(["--log-level", "trace"])
+        .start();
+    let request = Request::upgrade("/")
+        .with("Authorization", "Bearer top-secret-header")
+        .with("Cookie", "id=top-secret-cookie");
     let mut peer = server.open_with(&request);
     peer.ask("echo top-secret-text");
     peer.ask("session-set top-secret-session");

@@ -239,6 +239,10 @@ fn cut_short() -> ! {
 }
 
 fn reload(server: &Server) {
+    if server.tls_files().is_empty() {
+        tracing::info!("nothing to read again: there is no certificate");
+        return;
+    }
     match server.reload_tls() {
         Ok(()) => tracing::info!("certificate read"),
         Err(error) => {

@@ -61,6 +61,10 @@ async fn decide<B>(
     let checked =
         upgrade::check(http.method().as_str(), minor, &headers).map_err(|error| refused(&error))?;
     let host = checked.host.clone().unwrap_or_default();
+    if !is_target_of(http.uri(), &host) {
+        let text = "400 bad request: the request target must be a path, or a URL of this host";
+        return Err(last_text(StatusCode::BAD_REQUEST, text));
+    }
     if let Some(origin) = &checked.origin
         && !worker
             .config
@@ -128,6 +132,17 @@ async fn decide<B>(
         deflate: accepted.deflate,
     };
     Ok((response, upgraded))
+}
+
+/// Whether a request target is one for GET (RFC 9112, 3.2): a path, or a URL whose authority is what the Host header says. The other
+/// forms, and two different hosts, are what one server reads differently than the next.
+fn is_target_of(target: &hyper::Uri, host: &str) -> bool {
+    match target.authority() {
+        None => target.path().starts_with('/'),
+        Some(authority) => {
+            target.scheme().is_some() && authority.as_str().eq_ignore_ascii_case(host)
+        }
+    }
 }
 
 /// The handler for what the client offered, and the subprotocol that this means.

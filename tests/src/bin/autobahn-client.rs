@@ -61,15 +61,27 @@ enum Echo {
 }
 
 /// Opens a connection, answers each message and goes on until it ends.
-fn converse(address: &str, path: &str, mut answer: impl FnMut(Echo) -> Option<Echo>) -> Result<(), Box<dyn Error>> {
+fn converse(
+    address: &str,
+    path: &str,
+    mut answer: impl FnMut(Echo) -> Option<Echo>,
+) -> Result<(), Box<dyn Error>> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
     let mut random = File::open("/dev/urandom")?;
     let mut key = [0; 16];
     random.read_exact(&mut key)?;
-    let limits = Limits { message_bytes_max: MESSAGE_BYTES_MAX, frame_bytes_max: MESSAGE_BYTES_MAX, ..Limits::default() };
+    let limits = Limits {
+        message_bytes_max: MESSAGE_BYTES_MAX,
+        frame_bytes_max: MESSAGE_BYTES_MAX,
+        ..Limits::default()
+    };
     // Everything that can be compressed is: the suite is there to see it.
-    let deflate = DeflateConfig { context_takeover: true, message_bytes_min: 0, ..DeflateConfig::default() };
+    let deflate = DeflateConfig {
+        context_takeover: true,
+        message_bytes_min: 0,
+        ..DeflateConfig::default()
+    };
     let options = ConnectOptions {
         host: address.to_owned(),
         path: path.to_owned(),
@@ -91,12 +103,24 @@ fn converse(address: &str, path: &str, mut answer: impl FnMut(Echo) -> Option<Ec
             break (established, consumed..length);
         }
     };
-    let timeouts = Timeouts { ping_interval: None, idle_timeout: None, message_timeout: None, ..Timeouts::default() };
-    let config = Config { limits, timeouts, deflate: established.deflate, ..Config::default() };
+    let timeouts = Timeouts {
+        ping_interval: None,
+        idle_timeout: None,
+        message_timeout: None,
+        ..Timeouts::default()
+    };
+    let config = Config {
+        limits,
+        timeouts,
+        deflate: established.deflate,
+        ..Config::default()
+    };
     let mut connection = Connection::new(Instant::now(), Role::Client, config);
     let mut scratch = Scratch::with_mask_keys(move || {
         let mut key = [0; 4];
-        random.read_exact(&mut key).expect("/dev/urandom has no end");
+        random
+            .read_exact(&mut key)
+            .expect("/dev/urandom has no end");
         key
     });
 
@@ -114,8 +138,12 @@ fn converse(address: &str, path: &str, mut answer: impl FnMut(Echo) -> Option<Ec
         }
         for message in messages {
             let sent = match answer(message) {
-                Some(Echo::Text(text)) => connection.send_message(MessageKind::Text, text.as_bytes(), &mut scratch),
-                Some(Echo::Binary(bytes)) => connection.send_message(MessageKind::Binary, &bytes, &mut scratch),
+                Some(Echo::Text(text)) => {
+                    connection.send_message(MessageKind::Text, text.as_bytes(), &mut scratch)
+                }
+                Some(Echo::Binary(bytes)) => {
+                    connection.send_message(MessageKind::Binary, &bytes, &mut scratch)
+                }
                 None => Ok(()),
             };
             // The peer may have closed behind its message.
@@ -126,15 +154,23 @@ fn converse(address: &str, path: &str, mut answer: impl FnMut(Echo) -> Option<Ec
         }
         write_output(&mut connection, &mut socket)?;
         input = 0..0;
-        let wait = connection.poll_timeout().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let wait = connection
+            .poll_timeout()
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
         socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
-        if connection.is_drained() {
-            break;
+        // What ends the connection waited for the answers.
+        if connection.is_drained() || connection.is_end_held() {
+            continue;
         }
         match socket.read(&mut buffer) {
             Ok(0) => connection.handle_eof(Instant::now()),
             Ok(length) => input = 0..length,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
                 connection.handle_timeout(Instant::now());
             }
             Err(_) => connection.handle_eof(Instant::now()),
@@ -150,7 +186,14 @@ fn write_output(connection: &mut Connection, socket: &mut TcpStream) -> io::Resu
         let written = match socket.write_vectored(&slices[..filled]) {
             Ok(written) => written,
             // A peer that has gone is seen by the next read.
-            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => connection.output().len(),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                connection.output().len()
+            }
             Err(error) => return Err(error),
         };
         connection.output_mut().consume(written);
