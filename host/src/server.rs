@@ -394,7 +394,7 @@ async fn closed(worker: &Worker, timeout: Duration) -> bool {
             let left: usize = worker
                 .handlers()
                 .iter()
-                .map(|handler| handler.registry.sessions().len())
+                .map(|handler| handler.registry.len())
                 .sum();
             tracing::warn!(
                 left,

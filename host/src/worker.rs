@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use wsrun_proto::ws::Scratch;
@@ -14,6 +15,9 @@ use crate::session::{ConnectionId, Session};
 
 /// Bytes of a worker's one read buffer: an idle connection has none.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Between two closes of a server that stops, on average, as long as its time suffices.
+const CLOSE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Write buffers kept for reuse, and the largest of them.
 const BUFFERS_KEPT: usize = 64;
@@ -68,6 +72,17 @@ impl Worker {
         let counter = self.next_connection.get();
         self.next_connection.set(counter + 1);
         u64::from(self.index) << WORKER_SHIFT | counter
+    }
+
+    /// When a connection closes after the server was told to stop: a random moment of a window that grows with their number.
+    pub(crate) fn close_delay(&self) -> Duration {
+        let handlers = self.handlers().iter();
+        let connections: usize = handlers.map(|handler| handler.registry.len()).sum();
+        let window = CLOSE_INTERVAL
+            .saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX))
+            .min(self.config.shutdown_timeout / 2);
+        let random = getrandom::u32().unwrap_or(0);
+        window.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 
     /// Lends the read buffer: it is taken out, so that nothing that runs meanwhile can meet a borrow of it.

@@ -129,3 +129,66 @@ fn stopped_server_leaves_no_unix_socket_behind() {
     assert_eq!(server.wait(PATIENCE).code(), Some(0));
     assert!(!path.exists());
 }
+
+#[test]
+fn stopping_server_spreads_the_closes_of_many_connections() {
+    let mut server = Server::of(handlers::echo())
+        .args(["--shutdown-timeout", "10s"])
+        .start();
+    let peers: Vec<_> = (0..500).map(|_| server.open()).collect();
+    server.terminate();
+    let began = Instant::now();
+    let waiting: Vec<_> = peers
+        .into_iter()
+        .map(|mut peer| {
+            std::thread::spawn(move || {
+                peer.expect_close(1001);
+                let took = began.elapsed();
+                peer.send(&Frame::close(1001, ""));
+                took
+            })
+        })
+        .collect();
+    let times: Vec<Duration> = waiting
+        .into_iter()
+        .map(|thread| thread.join().expect("every peer is closed"))
+        .collect();
+    let window = Duration::from_millis(100);
+    let busiest = times
+        .iter()
+        .map(|&from| {
+            times
+                .iter()
+                .filter(|&&time| time >= from && time < from + window)
+                .count()
+        })
+        .max();
+    assert!(
+        busiest < Some(250),
+        "{busiest:?} of 500 connections were closed within {window:?}"
+    );
+    assert_eq!(server.wait(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn stopping_server_answers_a_late_upgrade_with_503() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("index.html"), "home").expect("the folder can be written");
+    let mut server = Server::of(handlers::echo())
+        .arg("--static")
+        .arg(folder.path())
+        .start();
+    let mut deaf = server.open();
+    let mut page = server.connect();
+    assert_eq!(page.request(&Request::get("/")).status, 200);
+    server.terminate();
+    deaf.expect_close(1001);
+    let _ = page.try_send_bytes(&Request::upgrade("/").encode());
+    // Ended before is as good.
+    if let Ok(response) = page.try_read_response() {
+        assert_eq!(response.status, 503, "{response:?}");
+        assert!(response.header("retry-after").is_some(), "{response:?}");
+    }
+    deaf.send(&Frame::close(1001, ""));
+    server.wait(PATIENCE);
+}

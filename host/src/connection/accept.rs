@@ -108,6 +108,12 @@ async fn run(worker: &Rc<Worker>, raw: Raw) {
         () = &mut driven => return,
         _ = shutdown.wait_for(|shutdown| *shutdown) => {}
     }
+    // Peers that are closed all at once come back all at once.
+    let delay = tokio::time::sleep(worker.close_delay());
+    tokio::select! {
+        () = &mut driven => return,
+        () = delay => {}
+    }
     session.close(
         ClosedBy::Host,
         ws::CloseFrame::with_code(ws::CloseCode::GOING_AWAY, "server is shutting down"),

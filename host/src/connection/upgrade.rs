@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Request as HttpRequest, Response, StatusCode, Version};
 use wsrun_proto::http::upgrade::{self, UpgradeError};
 use wsrun_proto::ws::deflate;
@@ -76,10 +76,12 @@ async fn decide<B>(
         return Err(last_text(StatusCode::FORBIDDEN, text));
     }
     if *worker.shutdown.borrow() {
-        return Err(last_text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "503 service unavailable: the server is shutting down",
-        ));
+        let text = "503 service unavailable: the server is shutting down";
+        let mut response = last_text(StatusCode::SERVICE_UNAVAILABLE, text);
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return Err(response);
     }
     let (handler, routed) = route(worker, &checked.offered)?;
     let request = Rc::new(request(http, addresses, &checked));

@@ -90,6 +90,10 @@ impl Registry {
         sessions
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.borrow().len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.sessions.borrow().is_empty()
     }
