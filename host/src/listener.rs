@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Listen;
@@ -19,6 +19,9 @@ use crate::transport::Socket;
 use crate::worker::Worker;
 
 const BACKLOG: i32 = 4_096;
+
+/// Silence of a TCP connection after which the kernel asks whether the peer is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// After an accept that failed: how long to wait before the next, doubled each time it fails again.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
@@ -82,6 +85,10 @@ pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>
 }
 
 fn bind_tcp(mut address: SocketAddr, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
+    if workers > 1 {
+        // SO_REUSEPORT would let a second server in unnoticed: this socket, without it, tells whether somebody is there.
+        address = probe(address)?;
+    }
     let mut bound = Vec::new();
     for _ in 0..workers {
         let socket = RawSocket::new(
@@ -93,7 +100,6 @@ fn bind_tcp(mut address: SocketAddr, workers: u16) -> io::Result<(Address, Vec<B
             socket.set_only_v6(true)?;
         }
         socket.set_reuse_address(true)?;
-        // Only among the workers: with it a second server could bind the same address unnoticed.
         if workers > 1 {
             socket.set_reuse_port(true)?;
         }
@@ -105,6 +111,24 @@ fn bind_tcp(mut address: SocketAddr, workers: u16) -> io::Result<(Address, Vec<B
         bound.push(Bound::Tcp(listener));
     }
     Ok((Address::Tcp(address), bound))
+}
+
+/// Binds an address for a moment and returns it, with the real port.
+fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
+    let socket = RawSocket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    let bound = socket.local_addr()?;
+    bound
+        .as_socket()
+        .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
 fn bind_unix(path: &Path, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
@@ -129,13 +153,52 @@ fn remove_stale(path: &Path) -> io::Result<()> {
             "the path exists and is not a socket",
         ));
     }
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "another program listens there",
-        ));
+    let probe = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A server with a full backlog must not hold this one.
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Ok(()) => Err(taken()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(taken()),
+        Err(error) => Err(error),
     }
-    std::fs::remove_file(path)
+}
+
+fn taken() -> io::Error {
+    io::Error::new(io::ErrorKind::AddrInUse, "another program listens there")
+}
+
+/// The file of a bound Unix socket, removed when this is dropped, unless another server has put its own there meanwhile.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: Self::identity_of(path),
+        }
+    }
+
+    fn identity_of(path: &Path) -> Option<(u64, u64)> {
+        std::fs::symlink_metadata(path)
+            .ok()
+            .map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity.is_some() && Self::identity_of(&self.path) == self.identity {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Accepts until the server shuts down. No error ends it: it logs, waits, and goes on.
@@ -213,6 +276,12 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // Whole batches are written at once: waiting for more would only delay them.
                 let _ = stream.set_nodelay(true);
+                // For a peer that vanishes while the handler does not want it to be read: nothing else would notice.
+                let _ = SockRef::from(&stream).set_tcp_keepalive(
+                    &TcpKeepalive::new()
+                        .with_time(KEEPALIVE)
+                        .with_interval(KEEPALIVE / 3),
+                );
                 let local = stream
                     .local_addr()
                     .map(|address| address.to_string())

@@ -18,7 +18,7 @@ pub use crate::tls::TlsError;
 pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
 
-use crate::listener::{self, Bound};
+use crate::listener::{self, Bound, SocketFile};
 use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EpochTicker, engine};
@@ -69,6 +69,8 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     shutdown: watch::Sender<bool>,
     workers: Vec<JoinHandle<bool>>,
+    /// Removed with the server.
+    _socket_files: Vec<SocketFile>,
     /// Advances the epoch that ends callbacks which run for too long: needed as long as a worker lives.
     _ticker: EpochTicker,
 }
@@ -91,7 +93,7 @@ impl Server {
             handlers.push(Linked::new(&linker, &component, exports, &file)?);
         }
         let tls = config.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
-        let (addresses, bound) = bind(&config)?;
+        let (addresses, bound, socket_files) = bind(&config)?;
         let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
         let (shutdown, stopping) = watch::channel(false);
         let secure = tls.is_some();
@@ -101,6 +103,7 @@ impl Server {
             tls,
             shutdown,
             workers: Vec::new(),
+            _socket_files: socket_files,
             _ticker: ticker,
         };
         server.start_workers(Arc::new(config), &handlers, bound, &stopping)?;
@@ -148,11 +151,6 @@ impl Server {
         let mut clean = true;
         for worker in self.workers.drain(..) {
             clean &= worker.join().unwrap_or(false);
-        }
-        for address in &self.addresses {
-            if let Address::Unix(path) = address {
-                let _ = std::fs::remove_file(path);
-            }
         }
         clean
     }
@@ -244,6 +242,35 @@ fn validate(config: &Config) -> Result<(), StartError> {
             folder.display()
         ));
     }
+    if config.connections_max == 0 {
+        return fail("--max-connections 0: nobody could connect".into());
+    }
+    if !(1..=HEADERS_LIMIT).contains(&config.limits.headers_max) {
+        return fail(format!(
+            "--max-headers {}: it must be 1 to {HEADERS_LIMIT}",
+            config.limits.headers_max
+        ));
+    }
+    if config.limits.header_bytes_max > HEADER_BYTES_LIMIT {
+        return fail(format!(
+            "--max-header-bytes {}: it must be at most {HEADER_BYTES_LIMIT}",
+            config.limits.header_bytes_max
+        ));
+    }
+    if let (Some(ping), Some(idle)) = (config.timeouts.ping_interval, config.timeouts.idle_timeout)
+        && idle <= ping
+    {
+        return fail(format!(
+            "--idle-timeout {idle:?} is not longer than --ping-interval {ping:?}: a quiet peer would be given up without having been \
+             pinged; change one of them, or turn pings off"
+        ));
+    }
+    if config.handler_limits.blocking_timeout < config.handler_limits.callback_timeout {
+        return fail(format!(
+            "--blocking-timeout {:?} is shorter than --callback-timeout {:?}, which it contains",
+            config.handler_limits.blocking_timeout, config.handler_limits.callback_timeout
+        ));
+    }
     if config.limits.header_bytes_max < HEADER_BYTES_MIN {
         return fail(format!(
             "--max-header-bytes {}: it must be at least {HEADER_BYTES_MIN}",
@@ -256,16 +283,24 @@ fn validate(config: &Config) -> Result<(), StartError> {
 /// What hyper needs for a request's head.
 const HEADER_BYTES_MIN: usize = 8_192;
 
-/// Per address, a listener for each worker.
-fn bind(config: &Config) -> Result<(Vec<Address>, Vec<Vec<Bound>>), StartError> {
-    let mut addresses = Vec::new();
-    let mut bound = Vec::new();
+/// What a request's head may be given at most: each connection may hold as much.
+const HEADER_BYTES_LIMIT: usize = 16 * 1024 * 1024;
+const HEADERS_LIMIT: usize = 10_000;
+
+/// The addresses, for each of them a listener per worker, and the files that this made.
+type Listening = (Vec<Address>, Vec<Vec<Bound>>, Vec<SocketFile>);
+
+fn bind(config: &Config) -> Result<Listening, StartError> {
+    let (mut addresses, mut bound, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for listen in &config.listen {
         let (address, listeners) = listener::bind(listen, config.workers)?;
+        if let Address::Unix(path) = &address {
+            files.push(SocketFile::new(path));
+        }
         addresses.push(address);
         bound.push(listeners);
     }
-    Ok((addresses, bound))
+    Ok((addresses, bound, files))
 }
 
 fn channels(count: usize) -> (Vec<mpsc::Sender<Remote>>, Vec<mpsc::Receiver<Remote>>) {
@@ -297,7 +332,11 @@ impl Plan {
             }
         };
         let local = LocalSet::new();
-        local.block_on(&runtime, self.work(report))
+        let clean = local.block_on(&runtime, self.work(report));
+        drop(local);
+        // A read of a file that never ends must not hold the end of the server.
+        runtime.shutdown_background();
+        clean
     }
 
     async fn work(mut self, report: oneshot::Sender<Result<(), StartError>>) -> bool {
@@ -358,7 +397,7 @@ impl Plan {
                 peers,
             ));
             handler
-                .start(Instances { linked, limits })
+                .start(Instances::new(&name, linked, limits))
                 .await
                 .map_err(|cause| StartError::Handler {
                     name: name.to_string(),
@@ -385,10 +424,11 @@ impl Plan {
 async fn closed(worker: &Worker, timeout: Duration) -> bool {
     const LOOK: Duration = Duration::from_millis(10);
     let deadline = Instant::now() + timeout;
-    while worker
-        .handlers()
-        .iter()
-        .any(|handler| !handler.registry.is_empty())
+    while worker.writing.get() > 0
+        || worker
+            .handlers()
+            .iter()
+            .any(|handler| !handler.registry.is_empty())
     {
         if Instant::now() >= deadline {
             let left: usize = worker

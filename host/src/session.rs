@@ -12,7 +12,7 @@ use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, Prepared, Sen
 
 use crate::request::Request;
 use crate::transport::Stream;
-use crate::worker::Worker;
+use crate::worker::{Slot, Worker};
 
 /// Names a connection while the host runs: the worker in the upper 16 bits, a counter below.
 pub(crate) type ConnectionId = u64;
@@ -33,6 +33,9 @@ pub(crate) struct CloseInfo {
     pub(crate) by: ClosedBy,
     pub(crate) clean: bool,
 }
+
+/// The header of a frame that this side sends (RFC 6455, 5.2).
+const FRAME_HEADER_BYTES_MAX: usize = 10;
 
 /// Slices given to one write.
 const SLICES_MAX: usize = 64;
@@ -70,11 +73,17 @@ pub(crate) struct Session {
     pub(crate) stalled_since: Cell<Option<Instant>>,
     /// The stream took bytes that it may not have passed on yet: TLS has a buffer of its own.
     unflushed: Cell<bool>,
+    /// Held until the handler has been told of the end: what waits for it is bounded by `--max-connections`.
+    _slot: Slot,
     /// The transport failed on a write outside the task.
     pub(crate) broken: Cell<bool>,
 }
 
 impl Session {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "made in one place, from what the handshake gave"
+    )]
     pub(crate) fn new(
         id: ConnectionId,
         request: Rc<Request>,
@@ -83,6 +92,7 @@ impl Session {
         data: Vec<u8>,
         connection: ws::Connection,
         stream: Stream,
+        slot: Slot,
     ) -> Self {
         Self {
             id,
@@ -105,6 +115,7 @@ impl Session {
             local_close: RefCell::new(None),
             stalled_since: Cell::new(None),
             unflushed: Cell::new(false),
+            _slot: slot,
             broken: Cell::new(false),
         }
     }
@@ -114,7 +125,7 @@ impl Session {
         !self.pending_close.get() && self.connection.borrow().state() == State::Open
     }
 
-    /// Counts `length` bytes for the running callback if the queue takes them.
+    /// Counts a message of `length` bytes for the running callback if the queue takes it. What is admitted is sent.
     pub(crate) fn admit(&self, length: usize) -> Result<(), SendError> {
         if !self.is_open() {
             return Err(SendError::Closed);
@@ -126,7 +137,8 @@ impl Session {
         if pending > 0 && queued + length > self.worker.config.limits.queued_bytes_max {
             return Err(SendError::QueueFull { queued });
         }
-        self.pending_bytes.set(pending + length);
+        self.pending_bytes
+            .set(pending + length + FRAME_HEADER_BYTES_MAX);
         Ok(())
     }
 
@@ -152,20 +164,22 @@ impl Session {
         *self.data.borrow_mut() = data;
     }
 
-    pub(crate) fn send(
+    /// Sends what [`Session::admit`] took.
+    pub(crate) fn send_admitted(
         self: &Rc<Self>,
         kind: MessageKind,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        self.queue(|connection, scratch| connection.send_message(kind, payload, scratch))
+        self.queue(|connection, scratch| connection.send_promised_message(kind, payload, scratch))
+    }
+
+    /// The same for a ping.
+    pub(crate) fn ping_admitted(self: &Rc<Self>, payload: &[u8]) -> Result<(), SendError> {
+        self.queue(|connection, scratch| connection.send_promised_ping(payload, scratch))
     }
 
     pub(crate) fn send_prepared(self: &Rc<Self>, message: &mut Prepared) -> Result<(), SendError> {
         self.queue(|connection, scratch| connection.send_prepared(message, scratch))
-    }
-
-    pub(crate) fn ping(self: &Rc<Self>, payload: &[u8]) -> Result<(), SendError> {
-        self.queue(|connection, scratch| connection.send_ping(payload, scratch))
     }
 
     /// Starts the closing handshake. The first to close is who closed it.
@@ -185,9 +199,7 @@ impl Session {
         if self.connection.borrow().state() == State::Finished {
             return;
         }
-        if self.local_end.get().is_none() {
-            self.local_end.set(Some(by));
-        }
+        self.local_end.set(Some(by));
         self.connection.borrow_mut().abort(Instant::now(), reason);
         self.wake();
     }
@@ -217,6 +229,14 @@ impl Session {
         })
     }
 
+    /// Whether the transport is to end without any more words.
+    pub(crate) fn is_aborted(&self) -> bool {
+        let connection = self.connection.borrow();
+        connection
+            .end()
+            .is_some_and(|end| end.cause == Cause::Aborted)
+    }
+
     /// Writes what is queued, as far as the socket takes it now. Any part of the worker may call this; the task is woken to wait for
     /// the rest.
     pub(crate) fn flush(self: &Rc<Self>) {
@@ -231,7 +251,13 @@ impl Session {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut connection = self.connection.borrow_mut();
         let output = connection.output_mut();
-        if (output.is_empty() && !self.unflushed.get()) || self.broken.get() {
+        if self.broken.get() {
+            return Poll::Ready(());
+        }
+        if output.is_empty() && !self.unflushed.get() {
+            if let Some(buffer) = output.reclaim() {
+                self.worker.give_buffer(buffer);
+            }
             return Poll::Ready(());
         }
         let mut stream = self.stream.borrow_mut();
@@ -260,6 +286,9 @@ impl Session {
                 if let Some(buffer) = output.reclaim() {
                     self.worker.give_buffer(buffer);
                 }
+                if progress {
+                    connection.handle_progress(Instant::now());
+                }
                 Poll::Ready(())
             }
             Poll::Ready(Err(_)) => {
@@ -270,7 +299,9 @@ impl Session {
             }
             Poll::Pending => {
                 if progress || self.stalled_since.get().is_none() {
-                    self.stalled_since.set(Some(Instant::now()));
+                    let now = Instant::now();
+                    self.stalled_since.set(Some(now));
+                    connection.handle_progress(now);
                 }
                 Poll::Pending
             }
@@ -308,15 +339,23 @@ impl Session {
         self: &Rc<Self>,
         put: impl FnOnce(&mut ws::Connection, &mut ws::Scratch) -> R,
     ) -> R {
-        let result = {
+        let (result, added) = {
             let mut connection = self.connection.borrow_mut();
-            if connection.output().is_empty() {
-                connection.output_mut().lend(self.worker.take_buffer());
-            }
-            put(&mut connection, &mut self.worker.scratch.borrow_mut())
+            let before = connection.output().len();
+            self.lend_buffer(&mut connection);
+            let result = put(&mut connection, &mut self.worker.scratch.borrow_mut());
+            (result, connection.output().len().saturating_sub(before))
         };
         self.mark_dirty();
+        self.worker.count_queued(added);
         result
+    }
+
+    /// Lends the connection a buffer to write into, if it has none. It comes back when all of it is written.
+    pub(crate) fn lend_buffer(&self, connection: &mut ws::Connection) {
+        if connection.output().wants_buffer() {
+            connection.output_mut().lend(self.worker.take_buffer());
+        }
     }
 
     /// Puts the session on the worker's list of those to write at the end of this turn.

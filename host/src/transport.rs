@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -20,6 +21,21 @@ pub(crate) enum Socket {
 pub(crate) enum Stream {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
+}
+
+impl Stream {
+    /// Whether the transport has failed, without reading from it: a connection that is not read would not notice.
+    pub(crate) fn has_failed(&self) -> bool {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        let error = match socket {
+            Socket::Tcp(stream) => SockRef::from(stream).take_error(),
+            Socket::Unix(stream) => SockRef::from(stream).take_error(),
+        };
+        !matches!(error, Ok(None))
+    }
 }
 
 macro_rules! delegate {

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -18,6 +18,9 @@ const READ_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Between two closes of a server that stops, on average, as long as its time suffices.
 const CLOSE_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Queued bytes at which a turn writes before it goes on.
+const FLUSH_BYTES: usize = 64 * 1024;
 
 /// Write buffers kept for reuse, and the largest of them.
 const BUFFERS_KEPT: usize = 64;
@@ -37,6 +40,12 @@ pub(crate) struct Worker {
     buffers: RefCell<Vec<Vec<u8>>>,
     /// Sessions with something to write at the end of this turn.
     pub(crate) dirty: RefCell<Vec<Rc<Session>>>,
+    /// Bytes queued since the last flush.
+    queued_bytes: Cell<usize>,
+    /// Messages given to subscribers since others had their turn.
+    pub(crate) deliveries: Cell<usize>,
+    /// Connections that have not written their last byte.
+    pub(crate) writing: Cell<usize>,
     next_connection: Cell<u64>,
     /// Connections of all workers that hold a slot, HTTP and handshakes included.
     pub(crate) slots: Arc<AtomicUsize>,
@@ -58,6 +67,9 @@ impl Worker {
             read_buffer: RefCell::new(Vec::new()),
             buffers: RefCell::new(Vec::new()),
             dirty: RefCell::new(Vec::new()),
+            queued_bytes: Cell::new(0),
+            deliveries: Cell::new(0),
+            writing: Cell::new(0),
             next_connection: Cell::new(1),
             slots,
             shutdown,
@@ -83,6 +95,16 @@ impl Worker {
             .min(self.config.shutdown_timeout / 2);
         let random = getrandom::u32().unwrap_or(0);
         window.mul_f64(f64::from(random) / f64::from(u32::MAX))
+    }
+
+    /// Counts what was queued since the last flush, and flushes when it is much: a long batch must not fill the queues of peers that
+    /// read.
+    pub(crate) fn count_queued(&self, bytes: usize) {
+        let queued = self.queued_bytes.get() + bytes;
+        self.queued_bytes.set(queued);
+        if queued >= FLUSH_BYTES {
+            self.flush();
+        }
     }
 
     /// Lends the read buffer: it is taken out, so that nothing that runs meanwhile can meet a borrow of it.
@@ -112,11 +134,34 @@ impl Worker {
 
     /// Writes what this turn has queued: one write per connection, however many messages.
     pub(crate) fn flush(&self) {
+        self.queued_bytes.set(0);
         loop {
             let Some(session) = self.dirty.borrow_mut().pop() else {
                 return;
             };
             session.flush();
         }
+    }
+}
+
+/// One of `--max-connections`.
+pub(crate) struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    pub(crate) fn take(worker: &Worker) -> Option<Self> {
+        let slots = Arc::clone(&worker.slots);
+        let max = worker.config.connections_max;
+        slots
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                (used < max).then_some(used + 1)
+            })
+            .ok()?;
+        Some(Self(slots))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

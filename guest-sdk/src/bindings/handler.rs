@@ -263,7 +263,8 @@ pub mod wsrun {
             pub type SendError = super::super::super::wsrun::websocket::types::SendError;
             pub type Request = super::super::super::wsrun::websocket::types::Request;
             #[allow(unused_unsafe, clippy::all)]
-            /// Sends a whole message. `ok` means queued; the host writes it when the callback has returned.
+            /// Sends a whole message. `ok` means queued; the host writes it when the callback has returned. With several workers, connections
+            /// of other workers are unknown here: topics reach them.
             #[allow(async_fn_in_trait)]
             pub fn send(
                 to: ConnectionId,
@@ -500,8 +501,8 @@ pub mod wsrun {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Stops (false) or resumes (true) reading from the peer. While stopped its own sends come to block, and its pings and close
-            /// frames are not seen either.
+            /// Stops (false) or resumes (true) reading from the peer. While stopped its own sends come to block, its pings and close frames are
+            /// not seen either, and its silence ends nothing: only a transport that fails does, which is noticed within a second.
             #[allow(async_fn_in_trait)]
             pub fn receive_flow(connection: ConnectionId, enabled: bool) -> () {
                 unsafe {
@@ -1502,7 +1503,7 @@ pub mod exports {
             /// The one interface that every handler exports.
             ///
             /// Events of one connection come in order and one at a time: `handshake.requested` (where exported), `opened`, any number of
-            /// `received`, `closed` exactly once, whatever happened. A callback that traps or overruns its deadline has no effect: nothing that it
+            /// `received`, `closed` exactly once, whatever happened but the end of the host itself. A callback that traps or overruns its deadline has no effect: nothing that it
             /// sent, published, closed or set is applied, the connection that it was called for is closed with 1011 (internal error), and a new
             /// instance takes over the handler's other connections.
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]

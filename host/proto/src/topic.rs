@@ -57,7 +57,7 @@ impl Topics {
         }
     }
 
-    /// Would `subscribe` succeed, given `added` more topics and `own` more subscriptions of this subscriber?
+    /// Would `subscribe` succeed, given `own` more (or fewer) subscriptions of this subscriber and `added` more topics?
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Topics {
         &self,
         subscriber: u64,
         topic: &str,
-        own: usize,
+        own: isize,
         added: usize,
     ) -> Result<(), SubscribeError> {
         if topic.is_empty() || topic.len() > TOPIC_NAME_BYTES_MAX {
@@ -76,7 +76,7 @@ impl Topics {
             return Ok(());
         }
         let mine = self.subscriptions.get(&subscriber).map_or(0, BTreeSet::len);
-        if mine + own >= self.limits.subscriptions_max {
+        if mine.saturating_add_signed(own) >= self.limits.subscriptions_max {
             return Err(SubscribeError::SubscriptionLimit);
         }
         if !self.subscribers.contains_key(topic)

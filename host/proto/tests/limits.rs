@@ -9,8 +9,8 @@ use support::{
 };
 use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::{
-    Cause, Config, Connection, MessageKind, Prepared, ProtocolError, Role, Scratch, SendError,
-    State,
+    Cause, CloseFrame, Config, Connection, MessageKind, Prepared, ProtocolError, Role, Scratch,
+    SendError, State,
 };
 
 #[global_allocator]
@@ -345,4 +345,32 @@ fn prepared_message_is_shared_and_not_copied() {
         assert!(output == expected);
     });
     assert!(peak < 600_000, "{peak} bytes for 100 queues");
+}
+
+#[test]
+fn promised_messages_are_taken_however_full_the_queue_has_become() {
+    let mut connection = Connection::new(
+        epoch(),
+        Role::Server,
+        limited(Limits {
+            queued_bytes_max: 1_000,
+            ..Limits::default()
+        }),
+    );
+    let mut scratch = scratch();
+    let payload = [0; 600];
+    connection
+        .send_message(MessageKind::Binary, &payload, &mut scratch)
+        .unwrap();
+    assert!(connection.fits(600).is_err());
+    connection
+        .send_promised_message(MessageKind::Binary, &payload, &mut scratch)
+        .unwrap();
+    connection.send_promised_ping(b"x", &mut scratch).unwrap();
+    assert_eq!(connection.output().len(), 2 * (4 + 600) + 3);
+    connection.start_close(epoch(), CloseFrame::empty(), &mut scratch);
+    assert_eq!(
+        connection.send_promised_message(MessageKind::Binary, b"x", &mut scratch),
+        Err(SendError::Closed)
+    );
 }

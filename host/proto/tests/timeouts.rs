@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use support::wire::{BINARY, BINARY_START, LAST, PING, close, masked};
 use support::{Pair, Seen, epoch, scratch, seconds, see, untimed, written};
-use wsrun_proto::ws::{Cause, CloseFrame, Config, Connection, Party, Role, State, Timeouts, Timer};
+use wsrun_proto::ws::{
+    Cause, CloseFrame, Config, Connection, MessageKind, Party, Role, State, Timeouts, Timer,
+};
 
 #[test]
 fn silence_is_broken_by_a_ping_and_its_pong_is_told() {
@@ -260,4 +262,23 @@ fn endless_timeouts_do_not_overflow() {
     assert_eq!(connection.poll_timeout(), None);
     connection.start_close(epoch(), CloseFrame::empty(), &mut scratch());
     assert_eq!(connection.poll_timeout(), None);
+}
+
+#[test]
+fn peer_that_reads_slowly_gets_its_time_to_answer_after_the_close_frame() {
+    let mut connection = Connection::new(epoch(), Role::Server, Config::default());
+    let mut scratch = scratch();
+    connection
+        .send_message(MessageKind::Binary, &[0; 100_000], &mut scratch)
+        .unwrap();
+    let close = CloseFrame::new(1000, "").unwrap();
+    connection.start_close(epoch(), close, &mut scratch);
+    for second in 1..20 {
+        connection.output_mut().consume(1_000);
+        connection.handle_progress(epoch() + seconds(second));
+        connection.handle_timeout(epoch() + seconds(second));
+        assert_eq!(connection.state(), State::Closing);
+    }
+    connection.handle_timeout(epoch() + seconds(25));
+    assert_eq!(connection.state(), State::Finished);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use notify::Watcher as _;
@@ -185,7 +185,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))
+    let result = runtime.block_on(serve(config));
+    // After a second signal the server is still stopping; nobody waits for it.
+    runtime.shutdown_background();
+    result
 }
 
 /// Starts, tells where, and waits for signals.
@@ -218,11 +221,19 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     }
     tracing::info!("stopping");
     let mut stopping = tokio::task::spawn_blocking(|| server.stop());
-    // Safe to cancel: the task that stops goes on whatever is polled.
-    let clean = tokio::select! {
-        clean = &mut stopping => clean?,
-        _ = terminate.recv() => cut_short(),
-        _ = interrupt.recv() => cut_short(),
+    let asked = Instant::now();
+    let clean = loop {
+        // Every arm is safe to cancel: the task that stops goes on whatever is polled.
+        tokio::select! {
+            clean = &mut stopping => break clean?,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        // What sends a signal to a process and to its group sends it twice.
+        if asked.elapsed() >= SAME_SIGNAL {
+            tracing::warn!("stopped by a second signal, connections were still open");
+            return Ok(ExitCode::FAILURE);
+        }
     };
     tracing::info!(clean, "stopped");
     Ok(if clean {
@@ -230,12 +241,6 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// The second signal: whoever sent it does not want to wait for connections to close.
-fn cut_short() -> ! {
-    tracing::warn!("stopped by a second signal, connections were still open");
-    std::process::exit(1)
 }
 
 fn reload(server: &Server) {
@@ -298,6 +303,9 @@ fn watch(
         })
         .ok()
 }
+
+/// Signals so close together are one.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -380,7 +388,10 @@ fn config(args: Args) -> Result<Config, Failure> {
         cache_dir: if args.no_cache {
             None
         } else {
-            args.cache_dir.map(Ok).or_else(default_cache).transpose()?
+            args.cache_dir
+                .map(std::path::absolute)
+                .or_else(default_cache)
+                .transpose()?
         },
         ..Config::default()
     };

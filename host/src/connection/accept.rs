@@ -18,7 +18,7 @@ use super::upgrade::Addresses;
 use crate::session::{ClosedBy, Session};
 use crate::tls::Tls;
 use crate::transport::{Socket, Stream};
-use crate::worker::Worker;
+use crate::worker::{Slot, Worker};
 
 /// How long a client that is turned away has to read why.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     local: String,
     tls: Option<Arc<Tls>>,
 ) {
-    let Some(_slot) = Slot::take(&worker) else {
+    let Some(slot) = Slot::take(&worker) else {
         turn_away(&worker, socket, tls.is_some()).await;
         return;
     };
@@ -63,10 +63,10 @@ pub(crate) async fn serve(
     else {
         return;
     };
-    run(&worker, raw).await;
+    run(&worker, raw, slot).await;
 }
 
-async fn run(worker: &Rc<Worker>, raw: Raw) {
+async fn run(worker: &Rc<Worker>, raw: Raw, slot: Slot) {
     let Raw {
         stream,
         early,
@@ -89,6 +89,7 @@ async fn run(worker: &Rc<Worker>, raw: Raw) {
         upgraded.session,
         connection,
         stream,
+        slot,
     ));
     tracing::debug!(
         handler = %handler.registry.name(), connection = session.id, peer = %session.request.peer, "connection opened"
@@ -99,7 +100,7 @@ async fn run(worker: &Rc<Worker>, raw: Raw) {
     let mut shutdown = worker.shutdown.clone();
     let mut driven = pin!(drive(
         Rc::clone(&session),
-        handler,
+        Rc::clone(&handler),
         Rc::clone(worker),
         early
     ));
@@ -114,6 +115,7 @@ async fn run(worker: &Rc<Worker>, raw: Raw) {
         () = &mut driven => return,
         () = delay => {}
     }
+    handler.registry.leave(session.id);
     session.close(
         ClosedBy::Host,
         ws::CloseFrame::with_code(ws::CloseCode::GOING_AWAY, "server is shutting down"),
@@ -185,25 +187,3 @@ async fn turn_away(worker: &Worker, socket: Socket, tls: bool) {
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n\
 content-length: 74\r\n\r\n503 service unavailable: the server has as many connections as it may have";
-
-/// One of `--max-connections`.
-struct Slot(Arc<AtomicUsize>);
-
-impl Slot {
-    fn take(worker: &Worker) -> Option<Self> {
-        let slots = Arc::clone(&worker.slots);
-        let max = worker.config.connections_max;
-        slots
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                (used < max).then_some(used + 1)
-            })
-            .ok()?;
-        Some(Self(slots))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}

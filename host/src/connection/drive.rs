@@ -40,6 +40,7 @@ pub(super) async fn drive(
     early: Vec<u8>,
 ) {
     let sleep = Box::pin(tokio::time::sleep(worker.config.timeouts.close_timeout));
+    let writing = Writing::new(&worker);
     let mut driver = Driver {
         deadline: sleep.deadline().into_std(),
         session,
@@ -49,7 +50,8 @@ pub(super) async fn drive(
         stopped_early: false,
         sleep,
         told: false,
-        finished_at: None,
+        looked: Instant::now(),
+        writing: Some(writing),
         shut_down: false,
         discarded: 0,
     };
@@ -69,9 +71,28 @@ struct Driver {
     deadline: Instant,
     /// `closed` was pushed.
     told: bool,
-    finished_at: Option<Instant>,
+    /// When the transport was last looked at without reading.
+    looked: Instant,
+    /// Counts this connection among those that have something to write.
+    writing: Option<Writing>,
     shut_down: bool,
     discarded: usize,
+}
+
+/// One of [`Worker::writing`].
+struct Writing(Rc<Worker>);
+
+impl Writing {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.writing.set(worker.writing.get() + 1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.writing.set(self.0.writing.get() - 1);
+    }
 }
 
 impl Driver {
@@ -100,6 +121,8 @@ impl Driver {
                 return Poll::Pending;
             }
         }
+        // Not only when nothing is to be read: a peer that never pauses has the same deadlines.
+        self.poll_timers(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -168,9 +191,7 @@ impl Driver {
         self.stopped_early = false;
         {
             let mut connection = session.connection.borrow_mut();
-            if connection.output().is_empty() {
-                connection.output_mut().lend(self.worker.take_buffer());
-            }
+            session.lend_buffer(&mut connection);
             let mut scratch = self.worker.scratch.borrow_mut();
             let mut input = connection.handle_input(Instant::now(), bytes, &mut scratch);
             let mut queue = self.handler.queue();
@@ -211,6 +232,7 @@ impl Driver {
     fn tell_writable(&self) {
         let session = &self.session;
         if session.want_writable.get()
+            && !self.told
             && session.buffered() < self.worker.config.limits.queued_bytes_max / 4
         {
             session.want_writable.set(false);
@@ -225,7 +247,6 @@ impl Driver {
             return;
         }
         self.told = true;
-        self.finished_at = Some(Instant::now());
         let info = self
             .session
             .close_info()
@@ -246,16 +267,15 @@ impl Driver {
             return Poll::Ready(());
         }
         let flushed = self.session.is_flushed();
-        let clean_transport = self
-            .session
-            .close_info()
-            .is_some_and(|info| info.code != ABNORMAL || info.by != ClosedBy::Handler);
-        if !clean_transport {
+        if self.session.is_aborted() {
             return Poll::Ready(());
         }
         if flushed && !self.shut_down {
             match Pin::new(&mut *self.session.stream.borrow_mut()).poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => self.shut_down = true,
+                Poll::Ready(Ok(())) => {
+                    self.shut_down = true;
+                    self.writing = None;
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
@@ -284,9 +304,8 @@ impl Driver {
     }
 
     fn is_overdue(&self) -> bool {
-        let timeout = self.worker.config.timeouts.close_timeout;
-        self.finished_at
-            .is_some_and(|at| Instant::now() >= at + timeout)
+        let deadline = self.session.connection.borrow().poll_timeout();
+        deadline.is_none_or(|deadline| Instant::now() >= deadline)
     }
 
     /// Runs what is due and sets the timer for what is next. True when something happened.
@@ -310,6 +329,10 @@ impl Driver {
             self.session.abort(ClosedBy::Host, "peer does not read");
             self.session.broken.set(true);
         } else {
+            self.looked = now;
+            if self.session.stream.borrow().has_failed() {
+                self.session.broken.set(true);
+            }
             self.session.connection.borrow_mut().handle_timeout(now);
             self.session.mark_dirty();
             self.worker.flush();
@@ -321,23 +344,24 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Instant {
-        let timeouts = &self.worker.config.timeouts;
-        let far = Instant::now() + FAR;
-        if let Some(at) = self.finished_at {
-            return at + timeouts.close_timeout;
-        }
+        let now = Instant::now();
+        let far = now + FAR;
         let core = self.session.connection.borrow().poll_timeout();
+        let look = (!self.session.receive_flow.get() && !self.told).then_some(self.looked + LOOK);
         let stalled = self
             .session
             .stalled_since
             .get()
             .map(|since| since + self.worker.config.write_timeout);
-        core.into_iter().chain(stalled).fold(far, Instant::min)
+        core.into_iter()
+            .chain(stalled)
+            .chain(look)
+            .fold(far, Instant::min)
     }
 }
 
-/// RFC 6455, 7.1.5: the connection ended without a close frame.
-const ABNORMAL: u16 = 1006;
+/// How often a connection that the handler does not want to be read is looked at for a transport that failed.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Later than any timeout that matters.
 const FAR: std::time::Duration = std::time::Duration::from_secs(3_600);

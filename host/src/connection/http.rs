@@ -49,10 +49,13 @@ pub(super) async fn serve(
     let watched = Watched {
         stream,
         moved: Rc::default(),
+        blocked: Rc::default(),
     };
-    let moved = Rc::clone(&watched.moved);
+    let (moved, blocked) = (Rc::clone(&watched.moved), Rc::clone(&watched.blocked));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // A client may end its side behind its last request and still wants the answer.
+        .half_close(true)
         .header_read_timeout(config.handshake_timeout)
         .max_headers(config.limits.headers_max)
         .max_buf_size(config.limits.header_bytes_max)
@@ -61,7 +64,7 @@ pub(super) async fn serve(
     // Dropping either arm drops the connection, which is what is wanted.
     let parts = tokio::select! {
         parts = connection.without_shutdown() => parts,
-        () = stalled(&moved, config.write_timeout) => {
+        () = stalled(&moved, &blocked, config.write_timeout) => {
             tracing::debug!(peer = %addresses.peer, "HTTP connection stalled");
             return None;
         }
@@ -88,12 +91,13 @@ pub(super) async fn serve(
     }
 }
 
-/// Ends when no byte has moved for `limit`: hyper bounds the time for a request's head, but not for a response that nobody reads.
-async fn stalled(moved: &Cell<u64>, limit: Duration) {
+/// Ends when a write has waited for `limit` and no byte has moved: hyper bounds the time for a request's head, but not for a response
+/// that nobody reads.
+async fn stalled(moved: &Cell<u64>, blocked: &Cell<bool>, limit: Duration) {
     loop {
-        let before = moved.get();
+        let before = (moved.get(), blocked.get());
         tokio::time::sleep(limit).await;
-        if moved.get() == before {
+        if before == (moved.get(), true) && blocked.get() {
             return;
         }
     }
@@ -103,6 +107,8 @@ async fn stalled(moved: &Cell<u64>, limit: Duration) {
 struct Watched {
     stream: Stream,
     moved: Rc<Cell<u64>>,
+    /// A write waits for the peer to read.
+    blocked: Rc<Cell<bool>>,
 }
 
 impl Watched {
@@ -131,6 +137,7 @@ impl AsyncWrite for Watched {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.blocked.set(result.is_pending());
         if let Poll::Ready(Ok(written)) = result {
             self.count(written);
         }
@@ -143,6 +150,7 @@ impl AsyncWrite for Watched {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.blocked.set(result.is_pending());
         if let Poll::Ready(Ok(written)) = result {
             self.count(written);
         }

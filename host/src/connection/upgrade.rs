@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Request as HttpRequest, Response, StatusCode, Version};
 use wsrun_proto::http::upgrade::{self, UpgradeError};
 use wsrun_proto::ws::deflate;
@@ -29,9 +29,20 @@ pub(super) struct Addresses {
     pub(super) secure: bool,
 }
 
-/// Whether a request asks for an upgrade at all, rightly or not.
+/// Whether a request asks for a WebSocket, rightly or not. Other upgrades are ignored (RFC 9110, 7.8).
 pub(super) fn is_upgrade<B>(request: &HttpRequest<B>) -> bool {
-    request.headers().contains_key("upgrade") || request.headers().contains_key("sec-websocket-key")
+    let names_websocket = |value: &HeaderValue| {
+        let value = value.as_bytes().to_ascii_lowercase();
+        value
+            .windows(b"websocket".len())
+            .any(|window| window == b"websocket")
+    };
+    request
+        .headers()
+        .get_all("upgrade")
+        .iter()
+        .any(names_websocket)
+        || request.headers().contains_key("sec-websocket-key")
 }
 
 /// Decides on an opening handshake. Every refusal is the last response of its HTTP connection: bytes behind it are neither frames nor
@@ -90,10 +101,7 @@ async fn decide<B>(
             Ok(Ok(acceptance)) => acceptance,
             Ok(Err(refusal)) => return Err(refusal_response(refusal)),
             Err(_) => {
-                return Err(last_text(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "500 internal server error: the handler failed",
-                ));
+                return Err(last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED));
             }
         }
     } else {
@@ -124,7 +132,8 @@ async fn decide<B>(
     }
     for (name, value) in &acceptance.headers {
         let (name, value) = header(name, value).map_err(|problem| broken(&handler, &problem))?;
-        response.headers_mut().append(name, value);
+        let appended = response.headers_mut().try_append(name, value);
+        appended.map_err(|_| broken(&handler, "too many headers"))?;
     }
     let upgraded = Upgraded {
         handler,
@@ -225,6 +234,8 @@ fn refused(error: &UpgradeError) -> Response<Body> {
     response
 }
 
+const FAILED: &str = "500 internal server error: the handler failed";
+
 fn reason(status: StatusCode) -> String {
     status.canonical_reason().unwrap_or_default().to_lowercase()
 }
@@ -232,10 +243,7 @@ fn reason(status: StatusCode) -> String {
 /// The handler accepted with something that cannot be sent.
 fn broken(handler: &Handler, problem: &str) -> Response<Body> {
     tracing::error!(handler = %handler.registry.name(), "handshake accepted with what cannot be sent: {problem}");
-    last_text(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "500 internal server error: the handler failed",
-    )
+    last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
 }
 
 fn refusal_response(refusal: Refusal) -> Response<Body> {
@@ -247,14 +255,16 @@ fn refusal_response(refusal: Refusal) -> Response<Body> {
     };
     let mut response = Response::new(full(refusal.body));
     *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response
-        .headers_mut()
-        .insert(hyper::header::CONTENT_TYPE, plain);
     for (name, value) in &refusal.headers {
-        if let Ok((name, value)) = header(name, value) {
-            response.headers_mut().insert(name, value);
+        if let Ok((name, value)) = header(name, value)
+            && response.headers_mut().try_append(name, value).is_err()
+        {
+            return last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED);
         }
+    }
+    if !response.headers().contains_key(CONTENT_TYPE) {
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
     }
     last(response)
 }

@@ -11,12 +11,21 @@ use super::{Handler, Remote};
 use crate::command::{Command, Commands, Payload};
 use crate::session::{ClosedBy, ConnectionId, Session};
 
+/// Messages given to subscribers before others get their turn: what a callback asks for is not bounded by its own time.
+const DELIVERIES_PER_SLICE: usize = 4_096;
+
 impl Handler {
-    /// Applies the commands of a callback in order. Waits only for other workers whose queue of publishes is full.
+    /// Applies the commands of a callback in order. Lets others run when it is much, and waits for other workers whose queue of publishes
+    /// is full.
     pub(super) async fn apply(&self, commands: &mut Commands) {
         self.clear_pending(commands);
         let list = std::mem::take(&mut commands.list);
         for command in &list {
+            if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
+                self.worker.deliveries.set(0);
+                self.worker.flush();
+                tokio::task::yield_now().await;
+            }
             if let Some(remote) = self.apply_one(command, commands) {
                 self.tell_peers(remote).await;
             }
@@ -67,13 +76,13 @@ impl Handler {
         match command {
             Command::Send { to, payload } => {
                 if let Some(session) = self.registry.get(*to) {
-                    // It fitted when it was queued; a connection that has closed since takes no more.
-                    let _ = session.send(payload.kind, commands.bytes(*payload));
+                    // It was admitted; only a connection that has closed since takes no more.
+                    let _ = session.send_admitted(payload.kind, commands.bytes(*payload));
                 }
             }
             Command::Ping { to, payload } => {
                 if let Some(session) = self.registry.get(*to) {
-                    let _ = session.ping(commands.bytes(*payload));
+                    let _ = session.ping_admitted(commands.bytes(*payload));
                 }
             }
             Command::Close {
@@ -206,7 +215,14 @@ impl Handler {
     }
 
     fn fan_out(&self, session: &Rc<Session>, message: &mut Prepared) {
-        match session.send_prepared(message) {
+        self.worker.deliveries.set(self.worker.deliveries.get() + 1);
+        let mut sent = session.send_prepared(message);
+        if matches!(sent, Err(SendError::QueueFull { .. })) {
+            // It may be this turn that has not written yet, and not the peer that does not read.
+            session.flush();
+            sent = session.send_prepared(message);
+        }
+        match sent {
             Ok(()) | Err(SendError::Closed) => {}
             Err(error) => {
                 tracing::warn!(

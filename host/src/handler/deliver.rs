@@ -65,6 +65,13 @@ impl Handler {
             return;
         }
         let (callback, connection) = subject(&event);
+        if matches!(event, Event::Fired(_) | Event::Closed { .. }) {
+            // Nobody can be told that these are lost, so they wait.
+            while self.guest(place).await.is_none() {
+                let at = place.retry_at.unwrap_or_else(Instant::now);
+                tokio::time::sleep_until(at.into()).await;
+            }
+        }
         let Some(guest) = self.guest(place).await else {
             self.fail(connection);
             self.settle(event);
@@ -91,20 +98,10 @@ impl Handler {
     /// Whether the callback is still due: not to a connection that failed, and not for a timer that was cancelled.
     fn is_wanted(&self, event: &Event) -> bool {
         match event {
-            Event::Received {
-                session, payload, ..
-            }
-            | Event::Pong { session, payload } => {
-                session
-                    .queued_event_bytes
-                    .set(session.queued_event_bytes.get() - cost(payload.len()));
-                // The task may have stopped reading because of this.
-                if session.queued_event_bytes.get() == 0 {
-                    session.wake_if_waiting();
-                }
-                !session.failed.get()
-            }
-            Event::Opened(session) | Event::Writable(session) => !session.failed.get(),
+            Event::Received { session, .. }
+            | Event::Pong { session, .. }
+            | Event::Opened(session)
+            | Event::Writable(session) => !session.failed.get(),
             Event::Fired(timer) => self.registry.timers_mut().remove(timer.id),
             Event::Requested { .. } | Event::Closed { .. } => true,
         }
@@ -167,11 +164,18 @@ impl Handler {
         match event {
             Event::Requested { reply, .. } => drop(reply.send(decision)),
             Event::Closed { session, .. } => self.registry.remove(session.id),
-            Event::Opened(_)
-            | Event::Received { .. }
-            | Event::Pong { .. }
-            | Event::Writable(_)
-            | Event::Fired(_) => {}
+            Event::Received {
+                session, payload, ..
+            }
+            | Event::Pong { session, payload } => {
+                let left = session.queued_event_bytes.get() - cost(payload.len());
+                session.queued_event_bytes.set(left);
+                // The task may have stopped reading, or held the end of the connection back, until all of it was answered.
+                if left == 0 {
+                    session.wake_if_waiting();
+                }
+            }
+            Event::Opened(_) | Event::Writable(_) | Event::Fired(_) => {}
         }
     }
 }

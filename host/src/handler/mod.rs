@@ -109,7 +109,7 @@ pub(crate) enum Remote {
 }
 
 /// Publishes that wait for a busy worker; the publisher waits at the next.
-pub(crate) const REMOTE_QUEUE_MAX: usize = 1_024;
+pub(crate) const REMOTE_QUEUE_MAX: usize = 64;
 
 /// One handler on one worker.
 pub(crate) struct Handler {

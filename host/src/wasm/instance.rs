@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::bindings::wsrun::websocket::types;
 use super::error::{DeadlineExceeded, GuestError};
 use super::linker::Linked;
 use super::message::MessageIn;
-use super::state::GuestState;
+use super::state::{GuestState, Log};
 use crate::command::{Commands, TimerId};
 use crate::config::HandlerLimits;
 use crate::handler::{Acceptance, Guest, GuestFactory, Refusal, Registry};
@@ -34,15 +35,26 @@ type Received = TypedFunc<(ConnectionId, MessageIn<'static>), ()>;
 
 /// Makes the instances of one handler on one worker.
 pub(crate) struct Instances {
-    pub(crate) linked: Linked,
-    pub(crate) limits: HandlerLimits,
+    linked: Linked,
+    limits: HandlerLimits,
+    log: Log,
+}
+
+impl Instances {
+    pub(crate) fn new(handler: &Arc<str>, linked: Linked, limits: HandlerLimits) -> Self {
+        Self {
+            linked,
+            limits,
+            log: Log::new(handler),
+        }
+    }
 }
 
 impl GuestFactory for Instances {
     type Guest = Instance;
 
     async fn make(&self, registry: &Rc<Registry>) -> Result<Instance, GuestError> {
-        Instance::new(&self.linked, Rc::clone(registry), &self.limits).await
+        Instance::new(self, Rc::clone(registry)).await
     }
 }
 
@@ -60,12 +72,14 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    async fn new(
-        linked: &Linked,
-        registry: Rc<Registry>,
-        limits: &HandlerLimits,
-    ) -> Result<Self, GuestError> {
-        let mut store = Store::new(linked.pre.engine(), GuestState::new(registry, limits));
+    async fn new(instances: &Instances, registry: Rc<Registry>) -> Result<Self, GuestError> {
+        let Instances {
+            linked,
+            limits,
+            log,
+        } = instances;
+        let state = GuestState::new(registry, limits, log);
+        let mut store = Store::new(linked.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
         store.set_max_component_handles(COMPONENT_HANDLES_MAX);

@@ -1,6 +1,7 @@
 //! What the store of an instance holds.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use send_wrapper::SendWrapper;
@@ -20,6 +21,21 @@ const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 /// Resources (streams, pollables…) that an instance may hold.
 const RESOURCES_MAX: usize = 4_096;
 
+/// Where the instances of a handler on one worker write to, one after the other.
+pub(crate) struct Log {
+    stdout: GuestLog,
+    stderr: GuestLog,
+}
+
+impl Log {
+    pub(crate) fn new(handler: &Arc<str>) -> Self {
+        Self {
+            stdout: GuestLog::new(handler, "stdout"),
+            stderr: GuestLog::new(handler, "stderr"),
+        }
+    }
+}
+
 pub(crate) struct GuestState {
     pub(super) commands: Commands,
     /// The handler's connections on this worker. The store must be `Send` for async calls but never leaves its thread; the wrapper
@@ -32,12 +48,12 @@ pub(crate) struct GuestState {
 }
 
 impl GuestState {
-    pub(super) fn new(registry: Rc<Registry>, limits: &HandlerLimits) -> Self {
+    pub(super) fn new(registry: Rc<Registry>, limits: &HandlerLimits, log: &Log) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         let wasi = WasiCtx::builder()
-            .stdout(GuestLog::new(registry.name(), "stdout"))
-            .stderr(GuestLog::new(registry.name(), "stderr"))
+            .stdout(log.stdout.renewed())
+            .stderr(log.stderr.renewed())
             .max_random_size(RANDOM_BYTES_MAX)
             .allow_tcp(false)
             .allow_udp(false)

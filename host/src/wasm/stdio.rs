@@ -38,6 +38,18 @@ impl GuestLog {
         }
     }
 
+    /// The same stream for a new instance: what it may log goes on, and it begins with a line of its own.
+    pub(super) fn renewed(&self) -> Self {
+        let partial = {
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut lines.partial)
+        };
+        if !partial.is_empty() {
+            self.log(&partial);
+        }
+        self.clone()
+    }
+
     fn take(&self, bytes: &[u8]) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.take(

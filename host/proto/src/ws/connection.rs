@@ -324,6 +324,17 @@ impl Connection {
         ending.deadline = deadline;
     }
 
+    /// Takes notice that the transport took some of the output: a peer that reads, however slowly, gets what was queued before the close
+    /// frame, and its time to answer begins when it has that.
+    pub fn handle_progress(&mut self, now: Instant) {
+        let timeout = self.config.timeouts.close_timeout;
+        if let Some(ending) = &mut self.ending
+            && ending.deadline.is_some()
+        {
+            ending.deadline = now.checked_add(timeout);
+        }
+    }
+
     /// Ends the connection at once, without a closing handshake; the output is dropped.
     pub fn abort(&mut self, now: Instant, reason: &str) {
         self.output.clear();

@@ -137,6 +137,12 @@ impl Output {
         }
     }
 
+    /// Whether there is no buffer to fill.
+    #[inline]
+    pub fn wants_buffer(&self) -> bool {
+        self.tail.capacity() == 0
+    }
+
     /// Gives an empty buffer to fill; ignored if there is one already.
     #[inline]
     pub fn lend(&mut self, buffer: Vec<u8>) {

@@ -31,6 +31,44 @@ impl Connection {
         Ok(())
     }
 
+    /// Queues a message that [`fits`](Self::fits) when it was promised to be taken: the queue may have grown since, and is not asked.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has begun to close since, or the text is not UTF-8.
+    #[inline]
+    pub fn send_promised_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        if kind == MessageKind::Text && simdutf8::basic::from_utf8(payload).is_err() {
+            return Err(SendError::InvalidText);
+        }
+        self.queue_message(kind, payload, scratch);
+        Ok(())
+    }
+
+    /// Queues a ping in the same way.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has begun to close since, or the payload has more than 125 bytes.
+    pub fn send_promised_ping(
+        &mut self,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        self.queue_control(Opcode::Ping, payload, scratch)
+    }
+
     /// Queues a text message.
     ///
     /// # Errors
@@ -252,12 +290,21 @@ impl Connection {
         payload: &[u8],
         scratch: &mut Scratch,
     ) -> Result<(), SendError> {
+        self.fits_output(payload.len())?;
+        self.queue_control(opcode, payload, scratch)
+    }
+
+    fn queue_control(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
         if payload.len() > CONTROL_BYTES_MAX {
             return Err(SendError::TooLarge {
                 limit: CONTROL_BYTES_MAX as u64,
             });
         }
-        self.fits_output(payload.len())?;
         let key = self.mask_key(scratch);
         self.output
             .push_control(&ControlFrame::new(opcode, payload, key));

@@ -54,12 +54,17 @@ impl Host for GuestState {
         if !self.is_open(connection) {
             return Ok(Err(SubscribeError::Closed));
         }
-        // Queued subscriptions count as made, so that applying them cannot fail.
+        if self.is_subscribed(connection, &topic) {
+            return Ok(Ok(false));
+        }
+        // What is queued counts as done, so that applying it cannot fail.
         let (mut own, mut added) = (0, 0);
-        for command in &self.commands.list {
-            if let Command::Subscribe { connection: of, .. } = command {
-                own += usize::from(*of == connection);
-                added += 1;
+        let queued = self.commands.list.iter().filter_map(Command::subscription);
+        for (of, to, subscribed) in queued {
+            added += usize::from(subscribed);
+            let was = self.registry.topics().is_subscribed(of, to);
+            if of == connection && was != subscribed {
+                own += if subscribed { 1 } else { -1 };
             }
         }
         let checked = self.registry.topics().check(connection, &topic, own, added);
@@ -68,9 +73,6 @@ impl Host for GuestState {
                 Refused::InvalidName => SubscribeError::InvalidName,
                 Refused::SubscriptionLimit | Refused::TopicLimit | _ => SubscribeError::Limit,
             }));
-        }
-        if self.is_subscribed(connection, &topic) {
-            return Ok(Ok(false));
         }
         self.commands
             .push(Command::Subscribe { connection, topic })?;
@@ -101,6 +103,11 @@ impl Host for GuestState {
                 changes.insert(connection, subscribed);
             }
         }
+        for command in &self.commands.list {
+            if let Command::Close { connection, .. } | Command::Abort { connection } = command {
+                changes.insert(*connection, false);
+            }
+        }
         let count = {
             let topics = self.registry.topics();
             let mut count = topics.count(&topic);
@@ -111,7 +118,10 @@ impl Host for GuestState {
                     (true, true) | (false, false) => {}
                 }
             }
-            let left_out = except.is_some_and(|except| self.is_subscribed(except, &topic));
+            let left_out = except.is_some_and(|except| {
+                let now = changes.get(&except).copied();
+                now.unwrap_or_else(|| topics.is_subscribed(except, &topic))
+            });
             count - usize::from(left_out)
         };
         let payload = self.message("topics.publish", &message)?;
