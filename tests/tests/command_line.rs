@@ -135,6 +135,64 @@ fn mistakes_are_told_with_exit_code_2() {
 }
 
 #[test]
+fn limits_that_make_no_sense_are_told_with_exit_code_2() {
+    says(
+        &mistake(&["ECHO", "--max-headers", "99999999999999"]),
+        &["--max-headers", "1 to"],
+    );
+    says(
+        &mistake(&["ECHO", "--max-headers", "0"]),
+        &["--max-headers", "1 to"],
+    );
+    says(
+        &mistake(&["ECHO", "--max-header-bytes", "17MiB"]),
+        &["--max-header-bytes", "at most"],
+    );
+    says(
+        &mistake(&["ECHO", "--max-header-bytes", "100"]),
+        &["--max-header-bytes", "at least"],
+    );
+    says(
+        &mistake(&["ECHO", "--max-connections", "0"]),
+        &["--max-connections", "nobody could connect"],
+    );
+    // The interval of pings is longer when it is not told.
+    says(
+        &mistake(&["ECHO", "--idle-timeout", "10s"]),
+        &["--idle-timeout", "--ping-interval", "not longer"],
+    );
+    says(
+        &mistake(&["ECHO", "--ping-interval", "5s", "--idle-timeout", "5s"]),
+        &["--idle-timeout", "--ping-interval", "not longer"],
+    );
+    says(
+        &mistake(&[
+            "ECHO",
+            "--callback-timeout",
+            "2s",
+            "--blocking-timeout",
+            "1s",
+        ]),
+        &["--blocking-timeout", "--callback-timeout", "shorter"],
+    );
+}
+
+#[test]
+fn cache_may_be_named_relative_to_the_working_directory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = std::env::current_dir().expect("there is one");
+    let up = "../".repeat(here.components().count() - 1);
+    let below_the_root = folder.path().strip_prefix("/").expect("it is absolute");
+    let server = Server::of(handlers::echo())
+        .arg("--cache-dir")
+        .arg(std::path::Path::new(&up).join(below_the_root))
+        .start();
+    assert_eq!(server.open().ask("in"), "in");
+    let mut files = std::fs::read_dir(folder.path()).expect("it is still there");
+    assert!(files.next().is_some(), "nothing was cached");
+}
+
+#[test]
 fn address_that_is_taken_is_told() {
     let server = Server::of(handlers::echo()).start();
     // Not SO_REUSEPORT of the other one: a plain socket that holds the port.
@@ -152,14 +210,41 @@ fn address_that_is_taken_is_told() {
 
 #[test]
 fn second_server_does_not_share_the_address_of_a_running_one_unnoticed() {
-    let server = Server::of(handlers::echo()).start();
+    for (workers, others) in [("1", "1"), ("1", "2"), ("2", "1"), ("2", "2")] {
+        let server = Server::of(handlers::echo())
+            .args(["--workers", workers])
+            .start();
+        let ended = server::run([
+            handlers::echo().to_str().expect("a path in UTF-8"),
+            "--workers",
+            others,
+            "--listen",
+            &server.address().to_string(),
+        ]);
+        assert_eq!(
+            ended.code,
+            Some(1),
+            "{workers} and {others} workers: {ended:?}"
+        );
+        says(&ended.stderr, &["in use"]);
+    }
+}
+
+#[test]
+fn server_that_cannot_listen_on_one_address_leaves_no_file_of_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wsrun.sock");
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let ended = server::run([
         handlers::echo().to_str().expect("a path in UTF-8"),
         "--listen",
-        &server.address().to_string(),
+        &format!("unix:{}", path.display()),
+        "--listen",
+        &holder.local_addr().expect("it has an address").to_string(),
     ]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     says(&ended.stderr, &["in use"]);
+    assert!(!path.exists());
 }
 
 #[test]

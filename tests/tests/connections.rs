@@ -1,5 +1,7 @@
 //! What a handler may ask of its connections: session data, the opening request, pings, closes, backpressure, stopped reading.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -386,4 +388,144 @@ fn handler_knows_its_host_name_and_configuration() {
     assert_eq!(peer.ask("config missing"), "none");
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux tells it");
     assert_eq!(peer.ask("hostname"), hostname.trim());
+}
+
+/// Counts the binary messages that come until `echo end` is answered, and asserts that they are those that the last flood told as sent.
+#[track_caller]
+fn expect_flood_as_told(peer: &mut Peer, flood: &str) {
+    peer.send_text(flood);
+    // Something of it has been written, so that there is room for the next replies.
+    let mut floods = usize::from(peer.read_frame().opcode == frame::BINARY);
+    peer.send_text("echo end");
+    loop {
+        let frame = peer.read_frame();
+        match frame.opcode {
+            frame::BINARY => floods += 1,
+            frame::TEXT if frame.text() == "end" => break,
+            // The reply to the flood, for which there may be room.
+            _ => assert_eq!(frame.opcode, frame::TEXT, "{flood}: {frame:?}"),
+        }
+    }
+    let told = peer.ask("last-flood");
+    assert!(floods > 0, "{flood}: {told}");
+    assert!(
+        told.starts_with(&format!("sent {floods} ")),
+        "{flood}: {floods} messages arrived of {told:?}"
+    );
+}
+
+#[test]
+fn everything_that_send_took_arrives_however_small_the_queue() {
+    let server = Server::of(handlers::probe())
+        .args(["--max-message", "1000", "--max-queue", "1000"])
+        .start();
+    let mut peer = server.open();
+    // Headers of two and of four bytes, and messages that are nothing but a header.
+    for flood in [
+        "send-flood 100 10",
+        "send-flood 600 0",
+        "send-flood 600 1",
+        "send-flood 20 130",
+        "send-flood 80 10",
+    ] {
+        expect_flood_as_told(&mut peer, flood);
+    }
+    // What the same callback published to this connection takes room as well.
+    assert_eq!(peer.ask("subscribe t"), "ok true");
+    let published = "p".repeat(500);
+    expect_flood_as_told(
+        &mut peer,
+        &format!("in-one publish t {published}; send-flood 100 10"),
+    );
+}
+
+#[test]
+fn peer_that_reads_slowly_gets_everything_and_the_close_however_short_the_close_timeout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wsrun.sock");
+    let _server = Server::of(handlers::probe())
+        .listen(&format!("unix:{}", path.display()))
+        .args(["--close-timeout", "1s"])
+        .start();
+    let mut peer = Peer::unix(&path);
+    peer.upgrade(&Request::upgrade("/"));
+    peer.send_text("send-flood 180 10000");
+    peer.send_text("close 4000 bye");
+    for _ in 0..180 {
+        let frame = peer.read_frame();
+        assert_eq!(
+            (frame.opcode, frame.payload.len()),
+            (frame::BINARY, 10_000),
+            "{:?}",
+            frame.close_info()
+        );
+        // All of them take longer than the close timeout.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    peer.expect_text("sent 180 ok");
+    assert_eq!(peer.expect_close(4000), "bye");
+    peer.send(&Frame::close(4000, ""));
+    peer.expect_end();
+}
+
+/// Opens a connection, has its reading stopped, and resets the transport.
+fn pause_and_reset(server: &Server) {
+    let mut socket = TcpStream::connect(server.address()).expect("the server accepts");
+    socket
+        .set_read_timeout(Some(wsrun_tests::wait::PATIENCE))
+        .expect("a timeout that is not zero is taken");
+    socket
+        .write_all(&Request::upgrade("/").encode())
+        .expect("the server reads");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).expect("the server answers");
+        head.extend(byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"));
+    socket
+        .write_all(&Frame::new(frame::TEXT, "flow off").encode())
+        .expect("the server reads");
+    // A socket that is closed with something unread in it resets the connection.
+    socket.peek(&mut [0]).expect("the reply comes");
+}
+
+#[test]
+fn connection_that_is_not_read_is_let_go_when_its_peer_resets() {
+    let server = Server::of(handlers::probe())
+        .args(["--max-connections", "3"])
+        .start();
+    let mut watcher = watcher(&server);
+    pause_and_reset(&server);
+    pause_and_reset(&server);
+    for _ in 0..2 {
+        expect_closed(&mut watcher, 1006, "peer", false);
+    }
+    wsrun_tests::wait::until("there is room again", || watcher.ask("count") == "1");
+    let mut others = [server.open(), server.open()];
+    for other in &mut others {
+        assert_eq!(other.ask("echo in"), "in");
+    }
+}
+
+#[test]
+fn handler_is_not_told_of_a_drained_queue_after_the_connection_closed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wsrun.sock");
+    let server = Server::of(handlers::probe())
+        .listen("127.0.0.1:0")
+        .listen(&format!("unix:{}", path.display()))
+        .start();
+    let mut watcher = watcher(&server);
+    let mut peer = Peer::unix(&path);
+    peer.upgrade(&Request::upgrade("/"));
+    // Over a quarter of the queue is left when the socket is full, and less than what stops the reading.
+    peer.send_text("send-flood 90 10000");
+    peer.send_text("want-writable");
+    peer.send(&Frame::close(1000, ""));
+    expect_closed(&mut watcher, 1000, "peer", true);
+    peer.expect_close_at_last(1000);
+    peer.expect_end();
+    assert_eq!(watcher.ask("echo nothing came"), "nothing came");
 }

@@ -140,6 +140,25 @@ fn server_delivers_what_came_before_a_close() {
 }
 
 #[test]
+fn server_delivers_what_came_before_a_close_of_a_handler_that_takes_its_time() {
+    let server = Server::of(handlers::probe()).start();
+    for time in [1, 10, 50, 200] {
+        let mut peer = server.open();
+        let command = format!("sleep-wasi {time}");
+        let mut wire = Frame::new(frame::TEXT, "echo before it").encode();
+        Frame::new(frame::TEXT, &command).encode_onto(&mut wire);
+        Frame::close(1000, "").encode_onto(&mut wire);
+        peer.send_bytes(&wire);
+        peer.expect_text("before it");
+        let frame = peer.read_frame();
+        assert_eq!(frame.opcode, frame::TEXT, "{command}: {frame:?}");
+        assert!(frame.text().starts_with("slept "), "{command}: {frame:?}");
+        peer.expect_close(1000);
+        peer.expect_end();
+    }
+}
+
+#[test]
 fn server_listens_on_ipv6() {
     let server = Server::of(handlers::echo()).listen("[::1]:0").start();
     assert!(

@@ -217,3 +217,17 @@ fn broadcast_can_be_narrowed_to_a_protocol() {
     with.expect_text("only you");
     assert_eq!(without.ask("echo nothing came"), "nothing came");
 }
+
+#[test]
+fn refusal_sends_every_header_that_it_was_given_twice() {
+    let server = gate();
+    let response = server.connect().request(&Request::upgrade("/refuse-twice"));
+    assert_eq!((response.status, response.text()), (401, "{}"));
+    let values = |name: &str| -> Vec<&str> {
+        let fields = response.headers.iter().filter(|(other, _)| other == name);
+        fields.map(|(_, value)| value.as_str()).collect()
+    };
+    assert_eq!(values("set-cookie"), ["a=1", "b=2"]);
+    // In place of the one that the host gives a refusal without it.
+    assert_eq!(values("content-type"), ["application/json"]);
+}

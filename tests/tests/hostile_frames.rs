@@ -634,3 +634,70 @@ fn thousands_of_connections_that_come_and_go_badly_leave_nothing_behind() {
     );
     neighbour.is_unharmed();
 }
+
+/// Sends the same bytes again and again, reading nothing, until the server ends the transport.
+#[track_caller]
+fn flood_until_the_end(peer: &mut Peer, bytes: &[u8]) {
+    let began = std::time::Instant::now();
+    while peer.try_send_bytes(bytes).is_ok() {
+        assert!(
+            began.elapsed() < wait::PATIENCE / 2,
+            "the flood is taken for ever"
+        );
+    }
+}
+
+#[test]
+fn unanswered_close_has_its_deadline_while_the_peer_floods() {
+    let server = Server::of(handlers::probe())
+        .args(["--close-timeout", "1s"])
+        .start();
+    let mut peer = server.open();
+    peer.send_text("close 4000 x");
+    assert_eq!(peer.expect_close(4000), "x");
+    let flood = Frame::new(frame::TEXT, "echo x").encode().repeat(5_000);
+    flood_until_the_end(&mut peer, &flood);
+    assert_eq!(server.open().ask("echo in"), "in");
+}
+
+#[test]
+fn message_has_its_deadline_while_the_peer_floods_fragments() {
+    let server = Server::of(handlers::echo())
+        .args(["--message-timeout", "1s", "--close-timeout", "1s"])
+        // So that no limit but the deadline ends it.
+        .args(["--max-fragments", "4000000000"])
+        .start();
+    let mut peer = server.open();
+    peer.send(&Frame::new(frame::TEXT, "never ends").to_be_continued());
+    let fragment = Frame::new(frame::CONTINUATION, "").to_be_continued();
+    let began = std::time::Instant::now();
+    flood_until_the_end(&mut peer, &fragment.encode().repeat(200_000));
+    assert!(began.elapsed() >= Duration::from_millis(900));
+    assert_eq!(server.open().ask("in"), "in");
+}
+
+#[test]
+fn idle_connections_hold_no_buffer_after_they_sent_something_unasked() {
+    let server = Server::of(handlers::echo())
+        .args(["--compression", "off"])
+        .start();
+    let large = vec![b'x'; 200_000];
+    let mut busy = server.open();
+    let mut circulate = || {
+        busy.send_binary(&large);
+        assert_eq!(busy.read_frame().payload.len(), large.len());
+    };
+    let mut idle: Vec<Peer> = (0..300).map(|_| server.open()).collect();
+    circulate();
+    let resident = server.usage().resident_bytes();
+    for peer in &mut idle {
+        peer.send(&Frame::new(frame::PONG, "unasked"));
+        circulate();
+    }
+    let grown = server.usage().resident_bytes().saturating_sub(resident);
+    assert!(
+        grown <= 16 * MIB,
+        "300 idle connections hold {} MiB",
+        grown / MIB
+    );
+}

@@ -250,6 +250,35 @@ fn silent_client_costs_a_slot_for_the_handshake_timeout_only() {
 }
 
 #[test]
+fn short_write_timeout_ends_nobody_who_has_nothing_to_read() {
+    let server = Server::of(handlers::built("gate"))
+        .args([
+            "--write-timeout",
+            "200ms",
+            "--handshake-timeout",
+            "20s",
+            "--callback-timeout",
+            "1s",
+        ])
+        .start();
+    let mut silent = server.connect();
+    let mut in_the_head = server.connect();
+    let request = Request::upgrade("/").encode();
+    let (beginning, rest) = request.split_at(20);
+    in_the_head.send_bytes(beginning);
+    silent.expect_silence(Duration::from_millis(800));
+    in_the_head.expect_silence(Duration::from_millis(1));
+    silent.upgrade(&Request::upgrade("/"));
+    assert_eq!(silent.ask("in"), "in");
+    in_the_head.send_bytes(rest);
+    assert_eq!(in_the_head.read_response().status, 101);
+    assert_eq!(in_the_head.ask("in as well"), "in as well");
+    // The handler thinks longer than a write may take.
+    let response = server.connect().request(&Request::upgrade("/slow"));
+    assert_eq!(response.status, 500, "{response:?}");
+}
+
+#[test]
 fn slow_header_is_cut_off_at_the_deadline_however_steadily_it_comes() {
     let server = Server::of(handlers::echo())
         .args(["--handshake-timeout", "1s"])

@@ -171,3 +171,34 @@ fn folder_that_is_not_there_is_refused_at_start() {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("/nowhere/at/all"), "{ended:?}");
 }
+
+#[test]
+fn server_ignores_upgrades_to_other_protocols() {
+    let (_folder, server) = served();
+    let mut peer = server.connect();
+    // What `curl --http2` sends.
+    let response = peer.request(
+        &Request::get("/style.css")
+            .with("Connection", "Upgrade, HTTP2-Settings")
+            .with("Upgrade", "h2c")
+            .with("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
+    );
+    assert_eq!((response.status, response.text()), (200, "body {}"));
+    let response = server.connect().request(
+        &Request::get("/style.css")
+            .with("Connection", "Upgrade")
+            .with("Upgrade", "WebSocket"),
+    );
+    assert_ne!(response.status, 200, "{response:?}");
+}
+
+#[test]
+fn client_that_ends_its_side_behind_its_request_gets_the_answer() {
+    let (_folder, server) = served();
+    let mut peer = server.connect();
+    peer.send_bytes(&Request::get("/style.css").encode());
+    peer.finish_writing();
+    let response = peer.read_response();
+    assert_eq!((response.status, response.text()), (200, "body {}"));
+    peer.expect_end();
+}

@@ -1,13 +1,15 @@
 //! The graceful stop.
 
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use wsrun_tests::frame::Frame;
+use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
+use wsrun_tests::peer::Peer;
 use wsrun_tests::server::Server;
-use wsrun_tests::wait::PATIENCE;
+use wsrun_tests::wait::{self, PATIENCE};
 
 #[test]
 fn server_closes_connections_with_1001_and_exits_0_on_sigterm_and_sigint() {
@@ -69,6 +71,8 @@ fn second_signal_ends_the_server_at_once() {
     let mut deaf = server.open();
     server.terminate();
     deaf.expect_close(1001);
+    // Signals that come closer together are one.
+    deaf.expect_silence(Duration::from_millis(300));
     server.terminate();
     let asked = Instant::now();
     server.wait(PATIENCE);
@@ -94,8 +98,8 @@ fn stopping_server_delivers_what_was_sent_and_takes_no_more() {
     loop {
         let frame = peer.read_frame();
         match frame.opcode {
-            wsrun_tests::frame::BINARY => received += 1,
-            wsrun_tests::frame::CLOSE => {
+            frame::BINARY => received += 1,
+            frame::CLOSE => {
                 assert_eq!(frame.close_info().0, 1001);
                 break;
             }
@@ -104,7 +108,7 @@ fn stopping_server_delivers_what_was_sent_and_takes_no_more() {
     }
     assert_eq!(received, 20);
     let late = std::net::TcpStream::connect(address).is_ok_and(|_| {
-        let mut late = wsrun_tests::peer::Peer::tcp(address);
+        let mut late = Peer::tcp(address);
         late.try_send_bytes(&Request::upgrade("/").encode()).is_ok()
             && late
                 .try_read_response()
@@ -191,4 +195,103 @@ fn stopping_server_answers_a_late_upgrade_with_503() {
     }
     deaf.send(&Frame::close(1001, ""));
     server.wait(PATIENCE);
+}
+
+#[test]
+fn two_signals_at_once_are_one() {
+    for second in [Signal::TERM, Signal::INT] {
+        let mut server = Server::of(handlers::echo()).start();
+        let mut peer = server.open();
+        server.terminate();
+        server.signal(second);
+        peer.expect_close(1001);
+        peer.send(&Frame::close(1001, ""));
+        peer.expect_end();
+        assert_eq!(server.wait(PATIENCE).code(), Some(0));
+    }
+}
+
+#[test]
+fn stopped_server_leaves_the_unix_socket_of_its_successor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wsrun.sock");
+    let listen = format!("unix:{}", path.display());
+    let mut old = Server::of(handlers::echo()).listen(&listen).start();
+    let mut last = Peer::unix(&path);
+    last.upgrade(&Request::upgrade("/"));
+    old.terminate();
+    last.expect_close(1001);
+    wait::until("the old server accepts nobody", || {
+        UnixStream::connect(&path).is_err()
+    });
+    let mut new = Server::of(handlers::echo()).listen(&listen).start();
+    last.send(&Frame::close(1001, ""));
+    assert_eq!(old.wait(PATIENCE).code(), Some(0));
+    assert!(path.exists(), "the old server removed the new one's file");
+    let mut peer = Peer::unix(&path);
+    peer.upgrade(&Request::upgrade("/"));
+    assert_eq!(peer.ask("new"), "new");
+    peer.close();
+    new.terminate();
+    assert_eq!(new.wait(PATIENCE).code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn file_that_is_read_without_end_does_not_hold_the_end_of_the_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("index.html"), "home").expect("the folder can be written");
+    let made = std::process::Command::new("mkfifo")
+        .arg(folder.path().join("pipe"))
+        .status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    let mut server = Server::of(handlers::echo())
+        .args(["--shutdown-timeout", "1s", "--static"])
+        .arg(folder.path())
+        .start();
+    let mut waiting = server.connect();
+    waiting.send_bytes(&Request::get("/pipe").encode());
+    // An answer is as good as none.
+    waiting.set_read_timeout(Duration::from_millis(500));
+    let _ = waiting.try_read_response();
+    assert_eq!(server.connect().request(&Request::get("/")).text(), "home");
+    server.terminate();
+    server.wait(PATIENCE / 2);
+}
+
+#[test]
+fn stopping_server_delivers_what_is_queued_for_a_peer_that_has_closed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wsrun.sock");
+    let mut server = Server::of(handlers::probe())
+        .listen("127.0.0.1:0")
+        .listen(&format!("unix:{}", path.display()))
+        .start();
+    let mut watcher = server.open();
+    assert_eq!(watcher.ask("subscribe closed-events"), "ok true");
+    let mut peer = Peer::unix(&path);
+    peer.upgrade(&Request::upgrade("/"));
+    // More than the socket holds.
+    peer.send_text("send-flood 90 10000");
+    peer.send(&Frame::close(1000, ""));
+    let event = watcher.read_text();
+    assert!(event.contains("\"code\":1000"), "{event}");
+    server.terminate();
+    watcher.expect_close(1001);
+    watcher.send(&Frame::close(1001, ""));
+    watcher.expect_end();
+    for number in 0..90 {
+        let frame = peer.read_frame();
+        assert_eq!(
+            (frame.opcode, frame.payload.len()),
+            (frame::BINARY, 10_000),
+            "message {number}"
+        );
+        // A server that does not wait has the time to end.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    peer.expect_text("sent 90 ok");
+    peer.expect_close(1000);
+    peer.expect_end();
+    assert_eq!(server.wait(PATIENCE).code(), Some(0));
 }

@@ -123,6 +123,119 @@ fn subscriptions_have_limits() {
 }
 
 #[test]
+fn connection_at_the_limit_changes_its_topic_within_one_callback() {
+    let server = probe();
+    let mut peer = server.open();
+    for number in 0..64 {
+        assert_eq!(peer.ask(&format!("subscribe topic {number}")), "ok true");
+    }
+    for (commands, replies) in [
+        ("unsubscribe topic 0; subscribe new", "true; ok true"),
+        ("subscribe new; subscribe topic 1", "ok false; ok false"),
+        (
+            "unsubscribe topic 1; subscribe topic 1; subscribe one too many",
+            "true; ok true; err limit",
+        ),
+        (
+            "unsubscribe topic 2; subscribe a; subscribe a; subscribe b",
+            "true; ok true; ok false; err limit",
+        ),
+        (
+            "subscribe b; unsubscribe topic 3; unsubscribe topic 3; subscribe b; subscribe c",
+            "err limit; true; false; ok true; err limit",
+        ),
+    ] {
+        assert_eq!(
+            peer.ask(&format!("in-one {commands}")),
+            replies,
+            "{commands}"
+        );
+    }
+    let mut publisher = server.open();
+    for (topic, count) in [("new", "1"), ("a", "1"), ("b", "1"), ("c", "0")] {
+        assert_eq!(
+            publisher.ask(&format!("publish {topic} x")),
+            count,
+            "{topic}"
+        );
+    }
+}
+
+#[test]
+fn topic_that_is_left_again_in_the_same_callback_takes_no_room() {
+    let server = probe();
+    let mut peer = server.open();
+    for number in 1..64 {
+        assert_eq!(peer.ask(&format!("subscribe topic {number}")), "ok true");
+    }
+    assert_eq!(
+        peer.ask("in-one subscribe a; unsubscribe a; subscribe b; subscribe c"),
+        "ok true; true; ok true; err limit"
+    );
+    let mut publisher = server.open();
+    for (topic, count) in [("a", "0"), ("b", "1"), ("c", "0")] {
+        assert_eq!(
+            publisher.ask(&format!("publish {topic} x")),
+            count,
+            "{topic}"
+        );
+    }
+}
+
+#[test]
+fn publish_does_not_count_subscribers_that_the_same_callback_closed() {
+    let server = probe();
+    let [mut one, mut two] = [server.open(), server.open()];
+    one.ask("subscribe t");
+    two.ask("subscribe t");
+    let id = one.ask("id");
+    assert_eq!(
+        two.ask(&format!(
+            "in-one publish-others t before; close-to {id} bye; publish-others t after"
+        )),
+        "1; ok; 0"
+    );
+    one.expect_text("before");
+    assert_eq!(one.expect_close(4000), "bye");
+}
+
+#[test]
+fn subscriber_that_reads_gets_everything_while_the_callback_of_another_waits() {
+    let server = probe();
+    let mut subscriber = server.open();
+    assert_eq!(subscriber.ask("subscribe t"), "ok true");
+    let mut publishers: Vec<Peer> = (0..16).map(|_| server.open()).collect();
+    let mut waiting = server.open();
+    // 3.8 MB in all: nearly twice the subscriber's queue.
+    let message = Frame::new(frame::TEXT, format!("publish t {}", "p".repeat(1_000)));
+    let wire = message.encode().repeat(240);
+    let reading = std::thread::spawn(move || {
+        for number in 0..16 * 240 {
+            let frame = subscriber.read_frame();
+            assert_eq!(
+                frame.opcode,
+                frame::TEXT,
+                "after {number} messages: {:?}",
+                frame.close_info()
+            );
+            assert_eq!(frame.payload.len(), 1_000);
+        }
+        assert_eq!(subscriber.ask("echo nothing more"), "nothing more");
+    });
+    waiting.send_text("sleep-wasi 500");
+    for publisher in &mut publishers {
+        publisher.send_bytes(&wire);
+    }
+    assert!(waiting.read_text().starts_with("slept "));
+    reading.join().expect("the subscriber gets everything");
+    for publisher in &mut publishers {
+        for _ in 0..240 {
+            publisher.expect_text("1");
+        }
+    }
+}
+
+#[test]
 fn subscriptions_survive_a_trap() {
     let server = probe();
     let [mut subscriber, mut publisher, mut trapping] =

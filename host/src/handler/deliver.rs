@@ -217,5 +217,9 @@ fn report(
         text.push_str("\n    ");
         text.push_str(frame);
     }
+    if !error.backtrace().is_empty() {
+        // The fields that follow are no part of the last frame.
+        text.push_str("\n   ");
+    }
     tracing::error!(handler = %registry.name(), callback, connection, "callback failed and had no effect: {text}");
 }

@@ -12,6 +12,8 @@ mod apply;
 mod deliver;
 mod queue;
 mod registry;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::cell::{OnceCell, RefCell};

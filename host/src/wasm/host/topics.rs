@@ -58,15 +58,21 @@ impl Host for GuestState {
             return Ok(Ok(false));
         }
         // What is queued counts as done, so that applying it cannot fail.
-        let (mut own, mut added) = (0, 0);
-        let queued = self.commands.list.iter().filter_map(Command::subscription);
-        for (of, to, subscribed) in queued {
+        let mut added = 0;
+        let mut mine: BTreeMap<&str, bool> = BTreeMap::new();
+        for (of, to, subscribed) in self.commands.list.iter().filter_map(Command::subscription) {
             added += usize::from(subscribed);
-            let was = self.registry.topics().is_subscribed(of, to);
-            if of == connection && was != subscribed {
-                own += if subscribed { 1 } else { -1 };
+            if of == connection {
+                mine.insert(to, subscribed);
             }
         }
+        let own = mine
+            .into_iter()
+            .map(|(to, now)| {
+                let before = self.registry.topics().is_subscribed(connection, to);
+                isize::from(now) - isize::from(before)
+            })
+            .sum();
         let checked = self.registry.topics().check(connection, &topic, own, added);
         if let Err(refused) = checked {
             return Ok(Err(match refused {

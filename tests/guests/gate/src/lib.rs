@@ -15,6 +15,11 @@ impl Handler for Gate {
             "/refuse" => Err(Refusal::new(403)
                 .header("x-gate", "no")
                 .body("not on the list")),
+            "/refuse-twice" => Err(Refusal::new(401)
+                .header("set-cookie", "a=1")
+                .header("set-cookie", "b=2")
+                .header("content-type", "application/json")
+                .body("{}")),
             "/redirect" => Err(Refusal::redirect("/elsewhere")),
             "/bad-status" => Err(Refusal::new(200)),
             "/trap" => panic!("asked to trap"),

@@ -71,6 +71,10 @@ impl Handler for Probe {
     }
 
     fn writable(&mut self, connection: Connection) {
+        if connection.request().is_none() {
+            let event = format!("writable after closed: {}", connection.id());
+            topics::publish(CLOSED_EVENTS, &event);
+        }
         say(connection, "writable");
     }
 
@@ -98,6 +102,12 @@ impl Probe {
         let (command, rest) = text.split_once(' ').unwrap_or((text, ""));
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
         Some(match command {
+            "in-one" => {
+                let replies = rest
+                    .split("; ")
+                    .filter_map(|command| self.run(connection, command));
+                replies.collect::<Vec<_>>().join("; ")
+            }
             "echo" => rest.to_owned(),
             "id" => connection.id().to_string(),
             "calls" => self.calls.to_string(),

@@ -1,0 +1,303 @@
+//! A handler with a guest whose callbacks fail on demand.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use wsrun_proto::ws::{self, MessageKind, Role, State};
+
+use super::{Acceptance, Guest, GuestFactory, Handler, Refusal, Registry};
+use crate::command::{Command, Commands, TimerId};
+use crate::config::{Config, HandlerLimits};
+use crate::request::Request;
+use crate::session::{CloseInfo, ClosedBy, ConnectionId, Session};
+use crate::transport::{Socket, Stream};
+use crate::wasm::error::GuestError;
+use crate::worker::{Slot, Worker};
+
+/// What the guests of a test share with it.
+#[derive(Default)]
+struct Script {
+    log: RefCell<Vec<String>>,
+    /// How many of the next `started` fail.
+    failing_starts: Cell<u32>,
+}
+
+struct Fake {
+    script: Rc<Script>,
+    commands: Commands,
+}
+
+fn failure() -> GuestError {
+    GuestError::Blocked {
+        limit: Duration::ZERO,
+    }
+}
+
+impl Fake {
+    fn log(&self, line: String) {
+        self.script.log.borrow_mut().push(line);
+    }
+}
+
+impl Guest for Fake {
+    async fn started(&mut self) -> Result<(), GuestError> {
+        let failing = self.script.failing_starts.get();
+        if failing > 0 {
+            self.script.failing_starts.set(failing - 1);
+            self.log("start failed".into());
+            return Err(failure());
+        }
+        self.log("started".into());
+        Ok(())
+    }
+
+    async fn requested(&mut self, _: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
+        self.log("requested".into());
+        Err(failure())
+    }
+
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        self.log(format!("opened {connection}"));
+        Ok(())
+    }
+
+    /// Fails for `fail`, after it has asked for something.
+    async fn received(
+        &mut self,
+        connection: ConnectionId,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<(), GuestError> {
+        self.log(format!("received {connection}"));
+        let data = payload.to_vec();
+        let set = Command::SetSession { connection, data };
+        self.commands.push(set).unwrap();
+        let payload_out = self.commands.payload(kind, payload);
+        let to = connection;
+        let send = Command::Send {
+            to,
+            payload: payload_out,
+        };
+        self.commands.push(send).unwrap();
+        if payload == b"fail" {
+            Err(failure())
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn closed(
+        &mut self,
+        connection: ConnectionId,
+        info: &CloseInfo,
+    ) -> Result<(), GuestError> {
+        self.log(format!("closed {connection} {}", info.code));
+        Ok(())
+    }
+
+    async fn writable(&mut self, _: ConnectionId) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn fired(
+        &mut self,
+        timer: TimerId,
+        _: u64,
+        _: Option<ConnectionId>,
+    ) -> Result<(), GuestError> {
+        self.log(format!("fired {timer}"));
+        Ok(())
+    }
+
+    fn commands(&mut self) -> &mut Commands {
+        &mut self.commands
+    }
+}
+
+struct Factory(Rc<Script>);
+
+impl GuestFactory for Factory {
+    type Guest = Fake;
+
+    async fn make(&self, _: &Rc<Registry>) -> Result<Fake, GuestError> {
+        Ok(Fake {
+            script: Rc::clone(&self.0),
+            commands: Commands::new(&HandlerLimits::default()),
+        })
+    }
+}
+
+/// A handler on a worker without listeners.
+struct Bench {
+    script: Rc<Script>,
+    worker: Rc<Worker>,
+    handler: Rc<Handler>,
+    /// Ends of the transports: they stay open as long as the test.
+    peers: Vec<UnixStream>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let script = Rc::<Script>::default();
+        let (_, shutdown) = watch::channel(false);
+        let config = Arc::new(Config::default());
+        let worker = Rc::new(Worker::new(
+            0,
+            config,
+            Arc::new(AtomicUsize::new(0)),
+            shutdown,
+        ));
+        let limits = HandlerLimits::default();
+        let registry = Rc::new(Registry::new("test".into(), Arc::default(), limits, true));
+        let handler = Handler::new(registry, Rc::clone(&worker), true, true, Vec::new());
+        let handler = Rc::new(handler);
+        handler.start(Factory(Rc::clone(&script))).await.unwrap();
+        tokio::task::yield_now().await;
+        Self {
+            script,
+            worker,
+            handler,
+            peers: Vec::new(),
+        }
+    }
+
+    fn open(&mut self) -> Rc<Session> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        self.peers.push(theirs);
+        let connection = ws::Connection::new(Instant::now(), Role::Server, ws::Config::default());
+        let session = Rc::new(Session::new(
+            self.worker.next_connection_id(),
+            Rc::default(),
+            None,
+            Rc::clone(&self.worker),
+            Vec::new(),
+            connection,
+            Stream::Plain(Socket::Unix(ours)),
+            Slot::take(&self.worker).unwrap(),
+        ));
+        self.handler.registry.insert(Rc::clone(&session));
+        self.handler
+            .push(|queue| queue.push_opened(Rc::clone(&session)));
+        session
+    }
+
+    fn receive(&self, session: &Rc<Session>, text: &str) {
+        self.handler
+            .push(|queue| queue.push_received(session, MessageKind::Text, text.as_bytes()));
+    }
+
+    fn close(&self, session: &Rc<Session>) {
+        let info = CloseInfo {
+            code: 1000,
+            reason: String::new(),
+            by: ClosedBy::Peer,
+            clean: true,
+        };
+        self.handler
+            .push(|queue| queue.push_closed(Rc::clone(session), info));
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.script.log.borrow().clone()
+    }
+
+    /// Waits until the log has this line.
+    async fn wait_for(&self, line: &str) {
+        let wait = async {
+            while !self.log().iter().any(|logged| logged == line) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait)
+            .await
+            .unwrap_or_else(|_| panic!("no {line:?} in {:?}", self.log()));
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, test);
+}
+
+#[test]
+fn handler_takes_its_turn_where_the_event_is_pushed() {
+    run(async {
+        let mut bench = Bench::new().await;
+        let session = bench.open();
+        bench.receive(&session, "x");
+        // Nothing was awaited: no task had to be woken.
+        assert_eq!(bench.log(), ["started", "opened 1", "received 1"]);
+        assert_eq!(session.data(), b"x");
+    });
+}
+
+#[test]
+fn failed_callback_has_no_effect_and_the_rest_goes_on() {
+    run(async {
+        let mut bench = Bench::new().await;
+        let (guilty, other) = (bench.open(), bench.open());
+        bench.receive(&guilty, "kept");
+        bench.receive(&guilty, "fail");
+        bench.receive(&guilty, "ignored");
+        bench.receive(&other, "x");
+        assert_eq!(guilty.data(), b"kept");
+        assert_eq!(guilty.connection.borrow().state(), State::Closing);
+        assert_eq!(other.connection.borrow().state(), State::Open);
+        assert!(other.is_open());
+        assert_eq!(guilty.queued_event_bytes.get(), 0);
+        let log = bench.log();
+        assert_eq!(
+            log[3..],
+            ["received 1", "received 1", "started", "received 2"]
+        );
+    });
+}
+
+#[test]
+fn end_of_a_connection_waits_for_an_instance_and_is_told_once() {
+    run(async {
+        let mut bench = Bench::new().await;
+        let (guilty, other) = (bench.open(), bench.open());
+        bench.script.failing_starts.set(2);
+        bench.receive(&guilty, "fail");
+        bench.close(&other);
+        bench.close(&guilty);
+        bench.wait_for("closed 1 1000").await;
+        let log = bench.log();
+        assert_eq!(
+            log[4..],
+            [
+                "start failed",
+                "start failed",
+                "started",
+                "closed 2 1000",
+                "closed 1 1000"
+            ]
+        );
+        assert!(bench.handler.registry.is_empty());
+    });
+}
+
+#[test]
+fn handshake_of_a_callback_that_fails_is_answered() {
+    run(async {
+        let bench = Bench::new().await;
+        let decision = bench.handler.decide(Rc::default()).await;
+        assert!(decision.is_err());
+        assert_eq!(bench.log(), ["started", "requested", "started"]);
+    });
+}
