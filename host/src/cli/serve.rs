@@ -56,7 +56,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
     tls_key: Option<PathBuf>,
 
-    /// Lets pages of another origin connect, as in https://example.com; `*` for all. Repeatable. The server's own origin may always, as
+    /// Lets pages of another origin connect, as in `https://example.com`; `*` for all. Repeatable. The server's own origin may always, as
     /// may clients that are no browser
     #[arg(long, value_name = "ORIGIN", help_heading = "Protocol")]
     allow_origin: Vec<String>,

@@ -1,6 +1,6 @@
 //! A handler on one worker: events in, commands out.
 //!
-//! Connections push events into the handler's [`Queue`](queue::Queue) and let it take its [`turn`](Handler::turn). The turn is one
+//! Connections push events into the handler's [`Queue`] and let it take its [`turn`](Handler::turn). The turn is one
 //! future, the instance's life, that is polled right where the event was pushed: while the handler does not wait, no task is woken and
 //! nothing is allocated for a message. When a callback does wait (it is time-sliced, or blocked in a host call), the worker's own task
 //! for the handler goes on with it, and events gather in the queue meanwhile.
