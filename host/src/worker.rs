@@ -132,7 +132,8 @@ impl Worker {
         }
     }
 
-    /// Writes what this turn has queued: one write per connection, however many messages.
+    /// Writes what this turn has queued: one write per connection, however many messages. Comes at the end of a turn, and within one when
+    /// much is queued.
     pub(crate) fn flush(&self) {
         self.queued_bytes.set(0);
         loop {

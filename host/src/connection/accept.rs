@@ -140,7 +140,7 @@ pub(super) async fn close(mut stream: Stream) {
     .await;
 }
 
-/// Drops an HTTP connection that is not upgraded when the server shuts down, and one on which nothing moves.
+/// Drops an HTTP connection that is not upgraded when the server shuts down.
 async fn until_shutdown<T>(worker: &Worker, work: impl Future<Output = T>) -> Option<T> {
     let mut shutdown = worker.shutdown.clone();
     tokio::select! {
