@@ -11,6 +11,8 @@ use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
+use crate::outbound::OutboundConfig;
+
 /// Everything that [`Server::start`](crate::server::Server::start) needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -40,6 +42,14 @@ pub struct Config {
     pub write_timeout: Duration,
     /// From the signal to stop until connections that have not closed are cut: 10 s by default.
     pub shutdown_timeout: Duration,
+    /// The largest message that is received or sent in parts, 4 GiB by default. Beyond it a received one fails the connection with 1009,
+    /// and a part to be sent is refused with `too-large`.
+    pub stream_bytes_max: u64,
+    /// Takes frames whether they are masked or not, and sends none masked, in both roles. For tests against peers that cannot do better:
+    /// without masks a page in a browser can plant chosen bytes in the caches of intermediaries (RFC 6455, 10.3).
+    pub danger_unmasked_frames: bool,
+    /// Outbound connections.
+    pub outbound: OutboundConfig,
     /// Limits of each handler instance.
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
@@ -62,6 +72,9 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(10),
+            stream_bytes_max: 4 << 30,
+            danger_unmasked_frames: false,
+            outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
         }

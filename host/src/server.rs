@@ -19,6 +19,7 @@ pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
 
 use crate::listener::{self, Bound, SocketFile};
+use crate::outbound::Outbound;
 use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EpochTicker, engine};
@@ -163,6 +164,7 @@ impl Server {
         stopping: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
         let slots = Arc::new(AtomicUsize::new(0));
+        let outbound = Arc::new(Outbound);
         // One channel per worker and handler.
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.workers)
             .map(|_| channels(handlers.len()))
@@ -187,6 +189,7 @@ impl Server {
                 bound: bound.iter_mut().filter_map(Vec::pop).collect(),
                 tls: self.tls.clone(),
                 slots: Arc::clone(&slots),
+                outbound: Arc::clone(&outbound),
                 shutdown: stopping.clone(),
                 peers,
                 remotes,
@@ -315,6 +318,7 @@ struct Plan {
     bound: Vec<Bound>,
     tls: Option<Arc<Tls>>,
     slots: Arc<AtomicUsize>,
+    outbound: Arc<Outbound>,
     shutdown: watch::Receiver<bool>,
     /// Per handler, the senders to the other workers.
     peers: Vec<Vec<mpsc::Sender<Remote>>>,
@@ -368,6 +372,7 @@ impl Plan {
         let worker = Rc::new(Worker::new(
             self.index,
             Arc::clone(&self.config),
+            Arc::clone(&self.outbound),
             Arc::clone(&self.slots),
             self.shutdown.clone(),
         ));
@@ -388,14 +393,9 @@ impl Plan {
                 Arc::clone(&config.config),
                 limits.clone(),
                 exports.timer_handler,
-            );
-            let handler = Rc::new(Handler::new(
-                Rc::new(registry),
                 Rc::clone(&worker),
-                exports.handshake,
-                exports.pong,
-                peers,
-            ));
+            );
+            let handler = Handler::new(Rc::new(registry), Rc::clone(&worker), exports, peers);
             handler
                 .start(Instances::new(&name, linked, limits))
                 .await
@@ -409,7 +409,7 @@ impl Plan {
             let handler = Rc::clone(handler);
             tokio::task::spawn_local(async move {
                 while let Some(message) = remote.recv().await {
-                    handler.take_remote(&message);
+                    handler.take_remote(message).await;
                 }
             });
         }
