@@ -22,6 +22,7 @@ mod connection;
 pub mod contract;
 mod handler;
 mod listener;
+pub mod native;
 mod outbound;
 mod request;
 pub mod server;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use tokio::sync::oneshot;
 use wsrun_proto::ws::{
     self, Cause, CloseFrame, MessageKind, Party, Prepared, SendError, Sending, State,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) reconnects: Cell<bool>,
     /// The end that is to be mended.
     lost: RefCell<Option<CloseInfo>>,
+    /// Who asked for the connection, and waits for its end.
+    ended: RefCell<Option<oneshot::Sender<CloseInfo>>>,
     worker: Rc<Worker>,
     data: RefCell<Vec<u8>>,
     pub(crate) connection: RefCell<ws::Connection>,
@@ -124,6 +127,7 @@ impl Session {
             opening: RefCell::new(None),
             reconnects: Cell::new(false),
             lost: RefCell::new(None),
+            ended: RefCell::new(None),
             worker,
             data: RefCell::new(data),
             connection: RefCell::new(connection),
@@ -189,6 +193,17 @@ impl Session {
     /// Remembers an end that is to be mended.
     pub(crate) fn lose(&self, info: CloseInfo) {
         *self.lost.borrow_mut() = Some(info);
+    }
+
+    /// Tells the end to somebody beside the handler.
+    pub(crate) fn when_ended(&self, ended: oneshot::Sender<CloseInfo>) {
+        *self.ended.borrow_mut() = Some(ended);
+    }
+
+    pub(crate) fn tell_end(&self, info: CloseInfo) {
+        if let Some(ended) = self.ended.borrow_mut().take() {
+            let _ = ended.send(info);
+        }
     }
 
     pub(crate) fn take_lost(&self) -> Option<CloseInfo> {

@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) index: u16,
     pub(crate) config: Arc<Config>,
     pub(crate) outbound: Arc<outbound::Outbound>,
+    /// Connections of all workers.
+    pub(crate) live: watch::Sender<usize>,
     /// Set once, when the handlers (which point back) are made.
     pub(crate) handlers: OnceCell<Vec<Rc<Handler>>>,
     pub(crate) scratch: RefCell<Scratch>,
@@ -63,6 +65,7 @@ impl Worker {
         index: u16,
         config: Arc<Config>,
         outbound: Arc<outbound::Outbound>,
+        live: watch::Sender<usize>,
         slots: Arc<AtomicUsize>,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
@@ -70,6 +73,7 @@ impl Worker {
             index,
             config,
             outbound,
+            live,
             handlers: OnceCell::new(),
             scratch: RefCell::new(Scratch::new()),
             read_buffer: RefCell::new(Vec::new()),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive_until_shutdown;
@@ -18,7 +19,15 @@ use crate::transport::Stream;
 use crate::worker::{Held, Worker};
 
 /// Begins to make a connection. It is in the registry from here on.
-pub(crate) fn connect(handler: &Rc<Handler>, worker: &Rc<Worker>, connect: &Connect) {
+///
+/// `trusted`: the program that runs the host asks for it, and the URL needs no grant. `ended` is told the end beside the handler.
+pub(crate) fn connect(
+    handler: &Rc<Handler>,
+    worker: &Rc<Worker>,
+    connect: &Connect,
+    trusted: bool,
+    ended: Option<oneshot::Sender<CloseInfo>>,
+) {
     let Connect {
         connection,
         options,
@@ -35,12 +44,16 @@ pub(crate) fn connect(handler: &Rc<Handler>, worker: &Rc<Worker>, connect: &Conn
         Held::Outbound(handler.registry.count_outbound()),
     ));
     session.begin_opening();
+    if let Some(ended) = ended {
+        session.when_ended(ended);
+    }
     handler.registry.insert(Rc::clone(&session));
     let client = Client {
         session,
         handler: Rc::clone(handler),
         worker: Rc::clone(worker),
         options: options.clone(),
+        trusted,
         was_open: false,
         failed_attempts: 0,
     };
@@ -53,6 +66,7 @@ struct Client {
     handler: Rc<Handler>,
     worker: Rc<Worker>,
     options: ConnectOptions,
+    trusted: bool,
     was_open: bool,
     /// In a row, since it was last open.
     failed_attempts: u32,
@@ -101,7 +115,7 @@ impl Client {
     /// Makes the connection and drives it to its end.
     async fn live_once(&mut self) -> Ended {
         let worker = Rc::clone(&self.worker);
-        let opening = outbound::open(&worker.outbound, &self.options);
+        let opening = outbound::open(&worker.outbound, &self.options, self.trusted);
         let opened = match self.unless_ended(opening).await {
             Ok(opened) => opened,
             Err(info) => {

@@ -8,7 +8,7 @@ use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared};
 
 use super::deliver::Place;
 use super::timers::Timer;
-use super::{Guest as _, GuestFactory, Handler, Remote};
+use super::{Guest as _, GuestFactory, Handler, Remote, ToHandler};
 use crate::backlog::Published;
 use crate::command::{Command, Commands, Payload};
 use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
@@ -417,7 +417,7 @@ impl Handler {
     async fn tell_peers(&self, remote: Remote) {
         for peer in &self.peers {
             // A worker that has ended has nobody to tell.
-            let _ = peer.send(remote.clone()).await;
+            let _ = peer.send(ToHandler::Fan(remote.clone())).await;
         }
     }
 }

@@ -206,7 +206,10 @@ impl Handler {
                 Answer::Http(response) => Ok(response),
                 Answer::Nothing | Answer::Handshake(_) | Answer::Accepts(_) => Err(DecisionFailed),
             })),
-            Event::Closed { session, .. } => self.registry.remove(session.id),
+            Event::Closed { session, info } => {
+                self.registry.remove(session.id);
+                session.tell_end(info);
+            }
             Event::Received {
                 session, payload, ..
             }

@@ -34,8 +34,10 @@ pub(crate) use self::registry::Registry;
 use crate::command::{Commands, Connect};
 use crate::connection;
 use crate::contract::{
-    Acceptance, Chunk, CloseInfo, ConnectionId, HttpResponse, Refusal, Request, TimerId,
+    Acceptance, Chunk, CloseInfo, ConnectError, ConnectOptions, ConnectionId, HttpResponse,
+    Refusal, Request, TimerId,
 };
+use crate::server::Connecting;
 use crate::wasm::error::GuestError;
 use crate::worker::Worker;
 
@@ -139,6 +141,17 @@ pub(crate) enum Remote {
     },
 }
 
+/// What another thread has for a handler on one worker.
+#[derive(Debug)]
+pub(crate) enum ToHandler {
+    Fan(Remote),
+    /// A connection that the embedding program wants.
+    Connect {
+        options: Box<ConnectOptions>,
+        reply: oneshot::Sender<Result<Connecting, ConnectError>>,
+    },
+}
+
 /// Publishes that wait for a busy worker; the publisher waits at the next.
 pub(crate) const REMOTE_QUEUE_MAX: usize = 64;
 
@@ -155,7 +168,7 @@ pub(crate) struct Handler {
     /// Wakes the task that polls `turn` when nobody else does.
     waker: OnceCell<Waker>,
     /// The same handler on the other workers.
-    peers: Vec<mpsc::Sender<Remote>>,
+    peers: Vec<mpsc::Sender<ToHandler>>,
 }
 
 impl Handler {
@@ -163,7 +176,7 @@ impl Handler {
         registry: Rc<Registry>,
         worker: Rc<Worker>,
         exports: Exports,
-        peers: Vec<mpsc::Sender<Remote>>,
+        peers: Vec<mpsc::Sender<ToHandler>>,
     ) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             registry,
@@ -238,8 +251,26 @@ impl Handler {
     /// Begins to make an outbound connection, which has an id already.
     pub(crate) fn connect(&self, connect: &Connect) {
         if let Some(handler) = self.me.upgrade() {
-            connection::connect(&handler, &self.worker, connect);
+            connection::connect(&handler, &self.worker, connect, false, None);
         }
+    }
+
+    /// The same for the program that runs the host, which needs no grant.
+    pub(crate) fn connect_for_host(
+        &self,
+        options: ConnectOptions,
+    ) -> Result<Connecting, ConnectError> {
+        self.worker.outbound.check_trusted(&options)?;
+        let (ended, end) = oneshot::channel();
+        let connection = self.worker.next_connection_id();
+        let connect = Connect {
+            connection,
+            options,
+        };
+        if let Some(handler) = self.me.upgrade() {
+            connection::connect(&handler, &self.worker, &connect, true, Some(ended));
+        }
+        Ok(Connecting::new(connection, end))
     }
 
     /// Fans a message of another worker, or of the embedding program, out here.

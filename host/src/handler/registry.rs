@@ -92,11 +92,14 @@ impl Registry {
 
     pub(crate) fn insert(&self, session: Rc<Session>) {
         self.sessions.borrow_mut().insert(session.id, session);
+        self.worker.live.send_modify(|live| *live += 1);
     }
 
     /// Forgets a connection whose `closed` has been delivered.
     pub(crate) fn remove(&self, connection: ConnectionId) {
-        self.sessions.borrow_mut().remove(&connection);
+        if self.sessions.borrow_mut().remove(&connection).is_some() {
+            self.worker.live.send_modify(|live| *live -= 1);
+        }
     }
 
     /// Ends what only an open connection has: subscriptions and timers.

@@ -21,8 +21,11 @@ impl Outbound {
     pub(crate) fn check(&self, _: &ConnectOptions) -> Result<(), ConnectError> {
         Err(ConnectError::Limit)
     }
+    pub(crate) fn check_trusted(&self, _: &ConnectOptions) -> Result<(), ConnectError> {
+        Err(ConnectError::Limit)
+    }
 }
-pub(crate) async fn open(_: &Outbound, _: &ConnectOptions) -> Result<Opened, Failed> {
+pub(crate) async fn open(_: &Outbound, _: &ConnectOptions, _: bool) -> Result<Opened, Failed> {
     std::future::ready(()).await;
     Err(Failed { failure: Failure::Ended, response: None })
 }
