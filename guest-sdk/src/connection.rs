@@ -1,9 +1,13 @@
 use std::time::Duration;
 
-use crate::bindings::handler::wsrun::websocket::{connections, topics};
+use crate::bindings::handler::wsrun::websocket::{client, connections, topics};
+use crate::client::{Failure, Response};
 #[cfg(feature = "session")]
 use crate::error::SessionError;
-use crate::{CloseCode, MessageRef, Request, SendError, SubscribeError, Timer, TimerError, timers};
+use crate::{
+    ChunkError, CloseCode, MessageKind, MessageRef, Request, SendError, SlowPolicy, SubscribeError,
+    Timer, TimerError, timers,
+};
 
 /// One WebSocket of this handler, named by the host's number for it.
 ///
@@ -52,6 +56,55 @@ impl Connection {
         self.send(bytes)
     }
 
+    /// Sends one message in parts, each a frame: the first call begins it, `last` ends it. A part of a text may end inside a character.
+    ///
+    /// Whole messages sent meanwhile, and published ones, wait in the queue until the last part was sent; pings and the close frame do not.
+    /// The parts are not compressed. At most 4 GiB in all by default.
+    ///
+    /// A message larger than the queue flows in constant memory when [`want_writable`](Self::want_writable) paces it:
+    ///
+    /// ```no_run
+    /// use std::collections::HashMap;
+    /// use wsrun_guest::{ChunkError, Connection, Handler, MessageKind, handler};
+    ///
+    /// const PART: [u8; 64 * 1024] = [0; 64 * 1024];
+    ///
+    /// /// Sends a gigabyte to whoever connects.
+    /// #[derive(Default)]
+    /// struct Download {
+    ///     bytes_left: HashMap<Connection, usize>,
+    /// }
+    ///
+    /// #[handler]
+    /// impl Handler for Download {
+    ///     fn opened(&mut self, connection: Connection) {
+    ///         self.bytes_left.insert(connection, 1 << 30);
+    ///         self.writable(connection);
+    ///     }
+    ///
+    ///     fn writable(&mut self, connection: Connection) {
+    ///         let Some(left) = self.bytes_left.get_mut(&connection) else { return };
+    ///         while *left > 0 {
+    ///             let part = &PART[..PART.len().min(*left)];
+    ///             match connection.send_chunk(MessageKind::Binary, part, part.len() == *left) {
+    ///                 Ok(()) => *left -= part.len(),
+    ///                 Err(ChunkError::QueueFull { .. }) => return connection.want_writable(),
+    ///                 Err(error) => panic!("{error}"),
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the connection is closed, its queue is full, the message is too large, or the part does not fit the ones before it. `Ok` means
+    /// queued.
+    pub fn send_chunk(self, kind: MessageKind, data: &[u8], last: bool) -> Result<(), ChunkError> {
+        let text = kind == MessageKind::Text;
+        Ok(connections::send_chunk(self.0, text, data, last)?)
+    }
+
     /// Sends a ping with at most 125 bytes of payload. The answer comes to [`Handler::pong`](crate::Handler::pong).
     ///
     /// # Errors
@@ -59,6 +112,15 @@ impl Connection {
     /// As [`send`](Self::send).
     pub fn ping(self, payload: &[u8]) -> Result<(), SendError> {
         Ok(connections::ping(self.0, payload)?)
+    }
+
+    /// Sends a pong that answers no ping, with at most 125 bytes of payload. The host answers pings itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn pong(self, payload: &[u8]) -> Result<(), SendError> {
+        Ok(connections::pong(self.0, payload)?)
     }
 
     /// Starts the closing handshake after everything that is queued.
@@ -84,6 +146,28 @@ impl Connection {
         connections::want_writable(self.0);
     }
 
+    /// Asks for one [`Handler::writable`](crate::Handler::writable) of every open connection of this handler on this worker.
+    pub fn want_writable_all() {
+        connections::want_writable_all(None);
+    }
+
+    /// Asks for one [`Handler::writable`](crate::Handler::writable) of every open connection of this handler on this worker that agreed on
+    /// a subprotocol.
+    pub fn want_writable_all_of_protocol(protocol: &str) {
+        connections::want_writable_all(Some(protocol));
+    }
+
+    /// What becomes of published messages that this connection has no room for, in place of the policy of their topic; `None` takes it
+    /// back. The host traps on a close code that may not be sent.
+    pub fn set_slow_policy(self, policy: impl Into<Option<SlowPolicy>>) {
+        connections::set_slow_policy(self.0, policy.into());
+    }
+
+    /// Published messages that a policy has left out for this connection so far; 0 when unknown.
+    pub fn dropped(self) -> u64 {
+        connections::dropped(self.0)
+    }
+
     /// Stops (`false`) or resumes (`true`) reading from the peer. While stopped its pings and close frames are not seen either.
     pub fn receive_flow(self, enabled: bool) {
         connections::receive_flow(self.0, enabled);
@@ -97,6 +181,17 @@ impl Connection {
     /// The subprotocol agreed on; `None` when there is none or the connection is unknown.
     pub fn protocol(self) -> Option<String> {
         connections::protocol(self.0)
+    }
+
+    /// Why the last opening handshake failed, for a connection that [`client::Options`](crate::client::Options) made; `None` when it
+    /// succeeded or is under way. [`Handler::closed`](crate::Handler::closed) and [`Handler::lost`](crate::Handler::lost) can ask.
+    pub fn failure(self) -> Option<Failure> {
+        client::failure_of(self.0)
+    }
+
+    /// How the server answered the last opening handshake; `None` when it did not, or the connection is not of the client role.
+    pub fn response(self) -> Option<Response> {
+        client::response_of(self.0)
     }
 
     /// The bytes that the host keeps for this connection: they survive a trap of the handler. Empty at first and when unknown.

@@ -1,19 +1,30 @@
 //! What `#[handler]` expands to: the exports of the bindings, implemented for every [`Exported`].
 
 use std::cell::RefCell;
+use std::time::Duration;
 
+use crate::bindings::broadcast_filter::exports::wsrun::websocket::broadcast_filter;
+use crate::bindings::chunks::exports::wsrun::websocket::chunks;
 use crate::bindings::handler::exports::wsrun::websocket::handler;
 use crate::bindings::handshake::exports::wsrun::websocket::handshake;
+use crate::bindings::http::exports::wsrun::websocket::http;
 use crate::bindings::lifecycle::exports::wsrun::websocket::lifecycle;
+use crate::bindings::network_filter::exports::wsrun::websocket::network_filter;
 use crate::bindings::pong::exports::wsrun::websocket::pong;
+use crate::bindings::reconnection::exports::wsrun::websocket::reconnection;
 use crate::bindings::timer::exports::wsrun::websocket::timer_handler;
 use crate::bindings::writable::exports::wsrun::websocket::writable;
-use crate::{Connection, Handler, Timer};
+use crate::{Connection, Handler, HttpRequest, Timer};
 
+pub use crate::bindings::broadcast_filter::export_broadcast_filter;
+pub use crate::bindings::chunks::export_chunks;
 pub use crate::bindings::handler::export_handler;
 pub use crate::bindings::handshake::export_handshake;
+pub use crate::bindings::http::export_http;
 pub use crate::bindings::lifecycle::export_lifecycle;
+pub use crate::bindings::network_filter::export_network_filter;
 pub use crate::bindings::pong::export_pong;
+pub use crate::bindings::reconnection::export_reconnection;
 pub use crate::bindings::timer::export_timer;
 pub use crate::bindings::writable::export_writable;
 
@@ -75,6 +86,46 @@ impl<E: Exported> handshake::Guest for E {
 impl<E: Exported> writable::Guest for E {
     fn writable(connection: u64) {
         E::with(|handler| handler.writable(Connection::from_id(connection)));
+    }
+}
+
+impl<E: Exported> chunks::Guest for E {
+    fn received_chunk(connection: u64, chunk: chunks::Chunk) {
+        E::with(|handler| handler.received_chunk(Connection::from_id(connection), chunk.into()));
+    }
+}
+
+impl<E: Exported> broadcast_filter::Guest for E {
+    fn wanted(connection: u64, message: handler::MessageResult) -> bool {
+        E::with(|handler| handler.wanted(Connection::from_id(connection), message.into()))
+    }
+}
+
+impl<E: Exported> network_filter::Guest for E {
+    fn accepts(peer: String, local: String) -> bool {
+        E::with(|handler| handler.accepts(&peer, &local))
+    }
+}
+
+impl<E: Exported> http::Guest for E {
+    fn requested(method: String, request: http::Request, body: Vec<u8>) -> http::Response {
+        let request = HttpRequest {
+            method,
+            request,
+            body,
+        };
+        E::with(|handler| handler.http(request)).into_response()
+    }
+}
+
+impl<E: Exported> reconnection::Guest for E {
+    fn lost(connection: u64, info: handler::CloseInfo, attempt: u32, after_ms: u32) {
+        let after = Duration::from_millis(after_ms.into());
+        E::with(|handler| handler.lost(Connection::from_id(connection), info, attempt, after));
+    }
+
+    fn restored(connection: u64) {
+        E::with(|handler| handler.restored(Connection::from_id(connection)));
     }
 }
 

@@ -1,4 +1,9 @@
-use crate::{Accept, CloseInfo, Connection, Message, Refusal, Request, Timer};
+use std::time::Duration;
+
+use crate::{
+    Accept, Chunk, CloseInfo, Connection, HttpRequest, HttpResponse, Message, Refusal, Request,
+    Timer,
+};
 
 /// What an application does with its connections. Put [`#[handler]`](macro@crate::handler) on the implementation.
 ///
@@ -15,17 +20,17 @@ use crate::{Accept, CloseInfo, Connection, Message, Refusal, Request, Timer};
 /// A method that panics or overruns its deadline has no effect: nothing that it sent, published, closed or set is applied, the
 /// connection that it was called for is closed with 1011, and a new instance takes over the others.
 pub trait Handler: Default + 'static {
-    /// A connection is open: messages may be sent to it.
+    /// A connection is open: messages may be sent to it. [`Request::role`] tells who connected to whom.
     fn opened(&mut self, connection: Connection) {
         let _ = connection;
     }
 
-    /// The peer sent a message, at most 1 MiB by default.
+    /// The peer sent a message, at most 1 MiB by default. Not called when the handler has [`received_chunk`](Self::received_chunk).
     fn received(&mut self, connection: Connection, message: Message) {
         let _ = (connection, message);
     }
 
-    /// The connection is gone. It has left its topics, its timers are cancelled, and its session data can be read for the last time.
+    /// The connection is gone, or one that [`client::Options`](crate::client::Options) asked for could not be made. It has left its topics, its timers are cancelled, and its session data can be read for the last time.
     fn closed(&mut self, connection: Connection, info: CloseInfo) {
         let _ = (connection, info);
     }
@@ -44,6 +49,90 @@ pub trait Handler: Default + 'static {
 
     /// The queue of the connection has drained below a quarter of its limit. Called once for each [`Connection::want_writable`].
     fn writable(&mut self, connection: Connection) {
+        let _ = connection;
+    }
+
+    /// The peer sent a part of a message, at most 4 GiB in all by default. Takes the place of [`received`](Self::received), so that
+    /// messages may be larger than memory.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use wsrun_guest::{Chunk, Connection, Handler, handler};
+    ///
+    /// /// Answers each message with its length.
+    /// #[derive(Default)]
+    /// struct Length {
+    ///     bytes: HashMap<Connection, u64>,
+    /// }
+    ///
+    /// #[handler]
+    /// impl Handler for Length {
+    ///     fn received_chunk(&mut self, connection: Connection, chunk: Chunk) {
+    ///         let bytes = self.bytes.entry(connection).or_default();
+    ///         *bytes += chunk.data.len() as u64;
+    ///         if chunk.last {
+    ///             let _ = connection.send(&bytes.to_string());
+    ///             self.bytes.remove(&connection);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn received_chunk(&mut self, connection: Connection, chunk: Chunk) {
+        let _ = (connection, chunk);
+    }
+
+    /// Whether a broadcast goes to this connection; `false` leaves it out. What the method itself sends goes behind the broadcast.
+    ///
+    /// A broadcast in it panics, and a panic leaves the connection out and closes it with 1011.
+    fn wanted(&mut self, connection: Connection, message: Message) -> bool {
+        let _ = (connection, message);
+        true
+    }
+
+    /// Whether a peer may go on, before anything is read of it; `false` ends the transport without a word. Only the default handler of a
+    /// server is asked.
+    ///
+    /// `peer` is `ip:port`, or `unix`; `local` the address that it connected to, or the path of the Unix socket.
+    fn accepts(&mut self, peer: &str, local: &str) -> bool {
+        let _ = (peer, local);
+        true
+    }
+
+    /// Answers a plain HTTP request. Only the default handler of a server is asked, for what `--static` does not answer. A panic is 500.
+    ///
+    /// ```
+    /// use wsrun_guest::{Handler, HttpRequest, HttpResponse, handler, host};
+    ///
+    /// #[derive(Default)]
+    /// struct Site;
+    ///
+    /// #[handler]
+    /// impl Handler for Site {
+    ///     fn http(&mut self, request: HttpRequest) -> HttpResponse {
+    ///         match request.path() {
+    ///             "/count" => HttpResponse::text(host::connection_count().to_string()),
+    ///             _ => HttpResponse::new(404),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn http(&mut self, request: HttpRequest) -> HttpResponse {
+        let _ = request;
+        HttpResponse::new(404)
+    }
+
+    /// An outbound connection with [`client::Reconnect`](crate::client::Reconnect) ended, or could not be made, and the host tries again
+    /// after `after`. `attempt` counts from 1 since the connection was last open.
+    ///
+    /// Messages sent meanwhile are refused, topics and session data stay. [`closed`](Self::closed) follows only when the host gives up, or
+    /// the handler closes the connection.
+    fn lost(&mut self, connection: Connection, info: CloseInfo, attempt: u32, after: Duration) {
+        let _ = (connection, info, attempt, after);
+    }
+
+    /// An outbound connection that was [`lost`](Self::lost) is open again, under the same id. One that never was open before is told by
+    /// [`opened`](Self::opened) instead.
+    fn restored(&mut self, connection: Connection) {
         let _ = connection;
     }
 

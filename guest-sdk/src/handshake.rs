@@ -1,11 +1,11 @@
 use crate::bindings::handler::wsrun::websocket::types::Request;
 use crate::bindings::handshake::exports::wsrun::websocket::handshake;
+use crate::headers;
 
 impl Request {
     /// The value of the first header field with this name, in any case; `None` when there is none or it is not UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.header_bytes(name)
-            .and_then(|value| str::from_utf8(value).ok())
+        headers::text(&self.headers, name)
     }
 
     /// The value of the first header field with this name, in any case, as received.
@@ -15,10 +15,7 @@ impl Request {
 
     /// The values of all header fields with this name, in any case, in order.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.headers
-            .iter()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_slice())
+        headers::values(&self.headers, name)
     }
 
     /// The percent-decoded value of the first query parameter with this name: `""` for `?name`, `None` when there is none or it is not

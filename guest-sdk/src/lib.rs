@@ -2,35 +2,41 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod client;
 pub mod close_code;
 mod connection;
 mod error;
 mod export;
 mod handler;
 mod handshake;
+mod headers;
 pub mod host;
+mod http;
 mod message;
 #[cfg(feature = "session")]
 mod session;
 pub mod timers;
 pub mod topics;
 
-pub use crate::bindings::handler::wsrun::websocket::types::{CloseInfo, ClosedBy, Request, Role};
+pub use crate::bindings::handler::wsrun::websocket::types::{
+    CloseInfo, ClosedBy, Request, Role, SlowPolicy,
+};
 pub use crate::close_code::CloseCode;
 pub use crate::connection::Connection;
 #[cfg(feature = "session")]
 pub use crate::error::SessionError;
-pub use crate::error::{SendError, SubscribeError, TimerError};
+pub use crate::error::{ChunkError, PublishError, SendError, SubscribeError, TimerError};
 pub use crate::handler::Handler;
 pub use crate::handshake::{Accept, Refusal};
-pub use crate::message::{Message, MessageRef};
+pub use crate::http::{HttpRequest, HttpResponse};
+pub use crate::message::{Chunk, Message, MessageKind, MessageRef};
 pub use crate::timers::Timer;
 
 /// Exports an implementation of [`Handler`] from the component. One per crate.
 ///
 /// It goes on `impl Handler for Type { .. }`, where `Type: Default`. It looks at which methods the block has, and exports the optional
-/// interfaces (`handshake`, `writable`, `pong`, `timer-handler`, `lifecycle`) whose methods are there and no others: the host then never
-/// calls what is not implemented. A method under `#[cfg(..)]` is exported under the same condition.
+/// interfaces whose methods are there and no others: the host then never calls what is not implemented. A method under `#[cfg(..)]` is
+/// exported under the same condition.
 ///
 /// ```
 /// use wsrun_guest::{Connection, Handler, Message, handler};

@@ -1,4 +1,14 @@
+use crate::bindings::chunks::exports::wsrun::websocket::chunks;
 use crate::bindings::handler::wsrun::websocket::types::{MessageParam, MessageResult};
+
+/// What a message is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Arbitrary bytes.
+    Binary,
+}
 
 /// One whole message (RFC 6455, 5.6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -10,6 +20,14 @@ pub enum Message {
 }
 
 impl Message {
+    /// What it is made of.
+    pub fn kind(&self) -> MessageKind {
+        match self {
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
+        }
+    }
+
     /// The text; `None` for a binary message.
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -118,5 +136,36 @@ impl<'a, const N: usize> From<&'a [u8; N]> for MessageRef<'a> {
 impl<'a> From<&'a Vec<u8>> for MessageRef<'a> {
     fn from(bytes: &'a Vec<u8>) -> Self {
         Self::Binary(bytes)
+    }
+}
+
+/// A part of a message that the peer sent: see [`Handler::received_chunk`](crate::Handler::received_chunk).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The kind of the message, the same in all its parts.
+    pub kind: MessageKind,
+    /// The bytes, at most 256 KiB. A part of a text may end inside a character; all parts together are valid UTF-8.
+    pub data: Vec<u8>,
+    /// Whether the message begins here.
+    pub first: bool,
+    /// Whether the message ends here (`final` in the contract).
+    pub last: bool,
+    /// Payload bytes still to come in the current frame, before decompression; 0 at its end.
+    pub remaining: u64,
+}
+
+impl From<chunks::Chunk> for Chunk {
+    fn from(chunk: chunks::Chunk) -> Self {
+        Self {
+            kind: if chunk.text {
+                MessageKind::Text
+            } else {
+                MessageKind::Binary
+            },
+            data: chunk.data,
+            first: chunk.first,
+            last: chunk.final_,
+            remaining: chunk.remaining,
+        }
     }
 }

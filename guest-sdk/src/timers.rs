@@ -43,7 +43,7 @@ impl Timer {
 ///     }
 ///
 ///     fn timer(&mut self, _timer: Timer, tag: u64, _connection: Option<Connection>) {
-///         topics::broadcast(&format!("tick {tag}"));
+///         let _ = topics::broadcast(&format!("tick {tag}"));
 ///         let _ = timers::set(Duration::from_secs(1), tag + 1);
 ///     }
 /// }
@@ -65,8 +65,8 @@ pub(crate) fn set_for(
     Ok(Timer::from_id(timer))
 }
 
-/// Rounded up, because a timer fires no earlier than asked for.
-fn whole_millis(after: Duration) -> u32 {
+/// Rounded up: a timer fires no earlier than asked for, and a time that is not zero does not become it.
+pub(crate) fn whole_millis(after: Duration) -> u32 {
     after
         .as_nanos()
         .div_ceil(1_000_000)

@@ -83,7 +83,8 @@ impl Chat {
 
         let room = self.rooms.entry(new.room.clone()).or_default();
         room.insert(new.name.clone(), connection);
-        topics::publish_except(
+        // That it fails takes a queue smaller than an event. Who is there is told to each who joins anyway.
+        let _ = topics::publish_except(
             &new.room,
             &Event::Joined { name: &new.name }.to_json(),
             connection,
@@ -115,13 +116,14 @@ impl Chat {
         connection.unsubscribe(&room);
         // The connection may be gone already, and its session data with it.
         let _ = connection.set_session_bytes(&[]);
-        topics::publish(&room, &Event::Left { name: &name }.to_json());
+        let _ = topics::publish(&room, &Event::Left { name: &name }.to_json());
     }
 }
 
 fn say(seat: Option<Seat>, text: &str) -> Result<(), &'static str> {
     let Seat { name, room } = seat.ok_or("join a room first")?;
-    topics::publish(&room, &Event::Said { name: &name, text }.to_json());
+    topics::publish(&room, &Event::Said { name: &name, text }.to_json())
+        .map_err(|_| "nobody heard that: try again later")?;
     Ok(())
 }
 

@@ -41,7 +41,10 @@ impl Handler for Mirror {
             );
             return;
         }
-        topics::publish(TOPIC, &message);
+        if let Err(error) = topics::publish(TOPIC, &message) {
+            connection.close(close_code::TRY_AGAIN_LATER, &error.to_string());
+            return;
+        }
         if message.as_text() == Some("clear") {
             self.history.clear();
             self.history_bytes = 0;

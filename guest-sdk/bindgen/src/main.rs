@@ -19,11 +19,16 @@ use wit_bindgen_rust::{Opts, Ownership, WithOption};
 use wit_component::DecodedWasm;
 use wit_parser::Resolve;
 
-/// The bindings modules and, by the same names, the worlds of `worlds.wit`.
-const MODULES: [&str; 6] = [
+/// The bindings modules and, by the same names with `-` in place of `_`, the worlds of `worlds.wit`.
+const MODULES: [&str; 11] = [
     "handler",
     "handshake",
     "writable",
+    "chunks",
+    "broadcast_filter",
+    "network_filter",
+    "http",
+    "reconnection",
     "pong",
     "timer",
     "lifecycle",
@@ -97,9 +102,10 @@ fn generate_module(module: &str) -> Result<String> {
     let mut resolve = Resolve::default();
     resolve.push_path(crate_dir().join("../../wit"))?;
     let package = resolve.push_file(crate_dir().join("worlds.wit"))?;
-    let world = resolve.select_world(&[package], Some(module))?;
+    let world = resolve.select_world(&[package], Some(&module.replace('_', "-")))?;
 
-    let with = if matches!(module, "handler" | "lifecycle") {
+    // The first defines the shared types, the others use none of them.
+    let with = if matches!(module, "handler" | "network_filter" | "lifecycle") {
         Vec::new()
     } else {
         vec![(

@@ -46,17 +46,22 @@ struct HandlerImpl {
 
 struct Method {
     name: String,
-    /// `#[cfg(..)]` attributes of the method: they apply to its export too.
-    cfgs: TokenStream,
+    /// The predicates of its `#[cfg(..)]` attributes: they apply to its export too.
+    cfgs: Vec<TokenStream>,
 }
 
-/// The optional methods of `Handler` and the name of the export macro of each.
-const OPTIONAL_METHODS: [(&str, &str); 5] = [
-    ("handshake", "export_handshake"),
-    ("writable", "export_writable"),
-    ("pong", "export_pong"),
-    ("timer", "export_timer"),
-    ("started", "export_lifecycle"),
+/// The export macros of the optional interfaces and the methods of `Handler` behind each: any of them makes the export.
+const OPTIONAL_METHODS: [(&str, &[&str]); 10] = [
+    ("export_handshake", &["handshake"]),
+    ("export_writable", &["writable"]),
+    ("export_chunks", &["received_chunk"]),
+    ("export_broadcast_filter", &["wanted"]),
+    ("export_network_filter", &["accepts"]),
+    ("export_http", &["http"]),
+    ("export_reconnection", &["lost", "restored"]),
+    ("export_pong", &["pong"]),
+    ("export_timer", &["timer"]),
+    ("export_lifecycle", &["started"]),
 ];
 
 fn expand(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream, SyntaxError> {
@@ -72,13 +77,18 @@ fn expand(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream, Syn
     } = parse_impl(item)?;
 
     let mut exports = String::from("::wsrun_guest::__private::export_handler!(WsrunExports);");
-    for (method_name, export_macro) in OPTIONAL_METHODS {
-        for method in methods.iter().filter(|method| method.name == method_name) {
-            exports.push_str(&format!(
-                "{} const _: () = {{ ::wsrun_guest::__private::{export_macro}!(WsrunExports); }};",
-                method.cfgs
-            ));
+    for (export_macro, names) in OPTIONAL_METHODS {
+        let present: Vec<&Method> = methods
+            .iter()
+            .filter(|method| names.contains(&method.name.as_str()))
+            .collect();
+        if present.is_empty() {
+            continue;
         }
+        let condition = any_of(&present);
+        exports.push_str(&format!(
+            "{condition} const _: () = {{ ::wsrun_guest::__private::{export_macro}!(WsrunExports); }};"
+        ));
     }
 
     // One thread runs a handler and the host never re-enters it, so that the RefCell is never found borrowed. Without the target check,
@@ -104,6 +114,29 @@ fn expand(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream, Syn
     );
     let glue: TokenStream = glue.parse().expect("the glue is Rust");
     Ok(substitute(glue, &handler_type))
+}
+
+/// The attribute under which any of these methods is there; empty when one always is.
+fn any_of(methods: &[&Method]) -> String {
+    if methods.iter().any(|method| method.cfgs.is_empty()) {
+        return String::new();
+    }
+    let conditions: Vec<String> = methods
+        .iter()
+        .map(|method| combine("all", method.cfgs.iter().map(TokenStream::to_string)))
+        .collect();
+    format!("#[cfg({})]", combine("any", conditions.into_iter()))
+}
+
+/// Cfg predicates in one: clippy finds fault with an `all` or `any` around a single one.
+fn combine(operator: &str, predicates: impl ExactSizeIterator<Item = String>) -> String {
+    let one = predicates.len() == 1;
+    let predicates = predicates.collect::<Vec<_>>().join(", ");
+    if one {
+        predicates
+    } else {
+        format!("{operator}({predicates})")
+    }
 }
 
 /// Puts the handler's type, with the spans it was written with, in the place of `HandlerType`.
@@ -170,14 +203,12 @@ fn parse_impl(item: TokenStream) -> Result<HandlerImpl, SyntaxError> {
 
 fn parse_methods(body: TokenStream) -> Vec<Method> {
     let mut methods = Vec::new();
-    let mut cfgs = TokenStream::new();
+    let mut cfgs = Vec::new();
     let mut trees = body.into_iter().peekable();
     while let Some(tree) = trees.next() {
         match tree {
             TokenTree::Punct(hash) if hash.as_char() == '#' => {
-                if let Some(attribute) = trees.next_if(is_cfg) {
-                    cfgs.extend([TokenTree::Punct(hash), attribute]);
-                }
+                cfgs.extend(trees.peek().and_then(cfg_predicate));
             }
             TokenTree::Ident(keyword) if keyword.to_string() == "fn" => {
                 // `fn` of a function pointer type is followed by a parenthesis.
@@ -191,9 +222,9 @@ fn parse_methods(body: TokenStream) -> Vec<Method> {
             }
             // The body of a method, or the end of another item: what comes next has attributes of its own.
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
-                cfgs = TokenStream::new()
+                cfgs.clear();
             }
-            TokenTree::Punct(end) if end.as_char() == ';' => cfgs = TokenStream::new(),
+            TokenTree::Punct(end) if end.as_char() == ';' => cfgs.clear(),
             TokenTree::Group(_)
             | TokenTree::Ident(_)
             | TokenTree::Punct(_)
@@ -203,11 +234,20 @@ fn parse_methods(body: TokenStream) -> Vec<Method> {
     methods
 }
 
-fn is_cfg(attribute: &TokenTree) -> bool {
+/// What stands in the parentheses of `[cfg(..)]`; `None` for other attributes.
+fn cfg_predicate(attribute: &TokenTree) -> Option<TokenStream> {
     let TokenTree::Group(group) = attribute else {
-        return false;
+        return None;
     };
-    matches!(group.stream().into_iter().next(), Some(TokenTree::Ident(ident)) if ident.to_string() == "cfg")
+    let mut trees = group.stream().into_iter();
+    match (trees.next(), trees.next()) {
+        (Some(TokenTree::Ident(name)), Some(TokenTree::Group(predicate)))
+            if name.to_string() == "cfg" =>
+        {
+            Some(predicate.stream())
+        }
+        _ => None,
+    }
 }
 
 fn name_of(ident: &Ident) -> String {

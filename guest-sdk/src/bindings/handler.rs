@@ -242,6 +242,75 @@ pub mod wsrun {
                         .finish()
                 }
             }
+            /// What becomes of a published or broadcast message that the queue of a subscriber has no room for.
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub enum SlowPolicy {
+                /// Nobody gets it: the publish fails with `waiting`, and the publisher tries again when there is room. On other workers the
+                /// message waits for its subscribers there, and the next publishes behind it.
+                Wait,
+                /// The oldest published messages that wait for this connection make room for it.
+                DropOldest,
+                /// It is left out for this connection.
+                DropNewest,
+                /// Of a topic, only the newest message waits for this connection: it takes the place of an older one.
+                LatestOnly,
+                /// The connection is closed with this code, as for `connections.close`.
+                Disconnect(CloseCode),
+            }
+            impl ::core::fmt::Debug for SlowPolicy {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        SlowPolicy::Wait => f.debug_tuple("SlowPolicy::Wait").finish(),
+                        SlowPolicy::DropOldest => {
+                            f.debug_tuple("SlowPolicy::DropOldest").finish()
+                        }
+                        SlowPolicy::DropNewest => {
+                            f.debug_tuple("SlowPolicy::DropNewest").finish()
+                        }
+                        SlowPolicy::LatestOnly => {
+                            f.debug_tuple("SlowPolicy::LatestOnly").finish()
+                        }
+                        SlowPolicy::Disconnect(e) => {
+                            f.debug_tuple("SlowPolicy::Disconnect").field(e).finish()
+                        }
+                    }
+                }
+            }
+            /// Why a message was not published. Nobody got it.
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub enum PublishError {
+                /// This many subscribers with the policy `wait` have no room. Ask for `writable` of them, or try again later.
+                Waiting(u32),
+                /// Larger than the limit, in bytes, that the value tells: `--max-queue`, 2 MiB by default.
+                TooLarge(u64),
+            }
+            impl ::core::fmt::Debug for PublishError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        PublishError::Waiting(e) => {
+                            f.debug_tuple("PublishError::Waiting").field(e).finish()
+                        }
+                        PublishError::TooLarge(e) => {
+                            f.debug_tuple("PublishError::TooLarge").field(e).finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for PublishError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for PublishError {}
         }
         /// What a handler may do with its connections.
         ///
@@ -262,6 +331,54 @@ pub mod wsrun {
             >;
             pub type SendError = super::super::super::wsrun::websocket::types::SendError;
             pub type Request = super::super::super::wsrun::websocket::types::Request;
+            pub type SlowPolicy = super::super::super::wsrun::websocket::types::SlowPolicy;
+            /// Why a part of a message was not taken. Nothing was queued, and the message is where it was.
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub enum ChunkError {
+                /// The connection is closing, closed or not this handler's.
+                Closed,
+                /// The connection's queue would exceed its limit; the bytes that are queued now. Ask for `writable` and send it again.
+                QueueFull(u64),
+                /// The message would become larger than the limit, in bytes, that the value tells (`--max-stream`).
+                TooLarge(u64),
+                /// The parts so far are not the beginning of valid UTF-8, or the last part ends inside a character.
+                InvalidText,
+                /// The message was begun as the other kind.
+                WrongKind,
+            }
+            impl ::core::fmt::Debug for ChunkError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        ChunkError::Closed => {
+                            f.debug_tuple("ChunkError::Closed").finish()
+                        }
+                        ChunkError::QueueFull(e) => {
+                            f.debug_tuple("ChunkError::QueueFull").field(e).finish()
+                        }
+                        ChunkError::TooLarge(e) => {
+                            f.debug_tuple("ChunkError::TooLarge").field(e).finish()
+                        }
+                        ChunkError::InvalidText => {
+                            f.debug_tuple("ChunkError::InvalidText").finish()
+                        }
+                        ChunkError::WrongKind => {
+                            f.debug_tuple("ChunkError::WrongKind").finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for ChunkError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for ChunkError {}
             #[allow(unused_unsafe, clippy::all)]
             /// Sends a whole message. `ok` means queued; the host writes it when the callback has returned. With several workers, connections
             /// of other workers are unknown here: topics reach them.
@@ -345,6 +462,103 @@ pub mod wsrun {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
+            /// Sends one message in parts (RFC 6455, 5.4), each a frame: the first call begins it, `final` ends it. A part of a text may end
+            /// inside a character. Whole messages sent meanwhile, and published ones, wait in the queue until the last part was sent; pings and
+            /// the close frame do not. The parts are not compressed. At most `--max-stream` bytes in all (4 GiB by default).
+            #[allow(async_fn_in_trait)]
+            pub fn send_chunk(
+                to: ConnectionId,
+                text: bool,
+                data: &[u8],
+                final_: bool,
+            ) -> ::core::result::Result<(), ChunkError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 24]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 24]);
+                    let vec0 = data;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/connections@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "send-chunk"]
+                        fn wit_import2(
+                            _: i64,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(
+                        _rt::as_i64(to),
+                        match &text {
+                            true => 1,
+                            false => 0,
+                        },
+                        ptr0.cast_mut(),
+                        len0,
+                        match &final_ {
+                            true => 1,
+                            false => 0,
+                        },
+                        ptr1,
+                    );
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result8 = match l3 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                let v7 = match l4 {
+                                    0 => ChunkError::Closed,
+                                    1 => {
+                                        let e7 = {
+                                            let l5 = *ptr1.add(16).cast::<i64>();
+                                            l5 as u64
+                                        };
+                                        ChunkError::QueueFull(e7)
+                                    }
+                                    2 => {
+                                        let e7 = {
+                                            let l6 = *ptr1.add(16).cast::<i64>();
+                                            l6 as u64
+                                        };
+                                        ChunkError::TooLarge(e7)
+                                    }
+                                    3 => ChunkError::InvalidText,
+                                    n => {
+                                        debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                        ChunkError::WrongKind
+                                    }
+                                };
+                                v7
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result8
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
             /// Sends a ping (RFC 6455, 5.5.2) with at most 125 bytes of payload.
             #[allow(async_fn_in_trait)]
             pub fn ping(
@@ -363,6 +577,74 @@ pub mod wsrun {
                     #[link(wasm_import_module = "wsrun:websocket/connections@0.1.0")]
                     unsafe extern "C" {
                         #[link_name = "ping"]
+                        fn wit_import2(_: i64, _: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: i64,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(_rt::as_i64(to), ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result8 = match l3 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l4 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::wsrun::websocket::types::SendError as V7;
+                                let v7 = match l4 {
+                                    0 => V7::Closed,
+                                    1 => {
+                                        let e7 = {
+                                            let l5 = *ptr1.add(16).cast::<i64>();
+                                            l5 as u64
+                                        };
+                                        V7::QueueFull(e7)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 2, "invalid enum discriminant");
+                                        let e7 = {
+                                            let l6 = *ptr1.add(16).cast::<i64>();
+                                            l6 as u64
+                                        };
+                                        V7::TooLarge(e7)
+                                    }
+                                };
+                                v7
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result8
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Sends a pong that answers no ping (RFC 6455, 5.5.3), with at most 125 bytes of payload: the host answers pings itself.
+            #[allow(async_fn_in_trait)]
+            pub fn pong(
+                to: ConnectionId,
+                payload: &[u8],
+            ) -> ::core::result::Result<(), SendError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 24]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 24]);
+                    let vec0 = payload;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/connections@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "pong"]
                         fn wit_import2(_: i64, _: *mut u8, _: usize, _: *mut u8);
                     }
                     #[cfg(not(target_arch = "wasm32"))]
@@ -498,6 +780,93 @@ pub mod wsrun {
                         unreachable!()
                     }
                     wit_import0(_rt::as_i64(connection));
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Does so for every open connection of this handler on this worker; `protocol` narrows it to those that agreed on that subprotocol.
+            #[allow(async_fn_in_trait)]
+            pub fn want_writable_all(protocol: ::core::option::Option<&str>) -> () {
+                unsafe {
+                    let (result1_0, result1_1, result1_2) = match protocol {
+                        Some(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (1i32, ptr0.cast_mut(), len0)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/connections@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "want-writable-all"]
+                        fn wit_import2(_: i32, _: *mut u8, _: usize);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: i32, _: *mut u8, _: usize) {
+                        unreachable!()
+                    }
+                    wit_import2(result1_0, result1_1, result1_2);
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What becomes of published messages that this connection has no room for. It goes before the policy of a topic; none takes it
+            /// back. A close code that may not be sent traps.
+            #[allow(async_fn_in_trait)]
+            pub fn set_slow_policy(
+                connection: ConnectionId,
+                policy: ::core::option::Option<SlowPolicy>,
+            ) -> () {
+                unsafe {
+                    let (result2_0, result2_1, result2_2) = match policy {
+                        Some(e) => {
+                            use super::super::super::wsrun::websocket::types::SlowPolicy as V0;
+                            let (result1_0, result1_1) = match e {
+                                V0::Wait => (0i32, 0i32),
+                                V0::DropOldest => (1i32, 0i32),
+                                V0::DropNewest => (2i32, 0i32),
+                                V0::LatestOnly => (3i32, 0i32),
+                                V0::Disconnect(e) => (4i32, _rt::as_i32(e)),
+                            };
+                            (1i32, result1_0, result1_1)
+                        }
+                        None => (0i32, 0i32, 0i32),
+                    };
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/connections@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "set-slow-policy"]
+                        fn wit_import3(_: i64, _: i32, _: i32, _: i32);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(_: i64, _: i32, _: i32, _: i32) {
+                        unreachable!()
+                    }
+                    wit_import3(
+                        _rt::as_i64(connection),
+                        result2_0,
+                        result2_1,
+                        result2_2,
+                    );
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Published messages that its policy has left out for this connection so far; 0 when unknown.
+            #[allow(async_fn_in_trait)]
+            pub fn dropped(connection: ConnectionId) -> u64 {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/connections@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "dropped"]
+                        fn wit_import0(_: i64) -> i64;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0(_: i64) -> i64 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0(_rt::as_i64(connection));
+                    ret as u64
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
@@ -932,6 +1301,8 @@ pub mod wsrun {
             pub type MessageParam<'a> = super::super::super::wsrun::websocket::types::MessageParam<
                 'a,
             >;
+            pub type PublishError = super::super::super::wsrun::websocket::types::PublishError;
+            pub type SlowPolicy = super::super::super::wsrun::websocket::types::SlowPolicy;
             /// Why a subscription was not made.
             #[derive(Clone, Copy, Eq, PartialEq)]
             pub enum SubscribeError {
@@ -1061,15 +1432,18 @@ pub mod wsrun {
             }
             #[allow(unused_unsafe, clippy::all)]
             /// Sends a message to every subscriber of a topic but `except`, on all workers. The number of open subscribers that it will be
-            /// sent to by this worker. A subscriber whose queue cannot take it is closed with 1008: nothing is left out silently. A message
-            /// larger than a queue (`--max-queue`, 2 MiB by default) traps.
+            /// sent to by this worker. What becomes of a subscriber whose queue cannot take it is told by the policy of the connection, else by
+            /// that of the topic, else it is closed with 1008: nothing is left out silently.
             #[allow(async_fn_in_trait)]
             pub fn publish(
                 topic: &str,
                 message: MessageParam<'_>,
                 except: ::core::option::Option<ConnectionId>,
-            ) -> u32 {
+            ) -> ::core::result::Result<u32, PublishError> {
                 unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 24]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 24]);
                     let vec0 = topic;
                     let ptr0 = vec0.as_ptr().cast::<u8>();
                     let len0 = vec0.len();
@@ -1092,11 +1466,12 @@ pub mod wsrun {
                         Some(e) => (1i32, _rt::as_i64(e)),
                         None => (0i32, 0i64),
                     };
+                    let ptr6 = ret_area.0.as_mut_ptr().cast::<u8>();
                     #[cfg(target_arch = "wasm32")]
                     #[link(wasm_import_module = "wsrun:websocket/topics@0.1.0")]
                     unsafe extern "C" {
                         #[link_name = "publish"]
-                        fn wit_import6(
+                        fn wit_import7(
                             _: *mut u8,
                             _: usize,
                             _: i32,
@@ -1104,10 +1479,11 @@ pub mod wsrun {
                             _: usize,
                             _: i32,
                             _: i64,
-                        ) -> i32;
+                            _: *mut u8,
+                        );
                     }
                     #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import6(
+                    unsafe extern "C" fn wit_import7(
                         _: *mut u8,
                         _: usize,
                         _: i32,
@@ -1115,10 +1491,11 @@ pub mod wsrun {
                         _: usize,
                         _: i32,
                         _: i64,
-                    ) -> i32 {
+                        _: *mut u8,
+                    ) {
                         unreachable!()
                     }
-                    let ret = wit_import6(
+                    wit_import7(
                         ptr0.cast_mut(),
                         len0,
                         result4_0,
@@ -1126,19 +1503,60 @@ pub mod wsrun {
                         result4_2,
                         result5_0,
                         result5_1,
+                        ptr6,
                     );
-                    ret as u32
+                    let l8 = i32::from(*ptr6.add(0).cast::<u8>());
+                    let result14 = match l8 {
+                        0 => {
+                            let e = {
+                                let l9 = *ptr6.add(8).cast::<i32>();
+                                l9 as u32
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l10 = i32::from(*ptr6.add(8).cast::<u8>());
+                                use super::super::super::wsrun::websocket::types::PublishError as V13;
+                                let v13 = match l10 {
+                                    0 => {
+                                        let e13 = {
+                                            let l11 = *ptr6.add(16).cast::<i32>();
+                                            l11 as u32
+                                        };
+                                        V13::Waiting(e13)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 1, "invalid enum discriminant");
+                                        let e13 = {
+                                            let l12 = *ptr6.add(16).cast::<i64>();
+                                            l12 as u64
+                                        };
+                                        V13::TooLarge(e13)
+                                    }
+                                };
+                                v13
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result14
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
             /// Sends a message to every open connection of this handler, on all workers; `protocol` narrows it to those that agreed on that
-            /// subprotocol. The number that it will be sent to by this worker. Slow connections and large messages as for `publish`.
+            /// subprotocol. The number that it will be sent to by this worker, or offered to where the handler exports `broadcast-filter`. Slow
+            /// connections as for `publish`, without a topic's policy.
             #[allow(async_fn_in_trait)]
             pub fn broadcast(
                 protocol: ::core::option::Option<&str>,
                 message: MessageParam<'_>,
-            ) -> u32 {
+            ) -> ::core::result::Result<u32, PublishError> {
                 unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 24]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 24]);
                     let (result1_0, result1_1, result1_2) = match protocol {
                         Some(e) => {
                             let vec0 = e;
@@ -1163,39 +1581,1090 @@ pub mod wsrun {
                             (1i32, ptr3.cast_mut(), len3)
                         }
                     };
+                    let ptr6 = ret_area.0.as_mut_ptr().cast::<u8>();
                     #[cfg(target_arch = "wasm32")]
                     #[link(wasm_import_module = "wsrun:websocket/topics@0.1.0")]
                     unsafe extern "C" {
                         #[link_name = "broadcast"]
-                        fn wit_import6(
+                        fn wit_import7(
                             _: i32,
                             _: *mut u8,
                             _: usize,
                             _: i32,
                             _: *mut u8,
                             _: usize,
-                        ) -> i32;
+                            _: *mut u8,
+                        );
                     }
                     #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import6(
+                    unsafe extern "C" fn wit_import7(
                         _: i32,
                         _: *mut u8,
                         _: usize,
                         _: i32,
                         _: *mut u8,
                         _: usize,
-                    ) -> i32 {
+                        _: *mut u8,
+                    ) {
                         unreachable!()
                     }
-                    let ret = wit_import6(
+                    wit_import7(
                         result1_0,
                         result1_1,
                         result1_2,
                         result5_0,
                         result5_1,
                         result5_2,
+                        ptr6,
                     );
-                    ret as u32
+                    let l8 = i32::from(*ptr6.add(0).cast::<u8>());
+                    let result14 = match l8 {
+                        0 => {
+                            let e = {
+                                let l9 = *ptr6.add(8).cast::<i32>();
+                                l9 as u32
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l10 = i32::from(*ptr6.add(8).cast::<u8>());
+                                use super::super::super::wsrun::websocket::types::PublishError as V13;
+                                let v13 = match l10 {
+                                    0 => {
+                                        let e13 = {
+                                            let l11 = *ptr6.add(16).cast::<i32>();
+                                            l11 as u32
+                                        };
+                                        V13::Waiting(e13)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 1, "invalid enum discriminant");
+                                        let e13 = {
+                                            let l12 = *ptr6.add(16).cast::<i64>();
+                                            l12 as u64
+                                        };
+                                        V13::TooLarge(e13)
+                                    }
+                                };
+                                v13
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result14
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What becomes of messages of this topic that a subscriber has no room for, on this worker; none takes it back. It is kept while
+            /// this handler runs, also while the topic has no subscriber; at most 1,000 topics have one, and one more traps. A close code that
+            /// may not be sent traps.
+            #[allow(async_fn_in_trait)]
+            pub fn set_slow_policy(
+                topic: &str,
+                policy: ::core::option::Option<SlowPolicy>,
+            ) -> () {
+                unsafe {
+                    let vec0 = topic;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result3_0, result3_1, result3_2) = match policy {
+                        Some(e) => {
+                            use super::super::super::wsrun::websocket::types::SlowPolicy as V1;
+                            let (result2_0, result2_1) = match e {
+                                V1::Wait => (0i32, 0i32),
+                                V1::DropOldest => (1i32, 0i32),
+                                V1::DropNewest => (2i32, 0i32),
+                                V1::LatestOnly => (3i32, 0i32),
+                                V1::Disconnect(e) => (4i32, _rt::as_i32(e)),
+                            };
+                            (1i32, result2_0, result2_1)
+                        }
+                        None => (0i32, 0i32, 0i32),
+                    };
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/topics@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "set-slow-policy"]
+                        fn wit_import4(_: *mut u8, _: usize, _: i32, _: i32, _: i32);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i32,
+                        _: i32,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(ptr0.cast_mut(), len0, result3_0, result3_1, result3_2);
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Messages of this topic that policies have left out so far, on this worker, over all subscribers; counted for topics that have a
+            /// policy.
+            #[allow(async_fn_in_trait)]
+            pub fn dropped(topic: &str) -> u64 {
+                unsafe {
+                    let vec0 = topic;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/topics@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "dropped"]
+                        fn wit_import1(_: *mut u8, _: usize) -> i64;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8, _: usize) -> i64 {
+                        unreachable!()
+                    }
+                    let ret = wit_import1(ptr0.cast_mut(), len0);
+                    ret as u64
+                }
+            }
+        }
+        /// Outbound connections: the host connects, and the connection is this handler's like any other, in the client role.
+        ///
+        /// Nothing is allowed unless the operator grants it (`--allow-connect HOST[:PORT]`). The address that a name leads to is checked as well:
+        /// loopback, link-local and private addresses must be granted by address.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod client {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type ConnectionId = super::super::super::wsrun::websocket::types::ConnectionId;
+            /// Whom to trust over TLS.
+            #[repr(u8)]
+            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+            pub enum Verify {
+                /// A certificate for the name in the URL, issued by a root of the platform or of the operator (`--connect-ca`).
+                Full,
+                /// The same, or a self-signed certificate for that name.
+                AllowSelfSigned,
+            }
+            impl ::core::fmt::Debug for Verify {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Verify::Full => f.debug_tuple("Verify::Full").finish(),
+                        Verify::AllowSelfSigned => {
+                            f.debug_tuple("Verify::AllowSelfSigned").finish()
+                        }
+                    }
+                }
+            }
+            impl Verify {
+                #[doc(hidden)]
+                pub unsafe fn _lift(val: u8) -> Verify {
+                    if !cfg!(debug_assertions) {
+                        return unsafe { ::core::mem::transmute(val) };
+                    }
+                    match val {
+                        0 => Verify::Full,
+                        1 => Verify::AllowSelfSigned,
+                        _ => panic!("invalid enum discriminant"),
+                    }
+                }
+            }
+            /// When the host connects again by itself, under the same connection id: see the guide for which ends it does so.
+            #[repr(C)]
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub struct Reconnect {
+                /// Attempts in a row that may fail; 0 for no limit.
+                pub attempts_max: u32,
+                /// The wait before the first attempt, in milliseconds, 500 when none. It doubles with each attempt that fails, and half of it is
+                /// random.
+                pub delay_ms: ::core::option::Option<u32>,
+                /// The longest wait, in milliseconds, 30,000 when none.
+                pub delay_max_ms: ::core::option::Option<u32>,
+            }
+            impl ::core::fmt::Debug for Reconnect {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Reconnect")
+                        .field("attempts-max", &self.attempts_max)
+                        .field("delay-ms", &self.delay_ms)
+                        .field("delay-max-ms", &self.delay_max_ms)
+                        .finish()
+                }
+            }
+            /// Where and how to connect.
+            #[derive(Clone, Eq, PartialEq)]
+            pub struct Options<'a> {
+                /// `ws://` or `wss://`, without a fragment, at most 8 KiB.
+                pub url: &'a str,
+                /// Subprotocols to offer, the preferred first; tokens, no two the same.
+                pub protocols: &'a [&'a str],
+                /// The Host header, in place of the one that the URL means.
+                pub host: ::core::option::Option<&'a str>,
+                /// The Origin header.
+                pub origin: ::core::option::Option<&'a str>,
+                /// Further header fields. Those of the handshake itself are the host's: naming one is `invalid`.
+                pub headers: &'a [(&'a str, &'a str)],
+                /// Whom to trust.
+                pub verify: Verify,
+                /// The name of a client certificate that the operator gave (`--client-cert NAME=CERT,KEY`); an unknown one is `denied`.
+                pub identity: ::core::option::Option<&'a str>,
+                /// The protocol version: 13, 8 or 7; none for the newest.
+                pub version: ::core::option::Option<u8>,
+                /// Whether to offer permessage-deflate (RFC 7692).
+                pub compression: bool,
+                /// Time for name and transport, for TLS, and for the opening handshake, each, in milliseconds; none for `--connect-timeout`, which
+                /// is also the most.
+                pub timeout_ms: ::core::option::Option<u32>,
+                /// Whether the host connects again when the connection is lost or cannot be made.
+                pub reconnect: ::core::option::Option<Reconnect>,
+                /// Session data of the new connection, at most 64 KiB by default; more is `invalid`.
+                pub session: &'a [u8],
+            }
+            impl<'a> ::core::fmt::Debug for Options<'a> {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Options")
+                        .field("url", &self.url)
+                        .field("protocols", &self.protocols)
+                        .field("host", &self.host)
+                        .field("origin", &self.origin)
+                        .field("headers", &self.headers)
+                        .field("verify", &self.verify)
+                        .field("identity", &self.identity)
+                        .field("version", &self.version)
+                        .field("compression", &self.compression)
+                        .field("timeout-ms", &self.timeout_ms)
+                        .field("reconnect", &self.reconnect)
+                        .field("session", &self.session)
+                        .finish()
+                }
+            }
+            /// Why no attempt is made.
+            #[derive(Clone, Eq, PartialEq)]
+            pub enum ConnectError {
+                /// The operator does not allow it; the text says what would.
+                Denied(_rt::String),
+                /// An option cannot be used; the text says which and why.
+                Invalid(_rt::String),
+                /// The versions that there are.
+                UnsupportedVersion(_rt::Vec<u8>),
+                /// The handler has as many outbound connections as it may (`--max-outbound`, 1,000 by default).
+                Limit,
+            }
+            impl ::core::fmt::Debug for ConnectError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        ConnectError::Denied(e) => {
+                            f.debug_tuple("ConnectError::Denied").field(e).finish()
+                        }
+                        ConnectError::Invalid(e) => {
+                            f.debug_tuple("ConnectError::Invalid").field(e).finish()
+                        }
+                        ConnectError::UnsupportedVersion(e) => {
+                            f.debug_tuple("ConnectError::UnsupportedVersion")
+                                .field(e)
+                                .finish()
+                        }
+                        ConnectError::Limit => {
+                            f.debug_tuple("ConnectError::Limit").finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for ConnectError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for ConnectError {}
+            /// What took too long.
+            #[repr(u8)]
+            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+            pub enum Phase {
+                /// Looking up the name and connecting.
+                Connect,
+                /// The TLS handshake.
+                Tls,
+                /// The opening handshake.
+                Handshake,
+            }
+            impl ::core::fmt::Debug for Phase {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Phase::Connect => f.debug_tuple("Phase::Connect").finish(),
+                        Phase::Tls => f.debug_tuple("Phase::Tls").finish(),
+                        Phase::Handshake => f.debug_tuple("Phase::Handshake").finish(),
+                    }
+                }
+            }
+            impl Phase {
+                #[doc(hidden)]
+                pub unsafe fn _lift(val: u8) -> Phase {
+                    if !cfg!(debug_assertions) {
+                        return unsafe { ::core::mem::transmute(val) };
+                    }
+                    match val {
+                        0 => Phase::Connect,
+                        1 => Phase::Tls,
+                        2 => Phase::Handshake,
+                        _ => panic!("invalid enum discriminant"),
+                    }
+                }
+            }
+            /// Why the opening handshake of a connection in the client role failed.
+            #[derive(Clone, Eq, PartialEq)]
+            pub enum Failure {
+                /// The address that the name leads to is not allowed; the text says which.
+                Denied(_rt::String),
+                /// The name could not be looked up, or the transport not be made.
+                Unreachable(_rt::String),
+                /// TLS failed: an untrusted certificate, another name, no common version.
+                Tls(_rt::String),
+                /// A part took longer than its time.
+                TimedOut(Phase),
+                /// The server ended the transport before it had answered.
+                Ended,
+                /// The server answered with this status.
+                Refused(u16),
+                /// The server answered with a redirection, which is not followed, to this address, if it gave one.
+                Redirected(::core::option::Option<_rt::String>),
+                /// The answer is no HTTP/1 response, or too large.
+                InvalidResponse(_rt::String),
+                /// The answer has the right status and does not upgrade to WebSocket.
+                NotUpgraded,
+                /// The `sec-websocket-accept` header is missing or repeated.
+                AcceptMissing,
+                /// The `sec-websocket-accept` header does not answer the key.
+                AcceptWrong,
+                /// The server chose a subprotocol that was not offered.
+                ProtocolNotOffered,
+                /// The server chose an extension, or parameters of one, that were not offered.
+                ExtensionNotOffered(_rt::String),
+            }
+            impl ::core::fmt::Debug for Failure {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Failure::Denied(e) => {
+                            f.debug_tuple("Failure::Denied").field(e).finish()
+                        }
+                        Failure::Unreachable(e) => {
+                            f.debug_tuple("Failure::Unreachable").field(e).finish()
+                        }
+                        Failure::Tls(e) => {
+                            f.debug_tuple("Failure::Tls").field(e).finish()
+                        }
+                        Failure::TimedOut(e) => {
+                            f.debug_tuple("Failure::TimedOut").field(e).finish()
+                        }
+                        Failure::Ended => f.debug_tuple("Failure::Ended").finish(),
+                        Failure::Refused(e) => {
+                            f.debug_tuple("Failure::Refused").field(e).finish()
+                        }
+                        Failure::Redirected(e) => {
+                            f.debug_tuple("Failure::Redirected").field(e).finish()
+                        }
+                        Failure::InvalidResponse(e) => {
+                            f.debug_tuple("Failure::InvalidResponse").field(e).finish()
+                        }
+                        Failure::NotUpgraded => {
+                            f.debug_tuple("Failure::NotUpgraded").finish()
+                        }
+                        Failure::AcceptMissing => {
+                            f.debug_tuple("Failure::AcceptMissing").finish()
+                        }
+                        Failure::AcceptWrong => {
+                            f.debug_tuple("Failure::AcceptWrong").finish()
+                        }
+                        Failure::ProtocolNotOffered => {
+                            f.debug_tuple("Failure::ProtocolNotOffered").finish()
+                        }
+                        Failure::ExtensionNotOffered(e) => {
+                            f.debug_tuple("Failure::ExtensionNotOffered")
+                                .field(e)
+                                .finish()
+                        }
+                    }
+                }
+            }
+            /// The answer of a server to the opening handshake.
+            #[derive(Clone, Eq, PartialEq)]
+            pub struct Response {
+                /// The HTTP status.
+                pub status: u16,
+                /// Header fields in order, names in lower case, values as received.
+                pub headers: _rt::Vec<(_rt::String, _rt::Vec<u8>)>,
+            }
+            impl ::core::fmt::Debug for Response {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Response")
+                        .field("status", &self.status)
+                        .field("headers", &self.headers)
+                        .finish()
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Connects once the callback has returned. The id can be used for session data and timers from then on; `handler.opened` follows,
+            /// or `handler.closed` with 1006 and no `opened` before it, for which `failure-of` tells the cause.
+            #[allow(async_fn_in_trait)]
+            pub fn connect(
+                options: Options<'_>,
+            ) -> ::core::result::Result<ConnectionId, ConnectError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 32 + 19 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 32
+                            + 19 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    let Options {
+                        url: url1,
+                        protocols: protocols1,
+                        host: host1,
+                        origin: origin1,
+                        headers: headers1,
+                        verify: verify1,
+                        identity: identity1,
+                        version: version1,
+                        compression: compression1,
+                        timeout_ms: timeout_ms1,
+                        reconnect: reconnect1,
+                        session: session1,
+                    } = options;
+                    let vec2 = url1;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    *ptr0.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len2;
+                    *ptr0.add(0).cast::<*mut u8>() = ptr2.cast_mut();
+                    let vec4 = protocols1;
+                    let len4 = vec4.len();
+                    let layout4 = _rt::alloc::Layout::from_size_align(
+                            vec4.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                            ::core::mem::size_of::<*const u8>(),
+                        )
+                        .unwrap();
+                    let (result4, _cleanup4) = wit_bindgen::rt::Cleanup::new(layout4);
+                    for (i, e) in vec4.into_iter().enumerate() {
+                        let base = result4
+                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                        {
+                            let vec3 = e;
+                            let ptr3 = vec3.as_ptr().cast::<u8>();
+                            let len3 = vec3.len();
+                            *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len3;
+                            *base.add(0).cast::<*mut u8>() = ptr3.cast_mut();
+                        }
+                    }
+                    *ptr0.add(3 * ::core::mem::size_of::<*const u8>()).cast::<usize>() = len4;
+                    *ptr0
+                        .add(2 * ::core::mem::size_of::<*const u8>())
+                        .cast::<*mut u8>() = result4;
+                    match host1 {
+                        Some(e) => {
+                            *ptr0
+                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (1i32) as u8;
+                            let vec5 = e;
+                            let ptr5 = vec5.as_ptr().cast::<u8>();
+                            let len5 = vec5.len();
+                            *ptr0
+                                .add(6 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len5;
+                            *ptr0
+                                .add(5 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>() = ptr5.cast_mut();
+                        }
+                        None => {
+                            *ptr0
+                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (0i32) as u8;
+                        }
+                    };
+                    match origin1 {
+                        Some(e) => {
+                            *ptr0
+                                .add(7 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (1i32) as u8;
+                            let vec6 = e;
+                            let ptr6 = vec6.as_ptr().cast::<u8>();
+                            let len6 = vec6.len();
+                            *ptr0
+                                .add(9 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len6;
+                            *ptr0
+                                .add(8 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>() = ptr6.cast_mut();
+                        }
+                        None => {
+                            *ptr0
+                                .add(7 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (0i32) as u8;
+                        }
+                    };
+                    let vec10 = headers1;
+                    let len10 = vec10.len();
+                    let layout10 = _rt::alloc::Layout::from_size_align(
+                            vec10.len() * (4 * ::core::mem::size_of::<*const u8>()),
+                            ::core::mem::size_of::<*const u8>(),
+                        )
+                        .unwrap();
+                    let (result10, _cleanup10) = wit_bindgen::rt::Cleanup::new(layout10);
+                    for (i, e) in vec10.into_iter().enumerate() {
+                        let base = result10
+                            .add(i * (4 * ::core::mem::size_of::<*const u8>()));
+                        {
+                            let (t7_0, t7_1) = e;
+                            let vec8 = t7_0;
+                            let ptr8 = vec8.as_ptr().cast::<u8>();
+                            let len8 = vec8.len();
+                            *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len8;
+                            *base.add(0).cast::<*mut u8>() = ptr8.cast_mut();
+                            let vec9 = t7_1;
+                            let ptr9 = vec9.as_ptr().cast::<u8>();
+                            let len9 = vec9.len();
+                            *base
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len9;
+                            *base
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>() = ptr9.cast_mut();
+                        }
+                    }
+                    *ptr0
+                        .add(11 * ::core::mem::size_of::<*const u8>())
+                        .cast::<usize>() = len10;
+                    *ptr0
+                        .add(10 * ::core::mem::size_of::<*const u8>())
+                        .cast::<*mut u8>() = result10;
+                    *ptr0.add(12 * ::core::mem::size_of::<*const u8>()).cast::<u8>() = (verify1
+                        .clone() as i32) as u8;
+                    match identity1 {
+                        Some(e) => {
+                            *ptr0
+                                .add(13 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (1i32) as u8;
+                            let vec11 = e;
+                            let ptr11 = vec11.as_ptr().cast::<u8>();
+                            let len11 = vec11.len();
+                            *ptr0
+                                .add(15 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len11;
+                            *ptr0
+                                .add(14 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>() = ptr11.cast_mut();
+                        }
+                        None => {
+                            *ptr0
+                                .add(13 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (0i32) as u8;
+                        }
+                    };
+                    match version1 {
+                        Some(e) => {
+                            *ptr0
+                                .add(16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (1i32) as u8;
+                            *ptr0
+                                .add(1 + 16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (_rt::as_i32(e)) as u8;
+                        }
+                        None => {
+                            *ptr0
+                                .add(16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (0i32) as u8;
+                        }
+                    };
+                    *ptr0
+                        .add(2 + 16 * ::core::mem::size_of::<*const u8>())
+                        .cast::<u8>() = (match compression1 {
+                        true => 1,
+                        false => 0,
+                    }) as u8;
+                    match timeout_ms1 {
+                        Some(e) => {
+                            *ptr0
+                                .add(4 + 16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (1i32) as u8;
+                            *ptr0
+                                .add(8 + 16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i32>() = _rt::as_i32(e);
+                        }
+                        None => {
+                            *ptr0
+                                .add(4 + 16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (0i32) as u8;
+                        }
+                    };
+                    match reconnect1 {
+                        Some(e) => {
+                            *ptr0
+                                .add(12 + 16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (1i32) as u8;
+                            let Reconnect {
+                                attempts_max: attempts_max12,
+                                delay_ms: delay_ms12,
+                                delay_max_ms: delay_max_ms12,
+                            } = e;
+                            *ptr0
+                                .add(16 + 16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i32>() = _rt::as_i32(attempts_max12);
+                            match delay_ms12 {
+                                Some(e) => {
+                                    *ptr0
+                                        .add(20 + 16 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>() = (1i32) as u8;
+                                    *ptr0
+                                        .add(24 + 16 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<i32>() = _rt::as_i32(e);
+                                }
+                                None => {
+                                    *ptr0
+                                        .add(20 + 16 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>() = (0i32) as u8;
+                                }
+                            };
+                            match delay_max_ms12 {
+                                Some(e) => {
+                                    *ptr0
+                                        .add(28 + 16 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>() = (1i32) as u8;
+                                    *ptr0
+                                        .add(32 + 16 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<i32>() = _rt::as_i32(e);
+                                }
+                                None => {
+                                    *ptr0
+                                        .add(28 + 16 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>() = (0i32) as u8;
+                                }
+                            };
+                        }
+                        None => {
+                            *ptr0
+                                .add(12 + 16 * ::core::mem::size_of::<*const u8>())
+                                .cast::<u8>() = (0i32) as u8;
+                        }
+                    };
+                    let vec13 = session1;
+                    let ptr13 = vec13.as_ptr().cast::<u8>();
+                    let len13 = vec13.len();
+                    *ptr0
+                        .add(32 + 18 * ::core::mem::size_of::<*const u8>())
+                        .cast::<usize>() = len13;
+                    *ptr0
+                        .add(32 + 17 * ::core::mem::size_of::<*const u8>())
+                        .cast::<*mut u8>() = ptr13.cast_mut();
+                    let ptr14 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/client@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "connect"]
+                        fn wit_import15(_: *mut u8, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import15(_: *mut u8, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import15(ptr0, ptr14);
+                    let l16 = i32::from(*ptr14.add(0).cast::<u8>());
+                    let result29 = match l16 {
+                        0 => {
+                            let e = {
+                                let l17 = *ptr14.add(8).cast::<i64>();
+                                l17 as u64
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l18 = i32::from(*ptr14.add(8).cast::<u8>());
+                                let v28 = match l18 {
+                                    0 => {
+                                        let e28 = {
+                                            let l19 = *ptr14
+                                                .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l20 = *ptr14
+                                                .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len21 = l20;
+                                            let bytes21 = _rt::Vec::from_raw_parts(
+                                                l19.cast(),
+                                                len21,
+                                                len21,
+                                            );
+                                            _rt::string_lift(bytes21)
+                                        };
+                                        ConnectError::Denied(e28)
+                                    }
+                                    1 => {
+                                        let e28 = {
+                                            let l22 = *ptr14
+                                                .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l23 = *ptr14
+                                                .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len24 = l23;
+                                            let bytes24 = _rt::Vec::from_raw_parts(
+                                                l22.cast(),
+                                                len24,
+                                                len24,
+                                            );
+                                            _rt::string_lift(bytes24)
+                                        };
+                                        ConnectError::Invalid(e28)
+                                    }
+                                    2 => {
+                                        let e28 = {
+                                            let l25 = *ptr14
+                                                .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l26 = *ptr14
+                                                .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len27 = l26;
+                                            <_ as From<
+                                                _rt::Vec<_>,
+                                            >>::from(_rt::Vec::from_raw_parts(l25.cast(), len27, len27))
+                                        };
+                                        ConnectError::UnsupportedVersion(e28)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
+                                        ConnectError::Limit
+                                    }
+                                };
+                                v28
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result29
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Why the last opening handshake of a connection failed; none when it succeeded, is under way, or the connection is unknown.
+            #[allow(async_fn_in_trait)]
+            pub fn failure_of(
+                connection: ConnectionId,
+            ) -> ::core::option::Option<Failure> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 5 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 5
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/client@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "failure-of"]
+                        fn wit_import1(_: i64, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: i64, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(_rt::as_i64(connection), ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    let result26 = match l2 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l3 = i32::from(
+                                    *ptr0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v25 = match l3 {
+                                    0 => {
+                                        let e25 = {
+                                            let l4 = *ptr0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l5 = *ptr0
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len6 = l5;
+                                            let bytes6 = _rt::Vec::from_raw_parts(
+                                                l4.cast(),
+                                                len6,
+                                                len6,
+                                            );
+                                            _rt::string_lift(bytes6)
+                                        };
+                                        Failure::Denied(e25)
+                                    }
+                                    1 => {
+                                        let e25 = {
+                                            let l7 = *ptr0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l8 = *ptr0
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len9 = l8;
+                                            let bytes9 = _rt::Vec::from_raw_parts(
+                                                l7.cast(),
+                                                len9,
+                                                len9,
+                                            );
+                                            _rt::string_lift(bytes9)
+                                        };
+                                        Failure::Unreachable(e25)
+                                    }
+                                    2 => {
+                                        let e25 = {
+                                            let l10 = *ptr0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l11 = *ptr0
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len12 = l11;
+                                            let bytes12 = _rt::Vec::from_raw_parts(
+                                                l10.cast(),
+                                                len12,
+                                                len12,
+                                            );
+                                            _rt::string_lift(bytes12)
+                                        };
+                                        Failure::Tls(e25)
+                                    }
+                                    3 => {
+                                        let e25 = {
+                                            let l13 = i32::from(
+                                                *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            Phase::_lift(l13 as u8)
+                                        };
+                                        Failure::TimedOut(e25)
+                                    }
+                                    4 => Failure::Ended,
+                                    5 => {
+                                        let e25 = {
+                                            let l14 = i32::from(
+                                                *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u16>(),
+                                            );
+                                            l14 as u16
+                                        };
+                                        Failure::Refused(e25)
+                                    }
+                                    6 => {
+                                        let e25 = {
+                                            let l15 = i32::from(
+                                                *ptr0
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            match l15 {
+                                                0 => None,
+                                                1 => {
+                                                    let e = {
+                                                        let l16 = *ptr0
+                                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>();
+                                                        let l17 = *ptr0
+                                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        let len18 = l17;
+                                                        let bytes18 = _rt::Vec::from_raw_parts(
+                                                            l16.cast(),
+                                                            len18,
+                                                            len18,
+                                                        );
+                                                        _rt::string_lift(bytes18)
+                                                    };
+                                                    Some(e)
+                                                }
+                                                _ => _rt::invalid_enum_discriminant(),
+                                            }
+                                        };
+                                        Failure::Redirected(e25)
+                                    }
+                                    7 => {
+                                        let e25 = {
+                                            let l19 = *ptr0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l20 = *ptr0
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len21 = l20;
+                                            let bytes21 = _rt::Vec::from_raw_parts(
+                                                l19.cast(),
+                                                len21,
+                                                len21,
+                                            );
+                                            _rt::string_lift(bytes21)
+                                        };
+                                        Failure::InvalidResponse(e25)
+                                    }
+                                    8 => Failure::NotUpgraded,
+                                    9 => Failure::AcceptMissing,
+                                    10 => Failure::AcceptWrong,
+                                    11 => Failure::ProtocolNotOffered,
+                                    n => {
+                                        debug_assert_eq!(n, 12, "invalid enum discriminant");
+                                        let e25 = {
+                                            let l22 = *ptr0
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l23 = *ptr0
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len24 = l23;
+                                            let bytes24 = _rt::Vec::from_raw_parts(
+                                                l22.cast(),
+                                                len24,
+                                                len24,
+                                            );
+                                            _rt::string_lift(bytes24)
+                                        };
+                                        Failure::ExtensionNotOffered(e25)
+                                    }
+                                };
+                                v25
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result26
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// How the server answered the last opening handshake; none when it did not, or the connection is unknown or not of the client role.
+            #[allow(async_fn_in_trait)]
+            pub fn response_of(
+                connection: ConnectionId,
+            ) -> ::core::option::Option<Response> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 4
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/client@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "response-of"]
+                        fn wit_import1(_: i64, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: i64, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(_rt::as_i64(connection), ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    let result13 = match l2 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l3 = i32::from(
+                                    *ptr0.add(::core::mem::size_of::<*const u8>()).cast::<u16>(),
+                                );
+                                let l4 = *ptr0
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr0
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base12 = l4;
+                                let len12 = l5;
+                                let mut result12 = _rt::Vec::with_capacity(len12);
+                                for i in 0..len12 {
+                                    let base = base12
+                                        .add(i * (4 * ::core::mem::size_of::<*const u8>()));
+                                    let e12 = {
+                                        let l6 = *base.add(0).cast::<*mut u8>();
+                                        let l7 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len8 = l7;
+                                        let bytes8 = _rt::Vec::from_raw_parts(
+                                            l6.cast(),
+                                            len8,
+                                            len8,
+                                        );
+                                        let l9 = *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l10 = *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len11 = l10;
+                                        (
+                                            _rt::string_lift(bytes8),
+                                            <_ as From<
+                                                _rt::Vec<_>,
+                                            >>::from(_rt::Vec::from_raw_parts(l9.cast(), len11, len11)),
+                                        )
+                                    };
+                                    result12.push(e12);
+                                }
+                                _rt::cabi_dealloc(
+                                    base12,
+                                    len12 * (4 * ::core::mem::size_of::<*const u8>()),
+                                    ::core::mem::size_of::<*const u8>(),
+                                );
+                                Response {
+                                    status: l3 as u16,
+                                    headers: result12,
+                                }
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result13
                 }
             }
         }
@@ -1757,12 +3226,12 @@ mod _rt {
             val != 0
         }
     }
+    pub use alloc_crate::alloc;
     #[cfg(target_arch = "wasm32")]
     pub fn run_ctors_once() {
         wit_bindgen::rt::run_ctors_once();
     }
     extern crate alloc as alloc_crate;
-    pub use alloc_crate::alloc;
 }
 /// Generates `#[unsafe(no_mangle)]` functions to export the specified type as
 /// the root implementation of all generated traits.
@@ -1796,10 +3265,10 @@ macro_rules! __export_handler_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:wsrun:guest:handler:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1970] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3283] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb4\x0e\x01A\x02\x01\
-A\x13\x01B\x17\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd5\x18\x01A\x02\x01\
+A\x17\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
 \x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
 \0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
 \x01m\x03\x04peer\x07handler\x04host\x04\0\x09closed-by\x03\0\x0b\x01r\x04\x04co\
@@ -1807,42 +3276,71 @@ de\x05\x06reasons\x02by\x0c\x05clean\x7f\x04\0\x0aclose-info\x03\0\x0d\x01q\x03\
 closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x04\0\x0asend-error\x03\0\x0f\
 \x01ks\x01o\x02s\x06\x01p\x12\x01ps\x01r\x09\x04role\x0a\x04paths\x05query\x11\x07\
 headers\x13\x07offered\x14\x04peers\x05locals\x06secure\x7f\x04host\x11\x04\0\x07\
-request\x03\0\x15\x03\0\x1bwsrun:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconn\
-ection-id\x02\x03\0\0\x0aclose-code\x02\x03\0\0\x07message\x02\x03\0\0\x0asend-e\
-rror\x02\x03\0\0\x07request\x01B#\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\
-\0\0\x02\x03\x02\x01\x02\x04\0\x0aclose-code\x03\0\x02\x02\x03\x02\x01\x03\x04\0\
-\x07message\x03\0\x04\x02\x03\x02\x01\x04\x04\0\x0asend-error\x03\0\x06\x02\x03\x02\
-\x01\x05\x04\0\x07request\x03\0\x08\x01j\0\x01\x07\x01@\x02\x02to\x01\x07message\
-\x05\0\x0a\x04\0\x04send\x01\x0b\x01p}\x01@\x02\x02to\x01\x07payload\x0c\0\x0a\x04\
-\0\x04ping\x01\x0d\x01@\x03\x0aconnection\x01\x04code\x03\x06reasons\x01\0\x04\0\
-\x05close\x01\x0e\x01@\x01\x0aconnection\x01\x01\0\x04\0\x05abort\x01\x0f\x01@\x01\
-\x0aconnection\x01\0w\x04\0\x08buffered\x01\x10\x04\0\x0dwant-writable\x01\x0f\x01\
-@\x02\x0aconnection\x01\x07enabled\x7f\x01\0\x04\0\x0creceive-flow\x01\x11\x01k\x09\
-\x01@\x01\x0aconnection\x01\0\x12\x04\0\x0arequest-of\x01\x13\x01ks\x01@\x01\x0a\
-connection\x01\0\x14\x04\0\x08protocol\x01\x15\x01@\x01\x0aconnection\x01\0\x0c\x04\
-\0\x07session\x01\x16\x01@\x02\x0aconnection\x01\x04data\x0c\0\x0a\x04\0\x0bset-\
-session\x01\x17\x03\0!wsrun:websocket/connections@0.1.0\x05\x06\x01B\x11\x02\x03\
-\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\x02\x01\x03\x04\0\x07message\
-\x03\0\x02\x01q\x03\x06closed\0\0\x0cinvalid-name\0\0\x05limit\0\0\x04\0\x0fsubs\
-cribe-error\x03\0\x04\x01j\x01\x7f\x01\x05\x01@\x02\x0aconnection\x01\x05topics\0\
-\x06\x04\0\x09subscribe\x01\x07\x01@\x02\x0aconnection\x01\x05topics\0\x7f\x04\0\
-\x0bunsubscribe\x01\x08\x01k\x01\x01@\x03\x05topics\x07message\x03\x06except\x09\
-\0y\x04\0\x07publish\x01\x0a\x01ks\x01@\x02\x08protocol\x0b\x07message\x03\0y\x04\
-\0\x09broadcast\x01\x0c\x03\0\x1cwsrun:websocket/topics@0.1.0\x05\x07\x02\x03\0\0\
+request\x03\0\x15\x01q\x05\x04wait\0\0\x0bdrop-oldest\0\0\x0bdrop-newest\0\0\x0b\
+latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\x07\
+waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
+un:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconnection-id\x02\x03\0\0\x0aclose\
+-code\x02\x03\0\0\x07message\x02\x03\0\0\x0asend-error\x02\x03\0\0\x07request\x02\
+\x03\0\0\x0bslow-policy\x01B1\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\
+\x02\x03\x02\x01\x02\x04\0\x0aclose-code\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x07\
+message\x03\0\x04\x02\x03\x02\x01\x04\x04\0\x0asend-error\x03\0\x06\x02\x03\x02\x01\
+\x05\x04\0\x07request\x03\0\x08\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x0a\
+\x01q\x05\x06closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x0cinvalid-text\
+\0\0\x0awrong-kind\0\0\x04\0\x0bchunk-error\x03\0\x0c\x01j\0\x01\x07\x01@\x02\x02\
+to\x01\x07message\x05\0\x0e\x04\0\x04send\x01\x0f\x01p}\x01j\0\x01\x0d\x01@\x04\x02\
+to\x01\x04text\x7f\x04data\x10\x05final\x7f\0\x11\x04\0\x0asend-chunk\x01\x12\x01\
+@\x02\x02to\x01\x07payload\x10\0\x0e\x04\0\x04ping\x01\x13\x04\0\x04pong\x01\x13\
+\x01@\x03\x0aconnection\x01\x04code\x03\x06reasons\x01\0\x04\0\x05close\x01\x14\x01\
+@\x01\x0aconnection\x01\x01\0\x04\0\x05abort\x01\x15\x01@\x01\x0aconnection\x01\0\
+w\x04\0\x08buffered\x01\x16\x04\0\x0dwant-writable\x01\x15\x01ks\x01@\x01\x08pro\
+tocol\x17\x01\0\x04\0\x11want-writable-all\x01\x18\x01k\x0b\x01@\x02\x0aconnecti\
+on\x01\x06policy\x19\x01\0\x04\0\x0fset-slow-policy\x01\x1a\x04\0\x07dropped\x01\
+\x16\x01@\x02\x0aconnection\x01\x07enabled\x7f\x01\0\x04\0\x0creceive-flow\x01\x1b\
+\x01k\x09\x01@\x01\x0aconnection\x01\0\x1c\x04\0\x0arequest-of\x01\x1d\x01@\x01\x0a\
+connection\x01\0\x17\x04\0\x08protocol\x01\x1e\x01@\x01\x0aconnection\x01\0\x10\x04\
+\0\x07session\x01\x1f\x01@\x02\x0aconnection\x01\x04data\x10\0\x0e\x04\0\x0bset-\
+session\x01\x20\x03\0!wsrun:websocket/connections@0.1.0\x05\x07\x02\x03\0\0\x0dp\
+ublish-error\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\
+\x02\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x0dpublish-err\
+or\x03\0\x04\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x06\x01q\x03\x06clos\
+ed\0\0\x0cinvalid-name\0\0\x05limit\0\0\x04\0\x0fsubscribe-error\x03\0\x08\x01j\x01\
+\x7f\x01\x09\x01@\x02\x0aconnection\x01\x05topics\0\x0a\x04\0\x09subscribe\x01\x0b\
+\x01@\x02\x0aconnection\x01\x05topics\0\x7f\x04\0\x0bunsubscribe\x01\x0c\x01k\x01\
+\x01j\x01y\x01\x05\x01@\x03\x05topics\x07message\x03\x06except\x0d\0\x0e\x04\0\x07\
+publish\x01\x0f\x01ks\x01@\x02\x08protocol\x10\x07message\x03\0\x0e\x04\0\x09bro\
+adcast\x01\x11\x01k\x07\x01@\x02\x05topics\x06policy\x12\x01\0\x04\0\x0fset-slow\
+-policy\x01\x13\x01@\x01\x05topics\0w\x04\0\x07dropped\x01\x14\x03\0\x1cwsrun:we\
+bsocket/topics@0.1.0\x05\x09\x01B#\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\
+\0\0\x01m\x02\x04full\x11allow-self-signed\x04\0\x06verify\x03\0\x02\x01ky\x01r\x03\
+\x0cattempts-maxy\x08delay-ms\x04\x0cdelay-max-ms\x04\x04\0\x09reconnect\x03\0\x05\
+\x01ps\x01ks\x01o\x02ss\x01p\x09\x01k}\x01k\x06\x01p}\x01r\x0c\x03urls\x09protoc\
+ols\x07\x04host\x08\x06origin\x08\x07headers\x0a\x06verify\x03\x08identity\x08\x07\
+version\x0b\x0bcompression\x7f\x0atimeout-ms\x04\x09reconnect\x0c\x07session\x0d\
+\x04\0\x07options\x03\0\x0e\x01q\x04\x06denied\x01s\0\x07invalid\x01s\0\x13unsup\
+ported-version\x01\x0d\0\x05limit\0\0\x04\0\x0dconnect-error\x03\0\x10\x01m\x03\x07\
+connect\x03tls\x09handshake\x04\0\x05phase\x03\0\x12\x01q\x0d\x06denied\x01s\0\x0b\
+unreachable\x01s\0\x03tls\x01s\0\x09timed-out\x01\x13\0\x05ended\0\0\x07refused\x01\
+{\0\x0aredirected\x01\x08\0\x10invalid-response\x01s\0\x0cnot-upgraded\0\0\x0eac\
+cept-missing\0\0\x0caccept-wrong\0\0\x14protocol-not-offered\0\0\x15extension-no\
+t-offered\x01s\0\x04\0\x07failure\x03\0\x14\x01o\x02s\x0d\x01p\x16\x01r\x02\x06s\
+tatus{\x07headers\x17\x04\0\x08response\x03\0\x18\x01j\x01\x01\x01\x11\x01@\x01\x07\
+options\x0f\0\x1a\x04\0\x07connect\x01\x1b\x01k\x15\x01@\x01\x0aconnection\x01\0\
+\x1c\x04\0\x0afailure-of\x01\x1d\x01k\x19\x01@\x01\x0aconnection\x01\0\x1e\x04\0\
+\x0bresponse-of\x01\x1f\x03\0\x1cwsrun:websocket/client@0.1.0\x05\x0a\x02\x03\0\0\
 \x08timer-id\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\
-\x02\x01\x08\x04\0\x08timer-id\x03\0\x02\x01q\x03\x06closed\0\0\x05limit\0\0\x0c\
+\x02\x01\x0b\x04\0\x08timer-id\x03\0\x02\x01q\x03\x06closed\0\0\x05limit\0\0\x0c\
 not-exported\0\0\x04\0\x0btimer-error\x03\0\x04\x01k\x01\x01j\x01\x03\x01\x05\x01\
 @\x03\x08after-msy\x03tagw\x0aconnection\x06\0\x07\x04\0\x03set\x01\x08\x01@\x01\
 \x05timer\x03\0\x7f\x04\0\x06cancel\x01\x09\x03\0\x1cwsrun:websocket/timers@0.1.\
-0\x05\x09\x01B\x08\x01@\0\0s\x04\0\x08hostname\x01\0\x04\0\x0chandler-name\x01\0\
+0\x05\x0c\x01B\x08\x01@\0\0s\x04\0\x08hostname\x01\0\x04\0\x0chandler-name\x01\0\
 \x01ks\x01@\x01\x03keys\0\x01\x04\0\x06config\x01\x02\x01@\0\0y\x04\0\x10connect\
-ion-count\x01\x03\x03\0\x1fwsrun:websocket/host-info@0.1.0\x05\x0a\x02\x03\0\0\x0a\
+ion-count\x01\x03\x03\0\x1fwsrun:websocket/host-info@0.1.0\x05\x0d\x02\x03\0\0\x0a\
 close-info\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\x02\
-\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x0b\x04\0\x0aclose-info\x03\0\
+\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x0e\x04\0\x0aclose-info\x03\0\
 \x04\x01@\x01\x0aconnection\x01\x01\0\x04\0\x06opened\x01\x06\x01@\x02\x0aconnec\
 tion\x01\x07message\x03\x01\0\x04\0\x08received\x01\x07\x01@\x02\x0aconnection\x01\
 \x04info\x05\x01\0\x04\0\x06closed\x01\x08\x04\0\x1dwsrun:websocket/handler@0.1.\
-0\x05\x0c\x04\0\x13wsrun:guest/handler\x04\0\x0b\x0d\x01\0\x07handler\x03\0\0\0G\
+0\x05\x0f\x04\0\x13wsrun:guest/handler\x04\0\x0b\x0d\x01\0\x07handler\x03\0\0\0G\
 \x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen\
 -rust\x060.63.0";
         };
@@ -1857,9 +3355,9 @@ pub use __export_handler_impl as export_handler;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1818] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xfc\x0c\x01A\x02\x01\
-A\x10\x01B\x17\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 3131] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9d\x17\x01A\x02\x01\
+A\x14\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
 \x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
 \0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
 \x01m\x03\x04peer\x07handler\x04host\x04\0\x09closed-by\x03\0\x0b\x01r\x04\x04co\
@@ -1867,36 +3365,65 @@ de\x05\x06reasons\x02by\x0c\x05clean\x7f\x04\0\x0aclose-info\x03\0\x0d\x01q\x03\
 closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x04\0\x0asend-error\x03\0\x0f\
 \x01ks\x01o\x02s\x06\x01p\x12\x01ps\x01r\x09\x04role\x0a\x04paths\x05query\x11\x07\
 headers\x13\x07offered\x14\x04peers\x05locals\x06secure\x7f\x04host\x11\x04\0\x07\
-request\x03\0\x15\x03\0\x1bwsrun:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconn\
-ection-id\x02\x03\0\0\x0aclose-code\x02\x03\0\0\x07message\x02\x03\0\0\x0asend-e\
-rror\x02\x03\0\0\x07request\x01B#\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\
-\0\0\x02\x03\x02\x01\x02\x04\0\x0aclose-code\x03\0\x02\x02\x03\x02\x01\x03\x04\0\
-\x07message\x03\0\x04\x02\x03\x02\x01\x04\x04\0\x0asend-error\x03\0\x06\x02\x03\x02\
-\x01\x05\x04\0\x07request\x03\0\x08\x01j\0\x01\x07\x01@\x02\x02to\x01\x07message\
-\x05\0\x0a\x04\0\x04send\x01\x0b\x01p}\x01@\x02\x02to\x01\x07payload\x0c\0\x0a\x04\
-\0\x04ping\x01\x0d\x01@\x03\x0aconnection\x01\x04code\x03\x06reasons\x01\0\x04\0\
-\x05close\x01\x0e\x01@\x01\x0aconnection\x01\x01\0\x04\0\x05abort\x01\x0f\x01@\x01\
-\x0aconnection\x01\0w\x04\0\x08buffered\x01\x10\x04\0\x0dwant-writable\x01\x0f\x01\
-@\x02\x0aconnection\x01\x07enabled\x7f\x01\0\x04\0\x0creceive-flow\x01\x11\x01k\x09\
-\x01@\x01\x0aconnection\x01\0\x12\x04\0\x0arequest-of\x01\x13\x01ks\x01@\x01\x0a\
-connection\x01\0\x14\x04\0\x08protocol\x01\x15\x01@\x01\x0aconnection\x01\0\x0c\x04\
-\0\x07session\x01\x16\x01@\x02\x0aconnection\x01\x04data\x0c\0\x0a\x04\0\x0bset-\
-session\x01\x17\x03\0!wsrun:websocket/connections@0.1.0\x05\x06\x01B\x11\x02\x03\
-\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\x02\x01\x03\x04\0\x07message\
-\x03\0\x02\x01q\x03\x06closed\0\0\x0cinvalid-name\0\0\x05limit\0\0\x04\0\x0fsubs\
-cribe-error\x03\0\x04\x01j\x01\x7f\x01\x05\x01@\x02\x0aconnection\x01\x05topics\0\
-\x06\x04\0\x09subscribe\x01\x07\x01@\x02\x0aconnection\x01\x05topics\0\x7f\x04\0\
-\x0bunsubscribe\x01\x08\x01k\x01\x01@\x03\x05topics\x07message\x03\x06except\x09\
-\0y\x04\0\x07publish\x01\x0a\x01ks\x01@\x02\x08protocol\x0b\x07message\x03\0y\x04\
-\0\x09broadcast\x01\x0c\x03\0\x1cwsrun:websocket/topics@0.1.0\x05\x07\x02\x03\0\0\
+request\x03\0\x15\x01q\x05\x04wait\0\0\x0bdrop-oldest\0\0\x0bdrop-newest\0\0\x0b\
+latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\x07\
+waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
+un:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconnection-id\x02\x03\0\0\x0aclose\
+-code\x02\x03\0\0\x07message\x02\x03\0\0\x0asend-error\x02\x03\0\0\x07request\x02\
+\x03\0\0\x0bslow-policy\x01B1\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\
+\x02\x03\x02\x01\x02\x04\0\x0aclose-code\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x07\
+message\x03\0\x04\x02\x03\x02\x01\x04\x04\0\x0asend-error\x03\0\x06\x02\x03\x02\x01\
+\x05\x04\0\x07request\x03\0\x08\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x0a\
+\x01q\x05\x06closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x0cinvalid-text\
+\0\0\x0awrong-kind\0\0\x04\0\x0bchunk-error\x03\0\x0c\x01j\0\x01\x07\x01@\x02\x02\
+to\x01\x07message\x05\0\x0e\x04\0\x04send\x01\x0f\x01p}\x01j\0\x01\x0d\x01@\x04\x02\
+to\x01\x04text\x7f\x04data\x10\x05final\x7f\0\x11\x04\0\x0asend-chunk\x01\x12\x01\
+@\x02\x02to\x01\x07payload\x10\0\x0e\x04\0\x04ping\x01\x13\x04\0\x04pong\x01\x13\
+\x01@\x03\x0aconnection\x01\x04code\x03\x06reasons\x01\0\x04\0\x05close\x01\x14\x01\
+@\x01\x0aconnection\x01\x01\0\x04\0\x05abort\x01\x15\x01@\x01\x0aconnection\x01\0\
+w\x04\0\x08buffered\x01\x16\x04\0\x0dwant-writable\x01\x15\x01ks\x01@\x01\x08pro\
+tocol\x17\x01\0\x04\0\x11want-writable-all\x01\x18\x01k\x0b\x01@\x02\x0aconnecti\
+on\x01\x06policy\x19\x01\0\x04\0\x0fset-slow-policy\x01\x1a\x04\0\x07dropped\x01\
+\x16\x01@\x02\x0aconnection\x01\x07enabled\x7f\x01\0\x04\0\x0creceive-flow\x01\x1b\
+\x01k\x09\x01@\x01\x0aconnection\x01\0\x1c\x04\0\x0arequest-of\x01\x1d\x01@\x01\x0a\
+connection\x01\0\x17\x04\0\x08protocol\x01\x1e\x01@\x01\x0aconnection\x01\0\x10\x04\
+\0\x07session\x01\x1f\x01@\x02\x0aconnection\x01\x04data\x10\0\x0e\x04\0\x0bset-\
+session\x01\x20\x03\0!wsrun:websocket/connections@0.1.0\x05\x07\x02\x03\0\0\x0dp\
+ublish-error\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\
+\x02\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x0dpublish-err\
+or\x03\0\x04\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x06\x01q\x03\x06clos\
+ed\0\0\x0cinvalid-name\0\0\x05limit\0\0\x04\0\x0fsubscribe-error\x03\0\x08\x01j\x01\
+\x7f\x01\x09\x01@\x02\x0aconnection\x01\x05topics\0\x0a\x04\0\x09subscribe\x01\x0b\
+\x01@\x02\x0aconnection\x01\x05topics\0\x7f\x04\0\x0bunsubscribe\x01\x0c\x01k\x01\
+\x01j\x01y\x01\x05\x01@\x03\x05topics\x07message\x03\x06except\x0d\0\x0e\x04\0\x07\
+publish\x01\x0f\x01ks\x01@\x02\x08protocol\x10\x07message\x03\0\x0e\x04\0\x09bro\
+adcast\x01\x11\x01k\x07\x01@\x02\x05topics\x06policy\x12\x01\0\x04\0\x0fset-slow\
+-policy\x01\x13\x01@\x01\x05topics\0w\x04\0\x07dropped\x01\x14\x03\0\x1cwsrun:we\
+bsocket/topics@0.1.0\x05\x09\x01B#\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\
+\0\0\x01m\x02\x04full\x11allow-self-signed\x04\0\x06verify\x03\0\x02\x01ky\x01r\x03\
+\x0cattempts-maxy\x08delay-ms\x04\x0cdelay-max-ms\x04\x04\0\x09reconnect\x03\0\x05\
+\x01ps\x01ks\x01o\x02ss\x01p\x09\x01k}\x01k\x06\x01p}\x01r\x0c\x03urls\x09protoc\
+ols\x07\x04host\x08\x06origin\x08\x07headers\x0a\x06verify\x03\x08identity\x08\x07\
+version\x0b\x0bcompression\x7f\x0atimeout-ms\x04\x09reconnect\x0c\x07session\x0d\
+\x04\0\x07options\x03\0\x0e\x01q\x04\x06denied\x01s\0\x07invalid\x01s\0\x13unsup\
+ported-version\x01\x0d\0\x05limit\0\0\x04\0\x0dconnect-error\x03\0\x10\x01m\x03\x07\
+connect\x03tls\x09handshake\x04\0\x05phase\x03\0\x12\x01q\x0d\x06denied\x01s\0\x0b\
+unreachable\x01s\0\x03tls\x01s\0\x09timed-out\x01\x13\0\x05ended\0\0\x07refused\x01\
+{\0\x0aredirected\x01\x08\0\x10invalid-response\x01s\0\x0cnot-upgraded\0\0\x0eac\
+cept-missing\0\0\x0caccept-wrong\0\0\x14protocol-not-offered\0\0\x15extension-no\
+t-offered\x01s\0\x04\0\x07failure\x03\0\x14\x01o\x02s\x0d\x01p\x16\x01r\x02\x06s\
+tatus{\x07headers\x17\x04\0\x08response\x03\0\x18\x01j\x01\x01\x01\x11\x01@\x01\x07\
+options\x0f\0\x1a\x04\0\x07connect\x01\x1b\x01k\x15\x01@\x01\x0aconnection\x01\0\
+\x1c\x04\0\x0afailure-of\x01\x1d\x01k\x19\x01@\x01\x0aconnection\x01\0\x1e\x04\0\
+\x0bresponse-of\x01\x1f\x03\0\x1cwsrun:websocket/client@0.1.0\x05\x0a\x02\x03\0\0\
 \x08timer-id\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\
-\x02\x01\x08\x04\0\x08timer-id\x03\0\x02\x01q\x03\x06closed\0\0\x05limit\0\0\x0c\
+\x02\x01\x0b\x04\0\x08timer-id\x03\0\x02\x01q\x03\x06closed\0\0\x05limit\0\0\x0c\
 not-exported\0\0\x04\0\x0btimer-error\x03\0\x04\x01k\x01\x01j\x01\x03\x01\x05\x01\
 @\x03\x08after-msy\x03tagw\x0aconnection\x06\0\x07\x04\0\x03set\x01\x08\x01@\x01\
 \x05timer\x03\0\x7f\x04\0\x06cancel\x01\x09\x03\0\x1cwsrun:websocket/timers@0.1.\
-0\x05\x09\x01B\x08\x01@\0\0s\x04\0\x08hostname\x01\0\x04\0\x0chandler-name\x01\0\
+0\x05\x0c\x01B\x08\x01@\0\0s\x04\0\x08hostname\x01\0\x04\0\x0chandler-name\x01\0\
 \x01ks\x01@\x01\x03keys\0\x01\x04\0\x06config\x01\x02\x01@\0\0y\x04\0\x10connect\
-ion-count\x01\x03\x03\0\x1fwsrun:websocket/host-info@0.1.0\x05\x0a\x04\03wsrun:g\
+ion-count\x01\x03\x03\0\x1fwsrun:websocket/host-info@0.1.0\x05\x0d\x04\03wsrun:g\
 uest/handler-with-all-of-its-exports-removed\x04\0\x0b-\x01\0'handler-with-all-o\
 f-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-com\
 ponent\x070.262.0\x10wit-bindgen-rust\x060.63.0";

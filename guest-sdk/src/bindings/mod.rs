@@ -11,13 +11,23 @@
 )]
 
 #[rustfmt::skip]
+pub mod broadcast_filter;
+#[rustfmt::skip]
+pub mod chunks;
+#[rustfmt::skip]
 pub mod handler;
 #[rustfmt::skip]
 pub mod handshake;
 #[rustfmt::skip]
+pub mod http;
+#[rustfmt::skip]
 pub mod lifecycle;
 #[rustfmt::skip]
+pub mod network_filter;
+#[rustfmt::skip]
 pub mod pong;
+#[rustfmt::skip]
+pub mod reconnection;
 #[rustfmt::skip]
 pub mod timer;
 #[rustfmt::skip]

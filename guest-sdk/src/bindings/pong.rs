@@ -104,10 +104,10 @@ macro_rules! __export_pong_impl {
         : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.63.0:wsrun:guest:pong:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 647] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 776] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8c\x04\x01A\x02\x01\
-A\x05\x01B\x17\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8d\x05\x01A\x02\x01\
+A\x05\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
 \x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
 \0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
 \x01m\x03\x04peer\x07handler\x04host\x04\0\x09closed-by\x03\0\x0b\x01r\x04\x04co\
@@ -115,12 +115,14 @@ de\x05\x06reasons\x02by\x0c\x05clean\x7f\x04\0\x0aclose-info\x03\0\x0d\x01q\x03\
 closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x04\0\x0asend-error\x03\0\x0f\
 \x01ks\x01o\x02s\x06\x01p\x12\x01ps\x01r\x09\x04role\x0a\x04paths\x05query\x11\x07\
 headers\x13\x07offered\x14\x04peers\x05locals\x06secure\x7f\x04host\x11\x04\0\x07\
-request\x03\0\x15\x03\0\x1bwsrun:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconn\
-ection-id\x01B\x05\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x01p}\x01@\
-\x02\x0aconnection\x01\x07payload\x02\x01\0\x04\0\x04pong\x01\x03\x04\0\x1awsrun\
-:websocket/pong@0.1.0\x05\x02\x04\0\x10wsrun:guest/pong\x04\0\x0b\x0a\x01\0\x04p\
-ong\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10\
-wit-bindgen-rust\x060.63.0";
+request\x03\0\x15\x01q\x05\x04wait\0\0\x0bdrop-oldest\0\0\x0bdrop-newest\0\0\x0b\
+latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\x07\
+waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
+un:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconnection-id\x01B\x05\x02\x03\x02\
+\x01\x01\x04\0\x0dconnection-id\x03\0\0\x01p}\x01@\x02\x0aconnection\x01\x07payl\
+oad\x02\x01\0\x04\0\x04pong\x01\x03\x04\0\x1awsrun:websocket/pong@0.1.0\x05\x02\x04\
+\0\x10wsrun:guest/pong\x04\0\x0b\x0a\x01\0\x04pong\x03\0\0\0G\x09producers\x01\x0c\
+processed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -133,9 +135,9 @@ pub use __export_pong_impl as export_pong;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 597] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xba\x03\x01A\x02\x01\
-A\x02\x01B\x17\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 726] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbb\x04\x01A\x02\x01\
+A\x02\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
 \x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
 \0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
 \x01m\x03\x04peer\x07handler\x04host\x04\0\x09closed-by\x03\0\x0b\x01r\x04\x04co\
@@ -143,10 +145,13 @@ de\x05\x06reasons\x02by\x0c\x05clean\x7f\x04\0\x0aclose-info\x03\0\x0d\x01q\x03\
 closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x04\0\x0asend-error\x03\0\x0f\
 \x01ks\x01o\x02s\x06\x01p\x12\x01ps\x01r\x09\x04role\x0a\x04paths\x05query\x11\x07\
 headers\x13\x07offered\x14\x04peers\x05locals\x06secure\x7f\x04host\x11\x04\0\x07\
-request\x03\0\x15\x03\0\x1bwsrun:websocket/types@0.1.0\x05\0\x04\00wsrun:guest/p\
-ong-with-all-of-its-exports-removed\x04\0\x0b*\x01\0$pong-with-all-of-its-export\
-s-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.\
-262.0\x10wit-bindgen-rust\x060.63.0";
+request\x03\0\x15\x01q\x05\x04wait\0\0\x0bdrop-oldest\0\0\x0bdrop-newest\0\0\x0b\
+latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\x07\
+waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
+un:websocket/types@0.1.0\x05\0\x04\00wsrun:guest/pong-with-all-of-its-exports-re\
+moved\x04\0\x0b*\x01\0$pong-with-all-of-its-exports-removed\x03\0\0\0G\x09produc\
+ers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060\
+.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -90,10 +90,10 @@ macro_rules! __export_writable_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:wsrun:guest:writable:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 651] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 780] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8c\x04\x01A\x02\x01\
-A\x05\x01B\x17\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x8d\x05\x01A\x02\x01\
+A\x05\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
 \x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
 \0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
 \x01m\x03\x04peer\x07handler\x04host\x04\0\x09closed-by\x03\0\x0b\x01r\x04\x04co\
@@ -101,12 +101,14 @@ de\x05\x06reasons\x02by\x0c\x05clean\x7f\x04\0\x0aclose-info\x03\0\x0d\x01q\x03\
 closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x04\0\x0asend-error\x03\0\x0f\
 \x01ks\x01o\x02s\x06\x01p\x12\x01ps\x01r\x09\x04role\x0a\x04paths\x05query\x11\x07\
 headers\x13\x07offered\x14\x04peers\x05locals\x06secure\x7f\x04host\x11\x04\0\x07\
-request\x03\0\x15\x03\0\x1bwsrun:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconn\
-ection-id\x01B\x04\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x01@\x01\x0a\
-connection\x01\x01\0\x04\0\x08writable\x01\x02\x04\0\x1ewsrun:websocket/writable\
-@0.1.0\x05\x02\x04\0\x14wsrun:guest/writable\x04\0\x0b\x0e\x01\0\x08writable\x03\
-\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-\
-bindgen-rust\x060.63.0";
+request\x03\0\x15\x01q\x05\x04wait\0\0\x0bdrop-oldest\0\0\x0bdrop-newest\0\0\x0b\
+latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\x07\
+waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
+un:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconnection-id\x01B\x04\x02\x03\x02\
+\x01\x01\x04\0\x0dconnection-id\x03\0\0\x01@\x01\x0aconnection\x01\x01\0\x04\0\x08\
+writable\x01\x02\x04\0\x1ewsrun:websocket/writable@0.1.0\x05\x02\x04\0\x14wsrun:\
+guest/writable\x04\0\x0b\x0e\x01\0\x08writable\x03\0\0\0G\x09producers\x01\x0cpr\
+ocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -119,9 +121,9 @@ pub use __export_writable_impl as export_writable;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 605] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbe\x03\x01A\x02\x01\
-A\x02\x01B\x17\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 734] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbf\x04\x01A\x02\x01\
+A\x02\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
 \x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
 \0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
 \x01m\x03\x04peer\x07handler\x04host\x04\0\x09closed-by\x03\0\x0b\x01r\x04\x04co\
@@ -129,10 +131,13 @@ de\x05\x06reasons\x02by\x0c\x05clean\x7f\x04\0\x0aclose-info\x03\0\x0d\x01q\x03\
 closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x04\0\x0asend-error\x03\0\x0f\
 \x01ks\x01o\x02s\x06\x01p\x12\x01ps\x01r\x09\x04role\x0a\x04paths\x05query\x11\x07\
 headers\x13\x07offered\x14\x04peers\x05locals\x06secure\x7f\x04host\x11\x04\0\x07\
-request\x03\0\x15\x03\0\x1bwsrun:websocket/types@0.1.0\x05\0\x04\04wsrun:guest/w\
-ritable-with-all-of-its-exports-removed\x04\0\x0b.\x01\0(writable-with-all-of-it\
-s-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-compone\
-nt\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+request\x03\0\x15\x01q\x05\x04wait\0\0\x0bdrop-oldest\0\0\x0bdrop-newest\0\0\x0b\
+latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\x07\
+waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
+un:websocket/types@0.1.0\x05\0\x04\04wsrun:guest/writable-with-all-of-its-export\
+s-removed\x04\0\x0b.\x01\0(writable-with-all-of-its-exports-removed\x03\0\0\0G\x09\
+producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rus\
+t\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

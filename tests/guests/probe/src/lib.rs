@@ -1,27 +1,32 @@
 //! Does what a text message tells it, one command for each import and each way to misbehave; `README.md` beside the workspace lists the
-//! commands and their replies. Binary messages are sent back.
+//! commands and their replies. Binary messages are sent back. What comes on connections that the probe made is published instead.
 
+mod flood;
 mod misbehave;
 mod reply;
 mod wasi;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wsrun_guest::{
-    CloseInfo, ClosedBy, Connection, Handler, Message, Request, Role, Timer, handler, host, timers,
-    topics,
+    CloseInfo, Connection, Handler, Message, MessageKind, Role, SlowPolicy, Timer, handler, host,
+    timers, topics,
 };
 
-use crate::reply::{or_none, result, result_with};
+use crate::reply::{or_none, published, result, result_with};
 
+const OPENED_EVENTS: &str = "opened-events";
 const CLOSED_EVENTS: &str = "closed-events";
+const CLIENT_MESSAGES: &str = "client-messages";
 
 #[derive(Default)]
 struct Probe {
     /// Messages that this instance received.
     calls: u64,
+    /// Which side this host is, of connections that this instance has seen: one that could not be made has no request to ask.
+    roles: HashMap<Connection, Role>,
     trap_when_closed: HashSet<Connection>,
     last_flood: String,
 }
@@ -29,6 +34,12 @@ struct Probe {
 #[handler]
 impl Handler for Probe {
     fn opened(&mut self, connection: Connection) {
+        if self.role(connection) == Role::Client {
+            let protocol = connection.protocol();
+            let event = json!({"id": connection.id(), "role": "client", "protocol": protocol});
+            publish(OPENED_EVENTS, &event);
+            return;
+        }
         if connection
             .request()
             .is_some_and(|request| request.query_value("hello").is_some())
@@ -39,6 +50,14 @@ impl Handler for Probe {
 
     fn received(&mut self, connection: Connection, message: Message) {
         self.calls += 1;
+        if self.role(connection) == Role::Client {
+            let event = match message {
+                Message::Text(text) => json!({"id": connection.id(), "text": text}),
+                Message::Binary(bytes) => json!({"id": connection.id(), "bytes": bytes.len()}),
+            };
+            publish(CLIENT_MESSAGES, &event);
+            return;
+        }
         match message {
             Message::Text(text) => {
                 if let Some(reply) = self.run(connection, &text) {
@@ -52,19 +71,11 @@ impl Handler for Probe {
     }
 
     fn closed(&mut self, connection: Connection, info: CloseInfo) {
-        let event = json!({
-            "id": connection.id(),
-            "code": info.code,
-            "reason": info.reason,
-            "by": match info.by {
-                ClosedBy::Peer => "peer",
-                ClosedBy::Handler => "handler",
-                ClosedBy::Host => "host",
-            },
-            "clean": info.clean,
-            "session": String::from_utf8_lossy(&connection.session_bytes()),
-        });
-        topics::publish(CLOSED_EVENTS, &event.to_string());
+        let mut event = guest_json::ended(connection, &info);
+        event["role"] = guest_json::role(self.role(connection)).into();
+        event["session"] = String::from_utf8_lossy(&connection.session_bytes()).into();
+        publish(CLOSED_EVENTS, &event);
+        self.roles.remove(&connection);
         if self.trap_when_closed.remove(&connection) {
             panic!("asked to trap when closed");
         }
@@ -73,16 +84,24 @@ impl Handler for Probe {
     fn writable(&mut self, connection: Connection) {
         if connection.request().is_none() {
             let event = format!("writable after closed: {}", connection.id());
-            topics::publish(CLOSED_EVENTS, &event);
+            let _ = topics::publish(CLOSED_EVENTS, &event);
         }
-        say(connection, "writable");
+        if self.role(connection) == Role::Client {
+            let event = json!({"id": connection.id(), "writable": true});
+            publish(CLIENT_MESSAGES, &event);
+        } else {
+            say(connection, "writable");
+        }
     }
 
     fn pong(&mut self, connection: Connection, payload: Vec<u8>) {
-        say(
-            connection,
-            &format!("pong {}", String::from_utf8_lossy(&payload)),
-        );
+        let payload = String::from_utf8_lossy(&payload);
+        if self.role(connection) == Role::Client {
+            let event = json!({"id": connection.id(), "pong": payload});
+            publish(CLIENT_MESSAGES, &event);
+        } else {
+            say(connection, &format!("pong {payload}"));
+        }
     }
 
     fn timer(&mut self, timer: Timer, tag: u64, connection: Option<Connection>) {
@@ -90,13 +109,21 @@ impl Handler for Probe {
         match connection {
             Some(connection) => say(connection, &event),
             None => {
-                topics::broadcast(&event);
+                let _ = topics::broadcast(&event);
             }
         }
     }
 }
 
 impl Probe {
+    fn role(&mut self, connection: Connection) -> Role {
+        *self.roles.entry(connection).or_insert_with(|| {
+            connection
+                .request()
+                .map_or(Role::Server, |request| request.role)
+        })
+    }
+
     /// Runs a command; the reply, where it has one.
     fn run(&mut self, connection: Connection, text: &str) -> Option<String> {
         let (command, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -108,6 +135,7 @@ impl Probe {
                     .filter_map(|command| self.run(connection, command));
                 replies.collect::<Vec<_>>().join("; ")
             }
+            "on" => return self.run(Connection::from_id(number(first)), second),
             "echo" => rest.to_owned(),
             "id" => connection.id().to_string(),
             "calls" => self.calls.to_string(),
@@ -118,13 +146,11 @@ impl Probe {
             "session-size" => connection.session_bytes().len().to_string(),
             "buffered" => connection.buffered().to_string(),
             "protocol" => or_none(connection.protocol()),
-            "request" => or_none(connection.request().as_ref().map(request_json)),
-            "request-of" => or_none(
-                Connection::from_id(number(rest))
-                    .request()
-                    .as_ref()
-                    .map(request_json),
-            ),
+            "request" => json_or_none(connection.request().as_ref().map(guest_json::request)),
+            "request-of" => {
+                let request = Connection::from_id(number(rest)).request();
+                json_or_none(request.as_ref().map(guest_json::request))
+            }
             "flow" => {
                 connection.receive_flow(first == "on");
                 "ok".to_owned()
@@ -132,6 +158,45 @@ impl Probe {
             "want-writable" => {
                 connection.want_writable();
                 "ok".to_owned()
+            }
+            "want-writable-all" => {
+                if rest.is_empty() {
+                    Connection::want_writable_all();
+                } else {
+                    Connection::want_writable_all_of_protocol(rest);
+                }
+                "ok".to_owned()
+            }
+            "policy" => {
+                connection.set_slow_policy(policy(rest));
+                "ok".to_owned()
+            }
+            "policy-of" => {
+                Connection::from_id(number(first)).set_slow_policy(policy(second));
+                "ok".to_owned()
+            }
+            "topic-policy" => {
+                topics::set_slow_policy(first, policy(second));
+                "ok".to_owned()
+            }
+            "dropped" => connection.dropped().to_string(),
+            "dropped-of" => Connection::from_id(number(rest)).dropped().to_string(),
+            "topic-dropped" => topics::dropped(rest).to_string(),
+
+            "connect" => {
+                let connected = guest_json::options(rest).connect();
+                if let Ok(connection) = connected {
+                    self.roles.insert(connection, Role::Client);
+                }
+                guest_json::connected(connected)
+            }
+            "failure" => {
+                let failure = Connection::from_id(number(rest)).failure();
+                or_none(failure.as_ref().map(guest_json::failure))
+            }
+            "response" => {
+                let response = Connection::from_id(number(rest)).response();
+                json_or_none(response.as_ref().map(guest_json::response))
             }
 
             "config" => or_none(host::config(rest)),
@@ -141,10 +206,14 @@ impl Probe {
 
             "subscribe" => result_with(connection.subscribe(rest)),
             "unsubscribe" => connection.unsubscribe(rest).to_string(),
-            "publish" => topics::publish(first, second).to_string(),
-            "publish-others" => topics::publish_except(first, second, connection).to_string(),
-            "broadcast" => topics::broadcast(rest).to_string(),
-            "broadcast-protocol" => topics::broadcast_to_protocol(first, second).to_string(),
+            "publish" => published(topics::publish(first, second)),
+            "publish-others" => published(topics::publish_except(first, second, connection)),
+            "publish-flood" => {
+                let (count, size) = second.split_once(' ').expect("T N SIZE");
+                flood::publish(first, number(count), number(size))
+            }
+            "broadcast" => published(topics::broadcast(rest)),
+            "broadcast-protocol" => published(topics::broadcast_to_protocol(first, second)),
 
             "timer" => result_with(timers::set(millis(first), number(second)).map(Timer::id)),
             "timer-conn" => result_with(
@@ -155,10 +224,19 @@ impl Probe {
             "cancel" => Timer::from_id(number(rest)).cancel().to_string(),
 
             "ping" => result(connection.ping(rest.as_bytes())),
+            "pong" => result(connection.pong(rest.as_bytes())),
+            "chunk" => {
+                let (last, data) = second.split_once(' ').unwrap_or((second, ""));
+                result(connection.send_chunk(kind(first), data.as_bytes(), last == "true"))
+            }
+            "chunks-flood" => {
+                self.last_flood = flood::chunks(connection, number(first), number(second));
+                self.last_flood.clone()
+            }
             "send-size" => result(connection.send(&vec![b'x'; number(rest)])),
             "send-to" => result(Connection::from_id(number(first)).send(second)),
             "send-flood" => {
-                self.last_flood = flood(connection, number(first), number(second));
+                self.last_flood = flood::messages(connection, number(first), number(second));
                 self.last_flood.clone()
             }
             "last-flood" => self.last_flood.clone(),
@@ -172,7 +250,7 @@ impl Probe {
             }
             "close-then-send" => {
                 connection.close(4000, "");
-                topics::publish(CLOSED_EVENTS, &result(connection.send(rest)));
+                let _ = topics::publish(CLOSED_EVENTS, &result(connection.send(rest)));
                 return None;
             }
             "abort" => {
@@ -189,7 +267,7 @@ impl Probe {
                 panic!("asked to trap after sending");
             }
             "publish-then-trap" => {
-                topics::publish(first, second);
+                let _ = topics::publish(first, second);
                 panic!("asked to trap after publishing");
             }
             "session-then-trap" => {
@@ -224,38 +302,34 @@ fn say(connection: Connection, text: &str) {
     let _ = connection.send(text);
 }
 
-/// Sends `count` messages of `size` bytes and stops at the first that is not taken.
-fn flood(connection: Connection, count: u32, size: usize) -> String {
-    let message = vec![b'f'; size];
-    for sent in 0..count {
-        if let Err(error) = connection.send(&message) {
-            return format!("sent {sent} {}", result(Err(error)));
-        }
-    }
-    format!("sent {count} ok")
+fn publish(topic: &str, event: &Value) {
+    let _ = topics::publish(topic, &event.to_string());
 }
 
-fn request_json(request: &Request) -> String {
-    let headers: Vec<_> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name, String::from_utf8_lossy(value)))
-        .collect();
-    json!({
-        "role": match request.role {
-            Role::Server => "server",
-            Role::Client => "client",
-        },
-        "path": request.path,
-        "query": request.query,
-        "headers": headers,
-        "offered": request.offered,
-        "peer": request.peer,
-        "local": request.local,
-        "secure": request.secure,
-        "host": request.host,
+fn json_or_none(value: Option<Value>) -> String {
+    or_none(value.as_ref().map(Value::to_string))
+}
+
+fn kind(name: &str) -> MessageKind {
+    match name {
+        "text" => MessageKind::Text,
+        "binary" => MessageKind::Binary,
+        _ => panic!("not a kind of message: {name:?}"),
+    }
+}
+
+/// `POLICY [CODE]`.
+fn policy(text: &str) -> Option<SlowPolicy> {
+    let (name, code) = text.split_once(' ').unwrap_or((text, ""));
+    Some(match name {
+        "wait" => SlowPolicy::Wait,
+        "drop-oldest" => SlowPolicy::DropOldest,
+        "drop-newest" => SlowPolicy::DropNewest,
+        "latest-only" => SlowPolicy::LatestOnly,
+        "disconnect" => SlowPolicy::Disconnect(number(code)),
+        "none" => return None,
+        _ => panic!("not a policy: {name:?}"),
     })
-    .to_string()
 }
 
 /// A test that sends something else has a mistake in it, and the trap shows it.
