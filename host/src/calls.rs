@@ -13,8 +13,8 @@ use wsrun_proto::ws::{MessageKind, SendError as Refused};
 
 use crate::command::{Command, Commands, Connect, Payload};
 use crate::contract::{
-    ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken, PublishError, SendError, SlowPolicy, SubscribeError,
-    TimerError, TimerId, is_sendable,
+    ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken, PublishError,
+    SendError, SlowPolicy, SubscribeError, TimerError, TimerId, is_sendable,
 };
 use crate::handler::Registry;
 

@@ -121,9 +121,7 @@ impl Connect {
             session,
             ..
         } = &self.options;
-        let headers = headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len());
+        let headers = headers.iter().map(|(name, value)| name.len() + value.len());
         url.len()
             + session.len()
             + protocols.iter().map(String::len).sum::<usize>()

@@ -70,12 +70,7 @@ pub(super) async fn drive_until_shutdown(
 }
 
 /// Runs a connection until its transport is gone.
-async fn drive(
-    session: Rc<Session>,
-    handler: Rc<Handler>,
-    worker: Rc<Worker>,
-    early: Vec<u8>,
-) {
+async fn drive(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, early: Vec<u8>) {
     let sleep = Box::pin(tokio::time::sleep(worker.config.timeouts.close_timeout));
     let writing = Writing::new(&worker);
     let mut driver = Driver {

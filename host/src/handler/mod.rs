@@ -241,7 +241,10 @@ impl Handler {
     }
 
     /// Asks the handler's `http` export.
-    pub(crate) async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, DecisionFailed> {
+    pub(crate) async fn answer(
+        &self,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, DecisionFailed> {
         let (reply, response) = oneshot::channel();
         let request = Rc::new(request);
         self.push(|queue| queue.push(Event::Http { request, reply }));

@@ -110,11 +110,7 @@ impl Guest for Fake {
         Ok(())
     }
 
-    async fn received_chunk(
-        &mut self,
-        _: ConnectionId,
-        _: &Chunk<'_>,
-    ) -> Result<(), GuestError> {
+    async fn received_chunk(&mut self, _: ConnectionId, _: &Chunk<'_>) -> Result<(), GuestError> {
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! Outbound connections (in the making).
-use crate::contract::{ConnectError, ConnectOptions, Failure, Request, ResponseHead, CloseInfo, Reconnect};
+use crate::contract::{
+    CloseInfo, ConnectError, ConnectOptions, Failure, Reconnect, Request, ResponseHead,
+};
 use crate::transport::Stream;
-use wsrun_proto::ws::deflate::Agreed;
 use std::time::Duration;
+use wsrun_proto::ws::deflate::Agreed;
 
 pub(crate) struct Outbound;
 pub(crate) struct Opened {
@@ -27,11 +29,20 @@ impl Outbound {
 }
 pub(crate) async fn open(_: &Outbound, _: &ConnectOptions, _: bool) -> Result<Opened, Failed> {
     std::future::ready(()).await;
-    Err(Failed { failure: Failure::Ended, response: None })
+    Err(Failed {
+        failure: Failure::Ended,
+        response: None,
+    })
 }
-pub(crate) fn delay(_: &Reconnect, _: u32, _: u32) -> Duration { Duration::ZERO }
-pub(crate) fn retries_end(_: &CloseInfo) -> bool { false }
-pub(crate) fn retries_failure(_: &Failure) -> bool { false }
+pub(crate) fn delay(_: &Reconnect, _: u32, _: u32) -> Duration {
+    Duration::ZERO
+}
+pub(crate) fn retries_end(_: &CloseInfo) -> bool {
+    false
+}
+pub(crate) fn retries_failure(_: &Failure) -> bool {
+    false
+}
 #[derive(Clone, Debug, Default)]
 pub struct OutboundConfig {
     pub connections_max: usize,

@@ -428,9 +428,8 @@ impl Parts<'_> {
     fn plans(self, mut bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
         let workers = self.config.workers;
         let slots = Arc::new(AtomicUsize::new(0));
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers)
-            .map(|_| channels(self.handlers.len()))
-            .unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..workers).map(|_| channels(self.handlers.len())).unzip();
         let named = self.config.handlers.iter().enumerate();
         let publisher = Publisher::new(
             named.map(|(position, handler)| {

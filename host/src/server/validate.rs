@@ -77,4 +77,3 @@ const HEADER_BYTES_MIN: usize = 8_192;
 /// What a request's head may be given at most: each connection may hold as much.
 const HEADER_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 const HEADERS_LIMIT: usize = 10_000;
-

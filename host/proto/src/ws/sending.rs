@@ -111,12 +111,8 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Result<(), SendError> {
         self.fits_queue(data.len())?;
-        self.sending().advance(
-            kind,
-            data,
-            fin,
-            self.config.limits.sent_stream_bytes_max,
-        )?;
+        self.sending()
+            .advance(kind, data, fin, self.config.limits.sent_stream_bytes_max)?;
         self.send_promised_chunk(kind, data, fin, scratch)
     }
 
@@ -138,12 +134,7 @@ impl Connection {
         }
         let mut sending = self.sending();
         let begun = sending.is_unfinished();
-        sending.advance(
-            kind,
-            data,
-            fin,
-            self.config.limits.sent_stream_bytes_max,
-        )?;
+        sending.advance(kind, data, fin, self.config.limits.sent_stream_bytes_max)?;
         self.sending = sending.message.map(Box::new);
         let opcode = if begun {
             Opcode::Continuation

@@ -1,0 +1,251 @@
+//! What a run of handlers takes from the command line, whether it serves or only connects: limits, timeouts, the log.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use wsrun_proto::ws::deflate::DeflateConfig;
+
+use super::Failure;
+use super::logging::{self, Format, Level};
+use super::values::{OptionalDuration, bytes, duration, optional_duration, pair};
+use crate::config::{Config, HandlerLimits};
+
+/// How messages are compressed (RFC 7692).
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compression {
+    /// Every offer is declined
+    Off,
+    /// No context takeover: connections share a worker's compressors, an idle one holds none
+    Shared,
+    /// Context takeover: better for small similar messages, up to 400 KiB more per connection
+    Dedicated,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RuntimeArgs {
+    /// What host-info.config tells the handlers. Repeatable
+    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = pair)]
+    config: Vec<(String, String)>,
+
+    /// permessage-deflate
+    #[arg(long, value_enum, default_value = "shared", help_heading = "Protocol")]
+    compression: Compression,
+    /// Silence of the peer after which it is pinged; `off` for never
+    #[arg(long, value_name = "TIME", value_parser = optional_duration, default_value = "30s", help_heading = "Protocol")]
+    ping_interval: OptionalDuration,
+    /// Silence of the peer after which the connection is given up; `off` for never
+    #[arg(long, value_name = "TIME", value_parser = optional_duration, default_value = "50s", help_heading = "Protocol")]
+    idle_timeout: OptionalDuration,
+    /// Time for the peer's close frame after ours
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s", help_heading = "Protocol")]
+    close_timeout: Duration,
+    /// Time for a TLS handshake, and for a request's head
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Protocol")]
+    handshake_timeout: Duration,
+    /// Time from the first byte of a message to its last, or from part to part where a handler takes it in parts; `off` for no limit
+    #[arg(long, value_name = "TIME", value_parser = optional_duration, default_value = "30s", help_heading = "Protocol")]
+    message_timeout: OptionalDuration,
+    /// Time that a peer may take nothing of what is queued for it
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s", help_heading = "Protocol")]
+    write_timeout: Duration,
+    /// Takes frames with and without masks and sends none masked (against RFC 6455, 5.1): for tests with peers that cannot do better
+    #[arg(long, help_heading = "Protocol")]
+    danger_unmasked_frames: bool,
+    /// Time from SIGTERM until connections that have not closed are cut
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Protocol")]
+    shutdown_timeout: Duration,
+
+    /// Largest message, after inflating. More: close 1009
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1MiB", help_heading = "Limits")]
+    max_message: u64,
+    /// Largest message that a handler takes or sends in parts. More: close 1009, `too-large` for a part to be sent
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4GiB", help_heading = "Limits")]
+    max_stream: u64,
+    /// Largest frame [default: as --max-message]. More: close 1009
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Limits")]
+    max_frame: Option<u64>,
+    /// Fragments of one message. More: close 1008
+    #[arg(long, value_name = "N", default_value_t = 1 << 20, help_heading = "Limits")]
+    max_fragments: u32,
+    /// Bytes queued for one connection [default: twice --max-message]. More: `queue-full` for a send, close 1008 for a subscriber
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Limits")]
+    max_queue: Option<u64>,
+    /// Pings and pongs per second from one peer. More: close 1008
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        help_heading = "Limits"
+    )]
+    max_control_rate: u32,
+    /// Bytes of a request's head, at least 8KiB. More: 431
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "16KiB", help_heading = "Limits")]
+    max_header_bytes: u64,
+    /// Header fields of a request. More: 431
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Limits")]
+    max_headers: usize,
+
+    /// Memory of a handler instance, tables included. More: allocation fails in the handler, which mostly traps
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB", help_heading = "Handler limits")]
+    max_memory: u64,
+    /// Time that a callback may compute, in steps of 5ms. More: it is stopped, its connection closed with 1011
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "100ms", help_heading = "Handler limits")]
+    callback_timeout: Duration,
+    /// Time that a callback may take in all, waiting included. More: as above
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s", help_heading = "Handler limits")]
+    blocking_timeout: Duration,
+    /// Bytes of session data of a connection. More: `too-large`
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64KiB", help_heading = "Handler limits")]
+    max_session: u64,
+    /// Timers of a handler per worker. More: `limit`
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        help_heading = "Handler limits"
+    )]
+    max_timers: usize,
+    /// Topics of a handler per worker. More: `limit`
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100_000,
+        help_heading = "Handler limits"
+    )]
+    max_topics: usize,
+    /// Topics that one connection may be subscribed to. More: `limit`
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        help_heading = "Handler limits"
+    )]
+    max_subscriptions: usize,
+
+    /// Form of the log on standard error
+    #[arg(long, value_enum, default_value = "text", help_heading = "Log")]
+    log_format: Format,
+    /// How much is logged
+    #[arg(long, value_enum, default_value = "info", help_heading = "Log")]
+    log_level: Level,
+
+    /// Folder for compiled components, writable by this user alone [default: wsrun in the user's cache folder]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "no_cache",
+        help_heading = "Compilation"
+    )]
+    cache_dir: Option<PathBuf>,
+    /// Compiles the handlers at each start
+    #[arg(long, help_heading = "Compilation")]
+    no_cache: bool,
+}
+
+impl RuntimeArgs {
+    pub(super) fn start_log(&self) {
+        logging::start(self.log_format, self.log_level);
+    }
+
+    /// What handlers are told with `host-info.config`.
+    pub(super) fn values(&self) -> Arc<BTreeMap<String, String>> {
+        Arc::new(self.config.iter().cloned().collect())
+    }
+
+    /// A configuration without handlers and listeners.
+    pub(super) fn into_config(self) -> Result<Config, Failure> {
+        let max_queue = self
+            .max_queue
+            .unwrap_or_else(|| self.max_message.saturating_mul(2));
+        if max_queue < self.max_message {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "--max-queue {max_queue} is smaller than --max-message {}: such a message could never be sent",
+                self.max_message
+            )));
+        }
+        let mut config = Config {
+            listen: Vec::new(),
+            deflate: match self.compression {
+                Compression::Off => None,
+                Compression::Shared => Some(DeflateConfig {
+                    context_takeover: false,
+                    ..DeflateConfig::default()
+                }),
+                Compression::Dedicated => Some(DeflateConfig {
+                    context_takeover: true,
+                    ..DeflateConfig::default()
+                }),
+            },
+            handshake_timeout: self.handshake_timeout,
+            write_timeout: self.write_timeout,
+            shutdown_timeout: self.shutdown_timeout,
+            stream_bytes_max: self.max_stream,
+            danger_unmasked_frames: self.danger_unmasked_frames,
+            handler_limits: HandlerLimits {
+                memory_bytes_max: size(self.max_memory),
+                callback_timeout: self.callback_timeout,
+                blocking_timeout: self.blocking_timeout,
+                effect_bytes_max: HandlerLimits::default()
+                    .effect_bytes_max
+                    .max(size(max_queue).saturating_mul(2)),
+                sent_message_bytes_max: size(max_queue),
+                session_bytes_max: size(self.max_session),
+                timers_max: self.max_timers,
+                topics_max: self.max_topics,
+                subscriptions_max: self.max_subscriptions,
+                ..HandlerLimits::default()
+            },
+            cache_dir: if self.no_cache {
+                None
+            } else {
+                self.cache_dir
+                    .map(std::path::absolute)
+                    .or_else(default_cache)
+                    .transpose()?
+            },
+            ..Config::default()
+        };
+        config.limits.message_bytes_max = self.max_message;
+        config.limits.frame_bytes_max = self.max_frame.unwrap_or(self.max_message);
+        config.limits.fragments_max = self.max_fragments;
+        config.limits.queued_bytes_max = size(max_queue);
+        config.limits.sent_message_bytes_max = max_queue;
+        config.limits.sent_stream_bytes_max = self.max_stream;
+        config.limits.control_frames_per_second_max = self.max_control_rate;
+        config.limits.header_bytes_max = size(self.max_header_bytes);
+        config.limits.headers_max = self.max_headers;
+        config.timeouts.ping_interval = self.ping_interval.0;
+        config.timeouts.idle_timeout = self.idle_timeout.0;
+        config.timeouts.close_timeout = self.close_timeout;
+        config.timeouts.message_timeout = self.message_timeout.0;
+        if self.danger_unmasked_frames {
+            tracing::warn!(
+                "--danger-unmasked-frames: frames are taken with and without masks, and none is sent masked; for tests alone"
+            );
+        }
+        Ok(config)
+    }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// `$XDG_CACHE_HOME/wsrun`, else `~/.cache/wsrun`; none without a home.
+fn default_cache() -> Option<std::io::Result<PathBuf>> {
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base =
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    // A folder that cannot be made is no reason not to start: the next start compiles again.
+    let folder = base.join("wsrun");
+    std::fs::create_dir_all(&folder)
+        .is_ok()
+        .then_some(Ok(folder))
+}
