@@ -61,6 +61,28 @@ impl Calls {
         Ok(Ok(()))
     }
 
+    /// Whether a part of a message can be sent now; counts it if so.
+    pub(crate) fn admit_chunk(
+        &self,
+        to: ConnectionId,
+        kind: MessageKind,
+        bytes: &[u8],
+        fin: bool,
+    ) -> Result<(), ChunkError> {
+        let Some(session) = self.registry.get(to) else {
+            return Err(ChunkError::Closed);
+        };
+        session
+            .admit_chunk(kind, bytes, fin)
+            .map_err(|refused| match refused {
+                Refused::QueueFull { queued } => ChunkError::QueueFull(queued as u64),
+                Refused::TooLarge { limit } => ChunkError::TooLarge(limit),
+                Refused::InvalidText => ChunkError::InvalidText,
+                Refused::MessageUnfinished => ChunkError::WrongKind,
+                Refused::Closed | _ => ChunkError::Closed,
+            })
+    }
+
     pub(crate) fn send_chunk(
         &mut self,
         to: ConnectionId,
@@ -68,17 +90,8 @@ impl Calls {
         bytes: &[u8],
         fin: bool,
     ) -> Checked<Result<(), ChunkError>> {
-        let Some(session) = self.registry.get(to) else {
-            return Ok(Err(ChunkError::Closed));
-        };
-        if let Err(refused) = session.admit_chunk(kind, bytes, fin) {
-            return Ok(Err(match refused {
-                Refused::QueueFull { queued } => ChunkError::QueueFull(queued as u64),
-                Refused::TooLarge { limit } => ChunkError::TooLarge(limit),
-                Refused::InvalidText => ChunkError::InvalidText,
-                Refused::MessageUnfinished => ChunkError::WrongKind,
-                Refused::Closed | _ => ChunkError::Closed,
-            }));
+        if let Err(refused) = self.admit_chunk(to, kind, bytes, fin) {
+            return Ok(Err(refused));
         }
         let payload = self.commands.payload(kind, bytes);
         self.commands

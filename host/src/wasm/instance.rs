@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use wasmtime::component::TypedFunc;
+use wasmtime::component::{ComponentNamedList, Lower, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 use wsrun_proto::ws::MessageKind;
 
 use super::bindings::exports::wsrun::websocket::{
-    broadcast_filter, chunks, handler, handshake, http, lifecycle, network_filter, pong,
+    broadcast_filter, handler, handshake, http, lifecycle, network_filter, pong,
     reconnection, timer_handler, writable,
 };
 use super::bindings::wsrun::websocket::types;
+use super::component::{PACKAGE, VERSION};
 use super::error::{DeadlineExceeded, GuestError};
 use super::linker::Linked;
-use super::message::MessageIn;
+use super::message::{ChunkIn, MessageIn};
 use super::state::{GuestState, Log};
 use crate::command::Commands;
 use crate::config::HandlerLimits;
@@ -35,6 +36,7 @@ const COMPONENT_HANDLES_MAX: usize = 10_000;
 const HOSTCALL_SLACK_BYTES: usize = 64 * 1024;
 
 type Received = TypedFunc<(ConnectionId, MessageIn<'static>), ()>;
+type ReceivedChunk = TypedFunc<(ConnectionId, ChunkIn<'static>), ()>;
 
 /// Makes the instances of one handler on one worker.
 pub(crate) struct Instances {
@@ -68,7 +70,7 @@ pub(crate) struct Instance {
     received: Received,
     handshake: Option<handshake::Guest>,
     writable: Option<writable::Guest>,
-    chunks: Option<chunks::Guest>,
+    received_chunk: Option<ReceivedChunk>,
     broadcast_filter: Option<broadcast_filter::Guest>,
     network_filter: Option<network_filter::Guest>,
     http: Option<http::Guest>,
@@ -125,10 +127,17 @@ impl Instance {
             };
         }
         Ok(Self {
-            received: received(&mut store, &instance).map_err(types("wsrun:websocket/handler"))?,
+            received: by_hand(&mut store, &instance, "handler", "received")
+                .map_err(types("wsrun:websocket/handler"))?,
             handshake: optional!(handshake, "wsrun:websocket/handshake"),
             writable: optional!(writable, "wsrun:websocket/writable"),
-            chunks: optional!(chunks, "wsrun:websocket/chunks"),
+            received_chunk: match &linked.chunks {
+                Some(_) => {
+                    let function = by_hand(&mut store, &instance, "chunks", "received-chunk");
+                    Some(function.map_err(types("wsrun:websocket/chunks"))?)
+                }
+                None => None,
+            },
             broadcast_filter: optional!(broadcast_filter, "wsrun:websocket/broadcast-filter"),
             network_filter: optional!(network_filter, "wsrun:websocket/network-filter"),
             http: optional!(http, "wsrun:websocket/http"),
@@ -150,18 +159,22 @@ fn types(interface: &'static str) -> impl Fn(wasmtime::Error) -> GuestError {
     }
 }
 
-/// The hottest export by hand: a generated call wants an owned message.
-fn received(
+/// The hottest exports by hand: a generated call wants an owned message.
+fn by_hand<P: ComponentNamedList + Lower>(
     store: &mut Store<GuestState>,
     instance: &wasmtime::component::Instance,
-) -> wasmtime::Result<Received> {
-    let missing =
-        || wasmtime::format_err!("export wsrun:websocket/handler has no function `received`");
+    interface: &str,
+    function: &str,
+) -> wasmtime::Result<TypedFunc<P, ()>> {
+    let missing = || {
+        wasmtime::format_err!("export wsrun:websocket/{interface} has no function `{function}`")
+    };
+    let name = format!("{PACKAGE}/{interface}@{VERSION}");
     let (_, interface) = instance
-        .get_export(&mut *store, None, "wsrun:websocket/handler@0.1.0")
+        .get_export(&mut *store, None, &name)
         .ok_or_else(missing)?;
     let (_, function) = instance
-        .get_export(&mut *store, Some(&interface), "received")
+        .get_export(&mut *store, Some(&interface), function)
         .ok_or_else(missing)?;
     instance.get_typed_func(store, function)
 }
@@ -256,19 +269,20 @@ impl Guest for Instance {
         connection: ConnectionId,
         chunk: &Chunk<'_>,
     ) -> Result<(), GuestError> {
-        let Some(chunks) = &self.chunks else {
+        let Some(received_chunk) = &self.received_chunk else {
             return Ok(());
         };
-        let chunk = chunks::Chunk {
+        let chunk = ChunkIn {
             text: chunk.text,
-            data: chunk.data.to_vec(),
+            data: chunk.data,
             first: chunk.first,
-            final_: chunk.last,
+            last: chunk.last,
             remaining: chunk.remaining,
         };
+        let received_chunk: &TypedFunc<(ConnectionId, ChunkIn<'_>), ()> = received_chunk;
         call!(
             self,
-            chunks.call_received_chunk(&mut self.store, connection, &chunk)
+            received_chunk.call_async(&mut self.store, (connection, chunk))
         )
     }
 

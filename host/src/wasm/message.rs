@@ -21,3 +21,19 @@ pub(super) enum MessageOut {
     #[component(name = "binary")]
     Binary(WasmList<u8>),
 }
+
+/// `chunk` on its way into the handler.
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+pub(super) struct ChunkIn<'a> {
+    #[component(name = "text")]
+    pub(super) text: bool,
+    #[component(name = "data")]
+    pub(super) data: &'a [u8],
+    #[component(name = "first")]
+    pub(super) first: bool,
+    #[component(name = "final")]
+    pub(super) last: bool,
+    #[component(name = "remaining")]
+    pub(super) remaining: u64,
+}

@@ -1,7 +1,7 @@
 //! `wsrun:websocket/connections`.
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, WasmList};
 use wsrun_proto::ws::MessageKind;
 
 use super::super::bindings::wsrun::websocket::connections::{ChunkError, Host};
@@ -45,6 +45,39 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
                 calls.commands.data = commands;
                 let payload = calls.commands.tail(kind, start);
                 calls.commands.push(Command::Send { to, payload })?;
+                Ok((Ok(()),))
+            },
+        )
+}
+
+/// Defines `send-chunk` in the same way.
+pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker
+        .instance("wsrun:websocket/connections@0.1.0")?
+        .func_wrap(
+            "send-chunk",
+            |mut store: StoreContextMut<'_, GuestState>,
+             (to, text, data, fin): (ConnectionId, bool, WasmList<u8>, bool)| {
+                let calls = &mut store.data_mut().calls;
+                let mut commands = std::mem::take(&mut calls.commands.data);
+                let start = commands.len();
+                commands.extend_from_slice(data.as_le_slice(&store));
+                let kind = if text {
+                    MessageKind::Text
+                } else {
+                    MessageKind::Binary
+                };
+                let calls = &mut store.data_mut().calls;
+                if let Err(refused) = calls.admit_chunk(to, kind, &commands[start..], fin) {
+                    commands.truncate(start);
+                    calls.commands.data = commands;
+                    return Ok((Err::<(), ChunkError>(refused.into()),));
+                }
+                calls.commands.data = commands;
+                let payload = calls.commands.tail(kind, start);
+                calls
+                    .commands
+                    .push(Command::SendChunk { to, payload, fin })?;
                 Ok((Ok(()),))
             },
         )

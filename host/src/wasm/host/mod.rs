@@ -19,9 +19,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     websocket::client::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     websocket::timers::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     websocket::host_info::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    // The hottest import again, by hand: a generated one copies the message into a `Vec` first.
+    // The hottest imports again, by hand: generated ones copy the message into a `Vec` first.
     linker.allow_shadowing(true);
     connections::add_send(linker)?;
+    connections::add_send_chunk(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
