@@ -8,10 +8,7 @@ use std::time::Duration;
 use wsrun_proto::ws::MessageKind;
 
 use crate::config::HandlerLimits;
-use crate::session::ConnectionId;
-
-/// Names a timer.
-pub(crate) type TimerId = u64;
+use crate::contract::{ConnectOptions, ConnectionId, ContractBroken, SlowPolicy, TimerId};
 
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -19,7 +16,17 @@ pub(crate) enum Command {
         to: ConnectionId,
         payload: Payload,
     },
+    /// A part of a message.
+    SendChunk {
+        to: ConnectionId,
+        payload: Payload,
+        fin: bool,
+    },
     Ping {
+        to: ConnectionId,
+        payload: Payload,
+    },
+    Pong {
         to: ConnectionId,
         payload: Payload,
     },
@@ -34,9 +41,16 @@ pub(crate) enum Command {
     WantWritable {
         connection: ConnectionId,
     },
+    WantWritableAll {
+        protocol: Option<String>,
+    },
     ReceiveFlow {
         connection: ConnectionId,
         enabled: bool,
+    },
+    SetPolicy {
+        connection: ConnectionId,
+        policy: Option<SlowPolicy>,
     },
     SetSession {
         connection: ConnectionId,
@@ -59,6 +73,12 @@ pub(crate) enum Command {
         protocol: Option<String>,
         payload: Payload,
     },
+    SetTopicPolicy {
+        topic: String,
+        policy: Option<SlowPolicy>,
+    },
+    /// Boxed: it is large and rare.
+    Connect(Box<Connect>),
     SetTimer {
         timer: TimerId,
         after: Duration,
@@ -83,6 +103,36 @@ impl Command {
     }
 }
 
+/// A connection to be made.
+#[derive(Debug)]
+pub(crate) struct Connect {
+    pub(crate) connection: ConnectionId,
+    pub(crate) options: ConnectOptions,
+}
+
+impl Connect {
+    fn bytes(&self) -> usize {
+        let ConnectOptions {
+            url,
+            protocols,
+            host,
+            origin,
+            headers,
+            session,
+            ..
+        } = &self.options;
+        let headers = headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        url.len()
+            + session.len()
+            + protocols.iter().map(String::len).sum::<usize>()
+            + host.as_ref().map_or(0, String::len)
+            + origin.as_ref().map_or(0, String::len)
+            + headers.sum::<usize>()
+    }
+}
+
 /// A range of [`Commands::data`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payload {
@@ -96,6 +146,10 @@ pub(crate) struct Payload {
 pub(crate) struct Commands {
     pub(crate) list: Vec<Command>,
     pub(crate) data: Vec<u8>,
+    /// Connections whose queue must have room for publishes of this callback: their count is undone with it.
+    pub(crate) waited_for: Vec<ConnectionId>,
+    /// The callback decides on a broadcast, and must not make another.
+    pub(crate) in_filter: bool,
     count_max: usize,
     bytes_max: usize,
     /// Bytes of commands beside `data`: names, reasons, session data.
@@ -107,6 +161,8 @@ impl Commands {
         Self {
             list: Vec::new(),
             data: Vec::new(),
+            waited_for: Vec::new(),
+            in_filter: false,
             count_max: limits.effects_max,
             bytes_max: limits.effect_bytes_max,
             other_bytes: 0,
@@ -118,29 +174,36 @@ impl Commands {
     /// # Errors
     ///
     /// When the callback has asked for more than it may: a broken contract, which traps.
-    pub(crate) fn push(&mut self, command: Command) -> Result<(), TooManyEffects> {
+    pub(crate) fn push(&mut self, command: Command) -> Result<(), ContractBroken> {
         let bytes = match &command {
             Command::Close { reason, .. } => reason.len(),
             Command::SetSession { data, .. } => data.len(),
             Command::Subscribe { topic, .. }
             | Command::Unsubscribe { topic, .. }
+            | Command::SetTopicPolicy { topic, .. }
             | Command::Publish { topic, .. } => topic.len(),
-            Command::Broadcast { protocol, .. } => protocol.as_ref().map_or(0, String::len),
+            Command::Broadcast { protocol, .. } | Command::WantWritableAll { protocol } => {
+                protocol.as_ref().map_or(0, String::len)
+            }
+            Command::Connect(connect) => connect.bytes(),
             Command::Send { .. }
+            | Command::SendChunk { .. }
             | Command::Ping { .. }
+            | Command::Pong { .. }
             | Command::Abort { .. }
             | Command::WantWritable { .. }
             | Command::ReceiveFlow { .. }
+            | Command::SetPolicy { .. }
             | Command::SetTimer { .. }
             | Command::CancelTimer { .. } => 0,
         };
         self.other_bytes += bytes;
         if self.list.len() >= self.count_max || self.data.len() + self.other_bytes > self.bytes_max
         {
-            return Err(TooManyEffects {
-                count_max: self.count_max,
-                bytes_max: self.bytes_max,
-            });
+            return Err(ContractBroken(format!(
+                "one callback may queue at most {} effects with {} bytes",
+                self.count_max, self.bytes_max
+            )));
         }
         self.list.push(command);
         Ok(())
@@ -170,22 +233,37 @@ impl Commands {
         &self.data[payload.start..payload.end]
     }
 
+    /// Takes everything out to be carried out, and leaves the room for more.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            list: std::mem::take(&mut self.list),
+            data: std::mem::take(&mut self.data),
+            waited_for: std::mem::take(&mut self.waited_for),
+            in_filter: false,
+            count_max: self.count_max,
+            bytes_max: self.bytes_max,
+            other_bytes: std::mem::take(&mut self.other_bytes),
+        }
+    }
+
+    /// Gives the buffers of carried out commands back, unless there are new ones.
+    pub(crate) fn reuse(&mut self, mut done: Self) {
+        if self.list.is_empty() && self.data.is_empty() {
+            done.clear();
+            self.list = done.list;
+            self.data = done.data;
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.list.clear();
+        self.waited_for.clear();
         self.data.clear();
         self.other_bytes = 0;
         // One large callback must not hold its memory for ever.
         self.data.shrink_to(BYTES_KEPT);
         self.list.shrink_to(COMMANDS_KEPT);
     }
-}
-
-/// A callback asked for more than it may.
-#[derive(Debug, thiserror::Error)]
-#[error("one callback may queue at most {count_max} effects with {bytes_max} bytes")]
-pub(crate) struct TooManyEffects {
-    count_max: usize,
-    bytes_max: usize,
 }
 
 const BYTES_KEPT: usize = 256 * 1024;

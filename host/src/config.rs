@@ -11,6 +11,9 @@ use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
+use crate::native::Native;
+use crate::outbound::OutboundConfig;
+
 /// Everything that [`Server::start`](crate::server::Server::start) needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -40,6 +43,14 @@ pub struct Config {
     pub write_timeout: Duration,
     /// From the signal to stop until connections that have not closed are cut: 10 s by default.
     pub shutdown_timeout: Duration,
+    /// The largest message that is received or sent in parts, 4 GiB by default. Beyond it a received one fails the connection with 1009,
+    /// and a part to be sent is refused with `too-large`.
+    pub stream_bytes_max: u64,
+    /// Takes frames whether they are masked or not, and sends none masked, in both roles. For tests against peers that cannot do better:
+    /// without masks a page in a browser can plant chosen bytes in the caches of intermediaries (RFC 6455, 10.3).
+    pub danger_unmasked_frames: bool,
+    /// Outbound connections.
+    pub outbound: OutboundConfig,
     /// Limits of each handler instance.
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
@@ -62,6 +73,9 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(10),
+            stream_bytes_max: 4 << 30,
+            danger_unmasked_frames: false,
+            outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
         }
@@ -82,20 +96,55 @@ pub enum Listen {
 pub struct HandlerConfig {
     /// The subprotocol that leads to it. None: the default handler, which also gets clients that offer others.
     pub protocol: Option<String>,
-    /// The component, binary or `.wat` text.
-    pub file: PathBuf,
+    /// What it is.
+    pub source: HandlerSource,
     /// What `host-info.config` tells it.
     pub config: Arc<BTreeMap<String, String>>,
 }
 
 impl HandlerConfig {
-    /// Its name in logs and in `host-info.handler-name`: the subprotocol, else the file's name without the extension.
+    /// A handler without configuration values.
+    pub fn new(protocol: Option<String>, source: HandlerSource) -> Self {
+        Self {
+            protocol,
+            source,
+            config: Arc::default(),
+        }
+    }
+
+    /// Its name in logs and in `host-info.handler-name`: the subprotocol, else the native handler's name or that of the file without the
+    /// extension.
     pub fn name(&self) -> String {
-        self.protocol.clone().unwrap_or_else(|| {
-            self.file
+        if let Some(protocol) = &self.protocol {
+            return protocol.clone();
+        }
+        match &self.source {
+            HandlerSource::File(file) => file
                 .file_stem()
-                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
-        })
+                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+            HandlerSource::Native(native) => native.name().to_owned(),
+        }
+    }
+}
+
+/// Where a handler comes from.
+#[derive(Clone, Debug)]
+pub enum HandlerSource {
+    /// A component, binary or `.wat` text.
+    File(PathBuf),
+    /// Rust that is linked into the program.
+    Native(Native),
+}
+
+impl<P: Into<PathBuf>> From<P> for HandlerSource {
+    fn from(file: P) -> Self {
+        Self::File(file.into())
+    }
+}
+
+impl From<Native> for HandlerSource {
+    fn from(native: Native) -> Self {
+        Self::Native(native)
     }
 }
 

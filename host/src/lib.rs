@@ -13,12 +13,17 @@
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
 //! * [`cli`]: the command line.
 
+mod backlog;
+mod calls;
 pub mod cli;
 mod command;
 pub mod config;
 mod connection;
+pub mod contract;
 mod handler;
 mod listener;
+pub mod native;
+mod outbound;
 mod request;
 pub mod server;
 mod session;

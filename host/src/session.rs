@@ -7,35 +7,25 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
-use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, Prepared, SendError, State};
+use tokio::sync::oneshot;
+use wsrun_proto::ws::{
+    self, Cause, CloseFrame, MessageKind, Party, Prepared, SendError, Sending, State,
+};
 
+use crate::backlog::{Backlog, Published, Waiting};
+pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
+use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::request::Request;
 use crate::transport::Stream;
-use crate::worker::{Slot, Worker};
-
-/// Names a connection while the host runs: the worker in the upper 16 bits, a counter below.
-pub(crate) type ConnectionId = u64;
-
-/// Who ended a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClosedBy {
-    Peer,
-    Handler,
-    Host,
-}
-
-/// How a connection ended.
-#[derive(Clone, Debug)]
-pub(crate) struct CloseInfo {
-    pub(crate) code: u16,
-    pub(crate) reason: String,
-    pub(crate) by: ClosedBy,
-    pub(crate) clean: bool,
-}
+use crate::worker::{Held, Worker};
 
 /// The header of a frame that this side sends (RFC 6455, 5.2).
 const FRAME_HEADER_BYTES_MAX: usize = 10;
+
+/// Output of a connection whose policy may drop messages: above it, they wait where they can still be dropped.
+const DROPPABLE_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// Slices given to one write.
 const SLICES_MAX: usize = 64;
@@ -45,8 +35,18 @@ const SLICES_MAX: usize = 64;
 /// Its task (`connection::drive`) reads; everybody on the worker may queue and write, through the borrow of a moment.
 pub(crate) struct Session {
     pub(crate) id: ConnectionId,
-    pub(crate) request: Rc<Request>,
-    pub(crate) protocol: Option<String>,
+    request: RefCell<Rc<Request>>,
+    protocol: RefCell<Option<String>>,
+    /// The opening handshake is done. In the client role a session is there before.
+    established: Cell<bool>,
+    /// In the client role: how the last opening handshake went.
+    opening: RefCell<Option<Box<Opening>>>,
+    /// An end that can be mended is not told as `closed`.
+    pub(crate) reconnects: Cell<bool>,
+    /// The end that is to be mended.
+    lost: RefCell<Option<CloseInfo>>,
+    /// Who asked for the connection, and waits for its end.
+    ended: RefCell<Option<oneshot::Sender<CloseInfo>>>,
     worker: Rc<Worker>,
     data: RefCell<Vec<u8>>,
     pub(crate) connection: RefCell<ws::Connection>,
@@ -56,6 +56,13 @@ pub(crate) struct Session {
     /// Payload bytes and close that the running callback has queued for this connection: seen by its next `send`, undone by a trap.
     pending_bytes: Cell<usize>,
     pending_close: Cell<bool>,
+    /// The message in chunks, as it will be when the running callback's chunks are queued.
+    pending_chunks: Cell<Option<Sending>>,
+    /// What waits in front of the output.
+    backlog: RefCell<Backlog>,
+    policy: Cell<Option<SlowPolicy>>,
+    /// Published messages that the policy has left out.
+    dropped: Cell<u64>,
     /// Bytes of events that wait for the handler: the task stops reading above a limit.
     pub(crate) queued_event_bytes: Cell<usize>,
     pub(crate) waiting_for_handler: Cell<bool>,
@@ -74,9 +81,27 @@ pub(crate) struct Session {
     /// The stream took bytes that it may not have passed on yet: TLS has a buffer of its own.
     unflushed: Cell<bool>,
     /// Held until the handler has been told of the end: what waits for it is bounded by `--max-connections`.
-    _slot: Slot,
+    _slot: Held,
     /// The transport failed on a write outside the task.
     pub(crate) broken: Cell<bool>,
+}
+
+/// How an opening handshake of the client role went.
+#[derive(Debug, Default)]
+pub(crate) struct Opening {
+    pub(crate) failure: Option<Failure>,
+    pub(crate) response: Option<ResponseHead>,
+}
+
+/// What became of a published message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fanned {
+    /// It is queued, or the connection is closed.
+    Done,
+    /// It, or as many older ones, were left out.
+    Dropped(u64),
+    /// There is no room, and the connection is to be closed.
+    Full(SendError),
 }
 
 impl Session {
@@ -92,12 +117,17 @@ impl Session {
         data: Vec<u8>,
         connection: ws::Connection,
         stream: Stream,
-        slot: Slot,
+        slot: Held,
     ) -> Self {
         Self {
             id,
-            request,
-            protocol,
+            request: RefCell::new(request),
+            protocol: RefCell::new(protocol),
+            established: Cell::new(true),
+            opening: RefCell::new(None),
+            reconnects: Cell::new(false),
+            lost: RefCell::new(None),
+            ended: RefCell::new(None),
             worker,
             data: RefCell::new(data),
             connection: RefCell::new(connection),
@@ -105,6 +135,10 @@ impl Session {
             waker: RefCell::new(None),
             pending_bytes: Cell::new(0),
             pending_close: Cell::new(false),
+            pending_chunks: Cell::new(None),
+            backlog: RefCell::default(),
+            policy: Cell::new(None),
+            dropped: Cell::new(0),
             queued_event_bytes: Cell::new(0),
             waiting_for_handler: Cell::new(false),
             failed: Cell::new(false),
@@ -120,9 +154,94 @@ impl Session {
         }
     }
 
+    /// Marks a session of the client role whose transport is to be made, or made again.
+    pub(crate) fn begin_opening(&self) {
+        self.established.set(false);
+        *self.opening.borrow_mut() = None;
+    }
+
+    /// Tells how the opening handshake went that did not succeed.
+    pub(crate) fn opening_failed(&self, opening: Opening) {
+        *self.opening.borrow_mut() = Some(Box::new(opening));
+    }
+
+    /// Puts a new transport under the session: what belonged to the one before is forgotten.
+    pub(crate) fn establish(
+        &self,
+        request: Rc<Request>,
+        protocol: Option<String>,
+        connection: ws::Connection,
+        stream: Stream,
+        response: ResponseHead,
+    ) {
+        *self.request.borrow_mut() = request;
+        *self.protocol.borrow_mut() = protocol;
+        *self.connection.borrow_mut() = connection;
+        *self.stream.borrow_mut() = stream;
+        *self.opening.borrow_mut() = Some(Box::new(Opening {
+            failure: None,
+            response: Some(response),
+        }));
+        self.local_end.set(None);
+        *self.local_close.borrow_mut() = None;
+        self.stalled_since.set(None);
+        self.unflushed.set(false);
+        self.broken.set(false);
+        self.established.set(true);
+    }
+
+    /// Remembers an end that is to be mended.
+    pub(crate) fn lose(&self, info: CloseInfo) {
+        *self.lost.borrow_mut() = Some(info);
+    }
+
+    /// Tells the end to somebody beside the handler.
+    pub(crate) fn when_ended(&self, ended: oneshot::Sender<CloseInfo>) {
+        *self.ended.borrow_mut() = Some(ended);
+    }
+
+    pub(crate) fn tell_end(&self, info: CloseInfo) {
+        if let Some(ended) = self.ended.borrow_mut().take() {
+            let _ = ended.send(info);
+        }
+    }
+
+    pub(crate) fn take_lost(&self) -> Option<CloseInfo> {
+        self.lost.borrow_mut().take()
+    }
+
+    pub(crate) fn request(&self) -> Rc<Request> {
+        Rc::clone(&self.request.borrow())
+    }
+
+    pub(crate) fn protocol(&self) -> Option<String> {
+        self.protocol.borrow().clone()
+    }
+
+    /// Whether this subprotocol was agreed on; always for none.
+    pub(crate) fn has_protocol(&self, protocol: Option<&str>) -> bool {
+        protocol.is_none() || self.protocol.borrow().as_deref() == protocol
+    }
+
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.opening.borrow().as_ref()?.failure.clone()
+    }
+
+    pub(crate) fn response(&self) -> Option<ResponseHead> {
+        self.opening.borrow().as_ref()?.response.clone()
+    }
+
     /// Whether messages may be sent, after what the running callback did.
     pub(crate) fn is_open(&self) -> bool {
-        !self.pending_close.get() && self.connection.borrow().state() == State::Open
+        !self.pending_close.get()
+            && self.established.get()
+            && self.connection.borrow().state() == State::Open
+    }
+
+    /// Whether it is open, or being opened.
+    pub(crate) fn can_be_closed(&self) -> bool {
+        let opening = !self.established.get() && self.local_end.get().is_none();
+        self.is_open() || (opening && !self.pending_close.get())
     }
 
     /// Counts a message of `length` bytes for the running callback if the queue takes it. What is admitted is sent.
@@ -132,14 +251,50 @@ impl Session {
         }
         let connection = self.connection.borrow();
         let pending = self.pending_bytes.get();
-        connection.fits(length)?;
-        let queued = connection.output().len() + pending;
-        if pending > 0 && queued + length > self.worker.config.limits.queued_bytes_max {
+        connection.fits_queue(length)?;
+        let waiting = pending + self.backlog.borrow().bytes();
+        let queued = connection.output().len() + waiting;
+        if waiting > 0 && queued + length > self.worker.config.limits.queued_bytes_max {
             return Err(SendError::QueueFull { queued });
         }
         self.pending_bytes
             .set(pending + length + FRAME_HEADER_BYTES_MAX);
         Ok(())
+    }
+
+    /// The same for a part of a message.
+    pub(crate) fn admit_chunk(
+        &self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+    ) -> Result<(), SendError> {
+        if !self.is_open() {
+            return Err(SendError::Closed);
+        }
+        let before = self.pending_chunks.get();
+        let mut sending = before.unwrap_or_else(|| self.connection.borrow().sending());
+        sending.advance(
+            kind,
+            data,
+            fin,
+            self.worker.config.limits.sent_stream_bytes_max,
+        )?;
+        self.admit(data.len())?;
+        self.pending_chunks.set(Some(sending));
+        Ok(())
+    }
+
+    /// Whether a published message of `length` bytes would find room.
+    pub(crate) fn has_room(&self, length: usize) -> bool {
+        let queued = self.buffered();
+        queued == 0 || queued + length <= self.worker.config.limits.queued_bytes_max
+    }
+
+    /// Counts a published message that this connection has promised to take.
+    pub(crate) fn promise(&self, length: usize) {
+        self.pending_bytes
+            .set(self.pending_bytes.get() + length + FRAME_HEADER_BYTES_MAX);
     }
 
     pub(crate) fn set_closing(&self) {
@@ -150,10 +305,30 @@ impl Session {
     pub(crate) fn clear_pending(&self) {
         self.pending_bytes.set(0);
         self.pending_close.set(false);
+        self.pending_chunks.set(None);
     }
 
     pub(crate) fn buffered(&self) -> usize {
-        self.connection.borrow().output().len() + self.pending_bytes.get()
+        self.connection.borrow().output().len()
+            + self.pending_bytes.get()
+            + self.backlog.borrow().bytes()
+    }
+
+    pub(crate) fn policy(&self) -> Option<SlowPolicy> {
+        self.policy.get()
+    }
+
+    pub(crate) fn set_policy(&self, policy: Option<SlowPolicy>) {
+        self.policy.set(policy);
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.get()
+    }
+
+    /// The socket, for those who want to look at it.
+    pub(crate) fn raw_fd(&self) -> Option<std::os::fd::RawFd> {
+        self.stream.borrow().raw_fd()
     }
 
     pub(crate) fn data(&self) -> Vec<u8> {
@@ -170,38 +345,242 @@ impl Session {
         kind: MessageKind,
         payload: &[u8],
     ) -> Result<(), SendError> {
+        if self.must_wait() {
+            return self.send_later(kind, Bytes::copy_from_slice(payload), None);
+        }
         self.queue(|connection, scratch| connection.send_promised_message(kind, payload, scratch))
     }
 
-    /// The same for a ping.
+    /// Sends what [`Session::admit_chunk`] took.
+    pub(crate) fn send_chunk_admitted(
+        self: &Rc<Self>,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+    ) -> Result<(), SendError> {
+        self.queue(|connection, scratch| {
+            if !connection.is_sending() {
+                // Its parts cannot stand in the backlog: what waits there goes first.
+                self.empty_backlog(connection, scratch);
+            }
+            connection.send_promised_chunk(kind, data, fin, scratch)?;
+            self.refill(connection, scratch);
+            Ok(())
+        })
+    }
+
+    /// Sends a ping that [`Session::admit`] took.
     pub(crate) fn ping_admitted(self: &Rc<Self>, payload: &[u8]) -> Result<(), SendError> {
         self.queue(|connection, scratch| connection.send_promised_ping(payload, scratch))
     }
 
-    pub(crate) fn send_prepared(self: &Rc<Self>, message: &mut Prepared) -> Result<(), SendError> {
+    /// The same for a pong.
+    pub(crate) fn pong_admitted(self: &Rc<Self>, payload: &[u8]) -> Result<(), SendError> {
+        self.queue(|connection, scratch| connection.send_promised_pong(payload, scratch))
+    }
+
+    /// Sends a message that goes to others as well. `policy` is what the connection itself, or else the topic, says about the lack of room.
+    pub(crate) fn fan(
+        self: &Rc<Self>,
+        message: &mut Prepared,
+        published: &Published,
+        policy: Option<SlowPolicy>,
+    ) -> Fanned {
+        if !self.is_open() {
+            return Fanned::Done;
+        }
+        let fanned = match policy {
+            Some(SlowPolicy::DropOldest | SlowPolicy::LatestOnly) => {
+                self.fan_droppable(message, published, policy == Some(SlowPolicy::LatestOnly))
+            }
+            Some(SlowPolicy::Wait) => {
+                // It was promised to be taken.
+                self.fan_now(message).unwrap_or_else(|_| {
+                    let _ = self.send_admitted(message.kind(), &message.shared_payload());
+                    Fanned::Done
+                })
+            }
+            Some(SlowPolicy::DropNewest) => {
+                self.fan_now(message).unwrap_or_else(|_| Fanned::Dropped(1))
+            }
+            Some(SlowPolicy::Disconnect(_)) | None => {
+                self.fan_now(message).unwrap_or_else(Fanned::Full)
+            }
+        };
+        if let Fanned::Dropped(count) = fanned {
+            self.dropped.set(self.dropped.get() + count);
+        }
+        fanned
+    }
+
+    fn fan_now(self: &Rc<Self>, message: &mut Prepared) -> Result<Fanned, SendError> {
+        if self.must_wait() {
+            let payload = message.shared_payload();
+            if !self.has_room(payload.len()) {
+                self.flush();
+            }
+            if !self.has_room(payload.len()) {
+                let queued = self.buffered();
+                return Err(SendError::QueueFull { queued });
+            }
+            let _ = self.send_later(message.kind(), payload, None);
+            return Ok(Fanned::Done);
+        }
+        let mut sent = self.send_prepared(message);
+        if matches!(sent, Err(SendError::QueueFull { .. })) {
+            // It may be this turn that has not written yet, and not the peer that does not read.
+            self.flush();
+            sent = self.send_prepared(message);
+        }
+        match sent {
+            Ok(()) | Err(SendError::Closed) => Ok(Fanned::Done),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fan_droppable(
+        self: &Rc<Self>,
+        message: &mut Prepared,
+        published: &Published,
+        latest_only: bool,
+    ) -> Fanned {
+        let is_low = || self.connection.borrow().output().len() < DROPPABLE_OUTPUT_BYTES;
+        if !self.must_wait() && !is_low() {
+            self.flush();
+        }
+        if !self.must_wait() && is_low() {
+            return match self.send_prepared(message) {
+                Ok(()) | Err(SendError::Closed) => Fanned::Done,
+                Err(_) => Fanned::Dropped(1),
+            };
+        }
+        let payload = message.shared_payload();
+        let output = self.connection.borrow().output().len() + self.pending_bytes.get();
+        let limit = self.worker.config.limits.queued_bytes_max;
+        let mut backlog = self.backlog.borrow_mut();
+        let mut dropped = 0;
+        if latest_only {
+            dropped += backlog.replace(published);
+        }
+        dropped += backlog.make_room(payload.len(), limit.saturating_sub(output));
+        let fits = output + backlog.bytes() + payload.len() <= limit;
+        drop(backlog);
+        if fits {
+            let _ = self.send_later(message.kind(), payload, Some(published.clone()));
+        } else {
+            // What stands before it was sent to this connection alone, and must not be dropped.
+            dropped += 1;
+        }
+        if dropped > 0 {
+            Fanned::Dropped(dropped)
+        } else {
+            Fanned::Done
+        }
+    }
+
+    fn send_prepared(self: &Rc<Self>, message: &mut Prepared) -> Result<(), SendError> {
         self.queue(|connection, scratch| connection.send_prepared(message, scratch))
+    }
+
+    /// Whether a message cannot go to the output: others wait before it, or a message in chunks is unfinished.
+    #[inline]
+    fn must_wait(&self) -> bool {
+        !self.backlog.borrow().is_empty() || self.connection.borrow().is_sending()
+    }
+
+    fn send_later(
+        self: &Rc<Self>,
+        kind: MessageKind,
+        payload: Bytes,
+        published: Option<Published>,
+    ) -> Result<(), SendError> {
+        if self.connection.borrow().state() != State::Open {
+            return Err(SendError::Closed);
+        }
+        self.backlog.borrow_mut().push(Waiting {
+            kind,
+            payload,
+            published,
+        });
+        self.mark_dirty();
+        Ok(())
+    }
+
+    /// Moves messages from the backlog to the output while that is short.
+    fn refill(&self, connection: &mut ws::Connection, scratch: &mut ws::Scratch) {
+        while connection.output().len() < DROPPABLE_OUTPUT_BYTES && !connection.is_sending() {
+            let Some(message) = self.backlog.borrow_mut().pop() else {
+                return;
+            };
+            let _ = connection.send_promised_message(message.kind, &message.payload, scratch);
+        }
+    }
+
+    /// Moves everything from the backlog to the output. What an unfinished message in chunks stands before can never be sent.
+    fn empty_backlog(&self, connection: &mut ws::Connection, scratch: &mut ws::Scratch) {
+        while !connection.is_sending() {
+            let Some(message) = self.backlog.borrow_mut().pop() else {
+                return;
+            };
+            let _ = connection.send_promised_message(message.kind, &message.payload, scratch);
+        }
+        let lost = self.backlog.borrow_mut().clear();
+        if lost > 0 {
+            tracing::debug!(
+                connection = self.id,
+                lost,
+                "closed behind an unfinished message in parts: messages behind it are lost"
+            );
+        }
     }
 
     /// Starts the closing handshake. The first to close is who closed it.
     pub(crate) fn close(self: &Rc<Self>, by: ClosedBy, close: CloseFrame) {
+        if !self.established.get() {
+            // The task that opens it looks at this.
+            if self.local_end.get().is_none() {
+                self.local_end.set(Some(by));
+                *self.local_close.borrow_mut() = Some(close);
+                self.wake();
+            }
+            return;
+        }
         if self.connection.borrow().state() != State::Open {
             return;
         }
         self.local_end.set(Some(by));
         *self.local_close.borrow_mut() = Some(close.clone());
         let now = Instant::now();
-        self.queue(|connection, scratch| connection.start_close(now, close, scratch));
+        self.queue(|connection, scratch| {
+            self.empty_backlog(connection, scratch);
+            connection.start_close(now, close, scratch);
+        });
         self.wake();
     }
 
     /// Ends the transport without a close frame.
     pub(crate) fn abort(self: &Rc<Self>, by: ClosedBy, reason: &str) {
+        if !self.established.get() {
+            self.close(by, CloseFrame::empty());
+            return;
+        }
         if self.connection.borrow().state() == State::Finished {
             return;
         }
         self.local_end.set(Some(by));
+        self.backlog.borrow_mut().clear();
         self.connection.borrow_mut().abort(Instant::now(), reason);
         self.wake();
+    }
+
+    /// Who ended it while it was being opened.
+    pub(crate) fn ended_while_opening(&self) -> Option<ClosedBy> {
+        self.local_end.get().filter(|_| !self.established.get())
+    }
+
+    /// Whether this side has begun to end it.
+    pub(crate) fn is_ended_locally(&self) -> bool {
+        self.local_end.get().is_some()
     }
 
     /// How it ended, once it has.
@@ -250,10 +629,11 @@ impl Session {
     /// Writes until the queue is empty (`Ready`) or the socket is full (`Pending`, with `cx` registered).
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut connection = self.connection.borrow_mut();
-        let output = connection.output_mut();
         if self.broken.get() {
             return Poll::Ready(());
         }
+        self.refill_waiting(&mut connection);
+        let output = connection.output_mut();
         if output.is_empty() && !self.unflushed.get() {
             if let Some(buffer) = output.reclaim() {
                 self.worker.give_buffer(buffer);
@@ -263,6 +643,8 @@ impl Session {
         let mut stream = self.stream.borrow_mut();
         let mut progress = false;
         let result = loop {
+            self.refill_waiting(&mut connection);
+            let output = connection.output_mut();
             if output.is_empty() {
                 break Pin::new(&mut *stream).poll_flush(cx);
             }
@@ -283,10 +665,11 @@ impl Session {
             Poll::Ready(Ok(())) => {
                 self.stalled_since.set(None);
                 self.unflushed.set(false);
-                if let Some(buffer) = output.reclaim() {
+                if let Some(buffer) = connection.output_mut().reclaim() {
                     self.worker.give_buffer(buffer);
                 }
                 if progress {
+                    self.worker.tell_room();
                     connection.handle_progress(Instant::now());
                 }
                 Poll::Ready(())
@@ -298,6 +681,9 @@ impl Session {
                 Poll::Ready(())
             }
             Poll::Pending => {
+                if progress {
+                    self.worker.tell_room();
+                }
                 if progress || self.stalled_since.get().is_none() {
                     let now = Instant::now();
                     self.stalled_since.set(Some(now));
@@ -305,6 +691,13 @@ impl Session {
                 }
                 Poll::Pending
             }
+        }
+    }
+
+    #[inline]
+    fn refill_waiting(&self, connection: &mut ws::Connection) {
+        if !self.backlog.borrow().is_empty() {
+            self.refill(connection, &mut self.worker.scratch.borrow_mut());
         }
     }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use wsrun_proto::ws::Scratch;
 
 use crate::config::Config;
+use crate::contract::ConnectionId;
 use crate::handler::Handler;
-use crate::session::{ConnectionId, Session};
+use crate::outbound;
+use crate::session::Session;
 
 /// Bytes of a worker's one read buffer: an idle connection has none.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -33,6 +35,9 @@ const WORKER_SHIFT: u32 = 48;
 pub(crate) struct Worker {
     pub(crate) index: u16,
     pub(crate) config: Arc<Config>,
+    pub(crate) outbound: Arc<outbound::Outbound>,
+    /// Connections of all workers.
+    pub(crate) live: watch::Sender<usize>,
     /// Set once, when the handlers (which point back) are made.
     pub(crate) handlers: OnceCell<Vec<Rc<Handler>>>,
     pub(crate) scratch: RefCell<Scratch>,
@@ -47,6 +52,9 @@ pub(crate) struct Worker {
     /// Connections that have not written their last byte.
     pub(crate) writing: Cell<usize>,
     next_connection: Cell<u64>,
+    /// Publishes of other workers that wait for a subscriber to have room.
+    pub(crate) waiting_for_room: Cell<usize>,
+    room: Notify,
     /// Connections of all workers that hold a slot, HTTP and handshakes included.
     pub(crate) slots: Arc<AtomicUsize>,
     pub(crate) shutdown: watch::Receiver<bool>,
@@ -56,12 +64,16 @@ impl Worker {
     pub(crate) fn new(
         index: u16,
         config: Arc<Config>,
+        outbound: Arc<outbound::Outbound>,
+        live: watch::Sender<usize>,
         slots: Arc<AtomicUsize>,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
         Self {
             index,
             config,
+            outbound,
+            live,
             handlers: OnceCell::new(),
             scratch: RefCell::new(Scratch::new()),
             read_buffer: RefCell::new(Vec::new()),
@@ -71,9 +83,27 @@ impl Worker {
             deliveries: Cell::new(0),
             writing: Cell::new(0),
             next_connection: Cell::new(1),
+            waiting_for_room: Cell::new(0),
+            room: Notify::new(),
             slots,
             shutdown,
         }
+    }
+
+    /// Some connection has written something, or has ended.
+    #[inline]
+    pub(crate) fn tell_room(&self) {
+        if self.waiting_for_room.get() > 0 {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Waits for the next [`Worker::tell_room`], or a moment: a connection may also have ended.
+    pub(crate) async fn wait_for_room(&self) {
+        const LOOK: Duration = Duration::from_millis(50);
+        self.waiting_for_room.set(self.waiting_for_room.get() + 1);
+        let _ = tokio::time::timeout(LOOK, self.room.notified()).await;
+        self.waiting_for_room.set(self.waiting_for_room.get() - 1);
     }
 
     pub(crate) fn handlers(&self) -> &[Rc<Handler>] {
@@ -142,6 +172,30 @@ impl Worker {
             };
             session.flush();
         }
+    }
+}
+
+/// What a connection counts against while it lives.
+pub(crate) enum Held {
+    /// One of `--max-connections`.
+    Inbound(#[expect(dead_code, reason = "held to be dropped")] Slot),
+    /// One of `--max-outbound`.
+    Outbound(#[expect(dead_code, reason = "held to be dropped")] Outbound),
+}
+
+/// One of the outbound connections of a handler on one worker.
+pub(crate) struct Outbound(Rc<Cell<usize>>);
+
+impl Outbound {
+    pub(crate) fn count(counter: &Rc<Cell<usize>>) -> Self {
+        counter.set(counter.get() + 1);
+        Self(Rc::clone(counter))
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -12,6 +12,9 @@ pub struct Limits {
     /// The largest message to the peer, before compression. [`SendError::TooLarge`](crate::ws::SendError::TooLarge) beyond it; the
     /// connection goes on.
     pub sent_message_bytes_max: u64,
+    /// The largest message to the peer that is sent in chunks. [`SendError::TooLarge`](crate::ws::SendError::TooLarge) beyond it; the
+    /// message stays unfinished and the connection goes on.
+    pub sent_stream_bytes_max: u64,
     /// The most frames of one message from the peer. Beyond it the connection fails with 1008.
     pub fragments_max: u32,
     /// The most bytes of a head of the opening handshake: request or status line and all headers. Beyond it a request is to be refused
@@ -32,6 +35,7 @@ impl Default for Limits {
             frame_bytes_max: 1 << 20,
             message_bytes_max: 1 << 20,
             sent_message_bytes_max: 64 << 20,
+            sent_stream_bytes_max: 4 << 30,
             fragments_max: 1 << 20,
             header_bytes_max: 16 << 10,
             headers_max: 100,

@@ -277,6 +277,7 @@ fn message_is_refused_when_the_queue_is_full_and_always_taken_when_it_is_empty()
 fn message_beyond_the_sending_limit_is_refused() {
     let limits = Limits {
         sent_message_bytes_max: 10,
+        sent_stream_bytes_max: 10,
         ..Limits::default()
     };
     let mut connection = Connection::new(epoch(), Role::Server, limited(limits));

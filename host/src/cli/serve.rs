@@ -15,8 +15,8 @@ use wsrun_proto::ws::deflate::DeflateConfig;
 use super::logging::{self, Format, Level};
 use super::values::{OptionalDuration, bytes, duration, listen, optional_duration, pair, protocol};
 use super::{Failure, say};
-use crate::config::{Config, HandlerConfig, HandlerLimits, Listen, Origins, TlsFiles};
-use crate::server::{Server, StartError};
+use crate::config::{Config, HandlerConfig, HandlerLimits, HandlerSource, Listen, Origins, TlsFiles};
+use crate::server::{Running, Server, StartError};
 
 /// How messages are compressed (RFC 7692).
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -197,7 +197,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let server = tokio::task::spawn_blocking(|| Server::start(config))
+    let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
         .await?
         .map_err(failure)?;
     for address in server.addresses() {
@@ -220,7 +220,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         }
     }
     tracing::info!("stopping");
-    let mut stopping = tokio::task::spawn_blocking(|| server.stop());
+    let mut stopping = tokio::task::spawn_blocking(|| server.shutdown());
     let asked = Instant::now();
     let clean = loop {
         // Every arm is safe to cancel: the task that stops goes on whatever is polled.
@@ -243,7 +243,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     })
 }
 
-fn reload(server: &Server) {
+fn reload(server: &Running) {
     if server.tls_files().is_empty() {
         tracing::info!("nothing to read again: there is no certificate");
         return;
@@ -331,7 +331,7 @@ fn config(args: Args) -> Result<Config, Failure> {
         .chain(named)
         .map(|(protocol, file)| HandlerConfig {
             protocol,
-            file,
+            source: HandlerSource::File(file),
             config: Arc::clone(&shared),
         })
         .collect();

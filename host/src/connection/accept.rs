@@ -1,7 +1,7 @@
 //! A socket from accept to its end, each stage under a deadline.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
-use wsrun_proto::ws::{self, Delivery, Role};
+use wsrun_proto::ws::{self, Role};
 
-use super::drive::drive;
+use super::drive::drive_until_shutdown;
 use super::http::{Raw, serve as serve_http};
 use super::upgrade::Addresses;
-use crate::session::{ClosedBy, Session};
+use super::ws_config;
+use crate::session::Session;
 use crate::tls::Tls;
 use crate::transport::{Socket, Stream};
-use crate::worker::{Slot, Worker};
+use crate::worker::{Held, Slot, Worker};
 
 /// How long a client that is turned away has to read why.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -72,15 +73,9 @@ async fn run(worker: &Rc<Worker>, raw: Raw, slot: Slot) {
         early,
         upgraded,
     } = raw;
-    let config = ws::Config {
-        limits: worker.config.limits,
-        timeouts: worker.config.timeouts,
-        delivery: Delivery::Messages,
-        deflate: upgraded.deflate,
-        ..ws::Config::default()
-    };
-    let connection = ws::Connection::new(Instant::now(), Role::Server, config);
     let handler = upgraded.handler;
+    let config = ws_config(worker, &handler, upgraded.deflate);
+    let connection = ws::Connection::new(Instant::now(), Role::Server, config);
     let session = Rc::new(Session::new(
         worker.next_connection_id(),
         upgraded.request,
@@ -89,39 +84,15 @@ async fn run(worker: &Rc<Worker>, raw: Raw, slot: Slot) {
         upgraded.session,
         connection,
         stream,
-        slot,
+        Held::Inbound(slot),
     ));
     tracing::debug!(
-        handler = %handler.registry.name(), connection = session.id, peer = %session.request.peer, "connection opened"
+        handler = %handler.registry.name(), connection = session.id, peer = %session.request().peer, "connection opened"
     );
     handler.registry.insert(Rc::clone(&session));
     handler.push(|queue| queue.push_opened(Rc::clone(&session)));
     worker.flush();
-    let mut shutdown = worker.shutdown.clone();
-    let mut driven = pin!(drive(
-        Rc::clone(&session),
-        Rc::clone(&handler),
-        Rc::clone(worker),
-        early
-    ));
-    // Both arms are safe to cancel: waiting for the signal has no state, and the driver is polled on after it.
-    tokio::select! {
-        () = &mut driven => return,
-        _ = shutdown.wait_for(|shutdown| *shutdown) => {}
-    }
-    // Peers that are closed all at once come back all at once.
-    let delay = tokio::time::sleep(worker.close_delay());
-    tokio::select! {
-        () = &mut driven => return,
-        () = delay => {}
-    }
-    handler.registry.leave(session.id);
-    session.close(
-        ClosedBy::Host,
-        ws::CloseFrame::with_code(ws::CloseCode::GOING_AWAY, "server is shutting down"),
-    );
-    worker.flush();
-    driven.await;
+    drive_until_shutdown(&session, &handler, worker, early).await;
 }
 
 /// Ends an HTTP connection: our side is shut, and what the client still sends is thrown away for a moment, so that the last response

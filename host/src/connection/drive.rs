@@ -10,17 +10,19 @@
 //! events of this connection than it may, and while the handler said so.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-use wsrun_proto::ws::{Event, MessageKind, State};
+use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, State};
 
+use crate::contract::ClosedBy;
 use crate::handler::Handler;
-use crate::session::{ClosedBy, Session};
+use crate::outbound;
+use crate::session::Session;
 use crate::worker::Worker;
 
 /// Bytes of events of one connection that may wait for the handler. Reading stops above it.
@@ -32,8 +34,43 @@ const READS_PER_TURN: u32 = 8;
 /// Bytes of a finished connection that are read and thrown away, so that the close frame is not lost to a reset.
 const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Runs a connection until its transport is gone. `early` is what the client sent behind its handshake.
-pub(super) async fn drive(
+/// Runs a connection until its transport is gone, and closes it when the server stops. `early` is what the peer sent behind its
+/// handshake.
+pub(super) async fn drive_until_shutdown(
+    session: &Rc<Session>,
+    handler: &Rc<Handler>,
+    worker: &Rc<Worker>,
+    early: Vec<u8>,
+) {
+    let mut shutdown = worker.shutdown.clone();
+    let mut driven = pin!(drive(
+        Rc::clone(session),
+        Rc::clone(handler),
+        Rc::clone(worker),
+        early
+    ));
+    // Both arms are safe to cancel: waiting for the signal has no state, and the driver is polled on after it.
+    tokio::select! {
+        () = &mut driven => return,
+        _ = shutdown.wait_for(|shutdown| *shutdown) => {}
+    }
+    // Peers that are closed all at once come back all at once.
+    let delay = tokio::time::sleep(worker.close_delay());
+    tokio::select! {
+        () = &mut driven => return,
+        () = delay => {}
+    }
+    handler.registry.leave(session.id);
+    session.close(
+        ClosedBy::Host,
+        CloseFrame::with_code(CloseCode::GOING_AWAY, "server is shutting down"),
+    );
+    worker.flush();
+    driven.await;
+}
+
+/// Runs a connection until its transport is gone.
+async fn drive(
     session: Rc<Session>,
     handler: Rc<Handler>,
     worker: Rc<Worker>,
@@ -207,15 +244,16 @@ impl Driver {
                     Event::Pong {
                         payload,
                         keep_alive: false,
-                    } if wanted && self.handler.exports_pong => {
+                    } if wanted && self.handler.exports.pong => {
                         queue.push_pong(session, payload);
                     }
+                    Event::Chunk(chunk) if wanted => queue.push_chunk(session, &chunk),
                     Event::Text(_)
                     | Event::Binary(_)
+                    | Event::Chunk(_)
                     | Event::Pong { .. }
                     | Event::Ping(_)
                     | Event::Close(_) => {}
-                    Event::Chunk(_) => unreachable!("the core was asked for whole messages"),
                 }
                 if session.queued_event_bytes.get() >= EVENT_BYTES_MAX {
                     self.stopped_early = true;
@@ -253,8 +291,16 @@ impl Driver {
             .expect("a finished connection knows its end");
         tracing::debug!(
             handler = %self.handler.registry.name(), connection = self.session.id,
-            code = info.code, by = ?info.by, clean = info.clean, "connection closed"
+            code = info.code, by = ?info.by, clean = info.clean, dropped = self.session.dropped(), "connection closed"
         );
+        self.worker.tell_room();
+        let session = &self.session;
+        let may_retry = session.reconnects.get() && !session.failed.get();
+        if may_retry && !*self.worker.shutdown.borrow() && outbound::retries_end(&info) {
+            // Whoever makes it again tells the handler: topics and timers stay.
+            session.lose(info);
+            return;
+        }
         self.handler.registry.leave(self.session.id);
         self.handler
             .push(|queue| queue.push_closed(Rc::clone(&self.session), info));

@@ -2,8 +2,36 @@
 
 mod accept;
 mod answer;
+mod client;
 mod drive;
 mod http;
 mod upgrade;
 
+use wsrun_proto::ws::deflate::Agreed;
+use wsrun_proto::ws::{self, Delivery};
+
 pub(crate) use self::accept::serve;
+pub(crate) use self::client::connect;
+use crate::handler::Handler;
+use crate::worker::Worker;
+
+/// What the core is told about a connection of this handler.
+fn ws_config(worker: &Worker, handler: &Handler, deflate: Option<Agreed>) -> ws::Config {
+    let config = &worker.config;
+    let mut limits = config.limits;
+    let delivery = if handler.exports.chunks {
+        // Nothing is assembled: the size of a message costs no memory.
+        limits.message_bytes_max = config.stream_bytes_max;
+        limits.frame_bytes_max = config.stream_bytes_max;
+        Delivery::Chunks
+    } else {
+        Delivery::Messages
+    };
+    ws::Config {
+        limits,
+        timeouts: config.timeouts,
+        delivery,
+        deflate,
+        danger_unmasked: config.danger_unmasked_frames,
+    }
+}

@@ -4,34 +4,79 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared, SendError};
+use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared};
 
+use super::deliver::Place;
 use super::timers::Timer;
-use super::{Handler, Remote};
+use super::{Guest as _, GuestFactory, Handler, Remote, ToHandler};
+use crate::backlog::Published;
 use crate::command::{Command, Commands, Payload};
-use crate::session::{ClosedBy, ConnectionId, Session};
+use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
+use crate::session::{Fanned, Session};
 
 /// Messages given to subscribers before others get their turn: what a callback asks for is not bounded by its own time.
 const DELIVERIES_PER_SLICE: usize = 4_096;
 
 impl Handler {
-    /// Applies the commands of a callback in order. Lets others run when it is much, and waits for other workers whose queue of publishes
-    /// is full.
-    pub(super) async fn apply(&self, commands: &mut Commands) {
-        self.clear_pending(commands);
+    /// Applies the commands of the callback that has just returned, in order. Lets others run when it is much, and waits for other workers
+    /// whose queue of publishes is full.
+    pub(super) async fn apply<F: GuestFactory>(&self, place: &mut Place<F>) {
+        let Some(guest) = &mut place.guest else {
+            return;
+        };
+        let mut commands = guest.commands().take();
+        self.clear_pending(&commands);
         let list = std::mem::take(&mut commands.list);
         for command in &list {
-            if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
-                self.worker.deliveries.set(0);
-                self.worker.flush();
-                tokio::task::yield_now().await;
-            }
-            if let Some(remote) = self.apply_one(command, commands) {
+            self.pause_if_much().await;
+            if let Command::Broadcast { protocol, payload } = command
+                && self.exports.broadcast_filter
+            {
+                let bytes = commands.bytes(*payload);
+                self.offer(place, protocol.as_deref(), payload.kind, bytes)
+                    .await;
+                if let Some(remote) = self.remote_broadcast(protocol.as_deref(), *payload, bytes) {
+                    self.tell_peers(remote).await;
+                }
+            } else if let Some(remote) = self.apply_one(command, &commands) {
                 self.tell_peers(remote).await;
             }
         }
         commands.list = list;
-        commands.clear();
+        if let Some(guest) = &mut place.guest {
+            guest.commands().reuse(commands);
+        }
+    }
+
+    /// Applies commands where no instance is at hand to filter broadcasts: those go through the queue.
+    pub(super) async fn apply_unfiltered(&self, mut commands: Commands) {
+        self.clear_pending(&commands);
+        let list = std::mem::take(&mut commands.list);
+        for command in &list {
+            self.pause_if_much().await;
+            if let Command::Broadcast { protocol, payload } = command
+                && self.exports.broadcast_filter
+            {
+                let bytes = Bytes::copy_from_slice(commands.bytes(*payload));
+                let remote = Remote::Broadcast {
+                    protocol: protocol.as_deref().map(Arc::from),
+                    kind: payload.kind,
+                    payload: bytes,
+                };
+                self.queue_broadcast(remote.clone());
+                self.tell_peers(remote).await;
+            } else if let Some(remote) = self.apply_one(command, &commands) {
+                self.tell_peers(remote).await;
+            }
+        }
+    }
+
+    async fn pause_if_much(&self) {
+        if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
+            self.worker.deliveries.set(0);
+            self.worker.flush();
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Drops the commands of a callback that failed.
@@ -58,10 +103,79 @@ impl Handler {
         }
     }
 
+    /// Offers a broadcast of another worker, or of the embedding program, to the handler's filter.
+    pub(super) async fn offer_remote<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        remote: &Remote,
+    ) {
+        match remote {
+            Remote::Broadcast {
+                protocol,
+                kind,
+                payload,
+            } => {
+                self.offer(place, protocol.as_deref(), *kind, payload).await;
+            }
+            Remote::Publish { .. } => self.fan_out_remote(remote),
+        }
+    }
+
+    /// Asks the handler's filter about each connection, sends, and carries out what the filter itself asked for.
+    async fn offer<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        protocol: Option<&str>,
+        kind: MessageKind,
+        payload: &[u8],
+    ) {
+        let mut wanted = Vec::new();
+        let mut asked_for = Vec::new();
+        for session in self.registry.sessions() {
+            if !session.has_protocol(protocol) || !session.is_open() || session.failed.get() {
+                continue;
+            }
+            let Some(guest) = self.guest(place).await else {
+                self.fail(Some(session.id));
+                continue;
+            };
+            guest.commands().in_filter = true;
+            let answer = guest.wanted(session.id, kind, payload).await;
+            guest.commands().in_filter = false;
+            match answer {
+                Ok(is_wanted) => {
+                    if is_wanted {
+                        wanted.push(session);
+                    }
+                    if !guest.commands().list.is_empty() {
+                        asked_for.push(guest.commands().take());
+                    }
+                }
+                Err(error) => {
+                    self.end_guest(place, "broadcast-filter.wanted", Some(session.id), &error);
+                }
+            }
+        }
+        let mut message = Prepared::new(kind, payload);
+        for session in wanted {
+            self.fan_out(&session, &mut message, &Published::Broadcast, None);
+        }
+        for commands in asked_for {
+            self.apply_unfiltered(commands).await;
+        }
+    }
+
     fn clear_pending(&self, commands: &Commands) {
+        for connection in &commands.waited_for {
+            if let Some(session) = self.registry.get(*connection) {
+                session.clear_pending();
+            }
+        }
         for command in &commands.list {
             if let Command::Send { to: connection, .. }
+            | Command::SendChunk { to: connection, .. }
             | Command::Ping { to: connection, .. }
+            | Command::Pong { to: connection, .. }
             | Command::Close { connection, .. }
             | Command::Abort { connection } = command
                 && let Some(session) = self.registry.get(*connection)
@@ -78,6 +192,17 @@ impl Handler {
                 if let Some(session) = self.registry.get(*to) {
                     // It was admitted; only a connection that has closed since takes no more.
                     let _ = session.send_admitted(payload.kind, commands.bytes(*payload));
+                }
+            }
+            Command::SendChunk { to, payload, fin } => {
+                if let Some(session) = self.registry.get(*to) {
+                    let bytes = commands.bytes(*payload);
+                    let _ = session.send_chunk_admitted(payload.kind, bytes, *fin);
+                }
+            }
+            Command::Pong { to, payload } => {
+                if let Some(session) = self.registry.get(*to) {
+                    let _ = session.pong_admitted(commands.bytes(*payload));
                 }
             }
             Command::Ping { to, payload } => {
@@ -107,6 +232,24 @@ impl Handler {
                     session.wake();
                 }
             }
+            Command::WantWritableAll { protocol } => {
+                for session in self.registry.sessions() {
+                    if session.is_open() && session.has_protocol(protocol.as_deref()) {
+                        session.want_writable.set(true);
+                        session.wake();
+                    }
+                }
+            }
+            Command::SetPolicy { connection, policy } => {
+                if let Some(session) = self.registry.get(*connection) {
+                    self.registry.note_policy(*policy);
+                    session.set_policy(*policy);
+                }
+            }
+            Command::SetTopicPolicy { topic, policy } => {
+                self.registry.set_topic_policy(topic, *policy);
+            }
+            Command::Connect(connect) => self.connect(connect),
             Command::ReceiveFlow {
                 connection,
                 enabled,
@@ -150,11 +293,7 @@ impl Handler {
             Command::Broadcast { protocol, payload } => {
                 let bytes = commands.bytes(*payload);
                 self.broadcast(protocol.as_deref(), payload.kind, bytes);
-                return self.remote(*payload, bytes, |kind, payload| Remote::Broadcast {
-                    protocol: protocol.as_deref().map(Arc::from),
-                    kind,
-                    payload,
-                });
+                return self.remote_broadcast(protocol.as_deref(), *payload, bytes);
             }
             Command::SetTimer {
                 timer,
@@ -195,12 +334,14 @@ impl Handler {
         if subscribers.is_empty() {
             return;
         }
+        let published = Published::Topic(Arc::from(topic));
+        let policy = self.registry.topic_policy(topic);
         let mut message = Prepared::new(kind, payload);
         for connection in subscribers {
             if Some(connection) != except
                 && let Some(session) = self.registry.get(connection)
             {
-                self.fan_out(&session, &mut message);
+                self.fan_out(&session, &mut message, &published, policy);
             }
         }
     }
@@ -208,34 +349,60 @@ impl Handler {
     fn broadcast(&self, protocol: Option<&str>, kind: MessageKind, payload: &[u8]) {
         let mut message = Prepared::new(kind, payload);
         for session in self.registry.sessions() {
-            if protocol.is_none() || session.protocol.as_deref() == protocol {
-                self.fan_out(&session, &mut message);
+            if session.has_protocol(protocol) {
+                self.fan_out(&session, &mut message, &Published::Broadcast, None);
             }
         }
     }
 
-    fn fan_out(&self, session: &Rc<Session>, message: &mut Prepared) {
+    fn fan_out(
+        &self,
+        session: &Rc<Session>,
+        message: &mut Prepared,
+        published: &Published,
+        policy: Option<SlowPolicy>,
+    ) {
         self.worker.deliveries.set(self.worker.deliveries.get() + 1);
-        let mut sent = session.send_prepared(message);
-        if matches!(sent, Err(SendError::QueueFull { .. })) {
-            // It may be this turn that has not written yet, and not the peer that does not read.
-            session.flush();
-            sent = session.send_prepared(message);
-        }
-        match sent {
-            Ok(()) | Err(SendError::Closed) => {}
-            Err(error) => {
+        let policy = session.policy().or(policy);
+        match session.fan(message, published, policy) {
+            Fanned::Done => {}
+            Fanned::Dropped(messages) => {
+                if let Published::Topic(topic) = published {
+                    self.registry.count_dropped(topic, messages);
+                }
+            }
+            Fanned::Full(error) => {
+                let code = match policy {
+                    Some(SlowPolicy::Disconnect(code)) => code,
+                    Some(
+                        SlowPolicy::Wait
+                        | SlowPolicy::DropOldest
+                        | SlowPolicy::DropNewest
+                        | SlowPolicy::LatestOnly,
+                    )
+                    | None => CloseCode::POLICY_VIOLATION.get(),
+                };
                 tracing::warn!(
-                    handler = %self.registry.name(), connection = session.id,
+                    handler = %self.registry.name(), connection = session.id, code,
                     "closing a subscriber that does not keep up: {error}"
                 );
                 self.registry.leave(session.id);
-                session.close(
-                    ClosedBy::Host,
-                    CloseFrame::with_code(CloseCode::POLICY_VIOLATION, "slow consumer"),
-                );
+                session.close(ClosedBy::Host, close_frame(code, "slow consumer"));
             }
         }
+    }
+
+    fn remote_broadcast(
+        &self,
+        protocol: Option<&str>,
+        payload: Payload,
+        bytes: &[u8],
+    ) -> Option<Remote> {
+        self.remote(payload, bytes, |kind, payload| Remote::Broadcast {
+            protocol: protocol.map(Arc::from),
+            kind,
+            payload,
+        })
     }
 
     fn remote(
@@ -250,7 +417,7 @@ impl Handler {
     async fn tell_peers(&self, remote: Remote) {
         for peer in &self.peers {
             // A worker that has ended has nobody to tell.
-            let _ = peer.send(remote.clone()).await;
+            let _ = peer.send(ToHandler::Fan(remote.clone())).await;
         }
     }
 }

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use wsrun_proto::ws::{CloseCode, CloseFrame};
+use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
 use super::queue::{Event, Queue, cost, subject};
 use super::{DecisionFailed, Guest, GuestFactory, Handler};
-use crate::session::{ClosedBy, ConnectionId};
+use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, Refusal};
 use crate::wasm::error::GuestError;
 
 /// After an instance that could not be made, the wait before the next try: doubled each time, up to the second.
@@ -17,11 +17,19 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// The instance, and how long to wait before another is tried.
-struct Place<F: GuestFactory> {
+pub(super) struct Place<F: GuestFactory> {
     factory: F,
-    guest: Option<F::Guest>,
+    pub(super) guest: Option<F::Guest>,
     retry: Duration,
     retry_at: Option<Instant>,
+}
+
+/// What a callback answered.
+enum Answer {
+    Nothing,
+    Handshake(Result<Acceptance, Refusal>),
+    Accepts(bool),
+    Http(HttpResponse),
 }
 
 impl Handler {
@@ -64,6 +72,10 @@ impl Handler {
             self.settle(event);
             return;
         }
+        if let Event::Broadcast(remote) = &event {
+            self.offer_remote(place, remote).await;
+            return;
+        }
         let (callback, connection) = subject(&event);
         if matches!(event, Event::Fired(_) | Event::Closed { .. }) {
             // Nobody can be told that these are lost, so they wait.
@@ -79,15 +91,12 @@ impl Handler {
         };
         let result = call(guest, &event, data).await;
         match result {
-            Ok(decision) => {
-                self.apply(guest.commands()).await;
-                self.settle_with(event, decision);
+            Ok(answer) => {
+                self.apply(place).await;
+                self.settle_with(event, answer);
             }
             Err(error) => {
-                self.drop_commands(guest.commands());
-                place.guest = None;
-                report(&self.registry, callback, connection, &error);
-                self.fail(connection);
+                self.end_guest(place, callback, connection, &error);
                 self.settle(event);
                 // The next event finds an instance that is ready.
                 let _ = self.guest(place).await;
@@ -95,20 +104,42 @@ impl Handler {
         }
     }
 
+    /// Lets go of an instance whose callback failed, and of the connection that it failed for.
+    pub(super) fn end_guest<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        callback: &str,
+        connection: Option<ConnectionId>,
+        error: &GuestError,
+    ) {
+        if let Some(mut guest) = place.guest.take() {
+            self.drop_commands(guest.commands());
+        }
+        report(&self.registry, callback, connection, error);
+        self.fail(connection);
+    }
+
     /// Whether the callback is still due: not to a connection that failed, and not for a timer that was cancelled.
     fn is_wanted(&self, event: &Event) -> bool {
         match event {
             Event::Received { session, .. }
+            | Event::ReceivedChunk { session, .. }
             | Event::Pong { session, .. }
             | Event::Opened(session)
+            | Event::Lost { session, .. }
+            | Event::Restored(session)
             | Event::Writable(session) => !session.failed.get(),
             Event::Fired(timer) => self.registry.timers_mut().remove(timer.id),
-            Event::Requested { .. } | Event::Closed { .. } => true,
+            Event::Requested { .. }
+            | Event::Accepts { .. }
+            | Event::Http { .. }
+            | Event::Broadcast(_)
+            | Event::Closed { .. } => true,
         }
     }
 
     /// The instance; made anew when the last one failed. None while that does not succeed.
-    async fn guest<'a, F: GuestFactory>(
+    pub(super) async fn guest<'a, F: GuestFactory>(
         &self,
         place: &'a mut Place<F>,
     ) -> Option<&'a mut F::Guest> {
@@ -132,18 +163,19 @@ impl Handler {
         place.guest.as_mut()
     }
 
-    async fn make<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
+    pub(super) async fn make<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
         let mut guest = factory.make(&self.registry).await?;
         if let Err(error) = guest.started().await {
             self.drop_commands(guest.commands());
             return Err(error);
         }
-        self.apply(guest.commands()).await;
+        let commands = guest.commands().take();
+        self.apply_unfiltered(commands).await;
         Ok(guest)
     }
 
     /// Closes the connection that a callback failed for.
-    fn fail(&self, connection: Option<ConnectionId>) {
+    pub(super) fn fail(&self, connection: Option<ConnectionId>) {
         let Some(session) = connection.and_then(|connection| self.registry.get(connection)) else {
             return;
         };
@@ -155,16 +187,33 @@ impl Handler {
         );
     }
 
-    /// What follows an event whose callback did not decide anything.
+    /// What follows an event whose callback did not answer.
     fn settle(&self, event: Event) {
-        self.settle_with(event, Err(DecisionFailed));
+        self.settle_with(event, Answer::Nothing);
     }
 
-    fn settle_with(&self, event: Event, decision: super::Decision) {
+    fn settle_with(&self, event: Event, answer: Answer) {
         match event {
-            Event::Requested { reply, .. } => drop(reply.send(decision)),
-            Event::Closed { session, .. } => self.registry.remove(session.id),
+            Event::Requested { reply, .. } => drop(reply.send(match answer {
+                Answer::Handshake(decision) => Ok(decision),
+                Answer::Nothing | Answer::Accepts(_) | Answer::Http(_) => Err(DecisionFailed),
+            })),
+            Event::Accepts { reply, .. } => drop(reply.send(match answer {
+                Answer::Accepts(accepts) => Ok(accepts),
+                Answer::Nothing | Answer::Handshake(_) | Answer::Http(_) => Err(DecisionFailed),
+            })),
+            Event::Http { reply, .. } => drop(reply.send(match answer {
+                Answer::Http(response) => Ok(response),
+                Answer::Nothing | Answer::Handshake(_) | Answer::Accepts(_) => Err(DecisionFailed),
+            })),
+            Event::Closed { session, info } => {
+                self.registry.remove(session.id);
+                session.tell_end(info);
+            }
             Event::Received {
+                session, payload, ..
+            }
+            | Event::ReceivedChunk {
                 session, payload, ..
             }
             | Event::Pong { session, payload } => {
@@ -175,18 +224,25 @@ impl Handler {
                     session.wake_if_waiting();
                 }
             }
-            Event::Opened(_) | Event::Writable(_) | Event::Fired(_) => {}
+            Event::Opened(_)
+            | Event::Writable(_)
+            | Event::Fired(_)
+            | Event::Lost { .. }
+            | Event::Restored(_)
+            | Event::Broadcast(_) => {}
         }
     }
 }
 
-async fn call<G: Guest>(
-    guest: &mut G,
-    event: &Event,
-    data: &[u8],
-) -> Result<super::Decision, GuestError> {
+async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Answer, GuestError> {
     match event {
-        Event::Requested { request, .. } => return guest.requested(request).await.map(Ok),
+        Event::Requested { request, .. } => {
+            return guest.requested(request).await.map(Answer::Handshake);
+        }
+        Event::Accepts { peer, local, .. } => {
+            return guest.accepts(peer, local).await.map(Answer::Accepts);
+        }
+        Event::Http { request, .. } => return guest.http(request).await.map(Answer::Http),
         Event::Opened(session) => guest.opened(session.id).await?,
         Event::Received {
             session,
@@ -197,13 +253,34 @@ async fn call<G: Guest>(
                 .received(session.id, *kind, &data[payload.clone()])
                 .await?;
         }
+        Event::ReceivedChunk {
+            session,
+            part,
+            payload,
+        } => {
+            let chunk = Chunk {
+                text: part.kind == MessageKind::Text,
+                data: &data[payload.clone()],
+                first: part.first,
+                last: part.fin,
+                remaining: part.remaining,
+            };
+            guest.received_chunk(session.id, &chunk).await?;
+        }
         Event::Pong { session, payload } => guest.pong(session.id, &data[payload.clone()]).await?,
         Event::Writable(session) => guest.writable(session.id).await?,
         Event::Closed { session, info } => guest.closed(session.id, info).await?,
         Event::Fired(timer) => guest.fired(timer.id, timer.tag, timer.connection).await?,
+        Event::Lost {
+            session,
+            info,
+            attempt,
+            after,
+        } => guest.lost(session.id, info, *attempt, *after).await?,
+        Event::Restored(session) => guest.restored(session.id).await?,
+        Event::Broadcast(_) => unreachable!("it is offered to each connection"),
     }
-    // Only `requested` decides; nobody asks the others.
-    Ok(Err(DecisionFailed))
+    Ok(Answer::Nothing)
 }
 
 fn report(

@@ -19,19 +19,25 @@ mod timers;
 use std::cell::{OnceCell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use wsrun_proto::ws::MessageKind;
 
-pub(crate) use self::queue::Queue;
+use self::queue::Event;
+pub(crate) use self::queue::{HttpRequest, Queue};
 pub(crate) use self::registry::Registry;
-use crate::command::{Commands, TimerId};
-use crate::request::Request;
-use crate::session::{CloseInfo, ConnectionId};
+use crate::command::{Commands, Connect};
+use crate::connection;
+use crate::contract::{
+    Acceptance, Chunk, CloseInfo, ConnectError, ConnectOptions, ConnectionId, HttpResponse,
+    Refusal, Request, TimerId,
+};
+use crate::server::Connecting;
 use crate::wasm::error::GuestError;
 use crate::worker::Worker;
 
@@ -49,11 +55,33 @@ pub(crate) trait Guest: 'static {
         kind: MessageKind,
         payload: &[u8],
     ) -> Result<(), GuestError>;
+    async fn received_chunk(
+        &mut self,
+        connection: ConnectionId,
+        chunk: &Chunk<'_>,
+    ) -> Result<(), GuestError>;
     async fn closed(
         &mut self,
         connection: ConnectionId,
         info: &CloseInfo,
     ) -> Result<(), GuestError>;
+    async fn lost(
+        &mut self,
+        connection: ConnectionId,
+        info: &CloseInfo,
+        attempt: u32,
+        after: Duration,
+    ) -> Result<(), GuestError>;
+    async fn restored(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
+    /// Whether a broadcast is for this connection.
+    async fn wanted(
+        &mut self,
+        connection: ConnectionId,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<bool, GuestError>;
+    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, GuestError>;
+    async fn http(&mut self, request: &HttpRequest) -> Result<HttpResponse, GuestError>;
     async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
     async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError>;
     async fn fired(
@@ -73,20 +101,23 @@ pub(crate) trait GuestFactory: 'static {
     async fn make(&self, registry: &Rc<Registry>) -> Result<Self::Guest, GuestError>;
 }
 
-/// What the handler said of an accepted handshake.
-#[derive(Debug, Default)]
-pub(crate) struct Acceptance {
-    pub(crate) protocol: Option<String>,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) session: Vec<u8>,
-}
-
-/// How the handler refused one.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+/// Which optional callbacks a handler has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each optional interface of the contract"
+)]
+pub(crate) struct Exports {
+    pub(crate) handshake: bool,
+    pub(crate) writable: bool,
+    pub(crate) chunks: bool,
+    pub(crate) broadcast_filter: bool,
+    pub(crate) network_filter: bool,
+    pub(crate) http: bool,
+    pub(crate) reconnection: bool,
+    pub(crate) pong: bool,
+    pub(crate) timer_handler: bool,
+    pub(crate) lifecycle: bool,
 }
 
 /// The callback that should have decided failed.
@@ -110,14 +141,26 @@ pub(crate) enum Remote {
     },
 }
 
+/// What another thread has for a handler on one worker.
+#[derive(Debug)]
+pub(crate) enum ToHandler {
+    Fan(Remote),
+    /// A connection that the embedding program wants.
+    Connect {
+        options: Box<ConnectOptions>,
+        reply: oneshot::Sender<Result<Connecting, ConnectError>>,
+    },
+}
+
 /// Publishes that wait for a busy worker; the publisher waits at the next.
 pub(crate) const REMOTE_QUEUE_MAX: usize = 64;
 
 /// One handler on one worker.
 pub(crate) struct Handler {
     pub(crate) registry: Rc<Registry>,
-    pub(crate) exports_handshake: bool,
-    pub(crate) exports_pong: bool,
+    pub(crate) exports: Exports,
+    /// For the tasks of outbound connections.
+    me: Weak<Self>,
     worker: Rc<Worker>,
     queue: RefCell<Queue>,
     /// The life of the instance: takes a batch of events, calls, applies, flushes, again.
@@ -125,27 +168,26 @@ pub(crate) struct Handler {
     /// Wakes the task that polls `turn` when nobody else does.
     waker: OnceCell<Waker>,
     /// The same handler on the other workers.
-    peers: Vec<mpsc::Sender<Remote>>,
+    peers: Vec<mpsc::Sender<ToHandler>>,
 }
 
 impl Handler {
     pub(crate) fn new(
         registry: Rc<Registry>,
         worker: Rc<Worker>,
-        exports_handshake: bool,
-        exports_pong: bool,
-        peers: Vec<mpsc::Sender<Remote>>,
-    ) -> Self {
-        Self {
+        exports: Exports,
+        peers: Vec<mpsc::Sender<ToHandler>>,
+    ) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
             registry,
-            exports_handshake,
-            exports_pong,
+            exports,
+            me: Weak::clone(me),
             worker,
             queue: RefCell::default(),
             turn: RefCell::new(None),
             waker: OnceCell::new(),
             peers,
-        }
+        })
     }
 
     /// Makes the first instance, so that a handler that cannot start is told before anybody is listened to, and begins its life.
@@ -157,9 +199,7 @@ impl Handler {
         self: &Rc<Self>,
         factory: F,
     ) -> Result<(), GuestError> {
-        let mut guest = factory.make(&self.registry).await?;
-        guest.started().await?;
-        self.apply(guest.commands()).await;
+        let guest = self.make(&factory).await?;
         let life = Rc::clone(self).live(guest, factory);
         *self.turn.borrow_mut() = Some(Box::pin(life));
         self.spawn_driver();
@@ -193,10 +233,74 @@ impl Handler {
         decision.await.unwrap_or(Err(DecisionFailed))
     }
 
-    /// Fans a message of another worker out here.
-    pub(crate) fn take_remote(&self, remote: &Remote) {
-        self.fan_out_remote(remote);
+    /// Asks the handler's `network-filter` export. A filter that fails lets nobody in.
+    pub(crate) async fn accepts(&self, peer: String, local: String) -> bool {
+        let (reply, decision) = oneshot::channel();
+        self.push(|queue| queue.push(Event::Accepts { peer, local, reply }));
+        matches!(decision.await, Ok(Ok(true)))
+    }
+
+    /// Asks the handler's `http` export.
+    pub(crate) async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, DecisionFailed> {
+        let (reply, response) = oneshot::channel();
+        let request = Rc::new(request);
+        self.push(|queue| queue.push(Event::Http { request, reply }));
+        response.await.unwrap_or(Err(DecisionFailed))
+    }
+
+    /// Begins to make an outbound connection, which has an id already.
+    pub(crate) fn connect(&self, connect: &Connect) {
+        if let Some(handler) = self.me.upgrade() {
+            connection::connect(&handler, &self.worker, connect, false, None);
+        }
+    }
+
+    /// The same for the program that runs the host, which needs no grant.
+    pub(crate) fn connect_for_host(
+        &self,
+        options: ConnectOptions,
+    ) -> Result<Connecting, ConnectError> {
+        self.worker.outbound.check_trusted(&options)?;
+        let (ended, end) = oneshot::channel();
+        let connection = self.worker.next_connection_id();
+        let connect = Connect {
+            connection,
+            options,
+        };
+        if let Some(handler) = self.me.upgrade() {
+            connection::connect(&handler, &self.worker, &connect, true, Some(ended));
+        }
+        Ok(Connecting::new(connection, end))
+    }
+
+    /// Fans a message of another worker, or of the embedding program, out here.
+    pub(crate) async fn take_remote(&self, remote: Remote) {
+        while self.must_wait(&remote) {
+            self.worker.wait_for_room().await;
+        }
+        if self.exports.broadcast_filter && matches!(remote, Remote::Broadcast { .. }) {
+            self.queue_broadcast(remote);
+            self.turn();
+        } else {
+            self.fan_out_remote(&remote);
+        }
         self.worker.flush();
+    }
+
+    fn must_wait(&self, remote: &Remote) -> bool {
+        match remote {
+            Remote::Publish { topic, payload, .. } => self.registry.must_wait(topic, payload.len()),
+            Remote::Broadcast {
+                protocol, payload, ..
+            } => self
+                .registry
+                .must_wait_for_all(protocol.as_deref(), payload.len()),
+        }
+    }
+
+    /// Has the handler look at a broadcast when its turn comes.
+    fn queue_broadcast(&self, remote: Remote) {
+        self.queue.borrow_mut().push(Event::Broadcast(remote));
     }
 
     fn poll_turn(&self, cx: &mut Context<'_>) {

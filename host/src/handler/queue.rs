@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
-use wsrun_proto::ws::MessageKind;
+use wsrun_proto::ws::{Chunk, MessageKind};
 
-use super::Decision;
 use super::timers::Timer;
-use crate::request::Request;
-use crate::session::{CloseInfo, ConnectionId, Session};
+use super::{Decision, DecisionFailed, Remote};
+use crate::contract::{CloseInfo, ConnectionId, HttpResponse, Request};
+use crate::session::Session;
 
 /// Something that the handler is told.
 pub(super) enum Event {
@@ -17,10 +19,25 @@ pub(super) enum Event {
         request: Rc<Request>,
         reply: oneshot::Sender<Decision>,
     },
+    /// A peer that has not said anything yet.
+    Accepts {
+        peer: String,
+        local: String,
+        reply: oneshot::Sender<Result<bool, DecisionFailed>>,
+    },
+    Http {
+        request: Rc<HttpRequest>,
+        reply: oneshot::Sender<Result<HttpResponse, DecisionFailed>>,
+    },
     Opened(Rc<Session>),
     Received {
         session: Rc<Session>,
         kind: MessageKind,
+        payload: Range<usize>,
+    },
+    ReceivedChunk {
+        session: Rc<Session>,
+        part: Part,
         payload: Range<usize>,
     },
     Pong {
@@ -33,12 +50,40 @@ pub(super) enum Event {
         info: CloseInfo,
     },
     Fired(Timer),
+    /// An outbound connection is gone and will be made anew.
+    Lost {
+        session: Rc<Session>,
+        info: CloseInfo,
+        attempt: u32,
+        after: Duration,
+    },
+    Restored(Rc<Session>),
+    /// A broadcast of elsewhere that the handler has to look at.
+    Broadcast(Remote),
+}
+
+/// A plain request.
+#[derive(Debug)]
+pub(crate) struct HttpRequest {
+    pub(crate) method: String,
+    pub(crate) request: Request,
+    pub(crate) body: Bytes,
+}
+
+/// A chunk without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) kind: MessageKind,
+    pub(crate) first: bool,
+    pub(crate) fin: bool,
+    pub(crate) remaining: u64,
 }
 
 /// Events in order, their payloads back to back.
 ///
 /// Its size is bounded by its producers: a connection stops reading at 256 KiB of its own, a handler has at most `timers_max` timers,
-/// and everything else comes at most once per connection or handshake.
+/// as many connections as are accepted are being decided on, publishes of
+/// other workers wait in a bounded channel, and everything else comes at most once per connection or handshake.
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(super) events: Vec<Event>,
@@ -74,6 +119,43 @@ impl Queue {
             kind,
             payload,
         });
+    }
+
+    pub(crate) fn push_chunk(&mut self, session: &Rc<Session>, chunk: &Chunk<'_>) {
+        let payload = self.payload(session, chunk.data);
+        self.events.push(Event::ReceivedChunk {
+            session: Rc::clone(session),
+            part: Part {
+                kind: chunk.kind,
+                first: chunk.first,
+                fin: chunk.fin,
+                remaining: chunk.remaining,
+            },
+            payload,
+        });
+    }
+
+    pub(super) fn push(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    pub(crate) fn push_lost(
+        &mut self,
+        session: Rc<Session>,
+        info: CloseInfo,
+        attempt: u32,
+        after: Duration,
+    ) {
+        self.events.push(Event::Lost {
+            session,
+            info,
+            attempt,
+            after,
+        });
+    }
+
+    pub(crate) fn push_restored(&mut self, session: Rc<Session>) {
+        self.events.push(Event::Restored(session));
     }
 
     pub(crate) fn push_pong(&mut self, session: &Rc<Session>, payload: &[u8]) {
@@ -128,7 +210,13 @@ pub(super) fn subject(event: &Event) -> (&'static str, Option<ConnectionId>) {
     match event {
         Event::Requested { .. } => ("handshake.requested", None),
         Event::Opened(session) => ("handler.opened", Some(session.id)),
+        Event::Accepts { .. } => ("network-filter.accepts", None),
+        Event::Http { .. } => ("http.requested", None),
+        Event::Broadcast(_) => ("broadcast-filter.wanted", None),
+        Event::Lost { session, .. } => ("reconnection.lost", Some(session.id)),
+        Event::Restored(session) => ("reconnection.restored", Some(session.id)),
         Event::Received { session, .. } => ("handler.received", Some(session.id)),
+        Event::ReceivedChunk { session, .. } => ("chunks.received-chunk", Some(session.id)),
         Event::Pong { session, .. } => ("pong.pong", Some(session.id)),
         Event::Writable(session) => ("writable.writable", Some(session.id)),
         Event::Closed { session, .. } => ("handler.closed", Some(session.id)),

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use wsrun_proto::topic::{TopicLimits, Topics};
 
 use super::timers::Timers;
-use crate::command::TimerId;
 use crate::config::HandlerLimits;
-use crate::session::{ConnectionId, Session};
+use crate::contract::{ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId};
+use crate::session::Session;
+use crate::worker::{Outbound, Worker};
 
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
 pub(crate) struct Registry {
@@ -18,11 +19,27 @@ pub(crate) struct Registry {
     config: Arc<BTreeMap<String, String>>,
     limits: HandlerLimits,
     has_timers: bool,
+    worker: Rc<Worker>,
+    /// Outbound connections, those that are being made included.
+    outbound: Rc<Cell<usize>>,
     sessions: RefCell<HashMap<ConnectionId, Rc<Session>>>,
     topics: RefCell<Topics>,
     timers: RefCell<Timers>,
     next_timer: Cell<TimerId>,
+    policies: RefCell<HashMap<String, TopicPolicy>>,
+    /// How many connections and topics have the policy to wait, at least: publishes look at subscribers only if there are any.
+    waits: Cell<bool>,
 }
+
+/// What a topic says about subscribers without room.
+#[derive(Debug, Default)]
+struct TopicPolicy {
+    policy: Option<SlowPolicy>,
+    dropped: u64,
+}
+
+/// Topics that have a policy.
+const TOPIC_POLICIES_MAX: usize = 1_000;
 
 impl Registry {
     pub(crate) fn new(
@@ -30,6 +47,7 @@ impl Registry {
         config: Arc<BTreeMap<String, String>>,
         limits: HandlerLimits,
         has_timers: bool,
+        worker: Rc<Worker>,
     ) -> Self {
         let topic_limits = TopicLimits {
             topics_max: limits.topics_max,
@@ -40,10 +58,14 @@ impl Registry {
             config,
             limits,
             has_timers,
+            worker,
+            outbound: Rc::default(),
             sessions: RefCell::default(),
             topics: RefCell::new(Topics::new(topic_limits)),
             timers: RefCell::default(),
             next_timer: Cell::new(1),
+            policies: RefCell::default(),
+            waits: Cell::new(false),
         }
     }
 
@@ -70,11 +92,14 @@ impl Registry {
 
     pub(crate) fn insert(&self, session: Rc<Session>) {
         self.sessions.borrow_mut().insert(session.id, session);
+        self.worker.live.send_modify(|live| *live += 1);
     }
 
     /// Forgets a connection whose `closed` has been delivered.
     pub(crate) fn remove(&self, connection: ConnectionId) {
-        self.sessions.borrow_mut().remove(&connection);
+        if self.sessions.borrow_mut().remove(&connection).is_some() {
+            self.worker.live.send_modify(|live| *live -= 1);
+        }
     }
 
     /// Ends what only an open connection has: subscriptions and timers.
@@ -111,7 +136,7 @@ impl Registry {
         let sessions = self.sessions.borrow();
         let of = sessions
             .values()
-            .filter(|session| protocol.is_none() || session.protocol.as_deref() == protocol);
+            .filter(|session| session.has_protocol(protocol));
         of.filter(|session| session.is_open()).count()
     }
 
@@ -135,5 +160,175 @@ impl Registry {
         let timer = self.next_timer.get();
         self.next_timer.set(timer + 1);
         timer
+    }
+
+    /// Outbound connections, those that are being made included.
+    pub(crate) fn outbound_count(&self) -> usize {
+        self.outbound.get()
+    }
+
+    /// Counts one more, until it is dropped.
+    pub(crate) fn count_outbound(&self) -> Outbound {
+        Outbound::count(&self.outbound)
+    }
+
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// The policy of a topic.
+    pub(crate) fn topic_policy(&self, topic: &str) -> Option<SlowPolicy> {
+        self.policies.borrow().get(topic)?.policy
+    }
+
+    /// Whether a topic may be given a policy, when `queued` more are given.
+    pub(crate) fn check_topic_policy(
+        &self,
+        topic: &str,
+        queued: usize,
+    ) -> Result<(), ContractBroken> {
+        let policies = self.policies.borrow();
+        if policies.contains_key(topic) || policies.len() + queued < TOPIC_POLICIES_MAX {
+            return Ok(());
+        }
+        Err(ContractBroken(format!(
+            "topics.set-slow-policy: {TOPIC_POLICIES_MAX} topics have one, which is as many as may have"
+        )))
+    }
+
+    pub(crate) fn set_topic_policy(&self, topic: &str, policy: Option<SlowPolicy>) {
+        let mut policies = self.policies.borrow_mut();
+        match policy {
+            Some(policy) => {
+                self.note_policy(Some(policy));
+                policies.entry(topic.to_owned()).or_default().policy = Some(policy);
+            }
+            None => drop(policies.remove(topic)),
+        }
+    }
+
+    /// Remembers that there is somebody to wait for.
+    pub(crate) fn note_policy(&self, policy: Option<SlowPolicy>) {
+        if policy == Some(SlowPolicy::Wait) {
+            self.waits.set(true);
+        }
+    }
+
+    pub(crate) fn count_dropped(&self, topic: &str, messages: u64) {
+        if let Some(policy) = self.policies.borrow_mut().get_mut(topic) {
+            policy.dropped += messages;
+        }
+    }
+
+    /// Messages of a topic that were left out.
+    pub(crate) fn topic_dropped(&self, topic: &str) -> u64 {
+        self.policies
+            .borrow()
+            .get(topic)
+            .map_or(0, |policy| policy.dropped)
+    }
+
+    /// The subscribers that a message of `length` bytes has to wait for, and those that it will be promised to.
+    fn waiting(
+        &self,
+        sessions: impl Iterator<Item = Rc<Session>>,
+        policy: Option<SlowPolicy>,
+        length: usize,
+    ) -> (u32, Vec<Rc<Session>>) {
+        let mut waiting = 0;
+        let mut promised = Vec::new();
+        for session in sessions {
+            if session.policy().or(policy) == Some(SlowPolicy::Wait) && session.is_open() {
+                if !session.has_room(length) {
+                    session.flush();
+                }
+                if !session.has_room(length) {
+                    waiting += 1;
+                }
+                promised.push(session);
+            }
+        }
+        (waiting, promised)
+    }
+
+    fn subscribers(&self, topic: &str, except: Option<ConnectionId>) -> Vec<Rc<Session>> {
+        let topics = self.topics.borrow();
+        let sessions = self.sessions.borrow();
+        topics
+            .subscribers(topic)
+            .filter(|subscriber| Some(*subscriber) != except)
+            .filter_map(|subscriber| sessions.get(&subscriber).cloned())
+            .collect()
+    }
+
+    fn of_protocol(&self, protocol: Option<&str>) -> Vec<Rc<Session>> {
+        let mut sessions = self.sessions();
+        sessions.retain(|session| session.has_protocol(protocol));
+        sessions
+    }
+
+    /// Whether every subscriber that is to be waited for has room; the connections whose room was promised.
+    pub(crate) fn admit_publish(
+        &self,
+        topic: &str,
+        length: usize,
+        except: Option<ConnectionId>,
+    ) -> Result<Vec<ConnectionId>, PublishError> {
+        if !self.waits.get() {
+            return Ok(Vec::new());
+        }
+        let subscribers = self.subscribers(topic, except);
+        self.promise(subscribers, self.topic_policy(topic), length)
+    }
+
+    /// The same for a broadcast.
+    pub(crate) fn admit_broadcast(
+        &self,
+        protocol: Option<&str>,
+        length: usize,
+    ) -> Result<Vec<ConnectionId>, PublishError> {
+        if !self.waits.get() {
+            return Ok(Vec::new());
+        }
+        self.promise(self.of_protocol(protocol), None, length)
+    }
+
+    fn promise(
+        &self,
+        sessions: Vec<Rc<Session>>,
+        policy: Option<SlowPolicy>,
+        length: usize,
+    ) -> Result<Vec<ConnectionId>, PublishError> {
+        let (waiting, promised) = self.waiting(sessions.into_iter(), policy, length);
+        if waiting > 0 {
+            return Err(PublishError::Waiting(waiting));
+        }
+        Ok(promised
+            .iter()
+            .inspect(|session| session.promise(length))
+            .map(|session| session.id)
+            .collect())
+    }
+
+    /// Whether a publish of another worker must wait for a subscriber here.
+    pub(crate) fn must_wait(&self, topic: &str, length: usize) -> bool {
+        self.waits.get()
+            && self
+                .waiting(
+                    self.subscribers(topic, None).into_iter(),
+                    self.topic_policy(topic),
+                    length,
+                )
+                .0
+                > 0
+    }
+
+    /// The same for a broadcast.
+    pub(crate) fn must_wait_for_all(&self, protocol: Option<&str>, length: usize) -> bool {
+        self.waits.get()
+            && self
+                .waiting(self.of_protocol(protocol).into_iter(), None, length)
+                .0
+                > 0
     }
 }

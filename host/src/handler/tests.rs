@@ -12,14 +12,18 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
-use super::{Acceptance, Guest, GuestFactory, Handler, Refusal, Registry};
-use crate::command::{Command, Commands, TimerId};
+use super::{Exports, Guest, GuestFactory, Handler, HttpRequest, Registry, Remote};
+use crate::command::{Command, Commands};
 use crate::config::{Config, HandlerLimits};
-use crate::request::Request;
-use crate::session::{CloseInfo, ClosedBy, ConnectionId, Session};
+use crate::contract::{
+    Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
+    TimerId,
+};
+use crate::outbound::Outbound;
+use crate::session::Session;
 use crate::transport::{Socket, Stream};
 use crate::wasm::error::GuestError;
-use crate::worker::{Slot, Worker};
+use crate::worker::{Held, Slot, Worker};
 
 /// What the guests of a test share with it.
 #[derive(Default)]
@@ -106,6 +110,57 @@ impl Guest for Fake {
         Ok(())
     }
 
+    async fn received_chunk(
+        &mut self,
+        _: ConnectionId,
+        _: &Chunk<'_>,
+    ) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn lost(
+        &mut self,
+        _: ConnectionId,
+        _: &CloseInfo,
+        _: u32,
+        _: Duration,
+    ) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn restored(&mut self, _: ConnectionId) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    /// Fails for the first connection when the message is `fail`, and leaves the second out.
+    async fn wanted(
+        &mut self,
+        connection: ConnectionId,
+        _: MessageKind,
+        payload: &[u8],
+    ) -> Result<bool, GuestError> {
+        self.log(format!("wanted {connection}"));
+        if connection == 1 && payload == b"fail" {
+            return Err(failure());
+        }
+        Ok(connection != 2)
+    }
+
+    async fn accepts(&mut self, peer: &str, _: &str) -> Result<bool, GuestError> {
+        match peer {
+            "fail" => Err(failure()),
+            peer => Ok(peer == "good"),
+        }
+    }
+
+    async fn http(&mut self, _: &HttpRequest) -> Result<HttpResponse, GuestError> {
+        Ok(HttpResponse {
+            status: 204,
+            headers: Vec::new(),
+            body: HttpBody::Bytes(Vec::new()),
+        })
+    }
+
     async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), GuestError> {
         Ok(())
     }
@@ -152,16 +207,31 @@ impl Bench {
         let script = Rc::<Script>::default();
         let (_, shutdown) = watch::channel(false);
         let config = Arc::new(Config::default());
+        let outbound = Outbound;
         let worker = Rc::new(Worker::new(
             0,
             config,
+            Arc::new(outbound),
+            watch::channel(0).0,
             Arc::new(AtomicUsize::new(0)),
             shutdown,
         ));
         let limits = HandlerLimits::default();
-        let registry = Rc::new(Registry::new("test".into(), Arc::default(), limits, true));
-        let handler = Handler::new(registry, Rc::clone(&worker), true, true, Vec::new());
-        let handler = Rc::new(handler);
+        let registry = Rc::new(Registry::new(
+            "test".into(),
+            Arc::default(),
+            limits,
+            true,
+            Rc::clone(&worker),
+        ));
+        let exports = Exports {
+            handshake: true,
+            pong: true,
+            broadcast_filter: true,
+            network_filter: true,
+            ..Exports::default()
+        };
+        let handler = Handler::new(registry, Rc::clone(&worker), exports, Vec::new());
         handler.start(Factory(Rc::clone(&script))).await.unwrap();
         tokio::task::yield_now().await;
         Self {
@@ -184,7 +254,7 @@ impl Bench {
             Vec::new(),
             connection,
             Stream::Plain(Socket::Unix(ours)),
-            Slot::take(&self.worker).unwrap(),
+            Held::Inbound(Slot::take(&self.worker).unwrap()),
         ));
         self.handler.registry.insert(Rc::clone(&session));
         self.handler
@@ -299,5 +369,37 @@ fn handshake_of_a_callback_that_fails_is_answered() {
         let decision = bench.handler.decide(Rc::default()).await;
         assert!(decision.is_err());
         assert_eq!(bench.log(), ["started", "requested", "started"]);
+    });
+}
+
+#[test]
+fn filter_that_fails_closes_that_connection_and_is_asked_about_the_others() {
+    run(async {
+        let mut bench = Bench::new().await;
+        let sessions = [bench.open(), bench.open(), bench.open()];
+        let remote = |text: &'static str| Remote::Broadcast {
+            protocol: None,
+            kind: MessageKind::Text,
+            payload: text.into(),
+        };
+        bench.handler.take_remote(remote("x")).await;
+        assert_eq!(bench.log()[4..], ["wanted 1", "wanted 2", "wanted 3"]);
+        bench.handler.take_remote(remote("fail")).await;
+        let log = bench.log();
+        assert_eq!(log[7..], ["wanted 1", "started", "wanted 2", "wanted 3"]);
+        let open: Vec<bool> = sessions.iter().map(|session| session.is_open()).collect();
+        assert_eq!(open, [false, true, true]);
+    });
+}
+
+#[test]
+fn network_filter_that_fails_lets_nobody_in() {
+    run(async {
+        let bench = Bench::new().await;
+        let accepts = |peer: &str| bench.handler.accepts(peer.to_owned(), String::new());
+        assert!(accepts("good").await);
+        assert!(!accepts("bad").await);
+        assert!(!accepts("fail").await);
+        assert!(accepts("good").await);
     });
 }

@@ -6,6 +6,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use crate::handler::Exports;
+
 /// The package that handlers speak.
 pub(crate) const PACKAGE: &str = "wsrun:websocket";
 /// Its version here.
@@ -13,14 +15,26 @@ pub(crate) const VERSION: &str = "0.1.0";
 
 /// The one export that every handler has.
 const HANDLER: &str = "handler";
-const OPTIONAL_EXPORTS: [&str; 5] = [
+const OPTIONAL_EXPORTS: [&str; 10] = [
     "handshake",
     "writable",
+    "chunks",
+    "broadcast-filter",
+    "network-filter",
+    "http",
+    "reconnection",
     "pong",
     "timer-handler",
     "lifecycle",
 ];
-const IMPORTS: [&str; 5] = ["types", "connections", "topics", "timers", "host-info"];
+const IMPORTS: [&str; 6] = [
+    "types",
+    "connections",
+    "topics",
+    "client",
+    "timers",
+    "host-info",
+];
 
 /// A component file larger than this is not read.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -102,7 +116,7 @@ pub enum ComponentError {
     /// An import that this host does not have.
     #[error(
         "{file} imports {name}, which this host does not provide; a handler may import {PACKAGE}@{VERSION} \
-         (connections, topics, timers, host-info) and WASI 0.2: remove the dependency that needs it, or compose it into the component"
+         (connections, topics, client, timers, host-info) and WASI 0.2: remove the dependency that needs it, or compose it into the component"
     )]
     UnknownImport {
         /// The file.
@@ -112,8 +126,8 @@ pub enum ComponentError {
     },
     /// An export that this host does not know.
     #[error(
-        "{file} exports {name}, which this host does not know; of {PACKAGE}@{VERSION} it calls handler, handshake, writable, pong, \
-         timer-handler and lifecycle: remove the export from your world, or use a host that has it"
+        "{file} exports {name}, which this host does not know; of {PACKAGE}@{VERSION} it calls handler, handshake, writable, chunks, \
+         broadcast-filter, network-filter, http, reconnection, pong, timer-handler and lifecycle: remove the export from your world, or use a host that has it"
     )]
     UnknownExport {
         /// The file.
@@ -133,16 +147,6 @@ pub enum ComponentError {
         /// What differs.
         cause: String,
     },
-}
-
-/// Which optional interfaces a handler exports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Exports {
-    pub(crate) handshake: bool,
-    pub(crate) writable: bool,
-    pub(crate) pong: bool,
-    pub(crate) timer_handler: bool,
-    pub(crate) lifecycle: bool,
 }
 
 /// Reads a component, compiles it (or finds it in the cache) and checks its imports and exports.
@@ -245,6 +249,11 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
             HANDLER => handler = true,
             "handshake" => optional.handshake = true,
             "writable" => optional.writable = true,
+            "chunks" => optional.chunks = true,
+            "broadcast-filter" => optional.broadcast_filter = true,
+            "network-filter" => optional.network_filter = true,
+            "http" => optional.http = true,
+            "reconnection" => optional.reconnection = true,
             "pong" => optional.pong = true,
             "timer-handler" => optional.timer_handler = true,
             "lifecycle" => optional.lifecycle = true,

@@ -12,18 +12,21 @@ use wasmtime::{Store, UpdateDeadline};
 use wsrun_proto::ws::MessageKind;
 
 use super::bindings::exports::wsrun::websocket::{
-    handler, handshake, lifecycle, pong, timer_handler, writable,
+    broadcast_filter, chunks, handler, handshake, http, lifecycle, network_filter, pong,
+    reconnection, timer_handler, writable,
 };
 use super::bindings::wsrun::websocket::types;
 use super::error::{DeadlineExceeded, GuestError};
 use super::linker::Linked;
 use super::message::MessageIn;
 use super::state::{GuestState, Log};
-use crate::command::{Commands, TimerId};
+use crate::command::Commands;
 use crate::config::HandlerLimits;
-use crate::handler::{Acceptance, Guest, GuestFactory, Refusal, Registry};
-use crate::request::Request;
-use crate::session::{CloseInfo, ClosedBy, ConnectionId};
+use crate::contract::{
+    Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
+    TimerId,
+};
+use crate::handler::{Guest, GuestFactory, HttpRequest, Registry};
 
 /// Handles of component resources that an instance may hold.
 const COMPONENT_HANDLES_MAX: usize = 10_000;
@@ -65,6 +68,11 @@ pub(crate) struct Instance {
     received: Received,
     handshake: Option<handshake::Guest>,
     writable: Option<writable::Guest>,
+    chunks: Option<chunks::Guest>,
+    broadcast_filter: Option<broadcast_filter::Guest>,
+    network_filter: Option<network_filter::Guest>,
+    http: Option<http::Guest>,
+    reconnection: Option<reconnection::Guest>,
     pong: Option<pong::Guest>,
     timer_handler: Option<timer_handler::Guest>,
     lifecycle: Option<lifecycle::Guest>,
@@ -120,6 +128,11 @@ impl Instance {
             received: received(&mut store, &instance).map_err(types("wsrun:websocket/handler"))?,
             handshake: optional!(handshake, "wsrun:websocket/handshake"),
             writable: optional!(writable, "wsrun:websocket/writable"),
+            chunks: optional!(chunks, "wsrun:websocket/chunks"),
+            broadcast_filter: optional!(broadcast_filter, "wsrun:websocket/broadcast-filter"),
+            network_filter: optional!(network_filter, "wsrun:websocket/network-filter"),
+            http: optional!(http, "wsrun:websocket/http"),
+            reconnection: optional!(reconnection, "wsrun:websocket/reconnection"),
             pong: optional!(pong, "wsrun:websocket/pong"),
             timer_handler: optional!(timer_handler, "wsrun:websocket/timer-handler"),
             lifecycle: optional!(lifecycle, "wsrun:websocket/lifecycle"),
@@ -224,16 +237,7 @@ impl Guest for Instance {
         connection: ConnectionId,
         info: &CloseInfo,
     ) -> Result<(), GuestError> {
-        let info = types::CloseInfo {
-            code: info.code,
-            reason: info.reason.clone(),
-            by: match info.by {
-                ClosedBy::Peer => types::ClosedBy::Peer,
-                ClosedBy::Handler => types::ClosedBy::Handler,
-                ClosedBy::Host => types::ClosedBy::Host,
-            },
-            clean: info.clean,
-        };
+        let info = types::CloseInfo::from(info);
         call!(
             self,
             self.handler.call_closed(&mut self.store, connection, &info)
@@ -245,6 +249,108 @@ impl Guest for Instance {
             Some(writable) => call!(self, writable.call_writable(&mut self.store, connection)),
             None => Ok(()),
         }
+    }
+
+    async fn received_chunk(
+        &mut self,
+        connection: ConnectionId,
+        chunk: &Chunk<'_>,
+    ) -> Result<(), GuestError> {
+        let Some(chunks) = &self.chunks else {
+            return Ok(());
+        };
+        let chunk = chunks::Chunk {
+            text: chunk.text,
+            data: chunk.data.to_vec(),
+            first: chunk.first,
+            final_: chunk.last,
+            remaining: chunk.remaining,
+        };
+        call!(
+            self,
+            chunks.call_received_chunk(&mut self.store, connection, &chunk)
+        )
+    }
+
+    async fn lost(
+        &mut self,
+        connection: ConnectionId,
+        info: &CloseInfo,
+        attempt: u32,
+        after: Duration,
+    ) -> Result<(), GuestError> {
+        let Some(reconnection) = &self.reconnection else {
+            return Ok(());
+        };
+        let info = types::CloseInfo::from(info);
+        let after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+        call!(
+            self,
+            reconnection.call_lost(&mut self.store, connection, &info, attempt, after)
+        )
+    }
+
+    async fn restored(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        match &self.reconnection {
+            Some(reconnection) => call!(
+                self,
+                reconnection.call_restored(&mut self.store, connection)
+            ),
+            None => Ok(()),
+        }
+    }
+
+    async fn wanted(
+        &mut self,
+        connection: ConnectionId,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<bool, GuestError> {
+        let Some(filter) = &self.broadcast_filter else {
+            return Ok(true);
+        };
+        let message = match kind {
+            MessageKind::Text => {
+                types::Message::Text(String::from_utf8_lossy(payload).into_owned())
+            }
+            MessageKind::Binary => types::Message::Binary(payload.to_vec()),
+        };
+        call!(
+            self,
+            filter.call_wanted(&mut self.store, connection, &message)
+        )
+    }
+
+    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, GuestError> {
+        match &self.network_filter {
+            Some(filter) => call!(self, filter.call_accepts(&mut self.store, peer, local)),
+            None => Ok(true),
+        }
+    }
+
+    async fn http(&mut self, request: &HttpRequest) -> Result<HttpResponse, GuestError> {
+        let http = self
+            .http
+            .as_ref()
+            .expect("a handler without `http` is not asked");
+        let HttpRequest {
+            method,
+            request,
+            body,
+        } = request;
+        let request = types::Request::from(request);
+        let response = call!(
+            self,
+            http.call_requested(&mut self.store, method, &request, body)
+        )?;
+        Ok(HttpResponse {
+            status: response.status,
+            headers: response.headers,
+            body: match response.body {
+                http::Body::Bytes(bytes) => HttpBody::Bytes(bytes),
+                http::Body::File(path) => HttpBody::File(path),
+            },
+        })
     }
 
     async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError> {
@@ -270,7 +376,22 @@ impl Guest for Instance {
     }
 
     fn commands(&mut self) -> &mut Commands {
-        &mut self.store.data_mut().commands
+        &mut self.store.data_mut().calls.commands
+    }
+}
+
+impl From<&CloseInfo> for types::CloseInfo {
+    fn from(info: &CloseInfo) -> Self {
+        Self {
+            code: info.code,
+            reason: info.reason.clone(),
+            by: match info.by {
+                ClosedBy::Peer => types::ClosedBy::Peer,
+                ClosedBy::Handler => types::ClosedBy::Handler,
+                ClosedBy::Host => types::ClosedBy::Host,
+            },
+            clean: info.clean,
+        }
     }
 }
 

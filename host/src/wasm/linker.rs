@@ -4,11 +4,13 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::bindings::exports::wsrun::websocket::{
-    handler, handshake, lifecycle, pong, timer_handler, writable,
+    broadcast_filter, chunks, handler, handshake, http, lifecycle, network_filter, pong,
+    reconnection, timer_handler, writable,
 };
-use super::component::{ComponentError, Exports, first_line};
+use super::component::{ComponentError, first_line};
 use super::host;
 use super::state::GuestState;
+use crate::handler::Exports;
 
 /// Everything that a handler may import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
@@ -25,6 +27,11 @@ pub(crate) struct Linked {
     pub(super) handler: handler::GuestIndices,
     pub(super) handshake: Option<handshake::GuestIndices>,
     pub(super) writable: Option<writable::GuestIndices>,
+    pub(super) chunks: Option<chunks::GuestIndices>,
+    pub(super) broadcast_filter: Option<broadcast_filter::GuestIndices>,
+    pub(super) network_filter: Option<network_filter::GuestIndices>,
+    pub(super) http: Option<http::GuestIndices>,
+    pub(super) reconnection: Option<reconnection::GuestIndices>,
     pub(super) pong: Option<pong::GuestIndices>,
     pub(super) timer_handler: Option<timer_handler::GuestIndices>,
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
@@ -69,6 +76,11 @@ impl Linked {
             handler: handler::GuestIndices::new(&pre).map_err(|error| types("handler", error))?,
             handshake: optional!(handshake, "handshake"),
             writable: optional!(writable, "writable"),
+            chunks: optional!(chunks, "chunks"),
+            broadcast_filter: optional!(broadcast_filter, "broadcast-filter"),
+            network_filter: optional!(network_filter, "network-filter"),
+            http: optional!(http, "http"),
+            reconnection: optional!(reconnection, "reconnection"),
             pong: optional!(pong, "pong"),
             timer_handler: optional!(timer_handler, "timer-handler"),
             lifecycle: optional!(lifecycle, "lifecycle"),

@@ -11,7 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::engine::EPOCH_TICK;
 use super::limiter::MemoryLimiter;
 use super::stdio::GuestLog;
-use crate::command::Commands;
+use crate::calls::Calls;
 use crate::config::HandlerLimits;
 use crate::handler::Registry;
 
@@ -37,10 +37,8 @@ impl Log {
 }
 
 pub(crate) struct GuestState {
-    pub(super) commands: Commands,
-    /// The handler's connections on this worker. The store must be `Send` for async calls but never leaves its thread; the wrapper
-    /// checks that.
-    pub(super) registry: SendWrapper<Rc<Registry>>,
+    /// What the callback asks for. The store must be `Send` for async calls but never leaves its thread; the wrapper checks that.
+    pub(super) calls: SendWrapper<Calls>,
     pub(super) limiter: MemoryLimiter,
     pub(super) budget: Budget,
     wasi: WasiCtx,
@@ -60,10 +58,9 @@ impl GuestState {
             .allow_ip_name_lookup(false)
             .build();
         Self {
-            commands: Commands::new(limits),
             limiter: MemoryLimiter::new(limits.memory_bytes_max),
             budget: Budget::new(limits.callback_timeout),
-            registry: SendWrapper::new(registry),
+            calls: SendWrapper::new(Calls::new(registry)),
             wasi,
             table,
         }

@@ -126,6 +126,7 @@ const LIMITS: Limits = Limits {
     frame_bytes_max: 0,
     message_bytes_max: 0,
     sent_message_bytes_max: 0,
+    sent_stream_bytes_max: 0,
     fragments_max: 0,
     header_bytes_max: 2000,
     headers_max: 20,

@@ -19,7 +19,7 @@ use super::input::Input;
 use super::output::{ControlFrame, Output};
 use super::partial::Partial;
 use super::scratch::Scratch;
-use super::sending::Sending;
+use super::sending::Unfinished;
 use crate::limits::Limits;
 
 /// What is decided about a connection when it opens.
@@ -47,7 +47,8 @@ pub struct Timeouts {
     pub idle_timeout: Option<Duration>,
     /// How long the peer may take to answer a close frame, to take the last output and, in the client role, to end the transport.
     pub close_timeout: Duration,
-    /// How long a message may take from its first byte to its last. Beyond it the connection fails with 1008.
+    /// How long a message may take from its first byte to its last, or, with [`Delivery::Chunks`], from one chunk to the next. Beyond it
+    /// the connection fails with 1008.
     pub message_timeout: Option<Duration>,
 }
 
@@ -104,7 +105,7 @@ pub struct Connection {
     /// Masking keys for when no [`Scratch`] is at hand.
     mask_seed: Option<u64>,
     /// The message that is being sent in chunks.
-    pub(super) sending: Option<Box<Sending>>,
+    pub(super) sending: Option<Box<Unfinished>>,
     pub(super) contexts: Option<Box<Contexts>>,
     ending: Option<Box<Ending>>,
 }

@@ -251,6 +251,13 @@ impl<'a> Input<'a> {
         };
         match self.advance(&mut partial) {
             Ok(step) => {
+                if matches!(
+                    step,
+                    Step::Found(Found::Chunk { .. } | Found::InflatedChunk { .. })
+                ) {
+                    // What was handed out is not waited for any more.
+                    partial.started = Some(self.now);
+                }
                 if partial.is_over() {
                     self.scratch.give_partial(partial);
                 } else if self.connection.state != State::Finished {

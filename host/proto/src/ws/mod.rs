@@ -24,6 +24,7 @@ pub use input::{Chunk, Event, Input};
 pub use output::Output;
 pub use prepared::Prepared;
 pub use scratch::Scratch;
+pub use sending::Sending;
 
 /// Which side of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -51,6 +51,11 @@ impl Prepared {
         &self.frame[self.header_len..]
     }
 
+    /// The same bytes, shared: for a queue in front of the connection.
+    pub fn shared_payload(&self) -> Bytes {
+        self.frame.slice(self.header_len..)
+    }
+
     pub(super) fn frame(&self) -> &Bytes {
         &self.frame
     }

@@ -69,6 +69,22 @@ impl Connection {
         self.queue_control(Opcode::Ping, payload, scratch)
     }
 
+    /// Queues a pong that answers no ping in the same way.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_promised_ping`](Self::send_promised_ping).
+    pub fn send_promised_pong(
+        &mut self,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        self.queue_control(Opcode::Pong, payload, scratch)
+    }
+
     /// Queues a text message.
     ///
     /// # Errors
@@ -94,40 +110,46 @@ impl Connection {
         fin: bool,
         scratch: &mut Scratch,
     ) -> Result<(), SendError> {
-        self.fits_output(data.len())?;
-        let limit = self.config.limits.sent_message_bytes_max;
-        let mut sending = match &self.sending {
-            Some(sending) if sending.kind != kind => return Err(SendError::MessageUnfinished),
-            Some(sending) => Sending {
-                kind,
-                utf8: sending.utf8,
-                bytes: sending.bytes,
-            },
-            None => Sending {
-                kind,
-                utf8: Utf8::default(),
-                bytes: 0,
-            },
-        };
-        sending.bytes = sending.bytes.saturating_add(data.len() as u64);
-        if sending.bytes > limit {
-            return Err(SendError::TooLarge { limit });
+        self.fits_queue(data.len())?;
+        self.sending().advance(
+            kind,
+            data,
+            fin,
+            self.config.limits.sent_stream_bytes_max,
+        )?;
+        self.send_promised_chunk(kind, data, fin, scratch)
+    }
+
+    /// Queues a part that [`Sending::advance`] has checked when it was promised to be taken: the queue may have grown since, and is not
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has begun to close since, or the part does not continue the message.
+    pub fn send_promised_chunk(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
         }
-        if kind == MessageKind::Text {
-            sending
-                .utf8
-                .push(data, |_| {})
-                .map_err(|_| SendError::InvalidText)?;
-            if fin {
-                sending.utf8.finish().map_err(|_| SendError::InvalidText)?;
-            }
-        }
-        let opcode = if self.sending.is_some() {
+        let mut sending = self.sending();
+        let begun = sending.is_unfinished();
+        sending.advance(
+            kind,
+            data,
+            fin,
+            self.config.limits.sent_stream_bytes_max,
+        )?;
+        self.sending = sending.message.map(Box::new);
+        let opcode = if begun {
             Opcode::Continuation
         } else {
             kind.opcode()
         };
-        self.sending = (!fin).then(|| Box::new(sending));
         let mask = self.mask_key(scratch);
         self.push_frame(
             Header {
@@ -140,6 +162,19 @@ impl Connection {
             data,
         );
         Ok(())
+    }
+
+    /// How far the message is that is being sent in chunks, for checking further chunks before they are sent.
+    pub fn sending(&self) -> Sending {
+        Sending {
+            message: self.sending.as_deref().copied(),
+        }
+    }
+
+    /// Whether a message begun with [`send_chunk`](Self::send_chunk) is not finished: no other message can be sent.
+    #[inline]
+    pub fn is_sending(&self) -> bool {
+        self.sending.is_some()
     }
 
     /// Queues a message that goes to other connections as well.
@@ -199,11 +234,16 @@ impl Connection {
         if self.sending.is_some() && self.state == State::Open {
             return Err(SendError::MessageUnfinished);
         }
-        self.fits_output(payload_bytes)
+        self.fits_queue(payload_bytes)
     }
 
+    /// The same, whether or not a message in chunks is unfinished: for a message that will wait for its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`fits`](Self::fits).
     #[inline]
-    fn fits_output(&self, payload_bytes: usize) -> Result<(), SendError> {
+    pub fn fits_queue(&self, payload_bytes: usize) -> Result<(), SendError> {
         if self.state != State::Open {
             return Err(SendError::Closed);
         }
@@ -290,7 +330,7 @@ impl Connection {
         payload: &[u8],
         scratch: &mut Scratch,
     ) -> Result<(), SendError> {
-        self.fits_output(payload.len())?;
+        self.fits_queue(payload.len())?;
         self.queue_control(opcode, payload, scratch)
     }
 
@@ -312,12 +352,62 @@ impl Connection {
     }
 }
 
-/// A message that is sent in chunks.
-#[derive(Debug)]
-pub(super) struct Sending {
+/// How far a message is that is sent in chunks.
+#[derive(Debug, Clone, Copy)]
+pub struct Sending {
+    message: Option<Unfinished>,
+}
+
+/// A message of which chunks were sent and more are to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unfinished {
     kind: MessageKind,
     utf8: Utf8,
     bytes: u64,
+}
+
+impl Sending {
+    /// Goes one chunk further. `bytes_max` bounds the message.
+    ///
+    /// # Errors
+    ///
+    /// If the chunk cannot come next: it is of another kind, the text is not UTF-8, or the message becomes too large. It is where it was.
+    pub fn advance(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        bytes_max: u64,
+    ) -> Result<(), SendError> {
+        let mut message = self.message.unwrap_or(Unfinished {
+            kind,
+            utf8: Utf8::default(),
+            bytes: 0,
+        });
+        if message.kind != kind {
+            return Err(SendError::MessageUnfinished);
+        }
+        message.bytes = message.bytes.saturating_add(data.len() as u64);
+        if message.bytes > bytes_max {
+            return Err(SendError::TooLarge { limit: bytes_max });
+        }
+        if kind == MessageKind::Text {
+            message
+                .utf8
+                .push(data, |_| {})
+                .map_err(|_| SendError::InvalidText)?;
+            if fin {
+                message.utf8.finish().map_err(|_| SendError::InvalidText)?;
+            }
+        }
+        self.message = (!fin).then_some(message);
+        Ok(())
+    }
+
+    /// Whether more chunks of the message are to come.
+    pub fn is_unfinished(&self) -> bool {
+        self.message.is_some()
+    }
 }
 
 /// Payloads from this size on are shared by the queues instead of copied.

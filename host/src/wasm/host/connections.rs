@@ -2,22 +2,16 @@
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
-use wsrun_proto::ws::{MessageKind, SendError as Refused};
+use wsrun_proto::ws::MessageKind;
 
-use super::super::bindings::wsrun::websocket::connections::Host;
-use super::super::bindings::wsrun::websocket::types::{Message, Request, Role, SendError};
+use super::super::bindings::wsrun::websocket::connections::{ChunkError, Host};
+use super::super::bindings::wsrun::websocket::types::{
+    Message, Request, Role, SendError, SlowPolicy,
+};
 use super::super::message::MessageOut;
 use super::super::state::GuestState;
 use crate::command::Command;
-use crate::session::ConnectionId;
-
-/// The longest payload of a control frame (RFC 6455, 5.5).
-const CONTROL_BYTES_MAX: usize = 125;
-
-/// Close codes that a handler may send (RFC 6455, 7.4), and 1005 for none.
-fn is_sendable(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1005 | 1007..=1014 | 3000..=4999)
-}
+use crate::contract::{self, ConnectionId};
 
 /// Defines `send` so that the message is copied once, out of the handler's memory.
 pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
@@ -28,8 +22,8 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
             |mut store: StoreContextMut<'_, GuestState>,
              (to, message): (ConnectionId, MessageOut)| {
                 // The commands leave the store's data while the message, which borrows the store, is copied into them.
-                let state = store.data_mut();
-                let mut commands = std::mem::take(&mut state.commands.data);
+                let calls = &mut store.data_mut().calls;
+                let mut commands = std::mem::take(&mut calls.commands.data);
                 let start = commands.len();
                 let kind = match &message {
                     MessageOut::Text(text) => {
@@ -41,75 +35,88 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
                         MessageKind::Binary
                     }
                 };
-                let state = store.data_mut();
+                let calls = &mut store.data_mut().calls;
                 let length = commands.len() - start;
-                if let Err(refused) = state.admit(to, length) {
+                if let Err(refused) = calls.admit(to, length) {
                     commands.truncate(start);
-                    state.commands.data = commands;
-                    return Ok((Err::<(), SendError>(refused),));
+                    calls.commands.data = commands;
+                    return Ok((Err::<(), SendError>(refused.into()),));
                 }
-                state.commands.data = commands;
-                let payload = state.commands.tail(kind, start);
-                state.commands.push(Command::Send { to, payload })?;
+                calls.commands.data = commands;
+                let payload = calls.commands.tail(kind, start);
+                calls.commands.push(Command::Send { to, payload })?;
                 Ok((Ok(()),))
             },
         )
 }
 
-impl GuestState {
-    /// Whether the queue of `to` takes `length` more bytes, after what this callback sent so far; counts them if so.
-    fn admit(&self, to: ConnectionId, length: usize) -> Result<(), SendError> {
-        let Some(session) = self.registry.get(to) else {
-            return Err(SendError::Closed);
-        };
-        session.admit(length).map_err(|refused| match refused {
-            Refused::QueueFull { queued } => SendError::QueueFull(queued as u64),
-            Refused::TooLarge { limit } => SendError::TooLarge(limit),
-            Refused::Closed | Refused::InvalidText | Refused::MessageUnfinished | _ => {
-                SendError::Closed
-            }
-        })
-    }
-
-    pub(super) fn is_open(&self, connection: ConnectionId) -> bool {
-        self.registry
-            .get(connection)
-            .is_some_and(|session| session.is_open())
+impl From<contract::SendError> for SendError {
+    fn from(error: contract::SendError) -> Self {
+        match error {
+            contract::SendError::Closed => Self::Closed,
+            contract::SendError::QueueFull(queued) => Self::QueueFull(queued),
+            contract::SendError::TooLarge(limit) => Self::TooLarge(limit),
+        }
     }
 }
 
+impl From<contract::ChunkError> for ChunkError {
+    fn from(error: contract::ChunkError) -> Self {
+        match error {
+            contract::ChunkError::Closed => Self::Closed,
+            contract::ChunkError::QueueFull(queued) => Self::QueueFull(queued),
+            contract::ChunkError::TooLarge(limit) => Self::TooLarge(limit),
+            contract::ChunkError::InvalidText => Self::InvalidText,
+            contract::ChunkError::WrongKind => Self::WrongKind,
+        }
+    }
+}
+
+impl From<SlowPolicy> for contract::SlowPolicy {
+    fn from(policy: SlowPolicy) -> Self {
+        match policy {
+            SlowPolicy::Wait => Self::Wait,
+            SlowPolicy::DropOldest => Self::DropOldest,
+            SlowPolicy::DropNewest => Self::DropNewest,
+            SlowPolicy::LatestOnly => Self::LatestOnly,
+            SlowPolicy::Disconnect(code) => Self::Disconnect(code),
+        }
+    }
+}
+
+type Sent = Result<(), SendError>;
+
 impl Host for GuestState {
-    fn send(
-        &mut self,
-        to: ConnectionId,
-        message: Message,
-    ) -> wasmtime::Result<Result<(), SendError>> {
+    fn send(&mut self, to: ConnectionId, message: Message) -> wasmtime::Result<Sent> {
         let (kind, bytes) = match &message {
             Message::Text(text) => (MessageKind::Text, text.as_bytes()),
             Message::Binary(bytes) => (MessageKind::Binary, bytes.as_slice()),
         };
-        if let Err(refused) = self.admit(to, bytes.len()) {
-            return Ok(Err(refused));
-        }
-        let payload = self.commands.payload(kind, bytes);
-        self.commands.push(Command::Send { to, payload })?;
-        Ok(Ok(()))
+        Ok(self.calls.send(to, kind, bytes)?.map_err(SendError::from))
     }
 
-    fn ping(
+    fn send_chunk(
         &mut self,
         to: ConnectionId,
-        payload: Vec<u8>,
-    ) -> wasmtime::Result<Result<(), SendError>> {
-        if payload.len() > CONTROL_BYTES_MAX {
-            return Ok(Err(SendError::TooLarge(CONTROL_BYTES_MAX as u64)));
-        }
-        if let Err(refused) = self.admit(to, payload.len()) {
-            return Ok(Err(refused));
-        }
-        let payload = self.commands.payload(MessageKind::Binary, &payload);
-        self.commands.push(Command::Ping { to, payload })?;
-        Ok(Ok(()))
+        text: bool,
+        data: Vec<u8>,
+        fin: bool,
+    ) -> wasmtime::Result<Result<(), ChunkError>> {
+        let kind = if text {
+            MessageKind::Text
+        } else {
+            MessageKind::Binary
+        };
+        let sent = self.calls.send_chunk(to, kind, &data, fin)?;
+        Ok(sent.map_err(ChunkError::from))
+    }
+
+    fn ping(&mut self, to: ConnectionId, payload: Vec<u8>) -> wasmtime::Result<Sent> {
+        Ok(self.calls.ping(to, &payload)?.map_err(SendError::from))
+    }
+
+    fn pong(&mut self, to: ConnectionId, payload: Vec<u8>) -> wasmtime::Result<Sent> {
+        Ok(self.calls.pong(to, &payload)?.map_err(SendError::from))
     }
 
     fn close(
@@ -118,110 +125,70 @@ impl Host for GuestState {
         code: u16,
         reason: String,
     ) -> wasmtime::Result<()> {
-        if !is_sendable(code) {
-            return Err(wasmtime::format_err!(
-                "connections.close with code {code}: it must be 1000-1003, 1007-1014, 3000-4999, or 1005 for none"
-            ));
-        }
-        if let Some(session) = self.registry.get(connection)
-            && session.is_open()
-        {
-            session.set_closing();
-            self.commands.push(Command::Close {
-                connection,
-                code,
-                reason,
-            })?;
-        }
-        Ok(())
+        Ok(self.calls.close(connection, code, reason)?)
     }
 
     fn abort(&mut self, connection: ConnectionId) -> wasmtime::Result<()> {
-        if let Some(session) = self.registry.get(connection) {
-            session.set_closing();
-            self.commands.push(Command::Abort { connection })?;
-        }
-        Ok(())
+        Ok(self.calls.abort(connection)?)
     }
 
     fn buffered(&mut self, connection: ConnectionId) -> wasmtime::Result<u64> {
-        Ok(self
-            .registry
-            .get(connection)
-            .map_or(0, |session| session.buffered() as u64))
+        Ok(self.calls.buffered(connection))
     }
 
     fn want_writable(&mut self, connection: ConnectionId) -> wasmtime::Result<()> {
-        if self.is_open(connection) {
-            self.commands.push(Command::WantWritable { connection })?;
-        }
-        Ok(())
+        Ok(self.calls.want_writable(connection)?)
+    }
+
+    fn want_writable_all(&mut self, protocol: Option<String>) -> wasmtime::Result<()> {
+        Ok(self.calls.want_writable_all(protocol)?)
+    }
+
+    fn set_slow_policy(
+        &mut self,
+        connection: ConnectionId,
+        policy: Option<SlowPolicy>,
+    ) -> wasmtime::Result<()> {
+        let policy = policy.map(contract::SlowPolicy::from);
+        Ok(self.calls.set_slow_policy(connection, policy)?)
+    }
+
+    fn dropped(&mut self, connection: ConnectionId) -> wasmtime::Result<u64> {
+        Ok(self.calls.dropped(connection))
     }
 
     fn receive_flow(&mut self, connection: ConnectionId, enabled: bool) -> wasmtime::Result<()> {
-        if self.is_open(connection) {
-            self.commands.push(Command::ReceiveFlow {
-                connection,
-                enabled,
-            })?;
-        }
-        Ok(())
+        Ok(self.calls.receive_flow(connection, enabled)?)
     }
 
     fn request_of(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<Request>> {
-        Ok(self
-            .registry
-            .get(connection)
-            .map(|session| Request::from(&*session.request)))
+        let session = self.calls.registry.get(connection);
+        Ok(session.map(|session| Request::from(&*session.request())))
     }
 
     fn protocol(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<String>> {
-        Ok(self
-            .registry
-            .get(connection)
-            .and_then(|session| session.protocol.clone()))
+        Ok(self.calls.protocol(connection))
     }
 
     fn session(&mut self, connection: ConnectionId) -> wasmtime::Result<Vec<u8>> {
-        // What this callback has set is seen before it is applied.
-        let queued = self.commands.list.iter().rev().find_map(|command| {
-            if let Command::SetSession {
-                connection: of,
-                data,
-            } = command
-                && *of == connection
-            {
-                return Some(data.clone());
-            }
-            None
-        });
-        Ok(queued
-            .or_else(|| self.registry.get(connection).map(|session| session.data()))
-            .unwrap_or_default())
+        Ok(self.calls.session(connection))
     }
 
-    fn set_session(
-        &mut self,
-        connection: ConnectionId,
-        data: Vec<u8>,
-    ) -> wasmtime::Result<Result<(), SendError>> {
-        if self.registry.get(connection).is_none() {
-            return Ok(Err(SendError::Closed));
-        }
-        let limit = self.registry.limits().session_bytes_max;
-        if data.len() > limit {
-            return Ok(Err(SendError::TooLarge(limit as u64)));
-        }
-        self.commands
-            .push(Command::SetSession { connection, data })?;
-        Ok(Ok(()))
+    fn set_session(&mut self, connection: ConnectionId, data: Vec<u8>) -> wasmtime::Result<Sent> {
+        Ok(self
+            .calls
+            .set_session(connection, data)?
+            .map_err(SendError::from))
     }
 }
 
-impl From<&crate::request::Request> for Request {
-    fn from(request: &crate::request::Request) -> Self {
+impl From<&contract::Request> for Request {
+    fn from(request: &contract::Request) -> Self {
         Self {
-            role: Role::Server,
+            role: match request.role {
+                contract::Role::Server => Role::Server,
+                contract::Role::Client => Role::Client,
+            },
             path: request.path.clone(),
             query: request.query.clone(),
             headers: request.headers.clone(),

@@ -1,5 +1,6 @@
 //! The functions that a handler imports: check, queue a command, return.
 
+mod client;
 mod connections;
 mod host_info;
 mod timers;
@@ -15,6 +16,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     websocket::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     websocket::connections::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     websocket::topics::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    websocket::client::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     websocket::timers::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     websocket::host_info::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     // The hottest import again, by hand: a generated one copies the message into a `Vec` first.

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::super::bindings::wsrun::websocket::timers::{Host, TimerError};
 use super::super::state::GuestState;
-use crate::command::Command;
-use crate::session::ConnectionId;
+use crate::contract::{self, ConnectionId, TimerId};
 
 impl Host for GuestState {
     fn set(
@@ -13,46 +12,17 @@ impl Host for GuestState {
         after_ms: u32,
         tag: u64,
         connection: Option<ConnectionId>,
-    ) -> wasmtime::Result<Result<u64, TimerError>> {
-        if !self.registry.has_timers() {
-            return Ok(Err(TimerError::NotExported));
-        }
-        if connection.is_some_and(|connection| !self.is_open(connection)) {
-            return Ok(Err(TimerError::Closed));
-        }
-        let queued = self
-            .commands
-            .list
-            .iter()
-            .filter(|command| matches!(command, Command::SetTimer { .. }))
-            .count();
-        if self.registry.timers().len() + queued >= self.registry.limits().timers_max {
-            return Ok(Err(TimerError::Limit));
-        }
-        let timer = self.registry.next_timer();
+    ) -> wasmtime::Result<Result<TimerId, TimerError>> {
         let after = Duration::from_millis(after_ms.into());
-        self.commands.push(Command::SetTimer {
-            timer,
-            after,
-            tag,
-            connection,
-        })?;
-        Ok(Ok(timer))
+        let set = self.calls.set_timer(after, tag, connection)?;
+        Ok(set.map_err(|error| match error {
+            contract::TimerError::Closed => TimerError::Closed,
+            contract::TimerError::Limit => TimerError::Limit,
+            contract::TimerError::NotExported => TimerError::NotExported,
+        }))
     }
 
-    fn cancel(&mut self, timer: u64) -> wasmtime::Result<bool> {
-        let mut known = self.registry.timers().contains(timer);
-        for command in &self.commands.list {
-            if matches!(command, Command::SetTimer { timer: set, .. } if *set == timer) {
-                known = true;
-            }
-            if matches!(command, Command::CancelTimer { timer: cancelled } if *cancelled == timer) {
-                known = false;
-            }
-        }
-        if known {
-            self.commands.push(Command::CancelTimer { timer })?;
-        }
-        Ok(known)
+    fn cancel(&mut self, timer: TimerId) -> wasmtime::Result<bool> {
+        Ok(self.calls.cancel_timer(timer)?)
     }
 }

@@ -1,47 +1,25 @@
 //! `wsrun:websocket/topics`.
 
-use std::collections::BTreeMap;
-
-use wsrun_proto::topic::SubscribeError as Refused;
 use wsrun_proto::ws::MessageKind;
 
 use super::super::bindings::wsrun::websocket::topics::{Host, SubscribeError};
-use super::super::bindings::wsrun::websocket::types::Message;
+use super::super::bindings::wsrun::websocket::types::{Message, PublishError, SlowPolicy};
 use super::super::state::GuestState;
-use crate::command::{Command, Payload};
-use crate::session::ConnectionId;
+use crate::contract::{self, ConnectionId};
 
-/// What the queued commands of this callback make of one subscription, if they touch it.
-fn queued(commands: &[Command], connection: ConnectionId, topic: &str) -> Option<bool> {
-    let of_this = |(of, to, subscribed): (ConnectionId, &str, bool)| {
-        (of == connection && to == topic).then_some(subscribed)
-    };
-    commands
-        .iter()
-        .rev()
-        .filter_map(Command::subscription)
-        .find_map(of_this)
+fn parts(message: &Message) -> (MessageKind, &[u8]) {
+    match message {
+        Message::Text(text) => (MessageKind::Text, text.as_bytes()),
+        Message::Binary(bytes) => (MessageKind::Binary, bytes),
+    }
 }
 
-impl GuestState {
-    fn is_subscribed(&self, connection: ConnectionId, topic: &str) -> bool {
-        queued(&self.commands.list, connection, topic)
-            .unwrap_or_else(|| self.registry.topics().is_subscribed(connection, topic))
-    }
-
-    fn message(&mut self, function: &str, message: &Message) -> wasmtime::Result<Payload> {
-        let (kind, bytes) = match message {
-            Message::Text(text) => (MessageKind::Text, text.as_bytes()),
-            Message::Binary(bytes) => (MessageKind::Binary, bytes.as_slice()),
-        };
-        let limit = self.registry.limits().sent_message_bytes_max;
-        if bytes.len() > limit {
-            return Err(wasmtime::format_err!(
-                "{function} with {} bytes: a message may have at most {limit}",
-                bytes.len()
-            ));
+impl From<contract::PublishError> for PublishError {
+    fn from(error: contract::PublishError) -> Self {
+        match error {
+            contract::PublishError::Waiting(subscribers) => Self::Waiting(subscribers),
+            contract::PublishError::TooLarge(limit) => Self::TooLarge(limit),
         }
-        Ok(self.commands.payload(kind, bytes))
     }
 }
 
@@ -51,47 +29,16 @@ impl Host for GuestState {
         connection: ConnectionId,
         topic: String,
     ) -> wasmtime::Result<Result<bool, SubscribeError>> {
-        if !self.is_open(connection) {
-            return Ok(Err(SubscribeError::Closed));
-        }
-        if self.is_subscribed(connection, &topic) {
-            return Ok(Ok(false));
-        }
-        // What is queued counts as done, so that applying it cannot fail.
-        let mut added = 0;
-        let mut mine: BTreeMap<&str, bool> = BTreeMap::new();
-        for (of, to, subscribed) in self.commands.list.iter().filter_map(Command::subscription) {
-            added += usize::from(subscribed);
-            if of == connection {
-                mine.insert(to, subscribed);
-            }
-        }
-        let own = mine
-            .into_iter()
-            .map(|(to, now)| {
-                let before = self.registry.topics().is_subscribed(connection, to);
-                isize::from(now) - isize::from(before)
-            })
-            .sum();
-        let checked = self.registry.topics().check(connection, &topic, own, added);
-        if let Err(refused) = checked {
-            return Ok(Err(match refused {
-                Refused::InvalidName => SubscribeError::InvalidName,
-                Refused::SubscriptionLimit | Refused::TopicLimit | _ => SubscribeError::Limit,
-            }));
-        }
-        self.commands
-            .push(Command::Subscribe { connection, topic })?;
-        Ok(Ok(true))
+        let subscribed = self.calls.subscribe(connection, topic)?;
+        Ok(subscribed.map_err(|error| match error {
+            contract::SubscribeError::Closed => SubscribeError::Closed,
+            contract::SubscribeError::InvalidName => SubscribeError::InvalidName,
+            contract::SubscribeError::Limit => SubscribeError::Limit,
+        }))
     }
 
     fn unsubscribe(&mut self, connection: ConnectionId, topic: String) -> wasmtime::Result<bool> {
-        if !self.is_subscribed(connection, &topic) {
-            return Ok(false);
-        }
-        self.commands
-            .push(Command::Unsubscribe { connection, topic })?;
-        Ok(true)
+        Ok(self.calls.unsubscribe(connection, topic)?)
     }
 
     fn publish(
@@ -99,51 +46,32 @@ impl Host for GuestState {
         topic: String,
         message: Message,
         except: Option<ConnectionId>,
-    ) -> wasmtime::Result<u32> {
-        // The set as it will be when the message is applied: the table, changed by what is queued before it.
-        let mut changes: BTreeMap<ConnectionId, bool> = BTreeMap::new();
-        for (connection, to, subscribed) in
-            self.commands.list.iter().filter_map(Command::subscription)
-        {
-            if to == topic {
-                changes.insert(connection, subscribed);
-            }
-        }
-        for command in &self.commands.list {
-            if let Command::Close { connection, .. } | Command::Abort { connection } = command {
-                changes.insert(*connection, false);
-            }
-        }
-        let count = {
-            let topics = self.registry.topics();
-            let mut count = topics.count(&topic);
-            for (connection, subscribed) in &changes {
-                match (topics.is_subscribed(*connection, &topic), subscribed) {
-                    (false, true) => count += 1,
-                    (true, false) => count -= 1,
-                    (true, true) | (false, false) => {}
-                }
-            }
-            let left_out = except.is_some_and(|except| {
-                let now = changes.get(&except).copied();
-                now.unwrap_or_else(|| topics.is_subscribed(except, &topic))
-            });
-            count - usize::from(left_out)
-        };
-        let payload = self.message("topics.publish", &message)?;
-        self.commands.push(Command::Publish {
-            topic,
-            payload,
-            except,
-        })?;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    ) -> wasmtime::Result<Result<u32, PublishError>> {
+        let (kind, bytes) = parts(&message);
+        let published = self.calls.publish(topic, kind, bytes, except)?;
+        Ok(published.map_err(PublishError::from))
     }
 
-    fn broadcast(&mut self, protocol: Option<String>, message: Message) -> wasmtime::Result<u32> {
-        let count = self.registry.open_count_of(protocol.as_deref());
-        let payload = self.message("topics.broadcast", &message)?;
-        self.commands
-            .push(Command::Broadcast { protocol, payload })?;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    fn broadcast(
+        &mut self,
+        protocol: Option<String>,
+        message: Message,
+    ) -> wasmtime::Result<Result<u32, PublishError>> {
+        let (kind, bytes) = parts(&message);
+        let published = self.calls.broadcast(protocol, kind, bytes)?;
+        Ok(published.map_err(PublishError::from))
+    }
+
+    fn set_slow_policy(
+        &mut self,
+        topic: String,
+        policy: Option<SlowPolicy>,
+    ) -> wasmtime::Result<()> {
+        let policy = policy.map(contract::SlowPolicy::from);
+        Ok(self.calls.set_topic_policy(topic, policy)?)
+    }
+
+    fn dropped(&mut self, topic: String) -> wasmtime::Result<u64> {
+        Ok(self.calls.registry.topic_dropped(&topic))
     }
 }

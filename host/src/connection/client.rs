@@ -1,0 +1,245 @@
+//! A connection of the client role: made, driven, and made again where that was asked for.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use wsrun_proto::ws::{self, Role};
+
+use super::drive::drive_until_shutdown;
+use super::ws_config;
+use crate::command::Connect;
+use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect};
+use crate::handler::Handler;
+use crate::outbound::{self, Failed, Opened};
+use crate::session::{Opening, Session};
+use crate::transport::Stream;
+use crate::worker::{Held, Worker};
+
+/// Begins to make a connection. It is in the registry from here on.
+///
+/// `trusted`: the program that runs the host asks for it, and the URL needs no grant. `ended` is told the end beside the handler.
+pub(crate) fn connect(
+    handler: &Rc<Handler>,
+    worker: &Rc<Worker>,
+    connect: &Connect,
+    trusted: bool,
+    ended: Option<oneshot::Sender<CloseInfo>>,
+) {
+    let Connect {
+        connection,
+        options,
+    } = connect;
+    let session = Rc::new(Session::new(
+        *connection,
+        Rc::default(),
+        None,
+        Rc::clone(worker),
+        options.session.clone(),
+        // Replaced when there is a transport.
+        ws::Connection::new(Instant::now(), Role::Client, ws::Config::default()),
+        Stream::Unconnected,
+        Held::Outbound(handler.registry.count_outbound()),
+    ));
+    session.begin_opening();
+    if let Some(ended) = ended {
+        session.when_ended(ended);
+    }
+    handler.registry.insert(Rc::clone(&session));
+    let client = Client {
+        session,
+        handler: Rc::clone(handler),
+        worker: Rc::clone(worker),
+        options: options.clone(),
+        trusted,
+        was_open: false,
+        failed_attempts: 0,
+    };
+    // It ends by its own timeouts, when the handler closes it, and with the worker's runtime.
+    tokio::task::spawn_local(client.run());
+}
+
+struct Client {
+    session: Rc<Session>,
+    handler: Rc<Handler>,
+    worker: Rc<Worker>,
+    options: ConnectOptions,
+    trusted: bool,
+    was_open: bool,
+    /// In a row, since it was last open.
+    failed_attempts: u32,
+}
+
+/// How one life of the connection ended.
+enum Ended {
+    /// The handler was told.
+    Told,
+    /// The handler is to be told, or the connection to be made again.
+    Untold { info: CloseInfo, may_retry: bool },
+}
+
+impl Client {
+    async fn run(mut self) {
+        loop {
+            let (info, may_retry) = match self.live_once().await {
+                Ended::Told => return,
+                Ended::Untold { info, may_retry } => (info, may_retry),
+            };
+            let reconnect = self.options.reconnect.filter(|_| may_retry);
+            let Some(delay) = reconnect.and_then(|reconnect| self.next_delay(&reconnect)) else {
+                self.give_up(info);
+                return;
+            };
+            self.failed_attempts += 1;
+            tracing::debug!(
+                handler = %self.handler.registry.name(), connection = self.session.id, attempt = self.failed_attempts,
+                ?delay, "connecting again: {}", info.reason
+            );
+            if self.handler.exports.reconnection {
+                let attempt = self.failed_attempts;
+                self.handler.push(|queue| {
+                    queue.push_lost(Rc::clone(&self.session), info.clone(), attempt, delay);
+                });
+                self.worker.flush();
+            }
+            let waited = self.unless_ended(tokio::time::sleep(delay)).await;
+            if let Err(info) = waited {
+                self.give_up(info);
+                return;
+            }
+        }
+    }
+
+    /// Makes the connection and drives it to its end.
+    async fn live_once(&mut self) -> Ended {
+        let worker = Rc::clone(&self.worker);
+        let opening = outbound::open(&worker.outbound, &self.options, self.trusted);
+        let opened = match self.unless_ended(opening).await {
+            Ok(opened) => opened,
+            Err(info) => {
+                let may_retry = false;
+                return Ended::Untold { info, may_retry };
+            }
+        };
+        match opened {
+            Ok(opened) => self.drive(opened).await,
+            Err(failed) => self.failed(failed),
+        }
+    }
+
+    fn failed(&self, failed: Failed) -> Ended {
+        let Failed { failure, response } = failed;
+        let may_retry = outbound::retries_failure(&failure);
+        let by = match failure {
+            Failure::Denied(_) | Failure::TimedOut(_) => ClosedBy::Host,
+            Failure::Unreachable(_)
+            | Failure::Tls(_)
+            | Failure::Ended
+            | Failure::Refused(_)
+            | Failure::Redirected(_)
+            | Failure::InvalidResponse(_)
+            | Failure::NotUpgraded
+            | Failure::AcceptMissing
+            | Failure::AcceptWrong
+            | Failure::ProtocolNotOffered
+            | Failure::ExtensionNotOffered(_) => ClosedBy::Peer,
+        };
+        let info = abnormal(by, &failure.to_string());
+        self.session.opening_failed(Opening {
+            failure: Some(failure),
+            response,
+        });
+        Ended::Untold { info, may_retry }
+    }
+
+    async fn drive(&mut self, opened: Opened) -> Ended {
+        let Opened {
+            stream,
+            early,
+            protocol,
+            deflate,
+            request,
+            response,
+        } = opened;
+        let config = ws_config(&self.worker, &self.handler, deflate);
+        let connection = ws::Connection::new(Instant::now(), Role::Client, config);
+        let session = &self.session;
+        session.establish(Rc::new(request), protocol, connection, stream, response);
+        session.reconnects.set(self.options.reconnect.is_some());
+        self.failed_attempts = 0;
+        tracing::debug!(
+            handler = %self.handler.registry.name(), connection = session.id, peer = %session.request().peer,
+            "connection opened to the peer"
+        );
+        if !self.was_open {
+            self.handler
+                .push(|queue| queue.push_opened(Rc::clone(session)));
+        } else if self.handler.exports.reconnection {
+            self.handler
+                .push(|queue| queue.push_restored(Rc::clone(session)));
+        }
+        self.was_open = true;
+        self.worker.flush();
+        drive_until_shutdown(session, &self.handler, &self.worker, early).await;
+        let Some(info) = session.take_lost() else {
+            return Ended::Told;
+        };
+        session.begin_opening();
+        Ended::Untold {
+            info,
+            may_retry: true,
+        }
+    }
+
+    /// The wait before the next attempt, if there is to be one.
+    fn next_delay(&self, reconnect: &Reconnect) -> Option<Duration> {
+        let max = reconnect.attempts_max;
+        if max > 0 && self.failed_attempts >= max {
+            return None;
+        }
+        let random = getrandom::u32().unwrap_or(0);
+        Some(outbound::delay(reconnect, self.failed_attempts, random))
+    }
+
+    /// Does something unless the handler, or the end of the server, ends the connection first.
+    async fn unless_ended<T>(&self, work: impl Future<Output = T>) -> Result<T, CloseInfo> {
+        let mut shutdown = self.worker.shutdown.clone();
+        let ended = poll_fn(|cx| {
+            self.session.set_waker(cx.waker());
+            match self.session.ended_while_opening() {
+                Some(by) => Poll::Ready(by),
+                None => Poll::Pending,
+            }
+        });
+        // Dropping the work drops a transport that is not made yet; the others have no state.
+        tokio::select! {
+            biased;
+            by = ended => Err(abnormal(by, "closed while it was being opened")),
+            result = work => Ok(result),
+            _ = shutdown.wait_for(|shutdown| *shutdown) => Err(abnormal(ClosedBy::Host, "server is shutting down")),
+        }
+    }
+
+    fn give_up(&self, info: CloseInfo) {
+        tracing::debug!(
+            handler = %self.handler.registry.name(), connection = self.session.id,
+            by = ?info.by, "connection not made: {}", info.reason
+        );
+        self.handler.registry.leave(self.session.id);
+        self.handler
+            .push(|queue| queue.push_closed(Rc::clone(&self.session), info));
+        self.worker.flush();
+    }
+}
+
+/// The end of a connection that had no close frame.
+fn abnormal(by: ClosedBy, reason: &str) -> CloseInfo {
+    CloseInfo {
+        code: ws::ABNORMAL_CLOSURE,
+        reason: reason.to_owned(),
+        by,
+        clean: false,
+    }
+}

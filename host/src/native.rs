@@ -1,0 +1,668 @@
+//! Handlers written in Rust, linked into the program that embeds the host.
+//!
+//! They stand behind the same trait as components and get the same events in the same order; what they ask for is queued and applied when
+//! the callback returns, all of it or, when it panics, nothing. They run on the worker's own thread without a sandbox and without a
+//! deadline: a callback that blocks holds up everything on its worker.
+//!
+//! ```
+//! use wsrun::contract::{ConnectionId, Message};
+//! use wsrun::native::{Context, Handler};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     fn received(&mut self, cx: &mut Context<'_>, connection: ConnectionId, message: Message<'_>) {
+//!         let _ = cx.send(connection, message);
+//!     }
+//! }
+//! ```
+
+use std::fmt;
+use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wsrun_proto::ws::MessageKind;
+
+use crate::calls::Calls;
+use crate::command::Commands;
+use crate::contract::{
+    Acceptance, Chunk, ChunkError, CloseInfo, ConnectError, ConnectOptions, ConnectionId,
+    ContractBroken, Failure, HttpBody, HttpResponse, Message, PublishError, Refusal, Request,
+    ResponseHead, SendError, SlowPolicy, SubscribeError, TimerError, TimerId,
+};
+use crate::handler::{Exports, Guest, GuestFactory, HttpRequest, Registry};
+use crate::wasm::error::GuestError;
+
+/// Which callbacks a handler wants that cost something, or change what else it is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// [`Handler::received_chunk`] in place of [`Handler::received`].
+    pub chunks: bool,
+    /// [`Handler::wanted`].
+    pub broadcast_filter: bool,
+    /// [`Handler::accepts`].
+    pub network_filter: bool,
+    /// [`Handler::http`].
+    pub http: bool,
+}
+
+/// What an application does with its connections. Every method has a default that does nothing; see `wit/exports.wit` for when each is
+/// called.
+pub trait Handler: 'static {
+    /// Which of the optional callbacks it wants.
+    fn features() -> Features
+    where
+        Self: Sized,
+    {
+        Features::default()
+    }
+
+    /// The instance was made: at start, and again after a panic.
+    fn started(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
+    /// Accepts or refuses an opening handshake.
+    ///
+    /// # Errors
+    ///
+    /// The refusal is what the peer is answered.
+    fn handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request,
+    ) -> Result<Acceptance, Refusal> {
+        let _ = (cx, request);
+        Ok(Acceptance::default())
+    }
+
+    /// A connection is open.
+    fn opened(&mut self, cx: &mut Context<'_>, connection: ConnectionId) {
+        let _ = (cx, connection);
+    }
+
+    /// The peer sent a message.
+    fn received(&mut self, cx: &mut Context<'_>, connection: ConnectionId, message: Message<'_>) {
+        let _ = (cx, connection, message);
+    }
+
+    /// The peer sent a part of a message ([`Features::chunks`]).
+    fn received_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: ConnectionId,
+        chunk: &Chunk<'_>,
+    ) {
+        let _ = (cx, connection, chunk);
+    }
+
+    /// The connection is gone; its session data can be read for the last time.
+    fn closed(&mut self, cx: &mut Context<'_>, connection: ConnectionId, info: &CloseInfo) {
+        let _ = (cx, connection, info);
+    }
+
+    /// The queue of the connection has drained, once for each [`Context::want_writable`].
+    fn writable(&mut self, cx: &mut Context<'_>, connection: ConnectionId) {
+        let _ = (cx, connection);
+    }
+
+    /// The peer sent a pong.
+    fn pong(&mut self, cx: &mut Context<'_>, connection: ConnectionId, payload: &[u8]) {
+        let _ = (cx, connection, payload);
+    }
+
+    /// A timer fired.
+    fn timer(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: TimerId,
+        tag: u64,
+        connection: Option<ConnectionId>,
+    ) {
+        let _ = (cx, timer, tag, connection);
+    }
+
+    /// Whether a broadcast is for this connection ([`Features::broadcast_filter`]).
+    fn wanted(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: ConnectionId,
+        message: Message<'_>,
+    ) -> bool {
+        let _ = (cx, connection, message);
+        true
+    }
+
+    /// Whether a peer may go on, before anything is read ([`Features::network_filter`]; the default handler alone is asked).
+    fn accepts(&mut self, cx: &mut Context<'_>, peer: &str, local: &str) -> bool {
+        let _ = (cx, peer, local);
+        true
+    }
+
+    /// Answers a plain HTTP request ([`Features::http`]; the default handler alone is asked).
+    fn http(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &str,
+        request: &Request,
+        body: &[u8],
+    ) -> HttpResponse {
+        let _ = (cx, method, request, body);
+        HttpResponse {
+            status: 404,
+            headers: Vec::new(),
+            body: HttpBody::Bytes(Vec::new()),
+        }
+    }
+
+    /// An outbound connection is gone and will be made again after `after`.
+    fn lost(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: ConnectionId,
+        info: &CloseInfo,
+        attempt: u32,
+        after: Duration,
+    ) {
+        let _ = (cx, connection, info, attempt, after);
+    }
+
+    /// A lost connection is open again.
+    fn restored(&mut self, cx: &mut Context<'_>, connection: ConnectionId) {
+        let _ = (cx, connection);
+    }
+}
+
+/// What a callback may ask for. Nothing here blocks or calls back; effects are applied in order when the callback returns.
+///
+/// A broken contract, such as a close code that may not be sent, fails the callback as a panic does.
+pub struct Context<'a> {
+    calls: &'a mut Calls,
+    broken: Option<ContractBroken>,
+}
+
+impl Context<'_> {
+    fn checked<T>(&mut self, outcome: Result<T, ContractBroken>, otherwise: T) -> T {
+        outcome.unwrap_or_else(|broken| {
+            self.broken.get_or_insert(broken);
+            otherwise
+        })
+    }
+
+    /// Sends a whole message. `Ok` means queued.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is closed, its queue is full or the message is too large.
+    pub fn send<'m>(
+        &mut self,
+        to: ConnectionId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), SendError> {
+        let (kind, bytes) = parts(message.into());
+        let outcome = self.calls.send(to, kind, bytes);
+        self.checked(outcome, Err(SendError::Closed))
+    }
+
+    /// Sends a part of a message; `last` ends it.
+    ///
+    /// # Errors
+    ///
+    /// When it was not taken; the message is where it was.
+    pub fn send_chunk(
+        &mut self,
+        to: ConnectionId,
+        text: bool,
+        data: &[u8],
+        last: bool,
+    ) -> Result<(), ChunkError> {
+        let kind = if text {
+            MessageKind::Text
+        } else {
+            MessageKind::Binary
+        };
+        let outcome = self.calls.send_chunk(to, kind, data, last);
+        self.checked(outcome, Err(ChunkError::Closed))
+    }
+
+    /// Sends a ping with at most 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn ping(&mut self, to: ConnectionId, payload: &[u8]) -> Result<(), SendError> {
+        let outcome = self.calls.ping(to, payload);
+        self.checked(outcome, Err(SendError::Closed))
+    }
+
+    /// Sends a pong that answers no ping, with at most 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn pong(&mut self, to: ConnectionId, payload: &[u8]) -> Result<(), SendError> {
+        let outcome = self.calls.pong(to, payload);
+        self.checked(outcome, Err(SendError::Closed))
+    }
+
+    /// Starts the closing handshake after everything that is queued.
+    pub fn close(&mut self, connection: ConnectionId, code: u16, reason: &str) {
+        let outcome = self.calls.close(connection, code, reason.to_owned());
+        self.checked(outcome, ());
+    }
+
+    /// Ends the transport at once.
+    pub fn abort(&mut self, connection: ConnectionId) {
+        let outcome = self.calls.abort(connection);
+        self.checked(outcome, ());
+    }
+
+    /// Bytes queued and not yet taken by the socket.
+    pub fn buffered(&self, connection: ConnectionId) -> u64 {
+        self.calls.buffered(connection)
+    }
+
+    /// Asks for one [`Handler::writable`].
+    pub fn want_writable(&mut self, connection: ConnectionId) {
+        let outcome = self.calls.want_writable(connection);
+        self.checked(outcome, ());
+    }
+
+    /// Asks for one [`Handler::writable`] of every open connection, or of those that agreed on `protocol`.
+    pub fn want_writable_all(&mut self, protocol: Option<&str>) {
+        let outcome = self.calls.want_writable_all(protocol.map(str::to_owned));
+        self.checked(outcome, ());
+    }
+
+    /// Stops (`false`) or resumes (`true`) reading from the peer.
+    pub fn receive_flow(&mut self, connection: ConnectionId, enabled: bool) {
+        let outcome = self.calls.receive_flow(connection, enabled);
+        self.checked(outcome, ());
+    }
+
+    /// What becomes of published messages that a connection has no room for.
+    pub fn set_slow_policy(&mut self, connection: ConnectionId, policy: Option<SlowPolicy>) {
+        let outcome = self.calls.set_slow_policy(connection, policy);
+        self.checked(outcome, ());
+    }
+
+    /// Published messages that were left out for a connection.
+    pub fn dropped(&self, connection: ConnectionId) -> u64 {
+        self.calls.dropped(connection)
+    }
+
+    /// The opening request; none when the connection is unknown.
+    pub fn request(&self, connection: ConnectionId) -> Option<Rc<Request>> {
+        let session = self.calls.registry.get(connection)?;
+        Some(session.request())
+    }
+
+    /// The subprotocol agreed on.
+    pub fn protocol(&self, connection: ConnectionId) -> Option<String> {
+        self.calls.protocol(connection)
+    }
+
+    /// The socket of a connection, to look at (`getsockopt`, `TCP_INFO`). Reading, writing or closing it breaks the connection.
+    pub fn raw_fd(&self, connection: ConnectionId) -> Option<RawFd> {
+        self.calls.registry.get(connection)?.raw_fd()
+    }
+
+    /// The bytes that the host keeps for a connection.
+    pub fn session(&self, connection: ConnectionId) -> Vec<u8> {
+        self.calls.session(connection)
+    }
+
+    /// Replaces those bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is unknown or the data too large.
+    pub fn set_session(
+        &mut self,
+        connection: ConnectionId,
+        data: impl Into<Vec<u8>>,
+    ) -> Result<(), SendError> {
+        let outcome = self.calls.set_session(connection, data.into());
+        self.checked(outcome, Err(SendError::Closed))
+    }
+
+    /// Subscribes a connection to a topic; `Ok(false)` when it was subscribed already.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is closed, the name is invalid or a limit is reached.
+    pub fn subscribe(
+        &mut self,
+        connection: ConnectionId,
+        topic: &str,
+    ) -> Result<bool, SubscribeError> {
+        let outcome = self.calls.subscribe(connection, topic.to_owned());
+        self.checked(outcome, Err(SubscribeError::Closed))
+    }
+
+    /// Ends a subscription; false when there was none.
+    pub fn unsubscribe(&mut self, connection: ConnectionId, topic: &str) -> bool {
+        let outcome = self.calls.unsubscribe(connection, topic.to_owned());
+        self.checked(outcome, false)
+    }
+
+    /// Sends a message to every subscriber of a topic but `except`, on all workers. The number of those on this worker.
+    ///
+    /// # Errors
+    ///
+    /// When subscribers are to be waited for, or the message is too large: nobody got it.
+    pub fn publish<'m>(
+        &mut self,
+        topic: &str,
+        message: impl Into<Message<'m>>,
+        except: Option<ConnectionId>,
+    ) -> Result<u32, PublishError> {
+        let (kind, bytes) = parts(message.into());
+        let outcome = self.calls.publish(topic.to_owned(), kind, bytes, except);
+        self.checked(outcome, Ok(0))
+    }
+
+    /// Sends a message to every open connection, or to those that agreed on `protocol`, on all workers.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn broadcast<'m>(
+        &mut self,
+        protocol: Option<&str>,
+        message: impl Into<Message<'m>>,
+    ) -> Result<u32, PublishError> {
+        let (kind, bytes) = parts(message.into());
+        let outcome = self
+            .calls
+            .broadcast(protocol.map(str::to_owned), kind, bytes);
+        self.checked(outcome, Ok(0))
+    }
+
+    /// What becomes of messages of a topic that a subscriber has no room for.
+    pub fn set_topic_policy(&mut self, topic: &str, policy: Option<SlowPolicy>) {
+        let outcome = self.calls.set_topic_policy(topic.to_owned(), policy);
+        self.checked(outcome, ());
+    }
+
+    /// Messages of a topic that were left out on this worker.
+    pub fn topic_dropped(&self, topic: &str) -> u64 {
+        self.calls.registry.topic_dropped(topic)
+    }
+
+    /// Calls [`Handler::timer`] once, `after` from now.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is closed or a limit is reached.
+    pub fn set_timer(
+        &mut self,
+        after: Duration,
+        tag: u64,
+        connection: Option<ConnectionId>,
+    ) -> Result<TimerId, TimerError> {
+        let outcome = self.calls.set_timer(after, tag, connection);
+        self.checked(outcome, Err(TimerError::Limit))
+    }
+
+    /// Cancels a timer; false when it has fired, was cancelled or never was.
+    pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
+        let outcome = self.calls.cancel_timer(timer);
+        self.checked(outcome, false)
+    }
+
+    /// Makes an outbound connection once the callback has returned.
+    ///
+    /// # Errors
+    ///
+    /// When it is not granted, an option cannot be used or a limit is reached.
+    pub fn connect(&mut self, options: ConnectOptions) -> Result<ConnectionId, ConnectError> {
+        let outcome = self.calls.connect(options);
+        self.checked(outcome, Err(ConnectError::Limit))
+    }
+
+    /// Why the last opening handshake of an outbound connection failed.
+    pub fn failure(&self, connection: ConnectionId) -> Option<Failure> {
+        self.calls.registry.get(connection)?.failure()
+    }
+
+    /// How the server answered the last opening handshake.
+    pub fn response(&self, connection: ConnectionId) -> Option<ResponseHead> {
+        self.calls.registry.get(connection)?.response()
+    }
+
+    /// The name of this handler.
+    pub fn handler_name(&self) -> &str {
+        self.calls.registry.name()
+    }
+
+    /// A value of the configuration.
+    pub fn config(&self, key: &str) -> Option<&str> {
+        self.calls.registry.config(key)
+    }
+
+    /// Open connections of this handler on this worker.
+    pub fn connection_count(&self) -> usize {
+        self.calls.registry.open_count()
+    }
+}
+
+fn parts(message: Message<'_>) -> (MessageKind, &[u8]) {
+    match message {
+        Message::Text(text) => (MessageKind::Text, text.as_bytes()),
+        Message::Binary(bytes) => (MessageKind::Binary, bytes),
+    }
+}
+
+fn message(kind: MessageKind, payload: &[u8]) -> Message<'_> {
+    match kind {
+        MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
+            Ok(text) => Message::Text(text),
+            Err(_) => unreachable!("only valid UTF-8 is text"),
+        },
+        MessageKind::Binary => Message::Binary(payload),
+    }
+}
+
+/// Makes the instances of a native handler: one on each worker, and another after each that panicked.
+#[derive(Clone)]
+pub struct Native {
+    name: String,
+    features: Features,
+    make: Arc<dyn Fn() -> Box<dyn Handler> + Send + Sync>,
+}
+
+impl Native {
+    /// A handler that is made by `make`, on the thread where it will live.
+    pub fn new<H: Handler>(name: &str, make: impl Fn() -> H + Send + Sync + 'static) -> Self {
+        Self {
+            name: name.to_owned(),
+            features: H::features(),
+            make: Arc::new(move || Box::new(make())),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn exports(&self) -> Exports {
+        Exports {
+            handshake: true,
+            writable: true,
+            chunks: self.features.chunks,
+            broadcast_filter: self.features.broadcast_filter,
+            network_filter: self.features.network_filter,
+            http: self.features.http,
+            reconnection: true,
+            pong: true,
+            timer_handler: true,
+            lifecycle: true,
+        }
+    }
+}
+
+impl fmt::Debug for Native {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Native")
+            .field("name", &self.name)
+            .field("features", &self.features)
+            .finish_non_exhaustive()
+    }
+}
+
+impl GuestFactory for Native {
+    type Guest = NativeGuest;
+
+    async fn make(&self, registry: &Rc<Registry>) -> Result<NativeGuest, GuestError> {
+        let handler = catch_unwind(AssertUnwindSafe(|| (self.make)()))
+            .map_err(|panic| panicked(panic.as_ref()))?;
+        Ok(NativeGuest {
+            handler,
+            calls: Calls::new(Rc::clone(registry)),
+        })
+    }
+}
+
+/// An instance.
+pub(crate) struct NativeGuest {
+    handler: Box<dyn Handler>,
+    calls: Calls,
+}
+
+impl NativeGuest {
+    fn call<R>(
+        &mut self,
+        callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>) -> R,
+    ) -> Result<R, GuestError> {
+        let mut context = Context {
+            calls: &mut self.calls,
+            broken: None,
+        };
+        let handler = &mut *self.handler;
+        // After a panic neither the handler nor what it asked for is looked at again.
+        let result = catch_unwind(AssertUnwindSafe(|| callback(handler, &mut context)))
+            .map_err(|panic| panicked(panic.as_ref()))?;
+        match context.broken {
+            None => Ok(result),
+            Some(broken) => Err(trap(broken.to_string())),
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> GuestError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    trap(format!("panic: {}", text.unwrap_or_default()))
+}
+
+fn trap(message: String) -> GuestError {
+    GuestError::Trap {
+        message,
+        backtrace: String::new(),
+    }
+}
+
+impl Guest for NativeGuest {
+    async fn started(&mut self) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.started(cx))
+    }
+
+    async fn requested(
+        &mut self,
+        request: &Request,
+    ) -> Result<Result<Acceptance, Refusal>, GuestError> {
+        self.call(|handler, cx| handler.handshake(cx, request))
+    }
+
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.opened(cx, connection))
+    }
+
+    async fn received(
+        &mut self,
+        connection: ConnectionId,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.received(cx, connection, message(kind, payload)))
+    }
+
+    async fn received_chunk(
+        &mut self,
+        connection: ConnectionId,
+        chunk: &Chunk<'_>,
+    ) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.received_chunk(cx, connection, chunk))
+    }
+
+    async fn closed(
+        &mut self,
+        connection: ConnectionId,
+        info: &CloseInfo,
+    ) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.closed(cx, connection, info))
+    }
+
+    async fn lost(
+        &mut self,
+        connection: ConnectionId,
+        info: &CloseInfo,
+        attempt: u32,
+        after: Duration,
+    ) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.lost(cx, connection, info, attempt, after))
+    }
+
+    async fn restored(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.restored(cx, connection))
+    }
+
+    async fn wanted(
+        &mut self,
+        connection: ConnectionId,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<bool, GuestError> {
+        self.call(|handler, cx| handler.wanted(cx, connection, message(kind, payload)))
+    }
+
+    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, GuestError> {
+        self.call(|handler, cx| handler.accepts(cx, peer, local))
+    }
+
+    async fn http(&mut self, request: &HttpRequest) -> Result<HttpResponse, GuestError> {
+        let HttpRequest {
+            method,
+            request,
+            body,
+        } = request;
+        self.call(|handler, cx| handler.http(cx, method, request, body))
+    }
+
+    async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.writable(cx, connection))
+    }
+
+    async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.pong(cx, connection, payload))
+    }
+
+    async fn fired(
+        &mut self,
+        timer: TimerId,
+        tag: u64,
+        connection: Option<ConnectionId>,
+    ) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.timer(cx, timer, tag, connection))
+    }
+
+    fn commands(&mut self) -> &mut Commands {
+        &mut self.calls.commands
+    }
+}

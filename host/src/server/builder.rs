@@ -1,0 +1,110 @@
+//! The settings of a server, one by one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Server, StartError};
+use crate::config::{Config, HandlerConfig, HandlerSource, Listen, TlsFiles};
+
+/// Makes a [`Server`]. Everything that the command line has can be set: what has no method of its own here, with
+/// [`configure`](Self::configure).
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Builder {
+    config: Config,
+    listen: Option<Vec<Listen>>,
+    values: BTreeMap<String, String>,
+}
+
+impl Builder {
+    /// Listens on an IPv4 or IPv6 address; port 0 picks a free one. May be called again for more. Without any: 127.0.0.1:9000.
+    pub fn listen_tcp(self, address: SocketAddr) -> Self {
+        self.listen(Listen::Tcp(address))
+    }
+
+    /// Listens on a Unix socket.
+    pub fn listen_unix(self, path: impl Into<PathBuf>) -> Self {
+        self.listen(Listen::Unix(path.into()))
+    }
+
+    fn listen(mut self, listen: Listen) -> Self {
+        self.listen.get_or_insert_default().push(listen);
+        self
+    }
+
+    /// Listens nowhere: connections are made by handlers and by [`Publisher::connect`](super::Publisher::connect) alone.
+    pub fn client_only(mut self) -> Self {
+        self.listen = Some(Vec::new());
+        self
+    }
+
+    /// The default handler, of clients that name no subprotocol or one that has no handler: a component file or a
+    /// [`Native`](crate::native::Native) one.
+    pub fn handler(mut self, source: impl Into<HandlerSource>) -> Self {
+        // The first is the default.
+        let handler = HandlerConfig::new(None, source.into());
+        self.config.handlers.insert(0, handler);
+        self
+    }
+
+    /// A handler of clients that offer this subprotocol. Without [`handler`](Self::handler) the first is the default.
+    pub fn protocol(mut self, name: &str, source: impl Into<HandlerSource>) -> Self {
+        let handler = HandlerConfig::new(Some(name.to_owned()), source.into());
+        self.config.handlers.push(handler);
+        self
+    }
+
+    /// A value that handlers can ask for (`host-info.config`).
+    pub fn value(mut self, key: &str, value: &str) -> Self {
+        self.values.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Worker threads, 1 by default.
+    pub fn workers(mut self, workers: u16) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Serves TLS with this certificate chain and key (PEM files).
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.config.tls = Some(TlsFiles {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
+        self
+    }
+
+    /// Answers plain requests with the files of a folder.
+    pub fn static_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.config.static_dir = Some(folder.into());
+        self
+    }
+
+    /// Changes any setting.
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Loads the handlers and binds the addresses.
+    ///
+    /// # Errors
+    ///
+    /// When any part of it fails: nothing is left bound.
+    pub fn build(self) -> Result<Server, StartError> {
+        let mut config = self.config;
+        if let Some(listen) = self.listen {
+            config.listen = listen;
+        }
+        if !self.values.is_empty() {
+            let values = Arc::new(self.values);
+            for handler in &mut config.handlers {
+                handler.config = Arc::clone(&values);
+            }
+        }
+        Server::new(config)
+    }
+}

@@ -1,0 +1,172 @@
+//! The life of a worker: instances, listeners, and the wait for the end.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::LocalSet;
+
+use super::{Source, StartError};
+use crate::config::Config;
+use crate::handler::{Handler, Registry, ToHandler};
+use crate::listener::{self, Bound};
+use crate::outbound::Outbound;
+use crate::tls::Tls;
+use crate::wasm::instance::Instances;
+use crate::worker::Worker;
+
+/// What a worker is started with.
+pub(super) struct Plan {
+    pub(super) index: u16,
+    pub(super) config: Arc<Config>,
+    pub(super) handlers: Vec<Source>,
+    pub(super) bound: Vec<Bound>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) slots: Arc<AtomicUsize>,
+    pub(super) outbound: Arc<Outbound>,
+    pub(super) live: watch::Sender<usize>,
+    pub(super) shutdown: watch::Receiver<bool>,
+    /// Per handler, the senders to the other workers.
+    pub(super) peers: Vec<Vec<mpsc::Sender<ToHandler>>>,
+    pub(super) remotes: Vec<mpsc::Receiver<ToHandler>>,
+}
+
+impl Plan {
+    /// The worker's life on a thread of its own. True when every connection had closed before the end.
+    pub(super) fn run(self, report: oneshot::Sender<Result<(), StartError>>) -> bool {
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = report.send(Err(StartError::Host(error.to_string())));
+                return false;
+            }
+        };
+        let local = LocalSet::new();
+        let clean = local.block_on(&runtime, self.work(report));
+        drop(local);
+        // A read of a file that never ends must not hold the end of the server.
+        runtime.shutdown_background();
+        clean
+    }
+
+    async fn work(self, report: oneshot::Sender<Result<(), StartError>>) -> bool {
+        let timeout = self.config.shutdown_timeout;
+        let mut shutdown = self.shutdown.clone();
+        let worker = match self.start().await {
+            Ok(worker) => worker,
+            Err(error) => {
+                let _ = report.send(Err(error));
+                return false;
+            }
+        };
+        if report.send(Ok(())).is_err() {
+            return false;
+        }
+        let _ = shutdown.wait_for(|shutdown| *shutdown).await;
+        closed(&worker, timeout).await
+    }
+
+    /// Makes the instances and begins to accept, within a `LocalSet`.
+    pub(super) async fn start(mut self) -> Result<Rc<Worker>, StartError> {
+        let worker = self.start_handlers().await?;
+        for bound in std::mem::take(&mut self.bound) {
+            let accepting = listener::accept(bound, Rc::clone(&worker), self.tls.clone());
+            tokio::task::spawn_local(async move {
+                if let Err(error) = accepting.await {
+                    tracing::error!("a listener could not be started: {error}");
+                }
+            });
+        }
+        Ok(worker)
+    }
+
+    async fn start_handlers(&mut self) -> Result<Rc<Worker>, StartError> {
+        let worker = Rc::new(Worker::new(
+            self.index,
+            Arc::clone(&self.config),
+            Arc::clone(&self.outbound),
+            self.live.clone(),
+            Arc::clone(&self.slots),
+            self.shutdown.clone(),
+        ));
+        let mut handlers = Vec::new();
+        let peers = std::mem::take(&mut self.peers);
+        for ((config, source), peers) in self
+            .config
+            .handlers
+            .iter()
+            .zip(self.handlers.drain(..))
+            .zip(peers)
+        {
+            let limits = self.config.handler_limits.clone();
+            let name: Arc<str> = config.name().into();
+            let exports = source.exports();
+            let registry = Registry::new(
+                Arc::clone(&name),
+                Arc::clone(&config.config),
+                limits.clone(),
+                exports.timer_handler,
+                Rc::clone(&worker),
+            );
+            let handler = Handler::new(Rc::new(registry), Rc::clone(&worker), exports, peers);
+            let started = match source {
+                Source::Component(linked) => {
+                    handler.start(Instances::new(&name, *linked, limits)).await
+                }
+                Source::Native(native) => handler.start(native).await,
+            };
+            started.map_err(|cause| StartError::Handler {
+                name: name.to_string(),
+                cause,
+            })?;
+            handlers.push(handler);
+        }
+        for (handler, mut remote) in handlers.iter().zip(self.remotes.drain(..)) {
+            let handler = Rc::clone(handler);
+            tokio::task::spawn_local(async move {
+                while let Some(message) = remote.recv().await {
+                    match message {
+                        ToHandler::Fan(remote) => handler.take_remote(remote).await,
+                        ToHandler::Connect { options, reply } => {
+                            let _ = reply.send(handler.connect_for_host(*options));
+                        }
+                    }
+                }
+            });
+        }
+        if worker.handlers.set(handlers).is_err() {
+            unreachable!("the handlers of a worker are set once");
+        }
+        Ok(worker)
+    }
+}
+
+/// Waits until every connection of a worker has closed, or the time is up.
+pub(super) async fn closed(worker: &Worker, timeout: Duration) -> bool {
+    const LOOK: Duration = Duration::from_millis(10);
+    let deadline = Instant::now() + timeout;
+    while worker.writing.get() > 0
+        || worker
+            .handlers()
+            .iter()
+            .any(|handler| !handler.registry.is_empty())
+    {
+        if Instant::now() >= deadline {
+            let left: usize = worker
+                .handlers()
+                .iter()
+                .map(|handler| handler.registry.len())
+                .sum();
+            tracing::warn!(
+                left,
+                "connections had not closed when --shutdown-timeout was over"
+            );
+            return false;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    true
+}

@@ -1,0 +1,146 @@
+//! A server on its caller's thread: it works when it is called, and an fd tells when to call it.
+//!
+//! The sockets are watched by a thread of the runtime. When one of them is ready, or a timer is due, that thread wakes a task, and with it
+//! an eventfd: the one descriptor that a foreign poll loop has to watch, whatever connections come and go. The tasks themselves, and all
+//! callbacks of handlers, run in [`Turns::step`].
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
+
+/// Turns of the tasks in one step, before its caller gets its own turn.
+const TURNS_PER_STEP: usize = 64;
+
+/// Tasks that run when they are told to.
+pub(super) struct Turns {
+    // Dropped in this order: tasks let go of their sockets while the runtime is there.
+    tasks: LocalSet,
+    runtime: Option<Runtime>,
+    signal: Arc<Signal>,
+    waker: Waker,
+}
+
+/// Readable while there is something to do.
+struct Signal(OwnedFd);
+
+impl Signal {
+    fn raise(&self) {
+        // The counter cannot overflow before it is read.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Whether it was raised; it is not any more.
+    fn lower(&self) -> bool {
+        let mut counter = [0; 8];
+        rustix::io::read(&self.0, &mut counter).is_ok()
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.raise();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.raise();
+    }
+}
+
+impl Turns {
+    pub(super) fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("wsrun-poll")
+            .enable_all()
+            .build()?;
+        let signal = Arc::new(Signal(eventfd(
+            0,
+            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
+        )?));
+        let waker = Waker::from(Arc::clone(&signal));
+        signal.raise();
+        Ok(Self {
+            tasks: LocalSet::new(),
+            runtime: Some(runtime),
+            signal,
+            waker,
+        })
+    }
+
+    /// Runs a future to its end, and the tasks meanwhile.
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        let result = self.runtime().block_on(self.tasks.run_until(work));
+        // Tasks that were woken meanwhile were told to another waker.
+        self.signal.raise();
+        result
+    }
+
+    /// Runs what is ready, without waiting. False when there was nothing.
+    pub(super) fn step(&mut self) -> bool {
+        let handle = self.runtime().handle().clone();
+        let _entered = handle.enter();
+        let mut worked = false;
+        for _ in 0..TURNS_PER_STEP {
+            if !self.signal.lower() {
+                break;
+            }
+            worked = true;
+            let mut cx = Context::from_waker(&self.waker);
+            // Pending as long as there are tasks, which accept loops are.
+            let _ = Pin::new(&mut self.tasks).poll(&mut cx);
+        }
+        worked
+    }
+
+    /// Waits until there is something to do, at most for `timeout`, and does it.
+    pub(super) fn service(&mut self, timeout: Duration) -> io::Result<bool> {
+        if !timeout.is_zero() {
+            self.wait(timeout)?;
+        }
+        Ok(self.step())
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.signal.0.as_fd()
+    }
+
+    fn wait(&self, timeout: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            let mut fds = [PollFd::new(&self.signal.0, PollFlags::IN)];
+            match poll(&mut fds, Some(&left)) {
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime
+            .as_ref()
+            .expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            let _entered = runtime.enter();
+            self.tasks = LocalSet::new();
+            drop(_entered);
+            // A read of a file that never ends must not hold the end of the program.
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! A server: engine, handlers, listeners and workers, started in this order and stopped in reverse.
+//!
+//! [`Server::builder`] takes the settings and [`Builder::build`] loads the handlers and binds the addresses. Then the program chooses who
+//! turns the loop:
+//!
+//! * [`Server::spawn`] gives it threads of its own and returns a [`Running`] server.
+//! * [`Server::service`] does a turn on the caller's thread, for a program that owns its main loop; [`Server::as_fd`] is the one descriptor
+//!   that a foreign poll loop watches for it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use wsrun::contract::{ConnectionId, Message};
+//! use wsrun::native::{Context, Handler, Native};
+//! use wsrun::server::Server;
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     fn received(&mut self, cx: &mut Context<'_>, connection: ConnectionId, message: Message<'_>) {
+//!         let _ = cx.send(connection, message);
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder()
+//!     .listen_tcp("127.0.0.1:0".parse()?)
+//!     .handler(Native::new("echo", || Echo))
+//!     .build()?;
+//! println!("listening on {}", server.url(&server.addresses()[0]));
+//! let running = server.spawn()?;
+//! // From any thread, as long as it runs:
+//! running.publisher().broadcast("echo", None, "hello, everybody")?;
+//! assert!(running.shutdown());
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod life;
+mod local;
+mod publisher;
+mod validate;
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::{Config, HandlerSource};
+use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
+pub use crate::listener::{Address, ListenError};
+pub use crate::tls::TlsError;
+pub use crate::wasm::component::ComponentError;
+pub use crate::wasm::error::GuestError;
+
+pub use self::builder::Builder;
+pub use self::publisher::{ConnectFailed, Connecting, PublishFailed, Publisher};
+
+use self::life::{Plan, closed};
+use self::local::Turns;
+use self::validate::validate;
+use crate::listener::{self, Bound, SocketFile};
+use crate::native::Native;
+use crate::outbound::Outbound;
+use crate::tls::Tls;
+use crate::wasm::component;
+use crate::wasm::engine::{EpochTicker, engine};
+use crate::wasm::linker::{Linked, linker};
+use crate::worker::Worker;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error("{0}")]
+    Config(String),
+    /// A file is not a handler.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// A handler did not come up.
+    #[error("handler {name} does not start: {cause}{}", frames(.cause))]
+    Handler {
+        /// Its name.
+        name: String,
+        /// What happened.
+        cause: GuestError,
+    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The engine, a thread or a runtime cannot be made.
+    #[error("cannot start: {0}")]
+    Host(String),
+}
+
+fn frames(error: &GuestError) -> String {
+    match error.backtrace() {
+        "" => String::new(),
+        frames => format!("\n{frames}"),
+    }
+}
+
+/// A handler that was loaded.
+#[derive(Clone)]
+enum Source {
+    /// Boxed: it is large.
+    Component(Box<Linked>),
+    Native(Native),
+}
+
+impl Source {
+    fn exports(&self) -> Exports {
+        match self {
+            Self::Component(linked) => linked.exports,
+            Self::Native(native) => native.exports(),
+        }
+    }
+}
+
+/// A server that is bound and not yet running: [`spawn`](Self::spawn) it, or turn it with [`service`](Self::service). Dropping it ends it
+/// without grace.
+pub struct Server {
+    /// Before `shared`: tasks end while what they use is there.
+    local: Option<Local>,
+    /// One for each worker, until they are started.
+    plans: Vec<Plan>,
+    shared: Shared,
+}
+
+/// A server on threads of its own. Dropping it stops it.
+pub struct Running {
+    workers: Vec<JoinHandle<bool>>,
+    shared: Shared,
+}
+
+/// What a server is, whoever turns it.
+struct Shared {
+    config: Arc<Config>,
+    addresses: Vec<Address>,
+    tls: Option<Arc<Tls>>,
+    publisher: Publisher,
+    shutdown: watch::Sender<bool>,
+    live: watch::Sender<usize>,
+    /// Removed with the server.
+    _socket_files: Vec<SocketFile>,
+    /// Advances the epoch that ends callbacks which run for too long: needed as long as a worker lives.
+    _ticker: EpochTicker,
+}
+
+/// A worker on the caller's thread.
+struct Local {
+    worker: Rc<Worker>,
+    turns: Turns,
+}
+
+impl Server {
+    /// Takes the settings of a server.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Loads the handlers and binds the addresses.
+    ///
+    /// # Errors
+    ///
+    /// When any part of it fails: nothing is left bound.
+    pub fn new(config: Config) -> Result<Self, StartError> {
+        validate(&config)?;
+        let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
+        let engine = engine(config.cache_dir.clone()).map_err(|error| host(&error))?;
+        let linker = linker(&engine).map_err(|error| host(&error))?;
+        let mut handlers = Vec::new();
+        for handler in &config.handlers {
+            handlers.push(match &handler.source {
+                HandlerSource::File(file) => {
+                    let (component, exports) = component::load(&engine, file)?;
+                    let file = file.display().to_string();
+                    let linked = Linked::new(&linker, &component, exports, &file)?;
+                    Source::Component(Box::new(linked))
+                }
+                HandlerSource::Native(native) => Source::Native(native.clone()),
+            });
+        }
+        let tls = config.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
+        let outbound = Arc::new(Outbound);
+        let (addresses, bound, socket_files) = bind(&config)?;
+        let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
+        let config = Arc::new(config);
+        let (shutdown, stopping) = watch::channel(false);
+        let (live, _) = watch::channel(0);
+        let parts = Parts {
+            config: &config,
+            handlers,
+            tls: &tls,
+            outbound,
+            live: &live,
+            stopping,
+        };
+        let (plans, publisher) = parts.plans(bound);
+        Ok(Self {
+            local: None,
+            plans,
+            shared: Shared {
+                config,
+                addresses,
+                tls,
+                publisher,
+                shutdown,
+                live,
+                _socket_files: socket_files,
+                _ticker: ticker,
+            },
+        })
+    }
+
+    /// Where it listens, in the order of the configuration.
+    pub fn addresses(&self) -> &[Address] {
+        &self.shared.addresses
+    }
+
+    /// The URL of an address of this server.
+    pub fn url(&self, address: &Address) -> String {
+        self.shared.url(address)
+    }
+
+    /// Publishes from any thread.
+    pub fn publisher(&self) -> Publisher {
+        self.shared.publisher.clone()
+    }
+
+    /// Runs it on threads of its own, one for each worker. When this returns, connections are accepted.
+    ///
+    /// # Errors
+    ///
+    /// When a handler or a thread does not start, or the server is being turned by [`service`](Self::service): nothing is left running.
+    pub fn spawn(self) -> Result<Running, StartError> {
+        if self.local.is_some() {
+            let text = "the server runs on this thread already: call spawn instead of service";
+            return Err(StartError::Config(text.into()));
+        }
+        let mut running = Running {
+            workers: Vec::new(),
+            shared: self.shared,
+        };
+        let mut started = Vec::new();
+        for plan in self.plans {
+            let (report, result) = oneshot::channel();
+            started.push(result);
+            let thread = std::thread::Builder::new()
+                .name(format!("wsrun-worker-{}", plan.index))
+                .spawn(move || plan.run(report))
+                .map_err(|error| StartError::Host(error.to_string()))?;
+            running.workers.push(thread);
+        }
+        for result in started {
+            result
+                .blocking_recv()
+                .unwrap_or_else(|_| Err(StartError::Host("a worker ended at start".into())))?;
+        }
+        Ok(running)
+    }
+
+    /// Does one turn on this thread: accepts, reads, calls handlers and writes what is ready. With a timeout of zero it returns at once,
+    /// otherwise it waits that long for something to do. True when there was something. The first turn starts the handlers.
+    ///
+    /// The server stays on the thread of its first turn. Not to be called from within an async runtime: there, use [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    ///
+    /// When a handler does not start, more than one worker was asked for, or waiting fails.
+    pub fn service(&mut self, timeout: Duration) -> Result<bool, StartError> {
+        let local = self.start_here()?;
+        local
+            .turns
+            .service(timeout)
+            .map_err(|error| StartError::Host(error.to_string()))
+    }
+
+    /// The descriptor that is readable when [`service`](Self::service) has something to do: the only one that a poll loop has to watch,
+    /// from the first turn to the end, whatever connections come and go. It is only to be polled for reading, never read.
+    ///
+    /// # Errors
+    ///
+    /// As the first [`service`](Self::service).
+    pub fn as_fd(&mut self) -> Result<BorrowedFd<'_>, StartError> {
+        Ok(self.start_here()?.turns.fd())
+    }
+
+    /// Open connections, handshakes of outbound ones included.
+    pub fn connections(&self) -> usize {
+        *self.shared.live.borrow()
+    }
+
+    /// Stops: no new connections, 1001 to all, and an end after the configured time. True when every connection had closed by then.
+    pub fn shutdown(mut self) -> bool {
+        self.end()
+    }
+
+    fn end(&mut self) -> bool {
+        self.shared.shutdown.send_replace(true);
+        let Some(Local { worker, mut turns }) = self.local.take() else {
+            return true;
+        };
+        let timeout = self.shared.config.shutdown_timeout;
+        let deadline = Instant::now() + timeout;
+        let clean = turns.block_on(closed(&worker, timeout));
+        // What is written last is not lost with the tasks.
+        while clean && turns.step() && Instant::now() < deadline {}
+        clean
+    }
+
+    fn start_here(&mut self) -> Result<&mut Local, StartError> {
+        if self.local.is_none() {
+            if self.shared.config.workers > 1 {
+                let text = "service() turns one worker: ask for one, or spawn() threads";
+                return Err(StartError::Config(text.into()));
+            }
+            let plan = self.plans.pop().ok_or_else(|| {
+                StartError::Host("the server did not start and cannot be turned".into())
+            })?;
+            let turns = Turns::new().map_err(|error| StartError::Host(error.to_string()))?;
+            let worker = turns.block_on(plan.start())?;
+            self.local = Some(Local { worker, turns });
+        }
+        Ok(self.local.as_mut().expect("it was just made"))
+    }
+}
+
+impl Running {
+    /// Where it listens, in the order of the configuration.
+    pub fn addresses(&self) -> &[Address] {
+        &self.shared.addresses
+    }
+
+    /// The URL of an address of this server.
+    pub fn url(&self, address: &Address) -> String {
+        self.shared.url(address)
+    }
+
+    /// Publishes from any thread.
+    pub fn publisher(&self) -> Publisher {
+        self.shared.publisher.clone()
+    }
+
+    /// Open connections, handshakes of outbound ones included.
+    pub fn connections(&self) -> usize {
+        *self.shared.live.borrow()
+    }
+
+    /// Waits until there is no connection, inbound or outbound.
+    pub(crate) fn idle(&self) -> impl Future<Output = ()> + use<> {
+        let mut live = self.shared.live.subscribe();
+        async move {
+            let _ = live.wait_for(|connections| *connections == 0).await;
+        }
+    }
+
+    /// Reads the certificate files again.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be used: those in use before stay in use.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        self.shared.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
+    /// The folders to watch and the files in them that [`Running::reload_tls`] reads.
+    pub(crate) fn tls_files(&self) -> Vec<&Path> {
+        self.shared
+            .tls
+            .as_ref()
+            .map(|tls| tls.files().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Stops: no new connections, 1001 to all, and an end after the configured time. True when every connection had closed by then.
+    pub fn shutdown(mut self) -> bool {
+        self.end()
+    }
+
+    fn end(&mut self) -> bool {
+        self.shared.shutdown.send_replace(true);
+        let mut clean = true;
+        for worker in self.workers.drain(..) {
+            clean &= worker.join().unwrap_or(false);
+        }
+        clean
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Shared {
+    fn url(&self, address: &Address) -> String {
+        match address {
+            Address::Tcp(address) if self.tls.is_some() => format!("wss://{address}"),
+            Address::Tcp(address) => format!("ws://{address}"),
+            Address::Unix(path) => format!("ws+unix:{}", path.display()),
+        }
+    }
+}
+
+/// What the plans of the workers are made of.
+struct Parts<'a> {
+    config: &'a Arc<Config>,
+    handlers: Vec<Source>,
+    tls: &'a Option<Arc<Tls>>,
+    outbound: Arc<Outbound>,
+    live: &'a watch::Sender<usize>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Parts<'_> {
+    /// A plan for each worker, with channels between all of them and from the publisher.
+    fn plans(self, mut bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
+        let workers = self.config.workers;
+        let slots = Arc::new(AtomicUsize::new(0));
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers)
+            .map(|_| channels(self.handlers.len()))
+            .unzip();
+        let named = self.config.handlers.iter().enumerate();
+        let publisher = Publisher::new(
+            named.map(|(position, handler)| {
+                let workers = senders.iter().map(|senders| senders[position].clone());
+                (handler.name(), workers.collect())
+            }),
+            self.config.handler_limits.sent_message_bytes_max,
+        );
+        let mut plans = Vec::new();
+        for (index, remotes) in (0..workers).zip(receivers) {
+            let mut peers: Vec<Vec<_>> = vec![Vec::new(); self.handlers.len()];
+            for (other, senders) in (0..workers).zip(&senders) {
+                if other != index {
+                    peers
+                        .iter_mut()
+                        .zip(senders)
+                        .for_each(|(peers, sender)| peers.push(sender.clone()));
+                }
+            }
+            plans.push(Plan {
+                index,
+                config: Arc::clone(self.config),
+                handlers: self.handlers.clone(),
+                bound: bound.iter_mut().filter_map(Vec::pop).collect(),
+                tls: self.tls.clone(),
+                slots: Arc::clone(&slots),
+                outbound: Arc::clone(&self.outbound),
+                live: self.live.clone(),
+                shutdown: self.stopping.clone(),
+                peers,
+                remotes,
+            });
+        }
+        (plans, publisher)
+    }
+}
+
+fn channels(count: usize) -> (Vec<mpsc::Sender<ToHandler>>, Vec<mpsc::Receiver<ToHandler>>) {
+    (0..count).map(|_| mpsc::channel(REMOTE_QUEUE_MAX)).unzip()
+}
+
+/// The addresses, for each of them a listener per worker, and the files that this made.
+type Listening = (Vec<Address>, Vec<Vec<Bound>>, Vec<SocketFile>);
+
+fn bind(config: &Config) -> Result<Listening, StartError> {
+    let (mut addresses, mut bound, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    for listen in &config.listen {
+        let (address, listeners) = listener::bind(listen, config.workers)?;
+        if let Address::Unix(path) = &address {
+            files.push(SocketFile::new(path));
+        }
+        addresses.push(address);
+        bound.push(listeners);
+    }
+    Ok((addresses, bound, files))
+}

@@ -1,0 +1,192 @@
+//! Messages from the embedding program to the connections of a handler, from any thread.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use wsrun_proto::ws::MessageKind;
+
+use crate::contract::{CloseInfo, ConnectError, ConnectOptions, ConnectionId, Message};
+use crate::handler::{Remote, ToHandler};
+
+/// Publishes, broadcasts and connects on behalf of a handler. Cheap to clone, and may be sent to any thread.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    handlers: Arc<[Named]>,
+    message_bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Named {
+    name: String,
+    /// One for each worker.
+    workers: Vec<mpsc::Sender<ToHandler>>,
+}
+
+/// Why a message of the embedding program was not published. Nobody got it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishFailed {
+    /// No handler has this name.
+    #[error("there is no handler {0:?}")]
+    UnknownHandler(String),
+    /// The message is larger than a queue may be.
+    #[error("larger than the limit of {0} bytes")]
+    TooLarge(usize),
+    /// A worker is behind with the publishes before: try again.
+    #[error("a worker is behind with earlier messages")]
+    Busy,
+    /// The server has stopped.
+    #[error("the server has stopped")]
+    Stopped,
+}
+
+/// Why the embedding program's connection is not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectFailed {
+    /// No handler has this name.
+    #[error("there is no handler {0:?}")]
+    UnknownHandler(String),
+    /// The options cannot be used.
+    #[error(transparent)]
+    Options(#[from] ConnectError),
+    /// A worker is behind with earlier messages, or the server has stopped.
+    #[error("the worker takes no more at this time")]
+    Busy,
+}
+
+/// An outbound connection of the embedding program. The handler is told of it like of any other.
+#[derive(Debug)]
+pub struct Connecting {
+    /// Its id.
+    pub connection: ConnectionId,
+    ended: oneshot::Receiver<CloseInfo>,
+}
+
+impl Connecting {
+    pub(crate) fn new(connection: ConnectionId, ended: oneshot::Receiver<CloseInfo>) -> Self {
+        Self { connection, ended }
+    }
+
+    /// Waits until the connection has ended, or could not be made, and the handler was told. None when the server ended before.
+    pub async fn ended(self) -> Option<CloseInfo> {
+        self.ended.await.ok()
+    }
+}
+
+impl Publisher {
+    pub(super) fn new(
+        handlers: impl Iterator<Item = (String, Vec<mpsc::Sender<ToHandler>>)>,
+        message_bytes_max: usize,
+    ) -> Self {
+        Self {
+            handlers: handlers
+                .map(|(name, workers)| Named { name, workers })
+                .collect(),
+            message_bytes_max,
+        }
+    }
+
+    /// Sends a message to every subscriber of a topic of a handler, on all workers.
+    ///
+    /// # Errors
+    ///
+    /// When nobody got it. Returns at once.
+    pub fn publish<'m>(
+        &self,
+        handler: &str,
+        topic: &str,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), PublishFailed> {
+        let (kind, payload) = self.payload(message.into())?;
+        let topic = topic.into();
+        self.send(
+            handler,
+            Remote::Publish {
+                topic,
+                kind,
+                payload,
+            },
+        )
+    }
+
+    /// Sends a message to every connection of a handler, or to those that agreed on the subprotocol `protocol`; where the handler has a
+    /// broadcast filter it is asked about each.
+    ///
+    /// # Errors
+    ///
+    /// When nobody got it. Returns at once.
+    pub fn broadcast<'m>(
+        &self,
+        handler: &str,
+        protocol: Option<&str>,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), PublishFailed> {
+        let (kind, payload) = self.payload(message.into())?;
+        let protocol = protocol.map(Arc::from);
+        self.send(
+            handler,
+            Remote::Broadcast {
+                protocol,
+                kind,
+                payload,
+            },
+        )
+    }
+
+    /// Makes an outbound connection of a handler, on the first worker. What the URL names needs no grant: it is the program that asks.
+    ///
+    /// # Errors
+    ///
+    /// When it is not attempted.
+    pub async fn connect(
+        &self,
+        handler: &str,
+        options: ConnectOptions,
+    ) -> Result<Connecting, ConnectFailed> {
+        let named = self
+            .named(handler)
+            .ok_or_else(|| ConnectFailed::UnknownHandler(handler.to_owned()))?;
+        let (reply, connecting) = oneshot::channel();
+        let options = Box::new(options);
+        named.workers[0]
+            .try_send(ToHandler::Connect { options, reply })
+            .map_err(|_| ConnectFailed::Busy)?;
+        Ok(connecting.await.map_err(|_| ConnectFailed::Busy)??)
+    }
+
+    fn named(&self, handler: &str) -> Option<&Named> {
+        self.handlers.iter().find(|named| named.name == handler)
+    }
+
+    fn payload(&self, message: Message<'_>) -> Result<(MessageKind, Bytes), PublishFailed> {
+        let bytes = message.as_bytes();
+        if bytes.len() > self.message_bytes_max {
+            return Err(PublishFailed::TooLarge(self.message_bytes_max));
+        }
+        let kind = match message {
+            Message::Text(_) => MessageKind::Text,
+            Message::Binary(_) => MessageKind::Binary,
+        };
+        Ok((kind, Bytes::copy_from_slice(bytes)))
+    }
+
+    fn send(&self, handler: &str, remote: Remote) -> Result<(), PublishFailed> {
+        let named = self
+            .named(handler)
+            .ok_or_else(|| PublishFailed::UnknownHandler(handler.to_owned()))?;
+        // All workers take it, or none does.
+        let mut permits = Vec::new();
+        for worker in &named.workers {
+            permits.push(worker.try_reserve().map_err(|error| match error {
+                mpsc::error::TrySendError::Full(()) => PublishFailed::Busy,
+                mpsc::error::TrySendError::Closed(()) => PublishFailed::Stopped,
+            })?);
+        }
+        for permit in permits {
+            permit.send(ToHandler::Fan(remote.clone()));
+        }
+        Ok(())
+    }
+}

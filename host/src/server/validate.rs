@@ -1,0 +1,80 @@
+//! Settings that contradict each other.
+
+use super::StartError;
+use crate::config::Config;
+
+pub(super) fn validate(config: &Config) -> Result<(), StartError> {
+    let fail = |text: String| Err(StartError::Config(text));
+    if config.handlers.is_empty() {
+        return fail("no handler: name a component, or use --protocol NAME=FILE".into());
+    }
+    if config.workers == 0 || config.workers > 1_024 {
+        return fail(format!(
+            "--workers {}: it must be 1 to 1024",
+            config.workers
+        ));
+    }
+    for (n, handler) in config.handlers.iter().enumerate() {
+        if config.handlers[..n]
+            .iter()
+            .any(|other| other.protocol == handler.protocol)
+        {
+            return fail(format!(
+                "--protocol {}: this name is given twice",
+                handler.name()
+            ));
+        }
+    }
+    if let Some(folder) = &config.static_dir
+        && !folder.is_dir()
+    {
+        return fail(format!(
+            "--static {}: there is no such folder",
+            folder.display()
+        ));
+    }
+    if config.connections_max == 0 {
+        return fail("--max-connections 0: nobody could connect".into());
+    }
+    if !(1..=HEADERS_LIMIT).contains(&config.limits.headers_max) {
+        return fail(format!(
+            "--max-headers {}: it must be 1 to {HEADERS_LIMIT}",
+            config.limits.headers_max
+        ));
+    }
+    if config.limits.header_bytes_max > HEADER_BYTES_LIMIT {
+        return fail(format!(
+            "--max-header-bytes {}: it must be at most {HEADER_BYTES_LIMIT}",
+            config.limits.header_bytes_max
+        ));
+    }
+    if let (Some(ping), Some(idle)) = (config.timeouts.ping_interval, config.timeouts.idle_timeout)
+        && idle <= ping
+    {
+        return fail(format!(
+            "--idle-timeout {idle:?} is not longer than --ping-interval {ping:?}: a quiet peer would be given up without having been \
+             pinged; change one of them, or turn pings off"
+        ));
+    }
+    if config.handler_limits.blocking_timeout < config.handler_limits.callback_timeout {
+        return fail(format!(
+            "--blocking-timeout {:?} is shorter than --callback-timeout {:?}, which it contains",
+            config.handler_limits.blocking_timeout, config.handler_limits.callback_timeout
+        ));
+    }
+    if config.limits.header_bytes_max < HEADER_BYTES_MIN {
+        return fail(format!(
+            "--max-header-bytes {}: it must be at least {HEADER_BYTES_MIN}",
+            config.limits.header_bytes_max
+        ));
+    }
+    Ok(())
+}
+
+/// What hyper needs for a request's head.
+const HEADER_BYTES_MIN: usize = 8_192;
+
+/// What a request's head may be given at most: each connection may hold as much.
+const HEADER_BYTES_LIMIT: usize = 16 * 1024 * 1024;
+const HEADERS_LIMIT: usize = 10_000;
+
