@@ -143,6 +143,55 @@ fn mirror_sends_every_drawing_to_everybody_and_the_history_to_newcomers() {
     later.expect_close(1009);
 }
 
+/// What `examples/upload/README.md` says of a message.
+fn upload_answer(message: &[u8]) -> String {
+    let sum = message.chunks(8).fold(0_u64, |sum, bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        sum.wrapping_add(u64::from_le_bytes(word))
+    });
+    format!("{} {sum:016x}", message.len())
+}
+
+#[test]
+fn upload_answers_messages_of_any_size_with_their_length_and_checksum() {
+    let server = Server::of(handlers::built("upload")).start();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("hello"), "5 0000006f6c6c6568");
+    assert_eq!(peer.ask(""), upload_answer(b""));
+    let long_text = "send 1 ".repeat(1_000);
+    assert_eq!(peer.ask(&long_text), upload_answer(long_text.as_bytes()));
+    // More than a message may have that is given as a whole.
+    let message: Vec<u8> = (0..5_000_003_u32)
+        .map(|index| (index % 251) as u8)
+        .collect();
+    peer.send_binary(&message);
+    peer.expect_text(&upload_answer(&message));
+}
+
+#[test]
+fn upload_sends_messages_larger_than_its_queue_to_a_peer_that_reads_late() {
+    let server = Server::of(handlers::built("upload")).start();
+    let mut peer = server.open();
+    for bytes in [0, 5, 20_000_003_u32] {
+        let expected: Vec<u8> = (0..bytes).map(|index| (index % 256) as u8).collect();
+        peer.send_text(&format!("send {bytes}"));
+        // What comes meanwhile is answered behind it.
+        peer.send_text("meanwhile");
+        let mut message = Vec::new();
+        loop {
+            let frame = peer.read_frame();
+            message.extend_from_slice(&frame.payload);
+            if frame.last {
+                break;
+            }
+        }
+        assert!(message == expected, "{bytes} bytes came as others");
+        peer.expect_text(&upload_answer(&expected));
+        peer.expect_text(&upload_answer(b"meanwhile"));
+    }
+}
+
 fn demo() -> Server {
     let mut builder = Server::without_handler()
         .arg("--static")

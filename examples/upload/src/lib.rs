@@ -39,9 +39,8 @@ struct Upload {
 #[derive(Default)]
 struct Peer {
     incoming: Option<Incoming>,
-    outgoing: Option<Outgoing>,
-    /// Those that the queue has no room for yet.
-    answers: VecDeque<String>,
+    /// In the order of what they answer. The queue has no room for the first of them yet.
+    answers: VecDeque<Answer>,
 }
 
 /// The message that is coming in.
@@ -52,7 +51,14 @@ struct Incoming {
     text: Vec<u8>,
 }
 
-/// The message that is going out.
+enum Answer {
+    /// Length and checksum of a message.
+    Text(String),
+    /// A message that was asked for; its own length and checksum follow.
+    Message(Outgoing),
+}
+
+/// A message that goes out.
 struct Outgoing {
     checksum: Checksum,
     bytes_left: u64,
@@ -68,14 +74,10 @@ impl Handler for Upload {
             peer.incoming = Some(incoming);
             return;
         }
-        match parse_send(&incoming.text) {
-            Some(_) if peer.outgoing.is_some() => {
-                connection.close(close_code::POLICY_VIOLATION, "one message at a time");
-                return;
-            }
-            Some(bytes) => peer.outgoing = Some(Outgoing::new(bytes)),
-            None => peer.answers.push_back(incoming.checksum.to_string()),
-        }
+        peer.answers.push_back(match parse_send(&incoming.text) {
+            Some(bytes) => Answer::Message(Outgoing::new(bytes)),
+            None => Answer::Text(incoming.checksum.to_string()),
+        });
         peer.send(connection);
     }
 
@@ -102,15 +104,17 @@ impl Peer {
     }
 
     fn send_until_full(&mut self, connection: Connection) -> Result<(), ChunkError> {
-        if let Some(outgoing) = &mut self.outgoing {
-            outgoing.send(connection)?;
-            self.answers.push_back(outgoing.checksum.to_string());
-            self.outgoing = None;
-        }
-        while let Some(answer) = self.answers.front() {
-            // An answer is a message of one part.
-            connection.send_chunk(MessageKind::Text, answer.as_bytes(), true)?;
-            self.answers.pop_front();
+        while let Some(answer) = self.answers.front_mut() {
+            match answer {
+                Answer::Text(text) => {
+                    connection.send_chunk(MessageKind::Text, text.as_bytes(), true)?;
+                    self.answers.pop_front();
+                }
+                Answer::Message(message) => {
+                    message.send(connection)?;
+                    *answer = Answer::Text(message.checksum.to_string());
+                }
+            }
         }
         Ok(())
     }
