@@ -17,6 +17,7 @@ pub mod cli;
 mod command;
 pub mod config;
 mod connection;
+pub mod contract;
 mod handler;
 mod listener;
 mod request;

@@ -8,8 +8,8 @@ use wsrun_proto::http::upgrade::{self, UpgradeError};
 use wsrun_proto::ws::deflate;
 
 use super::answer::{Body, empty, full, last, last_text};
+use crate::contract::{Request, Role};
 use crate::handler::{Acceptance, Handler, Refusal};
-use crate::request::Request;
 use crate::worker::Worker;
 
 /// A handshake that was answered with 101.
@@ -200,6 +200,7 @@ fn request<B>(http: &HttpRequest<B>, addresses: &Addresses, checked: &upgrade::U
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
     Request {
+        role: Role::Server,
         path: match http.uri().path() {
             "" => "/".to_owned(),
             path => path.to_owned(),
