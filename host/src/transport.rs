@@ -1,15 +1,17 @@
 //! The byte stream under a connection: TCP or Unix, plain or TLS.
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-/// An accepted socket.
+/// A connected socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
@@ -21,43 +23,61 @@ pub(crate) enum Socket {
 pub(crate) enum Stream {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
+    /// TLS of the client role.
+    ClientTls(Box<tokio_rustls::client::TlsStream<Socket>>),
+    /// No transport yet: reads and writes wait for ever.
+    Unconnected,
 }
 
 impl Stream {
     /// Whether the transport has failed, without reading from it: a connection that is not read would not notice.
     pub(crate) fn has_failed(&self) -> bool {
-        let socket = match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => stream.get_ref().0,
-        };
-        let error = match socket {
-            Socket::Tcp(stream) => SockRef::from(stream).take_error(),
-            Socket::Unix(stream) => SockRef::from(stream).take_error(),
+        let error = match self.socket() {
+            Some(Socket::Tcp(stream)) => SockRef::from(stream).take_error(),
+            Some(Socket::Unix(stream)) => SockRef::from(stream).take_error(),
+            None => Ok(None),
         };
         !matches!(error, Ok(None))
+    }
+
+    /// The file descriptor of the socket.
+    pub(crate) fn raw_fd(&self) -> Option<RawFd> {
+        match self.socket()? {
+            Socket::Tcp(stream) => Some(stream.as_raw_fd()),
+            Socket::Unix(stream) => Some(stream.as_raw_fd()),
+        }
+    }
+
+    fn socket(&self) -> Option<&Socket> {
+        match self {
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::ClientTls(stream) => Some(stream.get_ref().0),
+            Self::Unconnected => None,
+        }
     }
 }
 
 macro_rules! delegate {
-    ($self:ident, $stream:ident => $call:expr, $a:path, $b:path) => {
+    ($self:ident, $stream:ident => $call:expr, [$($variant:path),*], [$($none:path),*]) => {
         match $self.get_mut() {
-            $a($stream) => $call,
-            $b($stream) => $call,
+            $($variant($stream) => $call,)*
+            $($none => Poll::Pending,)*
         }
     };
 }
 
 macro_rules! delegate_io {
-    ($type:ty, $a:path, $b:path) => {
+    ($type:ty, $some:tt, $none:tt) => {
         impl AsyncRead for $type {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                delegate!(self, stream => Pin::new(stream).poll_read(cx, buf), $a, $b)
+                delegate!(self, stream => Pin::new(stream).poll_read(cx, buf), $some, $none)
             }
         }
 
         impl AsyncWrite for $type {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-                delegate!(self, stream => Pin::new(stream).poll_write(cx, buf), $a, $b)
+                delegate!(self, stream => Pin::new(stream).poll_write(cx, buf), $some, $none)
             }
 
             fn poll_write_vectored(
@@ -65,7 +85,7 @@ macro_rules! delegate_io {
                 cx: &mut Context<'_>,
                 slices: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices), $a, $b)
+                delegate!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices), $some, $none)
             }
 
             fn is_write_vectored(&self) -> bool {
@@ -73,15 +93,34 @@ macro_rules! delegate_io {
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                delegate!(self, stream => Pin::new(stream).poll_flush(cx), $a, $b)
+                delegate!(self, stream => Pin::new(stream).poll_flush(cx), $some, $none)
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                delegate!(self, stream => Pin::new(stream).poll_shutdown(cx), $a, $b)
+                delegate!(self, stream => Pin::new(stream).poll_shutdown(cx), $some, $none)
             }
         }
     };
 }
 
-delegate_io!(Socket, Socket::Tcp, Socket::Unix);
-delegate_io!(Stream, Stream::Plain, Stream::Tls);
+delegate_io!(Socket, [Socket::Tcp, Socket::Unix], []);
+delegate_io!(
+    Stream,
+    [Stream::Plain, Stream::Tls, Stream::ClientTls],
+    [Stream::Unconnected]
+);
+
+/// Sets the options of a TCP connection, whoever made it.
+pub(crate) fn set_options(stream: &TcpStream) {
+    // Whole batches are written at once: waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    // For a peer that vanishes while the handler does not want it to be read: nothing else would notice.
+    let _ = SockRef::from(stream).set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE / 3),
+    );
+}
+
+/// Silence of a TCP connection after which the kernel asks whether the peer is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
