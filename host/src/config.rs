@@ -11,6 +11,9 @@ use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
+pub use crate::outbound::OutboundConfig;
+pub use crate::outbound::grants::{Grant, GrantError, Grants};
+
 /// Everything that [`Server::start`](crate::server::Server::start) needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -40,6 +43,8 @@ pub struct Config {
     pub write_timeout: Duration,
     /// From the signal to stop until connections that have not closed are cut: 10 s by default.
     pub shutdown_timeout: Duration,
+    /// Outbound connections.
+    pub outbound: OutboundConfig,
     /// Limits of each handler instance.
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
@@ -62,6 +67,7 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(10),
+            outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
         }

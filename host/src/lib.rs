@@ -20,6 +20,7 @@ mod connection;
 pub mod contract;
 mod handler;
 mod listener;
+mod outbound;
 mod request;
 pub mod server;
 mod session;
