@@ -23,7 +23,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wsrun_proto::http::connect::{Connect, ConnectOptions as CoreOptions, Version};
+use wsrun_proto::http::connect::{
+    Connect, ConnectError as CoreError, ConnectOptions as CoreOptions, Version,
+};
 use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
@@ -188,7 +190,7 @@ impl Outbound {
         let timeout = options.timeout.unwrap_or(self.connect_timeout);
         Ok(Prepared {
             target,
-            connect: Connect::new(connect, key).map_err(|error| invalid(&error))?,
+            connect: Connect::new(connect, key).map_err(|error| invalid(&explain(&error)))?,
             timeout: timeout.min(self.connect_timeout),
         })
     }
@@ -199,6 +201,24 @@ impl Outbound {
         }
         Target::parse(url).map_err(|error| ConnectError::Invalid(error.to_string()))
     }
+}
+
+/// Why a request cannot be made of the options.
+fn explain(error: &CoreError) -> String {
+    let CoreError::InvalidOption(option) = error else {
+        return error.to_string();
+    };
+    let rule = match *option {
+        "host" => "it is a name or an address, and a port",
+        "origin" => "it is visible ASCII, as in https://example.com",
+        "subprotocol" => "subprotocols are tokens, no two the same",
+        "header" => {
+            "names are tokens, values have no line ends or other control characters, and Host, Origin, Sec-WebSocket-… and others of the \
+             handshake are no further headers"
+        }
+        _ => "it has characters that a request cannot have",
+    };
+    format!("{error}: {rule}")
 }
 
 /// Random bytes of the operating system. Without them no mask is safe, and no connection is made.

@@ -225,7 +225,8 @@ async fn shake(
         stream.write_all(connect.request_bytes()).await?;
         stream.flush().await
     };
-    sending.await.map_err(|error| lost(&error))?;
+    // A server that does not listen to the end may have said why: reading tells, as it tells that the transport is gone.
+    let _ = sending.await;
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let length = stream.read(&mut buffer).await;

@@ -412,7 +412,11 @@ async fn options_are_judged_before_an_attempt() {
     invalid(url("http://localhost/".to_owned()));
     invalid(url("ws+unix:/run/x".to_owned()));
     invalid(header("Sec-WebSocket-Key", "x"));
-    invalid(header("Host", "x"));
+    let text = invalid(header("Host", "x"));
+    assert!(
+        text.contains("header cannot be sent: names are tokens"),
+        "{text}"
+    );
     invalid(header("X", "a\r\nY: b"));
     invalid(header("X", &"a".repeat(20_000)));
     let protocols = vec!["a b".to_owned()];
@@ -597,6 +601,26 @@ async fn self_signed_certificates_are_taken_where_that_was_asked_for() {
     // What was accepted that way is not accepted otherwise, resumed or not.
     let failed = secure(&outbound, &plain, "localhost", Verify::Full).await;
     assert!(matches!(failed, Err(Failure::Tls(_))));
+}
+
+#[tokio::test]
+async fn self_signed_certificates_may_have_any_usual_key() {
+    let outbound = outbound(&config());
+    for algorithm in [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ED25519,
+        &rcgen::PKCS_RSA_SHA256,
+    ] {
+        let (params, _) = params(|_| ());
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let pem = Pem {
+            chain: params.self_signed(&key).unwrap().pem(),
+            key: key.serialize_pem(),
+        };
+        let opened = secure(&outbound, &pem, "localhost", Verify::AllowSelfSigned).await;
+        assert!(opened.is_ok(), "{algorithm:?}: {opened:?}");
+    }
 }
 
 #[tokio::test]
