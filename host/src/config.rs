@@ -12,7 +12,8 @@ use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
 use crate::native::Native;
-use crate::outbound::OutboundConfig;
+pub use crate::outbound::OutboundConfig;
+pub use crate::outbound::grants::{Grant, GrantError, Grants};
 
 /// Everything that [`Server::start`](crate::server::Server::start) needs to know.
 #[derive(Clone, Debug)]

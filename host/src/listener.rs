@@ -9,19 +9,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Listen;
 use crate::connection;
 use crate::tls::Tls;
-use crate::transport::Socket;
+use crate::transport::{Socket, set_options};
 use crate::worker::Worker;
 
 const BACKLOG: i32 = 4_096;
-
-/// Silence of a TCP connection after which the kernel asks whether the peer is there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// After an accept that failed: how long to wait before the next, doubled each time it fails again.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
@@ -274,14 +271,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Whole batches are written at once: waiting for more would only delay them.
-                let _ = stream.set_nodelay(true);
-                // For a peer that vanishes while the handler does not want it to be read: nothing else would notice.
-                let _ = SockRef::from(&stream).set_tcp_keepalive(
-                    &TcpKeepalive::new()
-                        .with_time(KEEPALIVE)
-                        .with_interval(KEEPALIVE / 3),
-                );
+                set_options(&stream);
                 let local = stream
                     .local_addr()
                     .map(|address| address.to_string())

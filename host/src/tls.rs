@@ -25,7 +25,7 @@ pub enum TlsError {
     File {
         /// The file.
         file: PathBuf,
-        /// `a certificate chain` or `a private key`.
+        /// `a certificate chain`, `a private key` or `trusted certificates`.
         what: &'static str,
         /// Why.
         cause: String,
@@ -82,24 +82,11 @@ impl Tls {
     }
 }
 
-fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
-    let file = |file: &Path, what, cause: String| TlsError::File {
-        file: file.to_owned(),
-        what,
-        cause,
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect)
-        .map_err(|error| file(&files.certificate, "a certificate chain", describe(&error)))?;
-    if chain.is_empty() {
-        return Err(file(
-            &files.certificate,
-            "a certificate chain",
-            "it holds no CERTIFICATE section".into(),
-        ));
-    }
+/// Reads a certificate chain and its key.
+pub(crate) fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(&files.certificate, "a certificate chain")?;
     let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| file(&files.key, "a private key", describe(&error)))?;
+        .map_err(|error| file_error(&files.key, "a private key", describe(&error)))?;
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|cause| {
         TlsError::Pair {
             certificate: files.certificate.clone(),
@@ -107,6 +94,29 @@ fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
             cause,
         }
     })
+}
+
+/// Reads the certificates of a PEM file: at least one.
+pub(crate) fn certificates(
+    file: &Path,
+    what: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|error| file_error(file, what, describe(&error)))?;
+    if certificates.is_empty() {
+        let cause = "it holds no CERTIFICATE section".into();
+        return Err(file_error(file, what, cause));
+    }
+    Ok(certificates)
+}
+
+fn file_error(file: &Path, what: &'static str, cause: String) -> TlsError {
+    TlsError::File {
+        file: file.to_owned(),
+        what,
+        cause,
+    }
 }
 
 fn describe(error: &rustls::pki_types::pem::Error) -> String {

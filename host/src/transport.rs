@@ -4,13 +4,14 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-/// An accepted socket.
+/// A connected socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
@@ -108,3 +109,18 @@ delegate_io!(
     [Stream::Plain, Stream::Tls, Stream::ClientTls],
     [Stream::Unconnected]
 );
+
+/// Sets the options of a TCP connection, whoever made it.
+pub(crate) fn set_options(stream: &TcpStream) {
+    // Whole batches are written at once: waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    // For a peer that vanishes while the handler does not want it to be read: nothing else would notice.
+    let _ = SockRef::from(stream).set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE / 3),
+    );
+}
+
+/// Silence of a TCP connection after which the kernel asks whether the peer is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);

@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) index: u16,
     pub(crate) config: Arc<Config>,
     pub(crate) outbound: Arc<outbound::Outbound>,
+    /// For connections of the program that runs the host.
+    pub(crate) trusted: Arc<outbound::Outbound>,
     /// Connections of all workers.
     pub(crate) live: watch::Sender<usize>,
     /// Set once, when the handlers (which point back) are made.
@@ -65,6 +67,7 @@ impl Worker {
         index: u16,
         config: Arc<Config>,
         outbound: Arc<outbound::Outbound>,
+        trusted: Arc<outbound::Outbound>,
         live: watch::Sender<usize>,
         slots: Arc<AtomicUsize>,
         shutdown: watch::Receiver<bool>,
@@ -73,6 +76,7 @@ impl Worker {
             index,
             config,
             outbound,
+            trusted,
             live,
             handlers: OnceCell::new(),
             scratch: RefCell::new(Scratch::new()),

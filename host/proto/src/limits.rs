@@ -18,7 +18,7 @@ pub struct Limits {
     /// The most frames of one message from the peer. Beyond it the connection fails with 1008.
     pub fragments_max: u32,
     /// The most bytes of a head of the opening handshake: request or status line and all headers. Beyond it a request is to be refused
-    /// with 431, and an outgoing handshake fails.
+    /// with 431, and an outgoing handshake fails; a request that would be larger is not sent.
     pub header_bytes_max: usize,
     /// The most headers of a head of the opening handshake; treated as `header_bytes_max` is.
     pub headers_max: usize,

@@ -1,7 +1,7 @@
 //! RFC 6455, 4.1: the opening handshake of the client role.
 
 use wsrun_proto::http::HeadError;
-use wsrun_proto::http::connect::{Connect, ConnectError, ConnectOptions};
+use wsrun_proto::http::connect::{Connect, ConnectError, ConnectOptions, ResponseHead, Version};
 use wsrun_proto::http::request::RequestReader;
 use wsrun_proto::http::upgrade;
 use wsrun_proto::limits::Limits;
@@ -15,6 +15,7 @@ fn options() -> ConnectOptions {
         protocols: vec!["chat".to_owned(), "superchat".to_owned()],
         headers: vec![("X-Token".to_owned(), "a b".to_owned())],
         deflate: Some(DeflateConfig::default()),
+        version: Version::V13,
         limits: Limits::default(),
     }
 }
@@ -95,7 +96,8 @@ fn client_and_server_shake_hands_byte_by_byte() {
     );
     assert_eq!(established.deflate, accepted.deflate);
     assert!(established.deflate.is_some());
-    assert_eq!(established.headers.len(), 5);
+    let response = connect.response().unwrap();
+    assert_eq!((response.status, response.headers.len()), (101, 5));
 }
 
 #[test]
@@ -171,17 +173,10 @@ fn client_judges_the_response() {
 #[test]
 fn client_tells_refusals_and_redirects() {
     let refused = respond(options(), "403 Forbidden", &[("X-Why", "no")]);
-    let headers = vec![("X-Why".to_owned(), b"no".to_vec())];
-    assert_eq!(
-        refused,
-        Err(ConnectError::Refused {
-            status: 403,
-            headers
-        })
-    );
+    assert_eq!(refused, Err(ConnectError::Refused { status: 403 }));
     assert!(matches!(
         respond(options(), "200 OK", &RESPONSE),
-        Err(ConnectError::Refused { status: 200, .. })
+        Err(ConnectError::Refused { status: 200 })
     ));
     let redirected = respond(
         options(),
@@ -209,6 +204,103 @@ fn client_tells_refusals_and_redirects() {
             limit: 16 << 10
         }))
     );
+}
+
+#[test]
+fn client_shows_the_response_whatever_it_makes_of_it() {
+    for (response, outcome) in [
+        (
+            "HTTP/1.1 403 No\r\nX-Why: no\r\n\r\n",
+            ConnectError::Refused { status: 403 },
+        ),
+        (
+            "HTTP/1.1 301 There\r\nX-Why: no\r\n\r\n",
+            ConnectError::Redirected {
+                status: 301,
+                location: None,
+            },
+        ),
+        (
+            "HTTP/1.1 101 Yes\r\nX-Why: no\r\n\r\n",
+            ConnectError::NotUpgraded,
+        ),
+    ] {
+        let mut connect = Connect::new(options(), KEY).unwrap();
+        let (head, last) = response.as_bytes().split_at(response.len() - 1);
+        assert_eq!(connect.handle_input(head), Ok(None));
+        assert_eq!(connect.response(), None);
+        assert_eq!(connect.handle_input(last), Err(outcome));
+        let expected = ResponseHead {
+            status: response[9..12].parse().unwrap(),
+            headers: vec![("X-Why".to_owned(), b"no".to_vec())],
+        };
+        assert_eq!(connect.response(), Some(&expected));
+    }
+}
+
+#[test]
+fn client_speaks_the_versions_of_the_drafts() {
+    for version in [8, 7] {
+        let options = ConnectOptions {
+            version: version.try_into().unwrap(),
+            ..options()
+        };
+        let connect = Connect::new(options.clone(), KEY).unwrap();
+        let headers: Vec<_> = connect.request_headers().collect();
+        let expected = [
+            ("Host", "server.example.com"),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            (
+                "Sec-WebSocket-Version",
+                if version == 8 { "8" } else { "7" },
+            ),
+            ("Sec-WebSocket-Origin", "http://example.com"),
+            ("Sec-WebSocket-Protocol", "chat, superchat"),
+        ];
+        assert_eq!(headers[..7], expected);
+        assert_eq!(headers.last(), Some(&("X-Token", "a b")));
+        // The key is answered as in version 13.
+        assert_eq!(respond(options, "101 x", &RESPONSE), Ok(None));
+    }
+}
+
+#[test]
+fn other_versions_are_told_those_that_there_are() {
+    for version in [0, 1, 6, 9, 12, 14, 255] {
+        let error = Version::try_from(version).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("there is no WebSocket version {version}: there are 13, 8 and 7")
+        );
+    }
+    assert_eq!(
+        Version::ALL.map(|version| Version::try_from(version.number())),
+        Version::ALL.map(Ok)
+    );
+}
+
+#[test]
+fn client_does_not_send_more_than_a_head_may_hold() {
+    let limits = Limits::default();
+    let too_large = Err(ConnectError::RequestTooLarge {
+        bytes: limits.header_bytes_max,
+        headers: limits.headers_max,
+    });
+    let mut long = options();
+    long.headers
+        .push(("X".to_owned(), "a".repeat(limits.header_bytes_max)));
+    assert_eq!(Connect::new(long, KEY).map(|_| ()), too_large);
+
+    // Eight are the handshake's own, one is there already.
+    let mut many = options();
+    many.headers
+        .extend((9..limits.headers_max).map(|n| (format!("X-{n}"), String::new())));
+    let connect = Connect::new(many.clone(), KEY).unwrap();
+    assert_eq!(connect.request_headers().count(), limits.headers_max);
+    many.headers.push(("X".to_owned(), String::new()));
+    assert_eq!(Connect::new(many, KEY).map(|_| ()), too_large);
 }
 
 #[test]

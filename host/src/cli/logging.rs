@@ -37,6 +37,8 @@ pub(super) fn start(format: Format, level: Level) {
     };
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(level.min(LevelFilter::WARN))
+        // It calls each certificate of a peer that it does not trust an error of ours.
+        .with_target("rustls_platform_verifier", LevelFilter::OFF)
         .with_target("wsrun", level)
         .with_target("wsrun_proto", level);
     let layer = fmt::layer()

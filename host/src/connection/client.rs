@@ -115,7 +115,12 @@ impl Client {
     /// Makes the connection and drives it to its end.
     async fn live_once(&mut self) -> Ended {
         let worker = Rc::clone(&self.worker);
-        let opening = outbound::open(&worker.outbound, &self.options, self.trusted);
+        let outbound = if self.trusted {
+            &worker.trusted
+        } else {
+            &worker.outbound
+        };
+        let opening = outbound::open(outbound, &self.options);
         let opened = match self.unless_ended(opening).await {
             Ok(opened) => opened,
             Err(info) => {

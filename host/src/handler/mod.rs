@@ -263,7 +263,7 @@ impl Handler {
         &self,
         options: ConnectOptions,
     ) -> Result<Connecting, ConnectError> {
-        self.worker.outbound.check_trusted(&options)?;
+        self.worker.trusted.check(&options)?;
         let (ended, end) = oneshot::channel();
         let connection = self.worker.next_connection_id();
         let connect = Connect {

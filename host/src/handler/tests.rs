@@ -203,11 +203,13 @@ impl Bench {
         let script = Rc::<Script>::default();
         let (_, shutdown) = watch::channel(false);
         let config = Arc::new(Config::default());
-        let outbound = Outbound;
+        let outbound = Outbound::new(&config.outbound, config.limits, None).unwrap();
+        let trusted = outbound.trusted();
         let worker = Rc::new(Worker::new(
             0,
             config,
             Arc::new(outbound),
+            Arc::new(trusted),
             watch::channel(0).0,
             Arc::new(AtomicUsize::new(0)),
             shutdown,

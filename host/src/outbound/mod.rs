@@ -1,49 +1,241 @@
-//! Outbound connections (in the making).
-use crate::contract::{
-    CloseInfo, ConnectError, ConnectOptions, Failure, Reconnect, Request, ResponseHead,
-};
-use crate::transport::Stream;
-use std::time::Duration;
-use wsrun_proto::ws::deflate::Agreed;
+//! The client role up to the opening handshake: what may be connected to, the transport, TLS, the handshake, and when to try again.
+//!
+//! ```text
+//! URL ─▶ target ─▶ grants (name) ─▶ look-up ─▶ grants (address) ─▶ TCP ─▶ tls ─▶ handshake (core) ─▶ Opened
+//! ```
+//!
+//! Nothing here follows a redirection, and every step has a time.
 
-pub(crate) struct Outbound;
-pub(crate) struct Opened {
-    pub(crate) stream: Stream,
-    pub(crate) early: Vec<u8>,
-    pub(crate) protocol: Option<String>,
-    pub(crate) deflate: Option<Agreed>,
-    pub(crate) request: Request,
-    pub(crate) response: ResponseHead,
+mod backoff;
+pub(crate) mod grants;
+mod open;
+mod target;
+pub(crate) mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wsrun_proto::http::connect::{
+    Connect, ConnectError as CoreError, ConnectOptions as CoreOptions, Version,
+};
+use wsrun_proto::limits::Limits;
+use wsrun_proto::ws::deflate::DeflateConfig;
+
+use self::grants::{Denied, Grants};
+use self::target::{Place, Target};
+use self::tls::{ClientTls, Trust};
+use crate::config::TlsFiles;
+use crate::contract::{ConnectError, ConnectOptions};
+use crate::tls::TlsError;
+
+pub(crate) use self::backoff::{delay, retries_end, retries_failure};
+pub(crate) use self::open::{Failed, Opened, open};
+
+/// What handlers may connect to, and how.
+#[derive(Clone, Debug)]
+pub struct OutboundConfig {
+    /// Hosts and addresses that may be connected to; none by default.
+    pub grants: Grants,
+    /// Time for look-up and transport, for TLS, and for the opening handshake, each: 10 s by default. A handler may ask for less.
+    pub connect_timeout: Duration,
+    /// Outbound connections of a handler on one worker, 1,000 by default, those included that wait for their next attempt. One more is
+    /// refused with `limit`.
+    pub connections_max: usize,
+    /// A PEM file of certificates that are trusted beside the roots of the platform.
+    pub extra_roots: Option<PathBuf>,
+    /// Client certificates by the names that handlers call them.
+    pub identities: BTreeMap<String, TlsFiles>,
 }
-pub(crate) struct Failed {
-    pub(crate) failure: Failure,
-    pub(crate) response: Option<ResponseHead>,
-}
-impl Outbound {
-    pub(crate) fn check(&self, _: &ConnectOptions) -> Result<(), ConnectError> {
-        Err(ConnectError::Limit)
+
+impl Default for OutboundConfig {
+    fn default() -> Self {
+        Self {
+            grants: Grants::default(),
+            connect_timeout: Duration::from_secs(10),
+            connections_max: 1_000,
+            extra_roots: None,
+            identities: BTreeMap::new(),
+        }
     }
-    pub(crate) fn check_trusted(&self, _: &ConnectOptions) -> Result<(), ConnectError> {
-        Err(ConnectError::Limit)
+}
+
+/// What every outbound connection of this process is made with.
+pub(crate) struct Outbound {
+    access: Access,
+    connect_timeout: Duration,
+    limits: Limits,
+    deflate: DeflateConfig,
+    tls: Arc<ClientTls>,
+    resolve: Resolve,
+}
+
+/// What may be connected to.
+enum Access {
+    /// By handlers: what is granted.
+    Granted(Grants),
+    /// By the operator's own client: everything, Unix sockets as well (`ws+unix:PATH`).
+    Unrestricted,
+}
+
+impl Access {
+    fn check_name(&self, host: &str, port: u16) -> Result<(), Denied> {
+        match self {
+            Self::Granted(grants) => grants.check_name(host, port),
+            Self::Unrestricted => Ok(()),
+        }
+    }
+
+    fn check_address(&self, host: &str, ip: IpAddr, port: u16) -> Result<(), Denied> {
+        match self {
+            Self::Granted(grants) => grants.check_address(host, ip, port),
+            Self::Unrestricted => Ok(()),
+        }
     }
 }
-pub(crate) async fn open(_: &Outbound, _: &ConnectOptions, _: bool) -> Result<Opened, Failed> {
-    std::future::ready(()).await;
-    Err(Failed {
-        failure: Failure::Ended,
-        response: None,
+
+/// The addresses of a name.
+type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+type Resolve = fn(String, u16) -> Lookup;
+
+fn resolve(name: String, port: u16) -> Lookup {
+    Box::pin(async move {
+        let found = tokio::net::lookup_host((name.as_str(), port)).await?;
+        Ok(found.collect())
     })
 }
-pub(crate) fn delay(_: &Reconnect, _: u32, _: u32) -> Duration {
-    Duration::ZERO
+
+/// An attempt that nothing speaks against yet.
+struct Prepared {
+    target: Target,
+    connect: Connect,
+    /// Of each phase.
+    timeout: Duration,
 }
-pub(crate) fn retries_end(_: &CloseInfo) -> bool {
-    false
+
+impl Outbound {
+    /// For handlers. `limits` and `deflate` are the server's.
+    pub(crate) fn new(
+        config: &OutboundConfig,
+        limits: Limits,
+        deflate: Option<DeflateConfig>,
+    ) -> Result<Self, TlsError> {
+        let roots = match &config.extra_roots {
+            Some(file) => tls::roots(file)?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            access: Access::Granted(config.grants.clone()),
+            connect_timeout: config.connect_timeout,
+            limits,
+            deflate: deflate.unwrap_or_default(),
+            tls: Arc::new(ClientTls::new(Trust::Platform(roots), &config.identities)?),
+            resolve,
+        })
+    }
+
+    /// The same for the program that runs the host, which may connect to everything.
+    pub(crate) fn trusted(&self) -> Self {
+        Self {
+            access: Access::Unrestricted,
+            connect_timeout: self.connect_timeout,
+            limits: self.limits,
+            deflate: self.deflate,
+            tls: Arc::clone(&self.tls),
+            resolve: self.resolve,
+        }
+    }
+
+    /// For the operator's own client, which may connect to everything.
+    pub(crate) fn unrestricted(trust: Trust, connect_timeout: Duration) -> Result<Self, TlsError> {
+        Ok(Self {
+            access: Access::Unrestricted,
+            connect_timeout,
+            limits: Limits::default(),
+            deflate: DeflateConfig::default(),
+            tls: Arc::new(ClientTls::new(trust, &BTreeMap::new())?),
+            resolve,
+        })
+    }
+
+    /// Whether an attempt may be made, as far as can be told without one. The size of the session data is not judged.
+    pub(crate) fn check(&self, options: &ConnectOptions) -> Result<(), ConnectError> {
+        self.prepare(options, [0; 16]).map(drop)
+    }
+
+    fn prepare(&self, options: &ConnectOptions, key: [u8; 16]) -> Result<Prepared, ConnectError> {
+        let invalid = |error: &dyn std::fmt::Display| ConnectError::Invalid(error.to_string());
+        let target = self.target(&options.url)?;
+        if let Place::Tcp(host, port) = &target.place {
+            let granted = self.access.check_name(host, *port);
+            granted.map_err(|denied| ConnectError::Denied(denied.to_string()))?;
+        }
+        if let Some(name) = options.identity.as_deref()
+            && !self.tls.has_identity(name)
+        {
+            return Err(ConnectError::Denied(format!(
+                "there is no client certificate {name:?}: --client-cert {name}=CERT,KEY would give it"
+            )));
+        }
+        let version = options.version.map(Version::try_from).transpose();
+        let version = version.map_err(|_| ConnectError::UnsupportedVersion)?;
+        if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(invalid(&"the timeout is 0: it must be at least 1 ms"));
+        }
+        let connect = CoreOptions {
+            host: options.host.clone().unwrap_or_else(|| target.host.clone()),
+            path: target.path_and_query(),
+            origin: options.origin.clone(),
+            protocols: options.protocols.clone(),
+            headers: options.headers.clone(),
+            deflate: options.compression.then_some(self.deflate),
+            version: version.unwrap_or_default(),
+            limits: self.limits,
+        };
+        let timeout = options.timeout.unwrap_or(self.connect_timeout);
+        Ok(Prepared {
+            target,
+            connect: Connect::new(connect, key).map_err(|error| invalid(&explain(&error)))?,
+            timeout: timeout.min(self.connect_timeout),
+        })
+    }
+
+    fn target(&self, url: &str) -> Result<Target, ConnectError> {
+        if let (Access::Unrestricted, Some(path)) = (&self.access, url.strip_prefix("ws+unix:")) {
+            return Ok(Target::unix(path.into()));
+        }
+        Target::parse(url).map_err(|error| ConnectError::Invalid(error.to_string()))
+    }
 }
-pub(crate) fn retries_failure(_: &Failure) -> bool {
-    false
+
+/// Why a request cannot be made of the options.
+fn explain(error: &CoreError) -> String {
+    let CoreError::InvalidOption(option) = error else {
+        return error.to_string();
+    };
+    let rule = match *option {
+        "host" => "it is a name or an address, and a port",
+        "origin" => "it is visible ASCII, as in https://example.com",
+        "subprotocol" => "subprotocols are tokens, no two the same",
+        "header" => {
+            "names are tokens, values have no line ends or other control characters, and Host, Origin, Sec-WebSocket-… and others of the \
+             handshake are no further headers"
+        }
+        _ => "it has characters that a request cannot have",
+    };
+    format!("{error}: {rule}")
 }
-#[derive(Clone, Debug, Default)]
-pub struct OutboundConfig {
-    pub connections_max: usize,
+
+/// Random bytes of the operating system. Without them no mask is safe, and no connection is made.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
 }

@@ -27,6 +27,7 @@ pub(super) struct Plan {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) slots: Arc<AtomicUsize>,
     pub(super) outbound: Arc<Outbound>,
+    pub(super) trusted: Arc<Outbound>,
     pub(super) live: watch::Sender<usize>,
     pub(super) shutdown: watch::Receiver<bool>,
     /// Per handler, the senders to the other workers.
@@ -88,6 +89,7 @@ impl Plan {
             self.index,
             Arc::clone(&self.config),
             Arc::clone(&self.outbound),
+            Arc::clone(&self.trusted),
             self.live.clone(),
             Arc::clone(&self.slots),
             self.shutdown.clone(),

@@ -191,7 +191,9 @@ impl Server {
             });
         }
         let tls = config.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
-        let outbound = Arc::new(Outbound);
+        let outbound = Outbound::new(&config.outbound, config.limits, config.deflate)?;
+        let trusted = Arc::new(outbound.trusted());
+        let outbound = Arc::new(outbound);
         let (addresses, bound, socket_files) = bind(&config)?;
         let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
         let config = Arc::new(config);
@@ -202,6 +204,7 @@ impl Server {
             handlers,
             tls: &tls,
             outbound,
+            trusted,
             live: &live,
             stopping,
         };
@@ -419,6 +422,7 @@ struct Parts<'a> {
     handlers: Vec<Source>,
     tls: &'a Option<Arc<Tls>>,
     outbound: Arc<Outbound>,
+    trusted: Arc<Outbound>,
     live: &'a watch::Sender<usize>,
     stopping: watch::Receiver<bool>,
 }
@@ -457,6 +461,7 @@ impl Parts<'_> {
                 tls: self.tls.clone(),
                 slots: Arc::clone(&slots),
                 outbound: Arc::clone(&self.outbound),
+                trusted: Arc::clone(&self.trusted),
                 live: self.live.clone(),
                 shutdown: self.stopping.clone(),
                 peers,

@@ -18,7 +18,7 @@ pub struct ConnectOptions {
     pub host: String,
     /// The path and query; `/` if empty.
     pub path: String,
-    /// The `Origin` header, if any.
+    /// The origin, if any: the `Origin` header, or `Sec-WebSocket-Origin` before version 13.
     pub origin: Option<String>,
     /// The subprotocols that are offered, the preferred one first.
     pub protocols: Vec<String>,
@@ -26,19 +26,81 @@ pub struct ConnectOptions {
     pub headers: Vec<(String, String)>,
     /// The compression that is offered, if any.
     pub deflate: Option<DeflateConfig>,
-    /// What the response may hold.
+    /// The version of the protocol.
+    pub version: Version,
+    /// What the response may hold, and the request.
     pub limits: Limits,
+}
+
+/// A version of the protocol: RFC 6455, or a draft of it that old servers speak. They differ in the handshake alone: before version 13 the
+/// origin goes into another header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// RFC 6455.
+    #[default]
+    V13,
+    /// draft-ietf-hybi-thewebsocketprotocol-08 and those up to 12.
+    V8,
+    /// draft-ietf-hybi-thewebsocketprotocol-07.
+    V7,
+}
+
+/// A number that names no [`Version`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("there is no WebSocket version {0}: there are 13, 8 and 7")]
+pub struct UnsupportedVersion(pub u8);
+
+impl Version {
+    /// All of them, the newest first.
+    pub const ALL: [Self; 3] = [Self::V13, Self::V8, Self::V7];
+
+    /// The value of `Sec-WebSocket-Version`.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::V13 => 13,
+            Self::V8 => 8,
+            Self::V7 => 7,
+        }
+    }
+
+    fn origin_header(self) -> &'static str {
+        match self {
+            Self::V13 => "Origin",
+            Self::V8 | Self::V7 => "Sec-WebSocket-Origin",
+        }
+    }
+}
+
+impl TryFrom<u8> for Version {
+    type Error = UnsupportedVersion;
+
+    fn try_from(number: u8) -> Result<Self, UnsupportedVersion> {
+        let found = Self::ALL
+            .into_iter()
+            .find(|version| version.number() == number);
+        found.ok_or(UnsupportedVersion(number))
+    }
 }
 
 /// An opening handshake of the client role: write [`request_bytes`](Self::request_bytes), then feed what arrives to
 /// [`handle_input`](Self::handle_input).
 #[derive(Debug)]
 pub struct Connect {
-    request: Vec<u8>,
+    request: String,
     accept: String,
     protocols: Vec<String>,
     deflate: Option<DeflateConfig>,
     reader: ResponseReader,
+    response: Option<ResponseHead>,
+}
+
+/// How the server answered, whether that made a connection or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The status.
+    pub status: u16,
+    /// The headers in their order.
+    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 /// A handshake that succeeded.
@@ -50,8 +112,6 @@ pub struct Established {
     pub protocol: Option<String>,
     /// The compression that was agreed to.
     pub deflate: Option<Agreed>,
-    /// The headers of the response.
-    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 /// Why there is no connection.
@@ -61,6 +121,14 @@ pub enum ConnectError {
     /// An option cannot be put into a request: it holds a character that would end a line, or a header that is the handshake's own.
     #[error("{0} cannot be sent")]
     InvalidOption(&'static str),
+    /// The request is beyond [`Limits::header_bytes_max`] or [`Limits::headers_max`].
+    #[error("the request is larger than {bytes} bytes or {headers} headers")]
+    RequestTooLarge {
+        /// The most bytes.
+        bytes: usize,
+        /// The most headers.
+        headers: usize,
+    },
     /// The server does not speak HTTP/1, or its response is too large.
     #[error("invalid response: {0}")]
     InvalidResponse(#[from] HeadError),
@@ -69,8 +137,6 @@ pub enum ConnectError {
     Refused {
         /// The status.
         status: u16,
-        /// The headers of the response.
-        headers: Vec<(String, Vec<u8>)>,
     },
     /// The server is somewhere else. Whether to follow is the caller's to decide.
     #[error("server redirected with status {status}")]
@@ -113,8 +179,9 @@ impl Connect {
         };
         let mut request = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n",
-            options.host
+             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: {}\r\n",
+            options.host,
+            options.version.number()
         );
         let mut push = |name: &str, value: &str| {
             for part in [name, ": ", value, "\r\n"] {
@@ -122,7 +189,7 @@ impl Connect {
             }
         };
         if let Some(origin) = &options.origin {
-            push("Origin", origin);
+            push(options.version.origin_header(), origin);
         }
         if !options.protocols.is_empty() {
             push("Sec-WebSocket-Protocol", &options.protocols.join(", "));
@@ -134,18 +201,35 @@ impl Connect {
             push(name, value);
         }
         request.push_str("\r\n");
-        Ok(Self {
-            request: request.into_bytes(),
+        let connect = Self {
+            request,
             accept: accept_value(&key),
             protocols: options.protocols,
             deflate: options.deflate,
             reader: ResponseReader::new(options.limits),
-        })
+            response: None,
+        };
+        let (bytes, headers) = (options.limits.header_bytes_max, options.limits.headers_max);
+        if connect.request.len() > bytes || connect.request_headers().count() > headers {
+            return Err(ConnectError::RequestTooLarge { bytes, headers });
+        }
+        Ok(connect)
     }
 
     /// The request.
     pub fn request_bytes(&self) -> &[u8] {
-        &self.request
+        self.request.as_bytes()
+    }
+
+    /// The headers of the request in their order.
+    pub fn request_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = self.request.split("\r\n").skip(1);
+        lines.filter_map(|line| line.split_once(": "))
+    }
+
+    /// How the server answered; none until [`handle_input`](Self::handle_input) has seen a whole response.
+    pub fn response(&self) -> Option<&ResponseHead> {
+        self.response.as_ref()
     }
 
     /// Takes bytes of the server: the outcome, once the response is complete.
@@ -158,6 +242,10 @@ impl Connect {
             return Ok(None);
         };
         let headers = response.headers.as_slice();
+        self.response = Some(ResponseHead {
+            status: response.status,
+            headers: owned(headers),
+        });
         check_status(&response)?;
         if !names(headers, "upgrade", "websocket") || !names(headers, "connection", "upgrade") {
             return Err(ConnectError::NotUpgraded);
@@ -172,7 +260,6 @@ impl Connect {
             consumed: response.consumed,
             protocol: chosen_protocol(headers, &self.protocols)?,
             deflate: chosen_deflate(headers, self.deflate.as_ref())?,
-            headers: owned(headers),
         }))
     }
 }
@@ -234,10 +321,7 @@ fn check_status(response: &Response<'_>) -> Result<(), ConnectError> {
                 .map(str::to_owned);
             Err(ConnectError::Redirected { status, location })
         }
-        status => Err(ConnectError::Refused {
-            status,
-            headers: owned(&response.headers),
-        }),
+        status => Err(ConnectError::Refused { status }),
     }
 }
 

@@ -1,24 +1,23 @@
 //! `wsrun connect URL`: an interactive client.
 
-mod target;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use wsrun_proto::http::connect::{Connect, ConnectOptions, Established};
 use wsrun_proto::limits::Limits;
-use wsrun_proto::ws::deflate::DeflateConfig;
 use wsrun_proto::ws::{
     self, CloseCode, CloseFrame, Config, Event, MessageKind, Role, Scratch, State,
 };
 
-use self::target::{Target, Transport};
 use super::values::{bytes, duration};
 use super::{Failure, say, say_error};
+use crate::contract::ConnectOptions;
+use crate::outbound::tls::{Trust, roots};
+use crate::outbound::{self, Opened, Outbound, random};
+use crate::transport::Stream;
 
 /// Binary messages are shown in hexadecimal up to this many bytes.
 const SHOWN_BYTES_MAX: usize = 1_024;
@@ -77,33 +76,53 @@ fn header(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
-    let target = Target::parse(&args.url).map_err(Failure::usage)?;
+    let trust = match &args.ca_file {
+        _ if args.insecure => Trust::DangerAnybody,
+        Some(file) => Trust::Only(roots(file)?),
+        None => Trust::Platform(Vec::new()),
+    };
+    let outbound = Outbound::unrestricted(trust, args.timeout)?;
+    let options = ConnectOptions {
+        url: args.url.clone(),
+        protocols: args.protocol.clone(),
+        origin: args.origin.clone(),
+        headers: args.header.clone(),
+        compression: matches!(args.compression, Compression::On),
+        ..ConnectOptions::default()
+    };
+    outbound.check(&options).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(connect(args, target));
+    let result = runtime.block_on(connect(args, &outbound, &options));
     // A read of standard input may still wait; it must not hold the process.
     runtime.shutdown_background();
     Ok(result?)
 }
 
-async fn connect(args: Args, target: Target) -> anyhow::Result<ExitCode> {
-    let opening = async {
-        let mut stream = target.open(&args).await?;
-        let (established, early) = handshake(&mut stream, &args, &target).await?;
-        anyhow::Ok((stream, established, early))
-    };
-    let (stream, established, early) =
-        tokio::time::timeout(args.timeout, opening)
-            .await
-            .map_err(|_| {
-                anyhow!(
-                    "no connection to {} within {:?} (--timeout)",
-                    args.url,
-                    args.timeout
-                )
-            })??;
-    if let Some(protocol) = &established.protocol {
+async fn connect(
+    args: Args,
+    outbound: &Outbound,
+    options: &ConnectOptions,
+) -> anyhow::Result<ExitCode> {
+    let opening = tokio::time::timeout(args.timeout, outbound::open(outbound, options));
+    let opened = opening.await.map_err(|_| {
+        anyhow!(
+            "no connection to {} within {:?} (--timeout)",
+            args.url,
+            args.timeout
+        )
+    })?;
+    let Opened {
+        stream,
+        early,
+        protocol,
+        deflate,
+        ..
+    } = opened
+        .map_err(|failed| failed.failure)
+        .with_context(|| format!("cannot connect to {}", args.url))?;
+    if let Some(protocol) = &protocol {
         say_error(&format!("connected, subprotocol {protocol}"));
     } else {
         say_error("connected");
@@ -116,7 +135,7 @@ async fn connect(args: Args, target: Target) -> anyhow::Result<ExitCode> {
     };
     let config = Config {
         limits,
-        deflate: established.deflate,
+        deflate,
         ..Config::default()
     };
     let connection = ws::Connection::new(Instant::now(), Role::Client, config);
@@ -129,38 +148,8 @@ async fn connect(args: Args, target: Target) -> anyhow::Result<ExitCode> {
     client.talk(early).await
 }
 
-async fn handshake(
-    stream: &mut Box<dyn Transport>,
-    args: &Args,
-    target: &Target,
-) -> anyhow::Result<(Established, Vec<u8>)> {
-    let options = ConnectOptions {
-        host: target.host.clone(),
-        path: target.path.clone(),
-        origin: args.origin.clone(),
-        protocols: args.protocol.clone(),
-        headers: args.header.clone(),
-        deflate: matches!(args.compression, Compression::On).then(DeflateConfig::default),
-        ..ConnectOptions::default()
-    };
-    let mut handshake = Connect::new(options, random())?;
-    stream.write_all(handshake.request_bytes()).await?;
-    stream.flush().await?;
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let length = stream.read(&mut buffer).await?;
-        if length == 0 {
-            bail!("the server ended the connection before the opening handshake was over");
-        }
-        if let Some(established) = handshake.handle_input(&buffer[..length])? {
-            let early = buffer[established.consumed..length].to_vec();
-            return Ok((established, early));
-        }
-    }
-}
-
 struct Client {
-    stream: Box<dyn Transport>,
+    stream: Stream,
     connection: ws::Connection,
     scratch: Scratch,
     binary: bool,
@@ -293,13 +282,6 @@ fn hexadecimal(payload: &[u8]) -> String {
         text.push('…');
     }
     text
-}
-
-/// Random bytes of the operating system. Without them no mask is safe, and no connection is made.
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes
 }
 
 const FAR: Duration = Duration::from_secs(3_600);

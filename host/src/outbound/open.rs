@@ -1,0 +1,267 @@
+//! One attempt: transport, TLS, opening handshake, each under its time.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use wsrun_proto::http::connect::{Connect, ConnectError as CoreError, Established};
+use wsrun_proto::ws::deflate::Agreed;
+
+use super::target::{Place, Target};
+use super::{Outbound, Prepared, random, tls};
+use crate::contract::{ConnectOptions, Failure, Phase, Request, ResponseHead, Role};
+use crate::transport::{Socket, Stream, set_options};
+
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 16;
+
+/// Bytes that are read of a response at a time.
+const READ_BYTES: usize = 4 * 1024;
+
+/// A connection whose opening handshake has succeeded.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    /// What the server sent behind its response.
+    pub(crate) early: Vec<u8>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) deflate: Option<Agreed>,
+    /// As it was sent.
+    pub(crate) request: Request,
+    pub(crate) response: ResponseHead,
+}
+
+/// An attempt that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) failure: Failure,
+    /// If the server has answered.
+    pub(crate) response: Option<ResponseHead>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            response: None,
+        }
+    }
+}
+
+/// Connects. What [`Outbound::check`] would refuse fails as denied. Dropping the future gives the attempt up.
+pub(crate) async fn open(outbound: &Outbound, options: &ConnectOptions) -> Result<Opened, Failed> {
+    let Prepared {
+        target,
+        mut connect,
+        timeout: limit,
+    } = outbound
+        .prepare(options, random())
+        .map_err(|error| Failure::Denied(error.to_string()))?;
+    let transport = transport(outbound, &target, Instant::now() + limit);
+    let (socket, peer, local) = within(limit, Phase::Connect, transport).await?;
+    let mut stream = match target.server_name.clone() {
+        None => Stream::Plain(socket),
+        Some(name) => {
+            let securing = secure(outbound, options, name, socket);
+            within(limit, Phase::Tls, securing).await?
+        }
+    };
+    let shaken = within(limit, Phase::Handshake, shake(&mut stream, &mut connect)).await;
+    let response = connect.response().map(|response| ResponseHead {
+        status: response.status,
+        headers: response
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect(),
+    });
+    let (established, early) = match shaken {
+        Ok(shaken) => shaken,
+        Err(failure) => return Err(Failed { failure, response }),
+    };
+    let request = Request {
+        role: Role::Client,
+        headers: connect
+            .request_headers()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().to_vec()))
+            .collect(),
+        offered: options.protocols.clone(),
+        peer,
+        local,
+        secure: target.server_name.is_some(),
+        host: Some(options.host.clone().unwrap_or(target.host)),
+        path: target.path,
+        query: target.query,
+    };
+    Ok(Opened {
+        stream,
+        early,
+        protocol: established.protocol,
+        deflate: established.deflate,
+        request,
+        response: response.unwrap_or_default(),
+    })
+}
+
+async fn within<T>(
+    limit: Duration,
+    phase: Phase,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::TimedOut(phase)),
+    }
+}
+
+/// The socket, the peer's address and this side's.
+async fn transport(
+    outbound: &Outbound,
+    target: &Target,
+    deadline: Instant,
+) -> Result<(Socket, String, String), Failure> {
+    match &target.place {
+        Place::Unix(path) => {
+            let connected = UnixStream::connect(path).await;
+            let path = path.display().to_string();
+            let stream =
+                connected.map_err(|error| Failure::Unreachable(format!("{path}: {error}")))?;
+            Ok((Socket::Unix(stream), "unix".to_owned(), path))
+        }
+        Place::Tcp(host, port) => {
+            let addresses = addresses(outbound, host, *port).await?;
+            let stream = connect_first(&addresses, deadline).await?;
+            set_options(&stream);
+            let text = |address: io::Result<SocketAddr>| {
+                address.map_or_else(|_| String::new(), |address| address.to_string())
+            };
+            let (peer, local) = (text(stream.peer_addr()), text(stream.local_addr()));
+            Ok((Socket::Tcp(stream), peer, local))
+        }
+    }
+}
+
+/// The addresses of a host that may be connected to: at least one.
+async fn addresses(outbound: &Outbound, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let found = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        Err(_) => (outbound.resolve)(host.to_owned(), port)
+            .await
+            .map_err(|error| Failure::Unreachable(format!("cannot look up {host}: {error}")))?,
+    };
+    let mut allowed = Vec::new();
+    let mut denied = None;
+    for address in found {
+        match outbound.access.check_address(host, address.ip(), port) {
+            Ok(()) => allowed.push(SocketAddr::new(address.ip(), port)),
+            Err(error) => {
+                denied.get_or_insert_with(|| Failure::Denied(error.to_string()));
+            }
+        }
+    }
+    allowed.truncate(ADDRESSES_MAX);
+    if allowed.is_empty() {
+        return Err(
+            denied.unwrap_or_else(|| Failure::Unreachable(format!("{host} has no address")))
+        );
+    }
+    Ok(allowed)
+}
+
+/// Tries addresses in their order, each for its share of the time that is left.
+async fn connect_first(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Failure> {
+    let mut failure = Failure::TimedOut(Phase::Connect);
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left.div_f64((addresses.len() - tried) as f64);
+        failure = match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => Failure::Unreachable(format!("{address}: {error}")),
+            Err(_) => Failure::TimedOut(Phase::Connect),
+        };
+    }
+    Err(failure)
+}
+
+async fn secure(
+    outbound: &Outbound,
+    options: &ConnectOptions,
+    name: ServerName<'static>,
+    socket: Socket,
+) -> Result<Stream, Failure> {
+    let config = match outbound
+        .tls
+        .made(options.verify, options.identity.as_deref())
+    {
+        Some(config) => config,
+        None => {
+            // The roots of the platform are many files.
+            let tls = Arc::clone(&outbound.tls);
+            let (verify, identity) = (options.verify, options.identity.clone());
+            let making = tokio::task::spawn_blocking(move || tls.make(verify, identity));
+            let made = making
+                .await
+                .map_err(|error| Failure::Tls(error.to_string()))?;
+            made.map_err(|error| Failure::Tls(tls::describe(&error)))?
+        }
+    };
+    match TlsConnector::from(config).connect(name, socket).await {
+        Ok(stream) => Ok(Stream::ClientTls(Box::new(stream))),
+        Err(error) => Err(lost(&error)),
+    }
+}
+
+async fn shake(
+    stream: &mut Stream,
+    connect: &mut Connect,
+) -> Result<(Established, Vec<u8>), Failure> {
+    let sending = async {
+        stream.write_all(connect.request_bytes()).await?;
+        stream.flush().await
+    };
+    // A server that does not listen to the end may have said why: reading tells, as it tells that the transport is gone.
+    let _ = sending.await;
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let length = stream.read(&mut buffer).await;
+        let length = length.map_err(|error| lost(&error))?;
+        if length == 0 {
+            return Err(Failure::Ended);
+        }
+        if let Some(established) = connect.handle_input(&buffer[..length]).map_err(failure)? {
+            let early = buffer[established.consumed..length].to_vec();
+            return Ok((established, early));
+        }
+    }
+}
+
+/// A transport that failed: TLS says why, else the peer ended it.
+fn lost(error: &io::Error) -> Failure {
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    tls.map_or(Failure::Ended, |error| Failure::Tls(tls::describe(error)))
+}
+
+fn failure(error: CoreError) -> Failure {
+    match error {
+        CoreError::InvalidResponse(error) => Failure::InvalidResponse(error.to_string()),
+        CoreError::Refused { status } => Failure::Refused(status),
+        CoreError::Redirected { location, .. } => Failure::Redirected(location),
+        CoreError::NotUpgraded => Failure::NotUpgraded,
+        CoreError::AcceptMissing => Failure::AcceptMissing,
+        CoreError::AcceptWrong => Failure::AcceptWrong,
+        CoreError::ProtocolNotOffered => Failure::ProtocolNotOffered,
+        CoreError::Extension(error) => Failure::ExtensionNotOffered(error.to_string()),
+        // The first two are found before anything is sent.
+        error @ (CoreError::InvalidOption(_) | CoreError::RequestTooLarge { .. } | _) => {
+            Failure::InvalidResponse(error.to_string())
+        }
+    }
+}

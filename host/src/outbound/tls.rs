@@ -1,0 +1,271 @@
+//! TLS of the client role: whom to trust, and who to be.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError,
+    RootCertStore, SignatureScheme,
+};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+
+use crate::config::TlsFiles;
+use crate::contract::Verify;
+use crate::tls::{TlsError, certificates, load};
+
+/// Whose certificates are trusted.
+#[derive(Debug)]
+pub(crate) enum Trust {
+    /// Those of the platform's roots, and of these.
+    Platform(Vec<CertificateDer<'static>>),
+    /// Those of these roots alone.
+    Only(Vec<CertificateDer<'static>>),
+    /// Anybody's.
+    DangerAnybody,
+}
+
+/// The certificates of a PEM file of roots.
+pub(crate) fn roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    certificates(file, "trusted certificates")
+}
+
+/// The client's side of TLS. A configuration is made when it is first needed, and kept: with it the tickets for resumption, which belong to
+/// one identity and one way to verify.
+#[derive(Debug)]
+pub(crate) struct ClientTls {
+    trust: Trust,
+    identities: BTreeMap<String, Arc<CertifiedKey>>,
+    provider: Arc<CryptoProvider>,
+    made: Mutex<Made>,
+}
+
+#[derive(Debug, Default)]
+struct Made {
+    verifier: Option<Arc<dyn ServerCertVerifier>>,
+    /// At most two for each identity, and two for none.
+    configs: HashMap<(Verify, Option<String>), Arc<ClientConfig>>,
+}
+
+impl ClientTls {
+    pub(crate) fn new(
+        trust: Trust,
+        identities: &BTreeMap<String, TlsFiles>,
+    ) -> Result<Self, TlsError> {
+        let identities = identities
+            .iter()
+            .map(|(name, files)| Ok((name.clone(), Arc::new(load(files)?))));
+        Ok(Self {
+            trust,
+            identities: identities.collect::<Result<_, TlsError>>()?,
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            made: Mutex::default(),
+        })
+    }
+
+    pub(super) fn has_identity(&self, name: &str) -> bool {
+        self.identities.contains_key(name)
+    }
+
+    /// A configuration, if it was made before.
+    pub(super) fn made(&self, verify: Verify, identity: Option<&str>) -> Option<Arc<ClientConfig>> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (verify, identity.map(str::to_owned));
+        made.configs.get(&key).map(Arc::clone)
+    }
+
+    /// Makes a configuration. It may read files.
+    pub(super) fn make(
+        &self,
+        verify: Verify,
+        identity: Option<String>,
+    ) -> Result<Arc<ClientConfig>, Error> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = match &made.verifier {
+            Some(verifier) => Arc::clone(verifier),
+            None => {
+                let verifier = self.verifier()?;
+                Arc::clone(made.verifier.insert(verifier))
+            }
+        };
+        let verifier = match verify {
+            Verify::Full => full,
+            Verify::AllowSelfSigned => Arc::new(OrSelfSigned(full)),
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let key = identity.as_ref().and_then(|name| self.identities.get(name));
+        let mut config = match key {
+            Some(key) => {
+                let resolver = SingleCertAndKey::from(Arc::clone(key));
+                builder.with_client_cert_resolver(Arc::new(resolver))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let config = made
+            .configs
+            .entry((verify, identity))
+            .or_insert_with(|| Arc::new(config));
+        Ok(Arc::clone(config))
+    }
+
+    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        let provider = Arc::clone(&self.provider);
+        Ok(match &self.trust {
+            Trust::Platform(extra) => Arc::new(
+                rustls_platform_verifier::Verifier::new_with_extra_roots(extra.clone(), provider)?,
+            ),
+            Trust::Only(roots) => {
+                let mut store = RootCertStore::empty();
+                for root in roots {
+                    store.add(root.clone())?;
+                }
+                let builder = WebPkiServerVerifier::builder_with_provider(store.into(), provider);
+                let built = builder.build();
+                built.map_err(|error| Error::Other(OtherError(Arc::new(error))))?
+            }
+            Trust::DangerAnybody => Arc::new(Anybody(provider)),
+        })
+    }
+}
+
+/// What went wrong, for who is to mend it.
+pub(super) fn describe(error: &Error) -> String {
+    // The alerts of a server that wants to know who the client is.
+    let wants_identity = [
+        AlertDescription::CertificateRequired,
+        AlertDescription::BadCertificate,
+        AlertDescription::UnknownCA,
+        AlertDescription::AccessDenied,
+    ];
+    if *error == Error::InvalidCertificate(CertificateError::UnknownIssuer) {
+        return "the certificate is not issued by a trusted authority".to_owned();
+    }
+    if let Error::AlertReceived(alert) = error
+        && wants_identity.contains(alert)
+    {
+        return format!("{error}: the server refuses the client certificate, or wants one");
+    }
+    error.to_string()
+}
+
+/// Takes what the inner verifier takes, and certificates that vouch for themselves, if they are for the right name, in their time, and for
+/// servers. Who presents such a certificate has its key; nothing tells whose it is.
+#[derive(Debug)]
+struct OrSelfSigned(Arc<dyn ServerCertVerifier>);
+
+impl ServerCertVerifier for OrSelfSigned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(certificate) = self_signed(end_entity) else {
+            let Self(inner) = self;
+            return inner.verify_server_cert(end_entity, intermediates, name, ocsp, now);
+        };
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if now < certificate.validity().not_before.timestamp() {
+            return Err(CertificateError::NotValidYet.into());
+        }
+        if now > certificate.validity().not_after.timestamp() {
+            return Err(CertificateError::Expired.into());
+        }
+        let for_servers = match certificate.extended_key_usage() {
+            Ok(None) => true,
+            Ok(Some(usage)) => usage.value.any || usage.value.server_auth,
+            Err(_) => false,
+        };
+        if !for_servers {
+            return Err(CertificateError::InvalidPurpose.into());
+        }
+        verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// A certificate that is signed with its own key.
+fn self_signed<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
+    let (rest, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let is_own_issuer = certificate.subject().as_raw() == certificate.issuer().as_raw();
+    (rest.is_empty() && is_own_issuer && certificate.verify_signature(None).is_ok())
+        .then_some(certificate)
+}
+
+/// Takes every certificate whose key the server has.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
