@@ -578,11 +578,6 @@ impl Session {
         self.local_end.get().filter(|_| !self.established.get())
     }
 
-    /// Whether this side has begun to end it.
-    pub(crate) fn is_ended_locally(&self) -> bool {
-        self.local_end.get().is_some()
-    }
-
     /// How it ended, once it has.
     pub(crate) fn close_info(&self) -> Option<CloseInfo> {
         let connection = self.connection.borrow();

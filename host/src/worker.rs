@@ -79,7 +79,7 @@ impl Worker {
             trusted,
             live,
             handlers: OnceCell::new(),
-            scratch: RefCell::new(Scratch::new()),
+            scratch: RefCell::new(Scratch::with_mask_keys(mask_keys())),
             read_buffer: RefCell::new(Vec::new()),
             buffers: RefCell::new(Vec::new()),
             dirty: RefCell::new(Vec::new()),
@@ -176,6 +176,19 @@ impl Worker {
             };
             session.flush();
         }
+    }
+}
+
+/// Masking keys of the client role, which must come from a strong source (RFC 6455, 10.3). Taken from the system a page at a time.
+fn mask_keys() -> impl FnMut() -> [u8; 4] {
+    const KEYS: usize = 256;
+    let mut keys: Vec<[u8; 4]> = Vec::new();
+    move || {
+        if keys.is_empty() {
+            let random: [u8; KEYS * 4] = outbound::random();
+            keys.extend_from_slice(random.as_chunks().0);
+        }
+        keys.pop().expect("there are some")
     }
 }
 

@@ -1,7 +1,9 @@
 //! Programs that are not ours, installed by `scripts/test-environment`.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
 use crate::handlers;
@@ -30,13 +32,76 @@ pub fn node(program: &str) -> Command {
     command
 }
 
+/// A server that is not ours. It is killed when the test is done with it.
+#[derive(Debug)]
+pub struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    /// Starts a program and waits until it prints `listening on URL`.
+    #[track_caller]
+    pub fn start(mut command: Command) -> Self {
+        let name = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{name} could not be started ({error}): run {SCRIPT} first")
+            });
+        let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        let read = output.read_line(&mut line);
+        let url = line.trim().strip_prefix("listening on ");
+        let url = url.unwrap_or_else(|| panic!("{name} does not listen: {read:?} {line:?}"));
+        Self {
+            url: url.to_owned(),
+            child,
+        }
+    }
+
+    /// A program that does not tell: it is given its port, and waited for.
+    #[track_caller]
+    pub fn start_on_port(mut command: Command, port: u16) -> Self {
+        let name = format!("{command:?}");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{name} could not be started ({error}): run {SCRIPT} first")
+            });
+        let serving = Self {
+            child,
+            url: format!("ws://127.0.0.1:{port}"),
+        };
+        wait::until(&format!("{name} listens"), || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        serving
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Runs a program to its end and asserts that it succeeds; what it printed is the panic's text otherwise.
 #[track_caller]
 pub fn succeeds(mut command: Command) -> Output {
     let name = format!("{command:?}");
-    command
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap_or_else(|error| {
         panic!("{name} could not be started ({error}): run {SCRIPT} first")
     });

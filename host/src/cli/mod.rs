@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::server::StartError;
+
 /// Exit code of a wrong argument or a file that is not a handler.
 const USAGE: u8 = 2;
 
@@ -24,7 +26,7 @@ const USAGE: u8 = 2;
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
     after_help = "EXAMPLES:\n  wsrun echo.wasm\n  wsrun --protocol chat=chat.wasm --static page --listen 0.0.0.0:8080\n  \
-                  wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n\n\
+                  wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n  wsrun connect client.wasm ws://127.0.0.1:9000\n\n\
                   EXIT CODES:\n  0  stopped by SIGTERM or SIGINT, every connection closed\n  \
                   1  an address that cannot be listened on, a failure while running, or connections still open at the end of\n     \
                   --shutdown-timeout or at a second signal\n  \
@@ -44,8 +46,9 @@ enum Command {
         /// The component (.wasm, or .wat text)
         file: PathBuf,
     },
-    /// Talks to a WebSocket server: lines of standard input go out, messages come in
-    Connect(connect::Args),
+    /// Talks to a WebSocket server: lines of standard input go out and messages come in, or a handler does the talking
+    #[command(visible_alias = "client")]
+    Connect(Box<connect::Args>),
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -59,7 +62,7 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         None => serve::run(cli.serve),
         Some(Command::Inspect { file }) => inspect::run(&file),
-        Some(Command::Connect(args)) => connect::run(args),
+        Some(Command::Connect(args)) => connect::run(*args),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
@@ -82,6 +85,17 @@ impl Failure {
         Self {
             error: error.into(),
             code: USAGE,
+        }
+    }
+
+    /// A server that does not start.
+    fn of_start(error: StartError) -> Self {
+        match error {
+            StartError::Host(_) | StartError::Listen(_) => Self::from(error),
+            StartError::Config(_)
+            | StartError::Component(_)
+            | StartError::Handler { .. }
+            | StartError::Tls(_) => Self::usage(error),
         }
     }
 }

@@ -10,8 +10,8 @@ use wsrun_proto::ws::deflate::DeflateConfig;
 
 use super::Failure;
 use super::logging::{self, Format, Level};
-use super::values::{OptionalDuration, bytes, duration, optional_duration, pair};
-use crate::config::{Config, HandlerLimits};
+use super::values::{OptionalDuration, bytes, duration, identity, optional_duration, pair};
+use crate::config::{Config, Grant, HandlerLimits, OutboundConfig, TlsFiles};
 
 /// How messages are compressed (RFC 7692).
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -19,6 +19,7 @@ enum Compression {
     /// Every offer is declined
     Off,
     /// No context takeover: connections share a worker's compressors, an idle one holds none
+    #[value(alias = "on")]
     Shared,
     /// Context takeover: better for small similar messages, up to 400 KiB more per connection
     Dedicated,
@@ -60,7 +61,7 @@ pub(super) struct RuntimeArgs {
 
     /// Largest message, after inflating. More: close 1009
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1MiB", help_heading = "Limits")]
-    max_message: u64,
+    pub(super) max_message: u64,
     /// Largest message that a handler takes or sends in parts. More: close 1009, `too-large` for a part to be sent
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4GiB", help_heading = "Limits")]
     max_stream: u64,
@@ -125,6 +126,28 @@ pub(super) struct RuntimeArgs {
     )]
     max_subscriptions: usize,
 
+    /// Lets handlers connect to HOST[:PORT]: a name, `*.example.com`, `*` for all that is public, an address or a range like
+    /// `10.0.0.0/8`; what is not public must be named by address. Repeatable; without it nothing is allowed
+    #[arg(long, value_name = "HOST[:PORT]", help_heading = "Connections out")]
+    allow_connect: Vec<Grant>,
+    /// Time for name and transport, for TLS and for the opening handshake, each
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Connections out")]
+    pub(super) connect_timeout: Duration,
+    /// Outbound connections of a handler per worker. More: `limit`
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        help_heading = "Connections out"
+    )]
+    max_outbound: usize,
+    /// Trusts the certificates of this PEM file beside the roots of the platform
+    #[arg(long, value_name = "FILE", help_heading = "Connections out")]
+    connect_ca: Option<PathBuf>,
+    /// A client certificate and its key (PEM), for handlers that ask for this name. Repeatable
+    #[arg(long, value_name = "NAME=CERT,KEY", value_parser = identity, help_heading = "Connections out")]
+    client_cert: Vec<(String, TlsFiles)>,
+
     /// Form of the log on standard error
     #[arg(long, value_enum, default_value = "text", help_heading = "Log")]
     log_format: Format,
@@ -148,6 +171,11 @@ pub(super) struct RuntimeArgs {
 impl RuntimeArgs {
     pub(super) fn start_log(&self) {
         logging::start(self.log_format, self.log_level);
+    }
+
+    /// Whether permessage-deflate is offered.
+    pub(super) fn compresses(&self) -> bool {
+        !matches!(self.compression, Compression::Off)
     }
 
     /// What handlers are told with `host-info.config`.
@@ -183,6 +211,13 @@ impl RuntimeArgs {
             write_timeout: self.write_timeout,
             shutdown_timeout: self.shutdown_timeout,
             stream_bytes_max: self.max_stream,
+            outbound: OutboundConfig {
+                grants: self.allow_connect.into_iter().collect(),
+                connect_timeout: self.connect_timeout,
+                connections_max: self.max_outbound,
+                extra_roots: self.connect_ca,
+                identities: self.client_cert.into_iter().collect(),
+            },
             danger_unmasked_frames: self.danger_unmasked_frames,
             handler_limits: HandlerLimits {
                 memory_bytes_max: size(self.max_memory),

@@ -13,7 +13,7 @@ use super::runtime::RuntimeArgs;
 use super::values::{listen, protocol};
 use super::{Failure, say};
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Origins, TlsFiles};
-use crate::server::{Running, Server, StartError};
+use crate::server::{Running, Server};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -77,7 +77,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let mut hangup = signal(SignalKind::hangup())?;
     let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
         .await?
-        .map_err(failure)?;
+        .map_err(Failure::of_start)?;
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
     }
@@ -186,16 +186,6 @@ fn watch(
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 const SETTLE: Duration = Duration::from_millis(200);
-
-fn failure(error: StartError) -> Failure {
-    match error {
-        StartError::Host(_) | StartError::Listen(_) => Failure::from(error),
-        StartError::Config(_)
-        | StartError::Component(_)
-        | StartError::Handler { .. }
-        | StartError::Tls(_) => Failure::usage(error),
-    }
-}
 
 fn config(args: Args) -> Result<Config, Failure> {
     let values = args.runtime.values();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::Listen;
+use crate::config::{Listen, TlsFiles};
 
 /// `64KiB`, `1MiB`, `2GiB`, `4096`; units of 1,024 with or without the `iB`, of 1,000 as `kB`, `MB`, `GB`.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
@@ -87,6 +87,32 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("it must be NAME=VALUE".to_owned()),
+    }
+}
+
+/// `NAME=CERT,KEY`.
+pub(super) fn identity(text: &str) -> Result<(String, TlsFiles), String> {
+    let wrong = || "it must be NAME=CERT,KEY, with two PEM files".to_owned();
+    let (name, files) = pair(text).map_err(|_| wrong())?;
+    match files.split_once(',') {
+        Some((certificate, key)) if !certificate.is_empty() && !key.is_empty() => Ok((
+            name,
+            TlsFiles {
+                certificate: certificate.into(),
+                key: key.into(),
+            },
+        )),
+        _ => Err(wrong()),
+    }
+}
+
+/// `NAME: VALUE`.
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("it must be `NAME: VALUE`".to_owned()),
     }
 }
 

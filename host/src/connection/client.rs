@@ -56,6 +56,7 @@ pub(crate) fn connect(
         trusted,
         was_open: false,
         failed_attempts: 0,
+        waited: Duration::ZERO,
     };
     // It ends by its own timeouts, when the handler closes it, and with the worker's runtime.
     tokio::task::spawn_local(client.run());
@@ -68,8 +69,9 @@ struct Client {
     options: ConnectOptions,
     trusted: bool,
     was_open: bool,
-    /// In a row, since it was last open.
+    /// In a row, since it was last open for longer than it was waited for.
     failed_attempts: u32,
+    waited: Duration,
 }
 
 /// How one life of the connection ended.
@@ -93,6 +95,7 @@ impl Client {
                 return;
             };
             self.failed_attempts += 1;
+            self.waited = delay;
             tracing::debug!(
                 handler = %self.handler.registry.name(), connection = self.session.id, attempt = self.failed_attempts,
                 ?delay, "connecting again: {}", info.reason
@@ -173,7 +176,7 @@ impl Client {
         let session = &self.session;
         session.establish(Rc::new(request), protocol, connection, stream, response);
         session.reconnects.set(self.options.reconnect.is_some());
-        self.failed_attempts = 0;
+        let opened = Instant::now();
         tracing::debug!(
             handler = %self.handler.registry.name(), connection = session.id, peer = %session.request().peer,
             "connection opened to the peer"
@@ -192,6 +195,10 @@ impl Client {
             return Ended::Told;
         };
         session.begin_opening();
+        // A server that accepts and drops at once is no better than one that does not accept.
+        if opened.elapsed() >= self.waited {
+            self.failed_attempts = 0;
+        }
         Ended::Untold {
             info,
             may_retry: true,

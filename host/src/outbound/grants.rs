@@ -55,6 +55,12 @@ impl FromIterator<Grant> for Grants {
     }
 }
 
+impl Extend<Grant> for Grants {
+    fn extend<I: IntoIterator<Item = Grant>>(&mut self, grants: I) {
+        self.0.extend(grants);
+    }
+}
+
 impl Grants {
     /// Whether a host may be asked for, before it is looked up. An address is judged here as well.
     pub(crate) fn check_name(&self, host: &str, port: u16) -> Result<(), Denied> {

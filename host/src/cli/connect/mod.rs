@@ -1,20 +1,22 @@
-//! `wsrun connect URL`: an interactive client.
+//! `wsrun connect URL`: an interactive client, or a handler that is one.
+
+mod handler;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use clap::ValueEnum;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::{
     self, CloseCode, CloseFrame, Config, Event, MessageKind, Role, Scratch, State,
 };
 
-use super::values::{bytes, duration};
+use super::runtime::RuntimeArgs;
+use super::values::header;
 use super::{Failure, say, say_error};
-use crate::contract::ConnectOptions;
+use crate::contract::{ConnectOptions, Verify};
 use crate::outbound::tls::{Trust, roots};
 use crate::outbound::{self, Opened, Outbound, random};
 use crate::transport::Stream;
@@ -25,18 +27,16 @@ const SHOWN_BYTES_MAX: usize = 1_024;
 /// The longest line of standard input.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Compression {
-    /// No permessage-deflate
-    Off,
-    /// Offers permessage-deflate
-    On,
-}
+/// What the interactive client takes, unless --max-message says more.
+const MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "wsrun connect [OPTIONS] [HANDLER] URL")]
 pub(super) struct Args {
-    /// ws://HOST:PORT/PATH, wss://… or ws+unix:PATH
-    url: String,
+    /// ws://HOST:PORT/PATH, wss://… or, without a handler, ws+unix:PATH. With a HANDLER (a component) before it the connection is the
+    /// handler's, which may make more to the same host, and the command ends with the last of them
+    #[arg(value_name = "URL", required = true, num_args = 1..=2)]
+    target: Vec<String>,
     /// Sends lines as binary messages
     #[arg(long)]
     binary: bool,
@@ -46,50 +46,83 @@ pub(super) struct Args {
     /// Adds a header to the request. Repeatable
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
+    /// The Host header, in place of the URL's
+    #[arg(long)]
+    host: Option<String>,
     /// The Origin header
     #[arg(long)]
     origin: Option<String>,
+    /// The protocol version: 13, 8 or 7
+    #[arg(long, value_name = "N")]
+    ws_version: Option<u8>,
     /// Trusts the certificates of this PEM file, and no others
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     ca_file: Option<PathBuf>,
+    /// Accepts a self-signed certificate for the name in the URL
+    #[arg(long, conflicts_with_all = ["insecure", "ca_file"])]
+    allow_self_signed: bool,
     /// Accepts any certificate: for tests alone
     #[arg(long)]
     insecure: bool,
-    /// permessage-deflate
-    #[arg(long, value_enum, default_value = "on")]
-    compression: Compression,
-    /// Largest message taken
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB")]
-    max_message: u64,
-    /// Time for connecting, TLS and the opening handshake together
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
-    timeout: Duration,
+    /// With a handler: shows the client certificate of this name (--client-cert)
+    #[arg(long, value_name = "NAME")]
+    identity: Option<String>,
+    /// With a handler: connects again when the connection is lost, or cannot be made
+    #[arg(long)]
+    reconnect: bool,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
-    match text.split_once(':') {
-        Some((name, value)) if !name.is_empty() => {
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
+impl Args {
+    fn options(&self, url: &str) -> ConnectOptions {
+        ConnectOptions {
+            url: url.to_owned(),
+            protocols: self.protocol.clone(),
+            host: self.host.clone(),
+            origin: self.origin.clone(),
+            headers: self.header.clone(),
+            verify: if self.allow_self_signed {
+                Verify::AllowSelfSigned
+            } else {
+                Verify::Full
+            },
+            identity: self.identity.clone(),
+            version: self.ws_version,
+            compression: self.runtime.compresses(),
+            timeout: None,
+            reconnect: self.reconnect.then(Default::default),
+            session: Vec::new(),
         }
-        _ => Err("it must be `NAME: VALUE`".to_owned()),
     }
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
+    match args.target.clone().as_slice() {
+        [handler, url] => handler::run(args, handler.into(), url),
+        [url] => interact(&args, url),
+        _ => unreachable!("one or two were asked for"),
+    }
+}
+
+fn interact(args: &Args, url: &str) -> Result<ExitCode, Failure> {
+    for (given, flag) in [
+        (args.identity.is_some(), "--identity"),
+        (args.reconnect, "--reconnect"),
+    ] {
+        if given {
+            return Err(Failure::usage(anyhow!(
+                "{flag} is for handlers: wsrun connect HANDLER URL"
+            )));
+        }
+    }
     let trust = match &args.ca_file {
         _ if args.insecure => Trust::DangerAnybody,
         Some(file) => Trust::Only(roots(file)?),
         None => Trust::Platform(Vec::new()),
     };
-    let outbound = Outbound::unrestricted(trust, args.timeout)?;
-    let options = ConnectOptions {
-        url: args.url.clone(),
-        protocols: args.protocol.clone(),
-        origin: args.origin.clone(),
-        headers: args.header.clone(),
-        compression: matches!(args.compression, Compression::On),
-        ..ConnectOptions::default()
-    };
+    let outbound = Outbound::unrestricted(trust, args.runtime.connect_timeout)?;
+    let options = args.options(url);
     outbound.check(&options).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -101,16 +134,16 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 async fn connect(
-    args: Args,
+    args: &Args,
     outbound: &Outbound,
     options: &ConnectOptions,
 ) -> anyhow::Result<ExitCode> {
-    let opening = tokio::time::timeout(args.timeout, outbound::open(outbound, options));
+    let limit = args.runtime.connect_timeout;
+    let opening = tokio::time::timeout(limit, outbound::open(outbound, options));
     let opened = opening.await.map_err(|_| {
         anyhow!(
-            "no connection to {} within {:?} (--timeout)",
-            args.url,
-            args.timeout
+            "no connection to {} within {limit:?} (--connect-timeout)",
+            options.url
         )
     })?;
     let Opened {
@@ -121,15 +154,16 @@ async fn connect(
         ..
     } = opened
         .map_err(|failed| failed.failure)
-        .with_context(|| format!("cannot connect to {}", args.url))?;
+        .with_context(|| format!("cannot connect to {}", options.url))?;
     if let Some(protocol) = &protocol {
         say_error(&format!("connected, subprotocol {protocol}"));
     } else {
         say_error("connected");
     }
+    let message_bytes_max = args.runtime.max_message.max(MESSAGE_BYTES_MAX);
     let limits = Limits {
-        message_bytes_max: args.max_message,
-        frame_bytes_max: args.max_message,
+        message_bytes_max,
+        frame_bytes_max: message_bytes_max,
         sent_message_bytes_max: LINE_BYTES_MAX,
         ..Limits::default()
     };

@@ -1,0 +1,105 @@
+//! `wsrun connect HANDLER URL`: a handler whose first connection the command makes, and no listener.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Args;
+use crate::cli::{Failure, say_error};
+use crate::config::{Config, Grant, HandlerConfig, HandlerSource};
+use crate::contract::{CloseInfo, ConnectOptions};
+use crate::server::{ConnectFailed, Running, Server};
+
+pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, Failure> {
+    if args.insecure || args.ca_file.is_some() {
+        return Err(Failure::usage(anyhow!(
+            "--insecure and --ca-file are for the interactive client: a handler's connections take --connect-ca and --allow-self-signed"
+        )));
+    }
+    args.runtime.start_log();
+    let options = args.options(url);
+    let values = args.runtime.values();
+    let mut config = Config {
+        handlers: vec![HandlerConfig {
+            config: values,
+            ..HandlerConfig::new(None, HandlerSource::File(handler))
+        }],
+        ..args.runtime.into_config()?
+    };
+    // Who names a host here lets the handler come back to it.
+    if let Some(grant) = grant(url) {
+        config.outbound.grants.extend([grant]);
+    }
+    let name = config.handlers[0].name();
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(connect(config, &name, options));
+    runtime.shutdown_background();
+    result
+}
+
+/// The pattern of the host and port of a URL. A URL that has none is refused when it is connected to.
+fn grant(url: &str) -> Option<Grant> {
+    let url = url::Url::parse(url).ok()?;
+    let port = url.port().unwrap_or(match url.scheme() {
+        "wss" => 443,
+        _ => 80,
+    });
+    format!("{}:{port}", url.host_str()?).parse().ok()
+}
+
+async fn connect(
+    config: Config,
+    handler: &str,
+    options: ConnectOptions,
+) -> Result<ExitCode, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let running = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
+        .await?
+        .map_err(Failure::of_start)?;
+    let connecting = running.publisher().connect(handler, options).await;
+    let connecting = connecting.map_err(|error| match error {
+        ConnectFailed::Options(_) => Failure::usage(error),
+        ConnectFailed::UnknownHandler(_) | ConnectFailed::Busy => Failure::from(error),
+    })?;
+    // Every arm is safe to cancel: waiting has no state.
+    let first = tokio::select! {
+        first = connecting.ended() => first,
+        _ = terminate.recv() => return stop(running).await,
+        _ = interrupt.recv() => return stop(running).await,
+    };
+    let first = first.context("the handler's worker ended")?;
+    tokio::select! {
+        () = running.idle() => {}
+        _ = terminate.recv() => return stop(running).await,
+        _ = interrupt.recv() => return stop(running).await,
+    }
+    stop(running).await?;
+    Ok(report(&first))
+}
+
+async fn stop(running: Running) -> Result<ExitCode, Failure> {
+    let clean = tokio::task::spawn_blocking(|| running.shutdown()).await?;
+    Ok(if clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Tells how the first connection ended. Success for 1000, 1001 and 1005.
+fn report(info: &CloseInfo) -> ExitCode {
+    let CloseInfo { code, reason, .. } = info;
+    let reason = reason.replace(char::is_control, "\u{fffd}");
+    say_error(format!("closed: {code} {reason}").trim_end());
+    if matches!(code, 1000 | 1001 | 1005) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
