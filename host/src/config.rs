@@ -55,6 +55,8 @@ pub struct Config {
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
     pub cache_dir: Option<PathBuf>,
+    /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
+    pub privileges: Option<Privileges>,
 }
 
 impl Default for Config {
@@ -78,8 +80,18 @@ impl Default for Config {
             outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
+            privileges: None,
         }
     }
+}
+
+/// Who a process becomes: names, or numbers in decimal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// The user.
+    pub user: Option<String>,
+    /// The group; the user's own by default. Supplementary groups become those of the user, without a user this group alone.
+    pub group: Option<String>,
 }
 
 /// An address to listen on.

@@ -63,7 +63,7 @@ pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>
                 "; another program listens there: stop it, or use another --listen address"
             }
             (io::ErrorKind::PermissionDenied, Listen::Tcp(_)) => {
-                "; ports below 1024 need a privilege"
+                "; ports below 1024 need root (with --user), CAP_NET_BIND_SERVICE, or socket activation"
             }
             (io::ErrorKind::AddrNotAvailable, _) => "; this machine has no such address",
             _ => "",

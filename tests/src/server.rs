@@ -59,7 +59,7 @@ pub fn run_with_input<I: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = I>,
     input: &str,
 ) -> Ended {
-    run_command(Command::new(binary()).args(arguments), input, true)
+    run_command(&mut command(arguments), input, true)
 }
 
 /// The same with an input that does not end: something else must end the run.
@@ -68,7 +68,31 @@ pub fn run_with_open_input<I: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = I>,
     input: &str,
 ) -> Ended {
-    run_command(Command::new(binary()).args(arguments), input, false)
+    run_command(&mut command(arguments), input, false)
+}
+
+fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments);
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
+    command.args(allow_root(&arguments));
+    command
+}
+
+/// What a run of a handler needs to be told when the tests run as root.
+fn allow_root(arguments: &[OsString]) -> Option<&'static str> {
+    let serves = arguments.first().is_some_and(|first| {
+        !["inspect", "connect", "ping", "completions"].contains(&first.to_string_lossy().as_ref())
+    });
+    let is_told = arguments
+        .iter()
+        .any(|argument| argument == "--user" || argument == "--allow-root");
+    (serves && !is_told && is_root()).then_some("--allow-root")
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Runs a command of one's own making to its end.
@@ -164,6 +188,7 @@ impl Builder {
             }
         };
         command.args(&self.arguments);
+        command.args(allow_root(&self.arguments));
         if !self
             .arguments
             .iter()
@@ -274,6 +299,11 @@ impl Server {
     #[track_caller]
     pub fn probing_neighbour(&self) -> Neighbour {
         Neighbour::on(self.open(), "echo ", "")
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What the process uses.

@@ -3,6 +3,7 @@
 mod connect;
 mod inspect;
 mod logging;
+mod privileges;
 mod runtime;
 mod serve;
 mod values;

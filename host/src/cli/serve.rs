@@ -13,7 +13,7 @@ use super::runtime::RuntimeArgs;
 use super::values::{listen, protocol};
 use super::{Failure, say};
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Origins, TlsFiles};
-use crate::server::{Running, Server, StartError};
+use crate::server::{PrivilegeError, Running, Server, StartError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -190,7 +190,11 @@ const SETTLE: Duration = Duration::from_millis(200);
 fn failure(error: StartError) -> Failure {
     match error {
         StartError::Host(_) | StartError::Listen(_) => Failure::from(error),
+        StartError::Privileges(PrivilegeError::Refused { .. } | PrivilegeError::NotDropped(_)) => {
+            Failure::from(error)
+        }
         StartError::Config(_)
+        | StartError::Privileges(_)
         | StartError::Component(_)
         | StartError::Handler { .. }
         | StartError::Tls(_) => Failure::usage(error),

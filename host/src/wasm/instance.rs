@@ -12,8 +12,8 @@ use wasmtime::{Store, UpdateDeadline};
 use wsrun_proto::ws::MessageKind;
 
 use super::bindings::exports::wsrun::websocket::{
-    broadcast_filter, handler, handshake, http, lifecycle, network_filter, pong,
-    reconnection, timer_handler, writable,
+    broadcast_filter, handler, handshake, http, lifecycle, network_filter, pong, reconnection,
+    timer_handler, writable,
 };
 use super::bindings::wsrun::websocket::types;
 use super::component::{PACKAGE, VERSION};
@@ -166,9 +166,8 @@ fn by_hand<P: ComponentNamedList + Lower>(
     interface: &str,
     function: &str,
 ) -> wasmtime::Result<TypedFunc<P, ()>> {
-    let missing = || {
-        wasmtime::format_err!("export wsrun:websocket/{interface} has no function `{function}`")
-    };
+    let missing =
+        || wasmtime::format_err!("export wsrun:websocket/{interface} has no function `{function}`");
     let name = format!("{PACKAGE}/{interface}@{VERSION}");
     let (_, interface) = instance
         .get_export(&mut *store, None, &name)
