@@ -11,6 +11,7 @@ use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
+pub use crate::listener::Inherited;
 use crate::native::Native;
 use crate::outbound::OutboundConfig;
 
@@ -101,6 +102,9 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// A Unix socket. A stale socket file is replaced, anything else at the path is an error.
     Unix(PathBuf),
+    /// A listener that somebody else bound, as a service manager does. With several workers all of them accept on the one socket:
+    /// SO_REUSEPORT, which gives each its own, cannot be added to it.
+    Inherited(Inherited),
 }
 
 /// One handler and how clients reach it.

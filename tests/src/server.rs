@@ -25,6 +25,9 @@ pub struct Builder {
     arguments: Vec<OsString>,
     listeners: Vec<String>,
     open_files_max: Option<u32>,
+    launcher: Vec<OsString>,
+    inherited: usize,
+    environment: Vec<(String, OsString)>,
 }
 
 /// A running server. It is killed when the test is done with it.
@@ -171,22 +174,47 @@ impl Builder {
         self
     }
 
+    /// A program and its arguments that becomes the server, having prepared something.
+    pub fn launched_by<I: AsRef<OsStr>>(mut self, launcher: impl IntoIterator<Item = I>) -> Self {
+        let launcher = launcher.into_iter();
+        self.launcher = launcher
+            .map(|argument| argument.as_ref().to_owned())
+            .collect();
+        self
+    }
+
+    /// Listeners that the launcher hands over; nothing else is listened on.
+    pub fn inherits(mut self, listeners: usize) -> Self {
+        self.inherited = listeners;
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment
+            .push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
     /// Starts the server and waits until it listens.
     #[track_caller]
     pub fn start(mut self) -> Server {
-        if self.listeners.is_empty() {
+        if self.listeners.is_empty() && self.inherited == 0 {
             self.listeners.push("127.0.0.1:0".to_owned());
         }
-        let mut command = match self.open_files_max {
+        if let Some(number) = self.open_files_max {
+            let limit = format!("ulimit -n {number}; exec \"$0\" \"$@\"");
+            self = self.launched_by(["sh", "-c", &limit]);
+        }
+        let mut command = match self.launcher.split_first() {
             None => Command::new(binary()),
-            Some(number) => {
-                let mut shell = Command::new("sh");
-                shell
-                    .args(["-c", &format!("ulimit -n {number}; exec \"$0\" \"$@\"")])
-                    .arg(binary());
-                shell
+            Some((launcher, arguments)) => {
+                let mut command = Command::new(launcher);
+                command.args(arguments).arg(binary());
+                command
             }
         };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(&self.arguments);
         command.args(allow_root(&self.arguments));
         if !self
@@ -213,7 +241,7 @@ impl Builder {
             log,
             stdout,
         };
-        while server.addresses.len() < self.listeners.len() {
+        while server.addresses.len() < self.listeners.len().max(self.inherited) {
             let line = server
                 .stdout
                 .recv_timeout(wait::PATIENCE * 3)
@@ -239,6 +267,9 @@ impl Server {
             arguments: Vec::new(),
             listeners: Vec::new(),
             open_files_max: None,
+            launcher: Vec::new(),
+            inherited: 0,
+            environment: Vec::new(),
         }
     }
 

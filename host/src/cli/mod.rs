@@ -6,6 +6,7 @@ mod logging;
 mod privileges;
 mod runtime;
 mod serve;
+mod service_manager;
 mod values;
 
 use std::io::Write as _;

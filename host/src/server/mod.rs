@@ -51,7 +51,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::{Config, HandlerSource};
+use crate::config::{Config, HandlerSource, Listen};
 use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
@@ -490,7 +490,7 @@ fn bind(config: &Config) -> Result<Listening, StartError> {
     let (mut addresses, mut bound, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for listen in &config.listen {
         let (address, listeners) = listener::bind(listen, config.workers)?;
-        if let Address::Unix(path) = &address {
+        if let Listen::Unix(path) = listen {
             files.push(SocketFile::new(path));
         }
         addresses.push(address);
