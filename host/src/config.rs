@@ -11,6 +11,7 @@ use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
+pub use crate::listener::Inherited;
 use crate::native::Native;
 pub use crate::outbound::OutboundConfig;
 pub use crate::outbound::grants::{Grant, GrantError, Grants};
@@ -56,6 +57,8 @@ pub struct Config {
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
     pub cache_dir: Option<PathBuf>,
+    /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
+    pub privileges: Option<Privileges>,
 }
 
 impl Default for Config {
@@ -79,8 +82,18 @@ impl Default for Config {
             outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
+            privileges: None,
         }
     }
+}
+
+/// Who a process becomes: names, or numbers in decimal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// The user.
+    pub user: Option<String>,
+    /// The group; the user's own by default. Supplementary groups become those of the user, without a user this group alone.
+    pub group: Option<String>,
 }
 
 /// An address to listen on.
@@ -90,6 +103,9 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// A Unix socket. A stale socket file is replaced, anything else at the path is an error.
     Unix(PathBuf),
+    /// A listener that somebody else bound, as a service manager does. With several workers all of them accept on the one socket:
+    /// SO_REUSEPORT, which gives each its own, cannot be added to it.
+    Inherited(Inherited),
 }
 
 /// One handler and how clients reach it.

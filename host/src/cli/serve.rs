@@ -11,15 +11,16 @@ use wsrun_proto::http::origin::Allowed;
 
 use super::runtime::RuntimeArgs;
 use super::values::{listen, protocol};
-use super::{Failure, say};
+use super::{Failure, say, service_manager};
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Origins, TlsFiles};
-use crate::server::{Running, Server};
+use crate::server::{Running, Server, TlsError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The handler: a component (.wasm, or .wat text). It gets clients that no --protocol names
     handler: Option<PathBuf>,
-    /// Where to listen: IP:PORT (port 0 picks one) or unix:PATH. Repeatable
+    /// Where to listen: IP:PORT (port 0 picks one) or unix:PATH. Repeatable; not used when a service manager hands listeners over
+    /// (LISTEN_FDS)
     #[arg(long, value_name = "ADDR", value_parser = listen, default_value = "127.0.0.1:9000")]
     listen: Vec<Listen>,
     /// A handler for clients that offer this subprotocol. Repeatable; without HANDLER the first is the default
@@ -57,7 +58,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     args.runtime.start_log();
-    let config = config(args)?;
+    // While this is the only thread: the variables are taken out of the environment.
+    let inherited = service_manager::listeners()?;
+    let mut config = config(args)?;
+    if let Some(listeners) = inherited {
+        tracing::info!(
+            count = listeners.len(),
+            "listening on what the service manager handed over, not on --listen"
+        );
+        config.listen = listeners;
+    }
     // As many sockets as the system allows; a lower limit is no reason not to start.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -81,6 +91,13 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
     }
+    let urls: Vec<_> = server
+        .addresses()
+        .iter()
+        .map(|address| server.url(address))
+        .collect();
+    let status = format!("serving on {}", urls.join(", "));
+    service_manager::ready(&status);
     let (changed, mut changes) = tokio::sync::mpsc::channel(1);
     let _watcher = watch(&server.tls_files(), changed);
     loop {
@@ -88,16 +105,23 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&server),
+            _ = hangup.recv() => {
+                service_manager::reloading();
+                match reload(&server) {
+                    Ok(()) => service_manager::ready(&status),
+                    Err(error) => service_manager::ready(&format!("{status}; certificate not replaced: {error}")),
+                }
+            }
             Some(()) = changes.recv() => {
                 // Certificate and key are two files: the second is mostly written right after the first.
                 tokio::time::sleep(SETTLE).await;
                 while changes.try_recv().is_ok() {}
-                reload(&server);
+                let _ = reload(&server);
             }
         }
     }
     tracing::info!("stopping");
+    service_manager::stopping();
     let mut stopping = tokio::task::spawn_blocking(|| server.shutdown());
     let asked = Instant::now();
     let clean = loop {
@@ -121,17 +145,19 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     })
 }
 
-fn reload(server: &Running) {
+fn reload(server: &Running) -> Result<(), TlsError> {
     if server.tls_files().is_empty() {
         tracing::info!("nothing to read again: there is no certificate");
-        return;
+        return Ok(());
     }
-    match server.reload_tls() {
+    let reloaded = server.reload_tls();
+    match &reloaded {
         Ok(()) => tracing::info!("certificate read"),
         Err(error) => {
-            tracing::error!("certificate not replaced, the old one stays in use: {error}")
+            tracing::error!("certificate not replaced, the old one stays in use: {error}");
         }
     }
+    reloaded
 }
 
 /// Watches the folders of `files`: editors and ACME clients replace files instead of writing into them.

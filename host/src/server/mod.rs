@@ -51,9 +51,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::{Config, HandlerSource};
+use crate::config::{Config, HandlerSource, Listen};
 use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
 pub use crate::listener::{Address, ListenError};
+pub use crate::privileges::PrivilegeError;
 pub use crate::tls::TlsError;
 pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
@@ -67,6 +68,7 @@ use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::native::Native;
 use crate::outbound::Outbound;
+use crate::privileges::Identity;
 use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EpochTicker, engine};
@@ -97,6 +99,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The process does not become the user or group that it was told to be.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// The engine, a thread or a runtime cannot be made.
     #[error("cannot start: {0}")]
     Host(String),
@@ -168,13 +173,16 @@ impl Server {
         Builder::default()
     }
 
-    /// Loads the handlers and binds the addresses.
+    /// Loads the handlers, binds the addresses and drops privileges.
     ///
     /// # Errors
     ///
-    /// When any part of it fails: nothing is left bound.
+    /// When any part of it fails: nothing is left bound. A process that did not become the user it was told to be
+    /// ([`StartError::Privileges`]) may have changed in part and should end.
     pub fn new(config: Config) -> Result<Self, StartError> {
         validate(&config)?;
+        let identity = config.privileges.as_ref().map(Identity::look_up);
+        let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
         let engine = engine(config.cache_dir.clone()).map_err(|error| host(&error))?;
         let linker = linker(&engine).map_err(|error| host(&error))?;
@@ -195,6 +203,10 @@ impl Server {
         let trusted = Arc::new(outbound.trusted());
         let outbound = Arc::new(outbound);
         let (addresses, bound, socket_files) = bind(&config)?;
+        // Nothing of a handler has run: making an instance is the workers' first act.
+        if let Some(identity) = identity {
+            identity.assume()?;
+        }
         let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
         let config = Arc::new(config);
         let (shutdown, stopping) = watch::channel(false);
@@ -483,7 +495,7 @@ fn bind(config: &Config) -> Result<Listening, StartError> {
     let (mut addresses, mut bound, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for listen in &config.listen {
         let (address, listeners) = listener::bind(listen, config.workers)?;
-        if let Address::Unix(path) = &address {
+        if let Listen::Unix(path) = listen {
             files.push(SocketFile::new(path));
         }
         addresses.push(address);
