@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use wsrun_proto::ws::Scratch;
 
 use crate::config::Config;
+use crate::connection::Folders;
 use crate::contract::ConnectionId;
 use crate::handler::Handler;
 use crate::outbound;
@@ -36,6 +37,8 @@ pub(crate) struct Worker {
     pub(crate) index: u16,
     pub(crate) config: Arc<Config>,
     pub(crate) outbound: Arc<outbound::Outbound>,
+    /// What plain requests are answered from.
+    pub(crate) folders: Arc<Folders>,
     /// Connections of all workers.
     pub(crate) live: watch::Sender<usize>,
     /// Set once, when the handlers (which point back) are made.
@@ -65,6 +68,7 @@ impl Worker {
         index: u16,
         config: Arc<Config>,
         outbound: Arc<outbound::Outbound>,
+        folders: Arc<Folders>,
         live: watch::Sender<usize>,
         slots: Arc<AtomicUsize>,
         shutdown: watch::Receiver<bool>,
@@ -73,6 +77,7 @@ impl Worker {
             index,
             config,
             outbound,
+            folders,
             live,
             handlers: OnceCell::new(),
             scratch: RefCell::new(Scratch::new()),

@@ -15,6 +15,7 @@ use wsrun_proto::ws::{self, MessageKind, Role, State};
 use super::{Exports, Guest, GuestFactory, Handler, HttpRequest, Registry, Remote};
 use crate::command::{Command, Commands};
 use crate::config::{Config, HandlerLimits};
+use crate::connection::Folders;
 use crate::contract::{
     Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
     TimerId,
@@ -204,10 +205,12 @@ impl Bench {
         let (_, shutdown) = watch::channel(false);
         let config = Arc::new(Config::default());
         let outbound = Outbound;
+        let folders = Folders::open(&config).unwrap();
         let worker = Rc::new(Worker::new(
             0,
             config,
             Arc::new(outbound),
+            Arc::new(folders),
             watch::channel(0).0,
             Arc::new(AtomicUsize::new(0)),
             shutdown,

@@ -11,10 +11,12 @@ use tokio::task::LocalSet;
 
 use super::{Source, StartError};
 use crate::config::Config;
+use crate::connection::Folders;
 use crate::handler::{Handler, Registry, ToHandler};
 use crate::listener::{self, Bound};
 use crate::outbound::Outbound;
 use crate::tls::Tls;
+use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::worker::Worker;
 
@@ -27,6 +29,7 @@ pub(super) struct Plan {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) slots: Arc<AtomicUsize>,
     pub(super) outbound: Arc<Outbound>,
+    pub(super) folders: Arc<Folders>,
     pub(super) live: watch::Sender<usize>,
     pub(super) shutdown: watch::Receiver<bool>,
     /// Per handler, the senders to the other workers.
@@ -88,6 +91,7 @@ impl Plan {
             self.index,
             Arc::clone(&self.config),
             Arc::clone(&self.outbound),
+            Arc::clone(&self.folders),
             self.live.clone(),
             Arc::clone(&self.slots),
             self.shutdown.clone(),
@@ -114,6 +118,11 @@ impl Plan {
             let handler = Handler::new(Rc::new(registry), Rc::clone(&worker), exports, peers);
             let started = match source {
                 Source::Component(linked) => {
+                    if exports.wasi_http {
+                        let limits = limits.clone();
+                        let incoming = Incoming::new(&name, (*linked).clone(), limits);
+                        handler.set_incoming(incoming);
+                    }
                     handler.start(Instances::new(&name, *linked, limits)).await
                 }
                 Source::Native(native) => handler.start(native).await,

@@ -52,6 +52,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, HandlerSource};
+use crate::connection::Folders;
 use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
 pub use crate::listener::{Address, ListenError};
 pub use crate::tls::TlsError;
@@ -192,6 +193,7 @@ impl Server {
         }
         let tls = config.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
         let outbound = Arc::new(Outbound);
+        let folders = Folders::open(&config).map_err(StartError::Config)?;
         let (addresses, bound, socket_files) = bind(&config)?;
         let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
         let config = Arc::new(config);
@@ -202,6 +204,7 @@ impl Server {
             handlers,
             tls: &tls,
             outbound,
+            folders: Arc::new(folders),
             live: &live,
             stopping,
         };
@@ -419,6 +422,7 @@ struct Parts<'a> {
     handlers: Vec<Source>,
     tls: &'a Option<Arc<Tls>>,
     outbound: Arc<Outbound>,
+    folders: Arc<Folders>,
     live: &'a watch::Sender<usize>,
     stopping: watch::Receiver<bool>,
 }
@@ -457,6 +461,7 @@ impl Parts<'_> {
                 tls: self.tls.clone(),
                 slots: Arc::clone(&slots),
                 outbound: Arc::clone(&self.outbound),
+                folders: Arc::clone(&self.folders),
                 live: self.live.clone(),
                 shutdown: self.stopping.clone(),
                 peers,
