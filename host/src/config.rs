@@ -25,8 +25,13 @@ pub struct Config {
     pub handlers: Vec<HandlerConfig>,
     /// Worker threads, 1 by default, at most 1,024. Each has an instance of every handler.
     pub workers: u16,
-    /// A folder whose files answer plain HTTP requests.
+    /// A folder whose files answer plain HTTP requests. Opened once, when the server is made.
     pub static_dir: Option<PathBuf>,
+    /// The folder whose files handlers may answer plain HTTP requests with ([`HttpBody::File`](crate::contract::HttpBody::File)). Without
+    /// it such an answer is sent as 404.
+    pub files_dir: Option<PathBuf>,
+    /// The body of a plain HTTP request to a handler, 1 MiB by default. More is answered with 413.
+    pub request_body_bytes_max: u64,
     /// PEM files of the certificate chain and the private key; wss and https on every TCP listener.
     pub tls: Option<TlsFiles>,
     /// Which pages of other origins may connect. Requests without an Origin header are not a browser's and always may.
@@ -39,7 +44,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Connections at a time over all workers, 10,000 by default, HTTP and handshakes included. One more is answered 503.
     pub connections_max: usize,
-    /// From accept to the end of the TLS handshake, and again to the end of a request's head: 10 s by default.
+    /// From accept to the end of the TLS handshake, and again to the end of each request's head: 10 s by default. Also the longest silence
+    /// within a request's body, which has the [`message_timeout`](Timeouts::message_timeout) in all.
     pub handshake_timeout: Duration,
     /// How long a peer may take nothing of what is queued for it before the connection is aborted: 30 s by default.
     pub write_timeout: Duration,
@@ -68,6 +74,8 @@ impl Default for Config {
             handlers: Vec::new(),
             workers: 1,
             static_dir: None,
+            files_dir: None,
+            request_body_bytes_max: 1024 * 1024,
             tls: None,
             origins: Origins::default(),
             deflate: Some(DeflateConfig::default()),
@@ -212,6 +220,9 @@ pub struct HandlerLimits {
     pub topics_max: usize,
     /// Topics that one connection is subscribed to, 64 by default. One more is refused with `limit`.
     pub subscriptions_max: usize,
+    /// Instances that answer plain requests by `wasi:http` at a time on one worker, 64 by default. One more request waits for as long as
+    /// [`Config::handshake_timeout`], and is then answered with 503.
+    pub http_instances_max: usize,
 }
 
 impl Default for HandlerLimits {
@@ -227,6 +238,7 @@ impl Default for HandlerLimits {
             timers_max: 10_000,
             topics_max: 100_000,
             subscriptions_max: 64,
+            http_instances_max: 64,
         }
     }
 }

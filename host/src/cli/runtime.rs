@@ -44,7 +44,7 @@ pub(super) struct RuntimeArgs {
     /// Time for the peer's close frame after ours
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s", help_heading = "Protocol")]
     close_timeout: Duration,
-    /// Time for a TLS handshake, and for a request's head
+    /// Time for a TLS handshake, for a request's head, and between two pieces of its body
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Protocol")]
     handshake_timeout: Duration,
     /// Time from the first byte of a message to its last, or from part to part where a handler takes it in parts; `off` for no limit

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wsrun_proto::http::origin::Allowed;
 
 use super::runtime::RuntimeArgs;
-use super::values::{listen, protocol};
+use super::values::{bytes, listen, protocol};
 use super::{Failure, say, service_manager};
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Origins, TlsFiles};
 use crate::server::{Running, Server, TlsError};
@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// Answers plain HTTP requests with files of this folder
     #[arg(long = "static", value_name = "DIR")]
     static_dir: Option<PathBuf>,
+    /// Grants the default handler this folder to answer plain HTTP requests with files of
+    #[arg(long = "files", value_name = "DIR")]
+    files_dir: Option<PathBuf>,
     /// Worker threads, each with an instance of every handler
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u16,
@@ -51,6 +54,17 @@ pub(super) struct Args {
         help_heading = "Limits"
     )]
     max_connections: usize,
+    /// Body of a plain HTTP request to a handler. More: 413
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1MiB", help_heading = "Limits")]
+    max_request_body: u64,
+    /// Plain HTTP requests that one worker answers by wasi:http at a time. More: they wait for --handshake-timeout, then 503
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        help_heading = "Handler limits"
+    )]
+    max_http_instances: usize,
 
     #[command(flatten)]
     runtime: RuntimeArgs,
@@ -229,11 +243,13 @@ fn config(args: Args) -> Result<Config, Failure> {
             config: Arc::clone(&values),
         })
         .collect();
-    Ok(Config {
+    let mut config = Config {
         listen: args.listen,
         handlers,
         workers: args.workers,
         static_dir: args.static_dir,
+        files_dir: args.files_dir,
+        request_body_bytes_max: args.max_request_body,
         tls: args
             .tls_cert
             .zip(args.tls_key)
@@ -243,7 +259,9 @@ fn config(args: Args) -> Result<Config, Failure> {
         },
         connections_max: args.max_connections,
         ..args.runtime.into_config()?
-    })
+    };
+    config.handler_limits.http_instances_max = args.max_http_instances;
+    Ok(config)
 }
 
 fn origins(entries: &[String]) -> Result<Allowed, Failure> {

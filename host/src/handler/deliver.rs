@@ -283,7 +283,7 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
     Ok(Answer::Nothing)
 }
 
-fn report(
+pub(crate) fn report(
     registry: &super::Registry,
     callback: &str,
     connection: Option<ConnectionId>,

@@ -88,6 +88,12 @@ impl Builder {
         self
     }
 
+    /// Lets handlers answer plain requests with the files of a folder.
+    pub fn files_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.config.files_dir = Some(folder.into());
+        self
+    }
+
     /// Changes any setting.
     pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);

@@ -45,13 +45,13 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, HandlerSource, Listen};
+use crate::connection::Folders;
 use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
@@ -73,7 +73,7 @@ use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -202,6 +202,7 @@ impl Server {
         let outbound = Outbound::new(&config.outbound, config.limits, config.deflate)?;
         let trusted = Arc::new(outbound.trusted());
         let outbound = Arc::new(outbound);
+        let folders = Folders::open(&config).map_err(StartError::Config)?;
         let (addresses, bound, socket_files) = bind(&config)?;
         // Nothing of a handler has run: making an instance is the workers' first act.
         if let Some(identity) = identity {
@@ -212,13 +213,17 @@ impl Server {
         let (shutdown, stopping) = watch::channel(false);
         let (live, _) = watch::channel(0);
         let parts = Parts {
-            config: &config,
             handlers,
-            tls: &tls,
-            outbound,
-            trusted,
-            live: &live,
-            stopping,
+            tls: tls.clone(),
+            shared: worker::Shared {
+                config: Arc::clone(&config),
+                outbound,
+                trusted,
+                folders: Arc::new(folders),
+                live: live.clone(),
+                slots: Arc::default(),
+                shutdown: stopping,
+            },
         };
         let (plans, publisher) = parts.plans(bound);
         Ok(Self {
@@ -429,30 +434,25 @@ impl Shared {
 }
 
 /// What the plans of the workers are made of.
-struct Parts<'a> {
-    config: &'a Arc<Config>,
+struct Parts {
     handlers: Vec<Source>,
-    tls: &'a Option<Arc<Tls>>,
-    outbound: Arc<Outbound>,
-    trusted: Arc<Outbound>,
-    live: &'a watch::Sender<usize>,
-    stopping: watch::Receiver<bool>,
+    tls: Option<Arc<Tls>>,
+    shared: worker::Shared,
 }
 
-impl Parts<'_> {
+impl Parts {
     /// A plan for each worker, with channels between all of them and from the publisher.
     fn plans(self, mut bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
-        let workers = self.config.workers;
-        let slots = Arc::new(AtomicUsize::new(0));
+        let workers = self.shared.config.workers;
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| channels(self.handlers.len())).unzip();
-        let named = self.config.handlers.iter().enumerate();
+        let named = self.shared.config.handlers.iter().enumerate();
         let publisher = Publisher::new(
             named.map(|(position, handler)| {
                 let workers = senders.iter().map(|senders| senders[position].clone());
                 (handler.name(), workers.collect())
             }),
-            self.config.handler_limits.sent_message_bytes_max,
+            self.shared.config.handler_limits.sent_message_bytes_max,
         );
         let mut plans = Vec::new();
         for (index, remotes) in (0..workers).zip(receivers) {
@@ -467,15 +467,10 @@ impl Parts<'_> {
             }
             plans.push(Plan {
                 index,
-                config: Arc::clone(self.config),
                 handlers: self.handlers.clone(),
                 bound: bound.iter_mut().filter_map(Vec::pop).collect(),
                 tls: self.tls.clone(),
-                slots: Arc::clone(&slots),
-                outbound: Arc::clone(&self.outbound),
-                trusted: Arc::clone(&self.trusted),
-                live: self.live.clone(),
-                shutdown: self.stopping.clone(),
+                shared: self.shared.clone(),
                 peers,
                 remotes,
             });
