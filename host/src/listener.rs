@@ -1,7 +1,7 @@
 //! Binding and accepting.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -329,6 +329,14 @@ pub(crate) async fn accept(
     }
 }
 
+/// An inherited socket may be one of IPv6 for both, which shows IPv4 addresses as `::ffff:192.0.2.1`.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
 fn is_clients(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -359,9 +367,9 @@ impl Listener {
                 set_options(&stream);
                 let local = stream
                     .local_addr()
-                    .map(|address| address.to_string())
+                    .map(|address| canonical(address).to_string())
                     .unwrap_or_default();
-                Ok((Socket::Tcp(stream), peer.to_string(), local))
+                Ok((Socket::Tcp(stream), canonical(peer).to_string(), local))
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;

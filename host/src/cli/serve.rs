@@ -10,9 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use wsrun_proto::http::origin::Allowed;
 
 use super::runtime::RuntimeArgs;
-use super::values::{bytes, listen, protocol};
+use super::values::{bytes, listen, network, protocol};
 use super::{Failure, say, service_manager};
-use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Origins, TlsFiles};
+use crate::config::{
+    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, TlsFiles,
+};
 use crate::server::{Running, Server, TlsError};
 
 #[derive(Debug, clap::Args)]
@@ -41,6 +43,13 @@ pub(super) struct Args {
     /// Private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
     tls_key: Option<PathBuf>,
+
+    /// Lets peers of this network connect (10.0.0.0/8, or an address), and no others. Repeatable. Unix sockets are not concerned
+    #[arg(long, value_name = "CIDR", value_parser = network, help_heading = "Network")]
+    allow_from: Vec<IpNet>,
+    /// Cuts peers of this network off, whatever --allow-from says. Repeatable
+    #[arg(long, value_name = "CIDR", value_parser = network, help_heading = "Network")]
+    deny_from: Vec<IpNet>,
 
     /// Lets pages of another origin connect, as in `https://example.com`; `*` for all. Repeatable. The server's own origin may always, as
     /// may clients that are no browser
@@ -250,6 +259,7 @@ fn config(args: Args) -> Result<Config, Failure> {
         static_dir: args.static_dir,
         files_dir: args.files_dir,
         request_body_bytes_max: args.max_request_body,
+        network: NetworkFilter::new(args.allow_from, args.deny_from),
         tls: args
             .tls_cert
             .zip(args.tls_key)
