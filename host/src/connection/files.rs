@@ -15,7 +15,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use http_body_util::BodyExt;
 use hyper::header::{
-    ACCEPT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, VARY,
+    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED,
+    LOCATION, RANGE, VARY,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use rustix::fs::OFlags;
@@ -159,7 +160,7 @@ async fn serve(
         Some(validator) if headers.contains_key(RANGE) => {
             serve_if_range(service, uri, headers, &validator).await?
         }
-        _ => ask(service, uri, headers).await?,
+        _ => ask_for_range(service, uri, headers).await?,
     };
     Some(finish(response, is_get))
 }
@@ -177,7 +178,7 @@ async fn serve_if_range(
     if whole.status() != StatusCode::OK || !is_valid_for(validator, &whole) {
         return Some(whole);
     }
-    match ask(service, uri, headers).await {
+    match ask_for_range(service, uri, headers).await {
         // It may have been replaced between the two.
         Some(part) if part.headers().get(ETAG) == whole.headers().get(ETAG) => Some(part),
         _ => Some(whole),
@@ -196,6 +197,47 @@ fn is_of_bytes(range: &HeaderValue) -> bool {
         .split(|byte| *byte == b'=')
         .next()
         .is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes"))
+}
+
+/// RFC 9110, 14.1.2: a range may end behind the end, a suffix may be longer than the file, and the unit is `bytes` in any case. The library
+/// refuses some of these.
+async fn ask_for_range(
+    service: &Service,
+    uri: &Uri,
+    mut headers: HeaderMap,
+) -> Option<Response<Body>> {
+    let response = ask(service, uri, headers.clone()).await?;
+    if response.status() != StatusCode::RANGE_NOT_SATISFIABLE {
+        return Some(response);
+    }
+    let text = |value: Option<&HeaderValue>| Some(value?.to_str().ok()?.to_owned());
+    let length = text(response.headers().get(CONTENT_RANGE))
+        .and_then(|value| value.strip_prefix("bytes */")?.parse().ok());
+    let within = text(headers.get(RANGE))
+        .zip(length)
+        .and_then(|(range, length)| within(&range, length));
+    let Some(within) = within.and_then(|range| HeaderValue::try_from(range).ok()) else {
+        return Some(response);
+    };
+    headers.insert(RANGE, within);
+    ask(service, uri, headers).await
+}
+
+/// A range that reaches beyond a file of this length, cut to it; none when no byte of the file is in it.
+fn within(range: &str, length: u64) -> Option<String> {
+    let (_, range) = range.split_once('=')?;
+    let (first, last) = range.trim().split_once('-')?;
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    let last: u64 = number(last)?;
+    let end = length.checked_sub(1)?;
+    let (first, last) = match first {
+        "" if last > 0 => (length.saturating_sub(last), end),
+        first => (number(first).filter(|first| *first <= last)?, last.min(end)),
+    };
+    (first <= last).then(|| format!("bytes={first}-{last}"))
 }
 
 /// Asks as if the method were GET, so that HEAD finds what GET would find.
@@ -410,6 +452,31 @@ mod tests {
         assert_eq!(encoded("\0").as_deref(), Some("/%00"));
         for no_file in ["", "/etc/passwd", "//x", &"x".repeat(PATH_BYTES_MAX + 1)] {
             assert_eq!(encoded(no_file), None, "{no_file}");
+        }
+    }
+
+    #[test]
+    fn range_that_reaches_beyond_the_end_is_cut() {
+        for (range, length, cut) in [
+            ("bytes=-99", 36, Some("bytes=0-35")),
+            ("BYTES=0-1", 36, Some("bytes=0-1")),
+            ("bytes=0-99999999999999999999999999", 36, Some("bytes=0-35")),
+            (
+                "bytes=35-99999999999999999999999999",
+                36,
+                Some("bytes=35-35"),
+            ),
+            ("bytes=-99999999999999999999999999", 36, Some("bytes=0-35")),
+            ("bytes=36-99", 36, None),
+            ("bytes=-0", 36, None),
+            ("bytes=-5", 0, None),
+            ("bytes=5-2", 36, None),
+            ("bytes=-1-5", 36, None),
+            ("bytes=0-1,4-99", 36, None),
+            ("bytes=a-99", 36, None),
+            ("bytes=", 36, None),
+        ] {
+            assert_eq!(within(range, length).as_deref(), cut, "{range}");
         }
     }
 

@@ -76,7 +76,12 @@ impl Incoming {
             permit,
         ));
         let name = handler.registry.name();
-        match head.await {
+        let head = head.await;
+        if failed.load(Ordering::Relaxed) {
+            // Nothing of it was sent yet, and so nothing of it is.
+            return Err(NotServed::Failed);
+        }
+        match head {
             Ok(Ok(response)) if (200..=599).contains(&response.status().as_u16()) => {
                 Ok(response.map(|inner| Whole { inner, failed }.boxed_unsync()))
             }
@@ -89,9 +94,7 @@ impl Incoming {
                 Err(NotServed::Failed)
             }
             Err(_) => {
-                if !failed.load(Ordering::Relaxed) {
-                    tracing::error!(handler = %name, "incoming-handler.handle returned without a response");
-                }
+                tracing::error!(handler = %name, "incoming-handler.handle returned without a response");
                 Err(NotServed::Failed)
             }
         }
