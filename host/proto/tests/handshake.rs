@@ -341,3 +341,30 @@ fn request_that_others_may_read_differently_is_refused() {
         );
     }
 }
+
+#[test]
+fn request_of_http_1_1_has_exactly_one_host() {
+    let host = |minor, hosts: &[&str]| {
+        let headers: Vec<(&str, &[u8])> =
+            hosts.iter().map(|host| ("Host", host.as_bytes())).collect();
+        upgrade::host(minor, &headers).map(|host| host.map(str::to_owned))
+    };
+    assert_eq!(host(1, &["a.example:80"]), Ok(Some("a.example:80".into())));
+    assert_eq!(host(0, &[]), Ok(None));
+    assert_eq!(host(0, &["a"]), Ok(Some("a".into())));
+    for (minor, hosts) in [
+        (1, &[] as &[&str]),
+        (1, &["a", "a"]),
+        (0, &["a", "b"]),
+        (1, &[""]),
+        (1, &["a/b"]),
+        (1, &["user@a"]),
+        (1, &["a, b"]),
+    ] {
+        assert_eq!(
+            host(minor, hosts),
+            Err(UpgradeError::HostInvalid),
+            "{hosts:?}"
+        );
+    }
+}

@@ -207,12 +207,17 @@ async fn ask_for_range(
     mut headers: HeaderMap,
 ) -> Option<Response<Body>> {
     let response = ask(service, uri, headers.clone()).await?;
+    let text = |value: Option<&HeaderValue>| Some(value?.to_str().ok()?.to_owned());
+    let sent = text(response.headers().get(CONTENT_RANGE));
+    if sent.as_ref().is_some_and(|sent| sent == "bytes 0-0/0") {
+        // An empty file has no range: the library invents one.
+        headers.remove(RANGE);
+        return ask(service, uri, headers).await;
+    }
     if response.status() != StatusCode::RANGE_NOT_SATISFIABLE {
         return Some(response);
     }
-    let text = |value: Option<&HeaderValue>| Some(value?.to_str().ok()?.to_owned());
-    let length = text(response.headers().get(CONTENT_RANGE))
-        .and_then(|value| value.strip_prefix("bytes */")?.parse().ok());
+    let length = sent.and_then(|sent| sent.strip_prefix("bytes */")?.parse().ok());
     let within = text(headers.get(RANGE))
         .zip(length)
         .and_then(|(range, length)| within(&range, length));

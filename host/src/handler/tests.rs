@@ -12,6 +12,7 @@ use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
 use super::{Exports, Guest, GuestFactory, Handler, HttpRequest, Registry, Remote};
+use crate::calls::Calls;
 use crate::command::{Command, Commands};
 use crate::config::{Config, HandlerLimits};
 use crate::connection::Folders;
@@ -401,5 +402,36 @@ fn network_filter_that_fails_lets_nobody_in() {
         assert!(!accepts("bad").await);
         assert!(!accepts("fail").await);
         assert!(accepts("good").await);
+    });
+}
+
+#[test]
+fn request_whose_message_no_longer_fits_closes_the_connection() {
+    run(async {
+        let mut bench = Bench::new().await;
+        let (full, other) = (bench.open(), bench.open());
+        let large = vec![b'x'; 1_500_000];
+        // Two instances that answer requests wait, and do not see what the other has asked for.
+        let mut asked = Vec::new();
+        for _ in 0..2 {
+            let mut calls = Calls::new(Rc::clone(&bench.handler.registry));
+            for session in [&full, &other] {
+                let length = if session.id == full.id {
+                    large.len()
+                } else {
+                    10
+                };
+                let sent = calls.send(session.id, MessageKind::Binary, &large[..length]);
+                assert_eq!(sent, Ok(Ok(())));
+                session.clear_pending();
+            }
+            asked.push(calls.commands);
+        }
+        for commands in asked {
+            bench.handler.apply_of_request(commands).await;
+        }
+        assert_eq!(full.connection.borrow().state(), State::Closing);
+        assert_eq!(other.connection.borrow().state(), State::Open);
+        assert_eq!(other.buffered(), 0);
     });
 }
