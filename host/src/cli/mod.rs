@@ -1,5 +1,6 @@
 //! The command line: arguments to a configuration, and the small commands beside serving.
 
+mod client;
 mod connect;
 mod inspect;
 mod logging;
