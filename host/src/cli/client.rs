@@ -175,7 +175,12 @@ impl Client {
 
     /// Whether the server has been sent everything so far, and can be sent more. Who asks before sending queues nothing without end.
     pub(super) fn takes(&self) -> bool {
-        self.writes && !self.has_output() && self.connection.state() == State::Open
+        self.writes && !self.has_output() && self.is_open()
+    }
+
+    /// Whether neither side has begun to close.
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.state() == State::Open
     }
 
     /// The connection, to send.
