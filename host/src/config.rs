@@ -1,16 +1,19 @@
 //! What a server is told: every setting with its default and its limit.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use ipnet::IpNet;
+use ipnet::Ipv4Net;
 use wsrun_proto::http::origin::Allowed;
 use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
+pub use crate::listener::Inherited;
 use crate::native::Native;
 pub use crate::outbound::OutboundConfig;
 pub use crate::outbound::grants::{Grant, GrantError, Grants};
@@ -24,8 +27,15 @@ pub struct Config {
     pub handlers: Vec<HandlerConfig>,
     /// Worker threads, 1 by default, at most 1,024. Each has an instance of every handler.
     pub workers: u16,
-    /// A folder whose files answer plain HTTP requests.
+    /// A folder whose files answer plain HTTP requests. Opened once, when the server is made.
     pub static_dir: Option<PathBuf>,
+    /// The folder whose files handlers may answer plain HTTP requests with ([`HttpBody::File`](crate::contract::HttpBody::File)). Without
+    /// it such an answer is sent as 404.
+    pub files_dir: Option<PathBuf>,
+    /// The body of a plain HTTP request to a handler, 1 MiB by default. More is answered with 413.
+    pub request_body_bytes_max: u64,
+    /// Which addresses may connect over TCP: all by default.
+    pub network: NetworkFilter,
     /// PEM files of the certificate chain and the private key; wss and https on every TCP listener.
     pub tls: Option<TlsFiles>,
     /// Which pages of other origins may connect. Requests without an Origin header are not a browser's and always may.
@@ -38,7 +48,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Connections at a time over all workers, 10,000 by default, HTTP and handshakes included. One more is answered 503.
     pub connections_max: usize,
-    /// From accept to the end of the TLS handshake, and again to the end of a request's head: 10 s by default.
+    /// From accept to the end of the TLS handshake, and again to the end of each request's head: 10 s by default. Also the longest silence
+    /// within a request's body, which has the [`message_timeout`](Timeouts::message_timeout) in all.
     pub handshake_timeout: Duration,
     /// How long a peer may take nothing of what is queued for it before the connection is aborted: 30 s by default.
     pub write_timeout: Duration,
@@ -56,6 +67,8 @@ pub struct Config {
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
     pub cache_dir: Option<PathBuf>,
+    /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
+    pub privileges: Option<Privileges>,
 }
 
 impl Default for Config {
@@ -65,6 +78,9 @@ impl Default for Config {
             handlers: Vec::new(),
             workers: 1,
             static_dir: None,
+            files_dir: None,
+            request_body_bytes_max: 1024 * 1024,
+            network: NetworkFilter::default(),
             tls: None,
             origins: Origins::default(),
             deflate: Some(DeflateConfig::default()),
@@ -79,8 +95,18 @@ impl Default for Config {
             outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
+            privileges: None,
         }
     }
+}
+
+/// Who a process becomes: names, or numbers in decimal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// The user.
+    pub user: Option<String>,
+    /// The group; the user's own by default. Supplementary groups become those of the user, without a user this group alone.
+    pub group: Option<String>,
 }
 
 /// An address to listen on.
@@ -90,6 +116,9 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// A Unix socket. A stale socket file is replaced, anything else at the path is an error.
     Unix(PathBuf),
+    /// A listener that somebody else bound, as a service manager does. With several workers all of them accept on the one socket:
+    /// SO_REUSEPORT, which gives each its own, cannot be added to it.
+    Inherited(Inherited),
 }
 
 /// One handler and how clients reach it.
@@ -149,6 +178,50 @@ impl From<Native> for HandlerSource {
     }
 }
 
+/// Which addresses may connect. A peer that may not is cut off before a byte of it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkFilter {
+    allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
+}
+
+impl NetworkFilter {
+    /// Refuses the networks of `deny`, and unless `allow` is empty all that are not in it. A network of IPv4 addresses that are written as
+    /// IPv6 (`::ffff:10.0.0.0/104`) is the one of IPv4.
+    pub fn new(
+        allow: impl IntoIterator<Item = IpNet>,
+        deny: impl IntoIterator<Item = IpNet>,
+    ) -> Self {
+        Self {
+            allow: allow.into_iter().map(canonical).collect(),
+            deny: deny.into_iter().map(canonical).collect(),
+        }
+    }
+
+    /// Whether every peer may connect.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+
+    /// Whether a peer may connect. An IPv4 address that is written as IPv6, as a socket for both shows it, is judged as IPv4.
+    pub fn accepts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let within = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&peer));
+        !within(&self.deny) && (self.allow.is_empty() || within(&self.allow))
+    }
+}
+
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED_PREFIX: u8 = 96;
+    let IpNet::V6(mapped) = network else {
+        return network;
+    };
+    let v4 = mapped.addr().to_ipv4_mapped();
+    v4.zip(mapped.prefix_len().checked_sub(MAPPED_PREFIX))
+        .and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok())
+        .map_or(network, IpNet::V4)
+}
+
 /// PEM files.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
@@ -196,6 +269,9 @@ pub struct HandlerLimits {
     pub topics_max: usize,
     /// Topics that one connection is subscribed to, 64 by default. One more is refused with `limit`.
     pub subscriptions_max: usize,
+    /// Instances that answer plain requests by `wasi:http` at a time on one worker, 64 by default. One more request waits for as long as
+    /// [`Config::handshake_timeout`], and is then answered with 503.
+    pub http_instances_max: usize,
 }
 
 impl Default for HandlerLimits {
@@ -211,6 +287,66 @@ impl Default for HandlerLimits {
             timers_max: 10_000,
             topics_max: 100_000,
             subscriptions_max: 64,
+            http_instances_max: 64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(allow: &[&str], deny: &[&str]) -> NetworkFilter {
+        let parse = |text: &&str| text.parse::<IpNet>().unwrap();
+        NetworkFilter::new(allow.iter().map(parse), deny.iter().map(parse))
+    }
+
+    #[track_caller]
+    fn judges(filter: &NetworkFilter, accepted: &[&str], refused: &[&str]) {
+        for peer in accepted {
+            assert!(filter.accepts(peer.parse().unwrap()), "{peer} is refused");
+        }
+        for peer in refused {
+            assert!(!filter.accepts(peer.parse().unwrap()), "{peer} is accepted");
+        }
+    }
+
+    #[test]
+    fn without_lists_everybody_may_connect() {
+        assert!(filter(&[], &[]).is_empty());
+        judges(&filter(&[], &[]), &["192.0.2.1", "2001:db8::1"], &[]);
+    }
+
+    #[test]
+    fn deny_wins_over_allow_and_allow_denies_the_rest() {
+        let filter = filter(
+            &["10.0.0.0/8", "2001:db8::/32"],
+            &["10.1.0.0/16", "2001:db8:1::/48"],
+        );
+        judges(
+            &filter,
+            &["10.0.0.1", "10.2.0.1", "2001:db8::1"],
+            &["10.1.2.3", "11.0.0.1", "2001:db8:1::1", "2001:db9::1"],
+        );
+    }
+
+    #[test]
+    fn mapped_peers_and_networks_are_ipv4() {
+        judges(
+            &filter(&[], &["10.0.0.0/8"]),
+            &["::ffff:11.0.0.1", "::10.0.0.1"],
+            &["::ffff:10.0.0.1"],
+        );
+        judges(
+            &filter(&["::ffff:10.0.0.0/104"], &[]),
+            &["10.9.9.9", "::ffff:10.9.9.9"],
+            &["11.0.0.1", "::1"],
+        );
+        // All of IPv6 is not all of IPv4.
+        judges(
+            &filter(&[], &["::/0"]),
+            &["10.0.0.1", "::ffff:10.0.0.1"],
+            &["::1", "2001:db8::1"],
+        );
     }
 }

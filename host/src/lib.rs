@@ -11,6 +11,7 @@
 //! * `listener`: binds and accepts. `connection`: a socket from accept to close. `session`: what the host keeps for a connection.
 //! * `handler`: events in, commands out, on one worker. `command`: what a callback asked for.
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
+//! * `privileges`: who the process is.
 //! * [`cli`]: the command line.
 
 mod backlog;
@@ -24,6 +25,7 @@ mod handler;
 mod listener;
 pub mod native;
 mod outbound;
+mod privileges;
 mod request;
 pub mod server;
 mod session;

@@ -1,7 +1,9 @@
 //! Binding and accepting.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Listen;
@@ -32,6 +34,85 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) enum Bound {
     Tcp(StdTcpListener),
     Unix(StdUnixListener, PathBuf),
+}
+
+/// A TCP or Unix listener that was bound by somebody else. Its socket file, if it has one, stays when the server ends.
+#[derive(Clone, Debug)]
+pub struct Inherited(Handed);
+
+#[derive(Clone, Debug)]
+enum Handed {
+    Tcp(Arc<StdTcpListener>),
+    Unix(Arc<StdUnixListener>),
+}
+
+impl From<StdTcpListener> for Inherited {
+    fn from(listener: StdTcpListener) -> Self {
+        Self(Handed::Tcp(Arc::new(listener)))
+    }
+}
+
+impl From<StdUnixListener> for Inherited {
+    fn from(listener: StdUnixListener) -> Self {
+        Self(Handed::Unix(Arc::new(listener)))
+    }
+}
+
+/// The same socket.
+impl PartialEq for Inherited {
+    fn eq(&self, other: &Self) -> bool {
+        self.fd() == other.fd()
+    }
+}
+
+impl Eq for Inherited {}
+
+impl Inherited {
+    fn fd(&self) -> RawFd {
+        match &self.0 {
+            Handed::Tcp(listener) => listener.as_raw_fd(),
+            Handed::Unix(listener) => listener.as_raw_fd(),
+        }
+    }
+
+    fn bound(&self, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
+        let socket = match &self.0 {
+            Handed::Tcp(listener) => SockRef::from(&**listener),
+            Handed::Unix(listener) => SockRef::from(&**listener),
+        };
+        if !socket.is_listener()? {
+            let text = "it is not listening: what is handed over must be a listener, not a connection (Accept=no)";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        socket.set_nonblocking(true)?;
+        let mut bound = Vec::new();
+        let address = match &self.0 {
+            Handed::Tcp(listener) => {
+                for _ in 0..workers {
+                    bound.push(Bound::Tcp(listener.try_clone()?));
+                }
+                Address::Tcp(listener.local_addr()?)
+            }
+            Handed::Unix(listener) => {
+                let path = unix_path(listener)?;
+                for _ in 0..workers {
+                    bound.push(Bound::Unix(listener.try_clone()?, path.clone()));
+                }
+                Address::Unix(path)
+            }
+        };
+        Ok((address, bound))
+    }
+}
+
+/// The path of a Unix listener; an abstract name begins with `@`, as is usual.
+fn unix_path(listener: &StdUnixListener) -> io::Result<PathBuf> {
+    let address = listener.local_addr()?;
+    if let Some(path) = address.as_pathname() {
+        return Ok(path.to_owned());
+    }
+    let name = address.as_abstract_name().unwrap_or_default();
+    Ok(PathBuf::from(format!("@{}", String::from_utf8_lossy(name))))
 }
 
 /// Where a server listens.
@@ -60,7 +141,7 @@ pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>
                 "; another program listens there: stop it, or use another --listen address"
             }
             (io::ErrorKind::PermissionDenied, Listen::Tcp(_)) => {
-                "; ports below 1024 need a privilege"
+                "; ports below 1024 need root (with --user), CAP_NET_BIND_SERVICE, or socket activation"
             }
             (io::ErrorKind::AddrNotAvailable, _) => "; this machine has no such address",
             _ => "",
@@ -68,6 +149,9 @@ pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>
         let address = match listen {
             Listen::Tcp(address) => address.to_string(),
             Listen::Unix(path) => format!("unix:{}", path.display()),
+            Listen::Inherited(inherited) => {
+                format!("the inherited file descriptor {}", inherited.fd())
+            }
         };
         ListenError {
             address,
@@ -78,6 +162,7 @@ pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>
     match listen {
         Listen::Tcp(address) => bind_tcp(*address, workers).map_err(error),
         Listen::Unix(path) => bind_unix(path, workers).map_err(error),
+        Listen::Inherited(inherited) => inherited.bound(workers).map_err(error),
     }
 }
 
@@ -244,6 +329,14 @@ pub(crate) async fn accept(
     }
 }
 
+/// An inherited socket may be one of IPv6 for both, which shows IPv4 addresses as `::ffff:192.0.2.1`.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
 fn is_clients(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -274,9 +367,9 @@ impl Listener {
                 set_options(&stream);
                 let local = stream
                     .local_addr()
-                    .map(|address| address.to_string())
+                    .map(|address| canonical(address).to_string())
                     .unwrap_or_default();
-                Ok((Socket::Tcp(stream), peer.to_string(), local))
+                Ok((Socket::Tcp(stream), canonical(peer).to_string(), local))
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;

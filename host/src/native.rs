@@ -501,6 +501,7 @@ impl Native {
             pong: true,
             timer_handler: true,
             lifecycle: true,
+            wasi_http: false,
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use wsrun_proto::ws::Scratch;
 
 use crate::config::Config;
+use crate::connection::Folders;
 use crate::contract::ConnectionId;
 use crate::handler::Handler;
 use crate::outbound;
@@ -31,6 +32,22 @@ const BUFFER_BYTES_KEPT: usize = 256 * 1024;
 /// Where the counter of a connection id ends and the worker's number begins.
 const WORKER_SHIFT: u32 = 48;
 
+/// What all workers of a server share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) outbound: Arc<outbound::Outbound>,
+    /// For connections of the program that runs the host.
+    pub(crate) trusted: Arc<outbound::Outbound>,
+    /// What plain requests are answered from.
+    pub(crate) folders: Arc<Folders>,
+    /// Connections of all workers.
+    pub(crate) live: watch::Sender<usize>,
+    /// Connections of all workers that hold a slot, HTTP and handshakes included.
+    pub(crate) slots: Arc<AtomicUsize>,
+    pub(crate) shutdown: watch::Receiver<bool>,
+}
+
 /// What the connections and handlers of one worker share. Never leaves its thread.
 pub(crate) struct Worker {
     pub(crate) index: u16,
@@ -38,6 +55,8 @@ pub(crate) struct Worker {
     pub(crate) outbound: Arc<outbound::Outbound>,
     /// For connections of the program that runs the host.
     pub(crate) trusted: Arc<outbound::Outbound>,
+    /// What plain requests are answered from.
+    pub(crate) folders: Arc<Folders>,
     /// Connections of all workers.
     pub(crate) live: watch::Sender<usize>,
     /// Set once, when the handlers (which point back) are made.
@@ -63,20 +82,22 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(
-        index: u16,
-        config: Arc<Config>,
-        outbound: Arc<outbound::Outbound>,
-        trusted: Arc<outbound::Outbound>,
-        live: watch::Sender<usize>,
-        slots: Arc<AtomicUsize>,
-        shutdown: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(index: u16, shared: Shared) -> Self {
+        let Shared {
+            config,
+            outbound,
+            trusted,
+            folders,
+            live,
+            slots,
+            shutdown,
+        } = shared;
         Self {
             index,
             config,
             outbound,
             trusted,
+            folders,
             live,
             handlers: OnceCell::new(),
             scratch: RefCell::new(Scratch::with_mask_keys(mask_keys())),

@@ -1,12 +1,13 @@
 //! A WebSocket client that checks nothing for its user and sends whatever it is told.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::{self, AddressFamily, SocketType};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
@@ -38,6 +39,19 @@ impl Peer {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts");
         stream.set_nodelay(true).expect("TCP_NODELAY can be set");
         Self::over(Stream::Tcp(stream))
+    }
+
+    /// Connects over TCP from an address of this machine.
+    #[track_caller]
+    pub fn tcp_from(local: IpAddr, address: SocketAddr) -> Self {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let socket = net::socket(family, SocketType::STREAM, None).expect("a socket");
+        net::bind(&socket, &SocketAddr::new(local, 0)).expect("this machine has the address");
+        net::connect(&socket, &address).expect("the server accepts");
+        Self::over(Stream::Tcp(socket.into()))
     }
 
     /// Connects over a Unix socket.

@@ -25,6 +25,9 @@ pub struct Builder {
     arguments: Vec<OsString>,
     listeners: Vec<String>,
     open_files_max: Option<u32>,
+    launcher: Vec<OsString>,
+    inherited: usize,
+    environment: Vec<(String, OsString)>,
 }
 
 /// A running server. It is killed when the test is done with it.
@@ -59,7 +62,7 @@ pub fn run_with_input<I: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = I>,
     input: &str,
 ) -> Ended {
-    run_command(Command::new(binary()).args(arguments), input, true)
+    run_command(&mut command(arguments), input, true)
 }
 
 /// The same with an input that does not end: something else must end the run.
@@ -68,7 +71,40 @@ pub fn run_with_open_input<I: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = I>,
     input: &str,
 ) -> Ended {
-    run_command(Command::new(binary()).args(arguments), input, false)
+    run_command(&mut command(arguments), input, false)
+}
+
+fn command<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments);
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
+    command.args(allow_root(&arguments));
+    command
+}
+
+/// What a run of a handler needs to be told when the tests run as root.
+fn allow_root(arguments: &[OsString]) -> Option<&'static str> {
+    let is_handler = |argument: &OsString| {
+        Path::new(argument)
+            .extension()
+            .is_some_and(|kind| kind == "wasm")
+    };
+    let serves = arguments.first().is_some_and(|first| {
+        let first = first.to_string_lossy();
+        let commands = ["inspect", "connect", "ping", "completions"];
+        // `connect` runs a handler if it is given one.
+        !commands.contains(&first.as_ref())
+            || (first == "connect" && arguments.iter().any(is_handler))
+    });
+    let is_told = arguments
+        .iter()
+        .any(|argument| argument == "--user" || argument == "--allow-root");
+    (serves && !is_told && is_root()).then_some("--allow-root")
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Runs a command of one's own making to its end.
@@ -147,23 +183,49 @@ impl Builder {
         self
     }
 
+    /// A program and its arguments that becomes the server, having prepared something.
+    pub fn launched_by<I: AsRef<OsStr>>(mut self, launcher: impl IntoIterator<Item = I>) -> Self {
+        let launcher = launcher.into_iter();
+        self.launcher = launcher
+            .map(|argument| argument.as_ref().to_owned())
+            .collect();
+        self
+    }
+
+    /// Listeners that the launcher hands over; nothing else is listened on.
+    pub fn inherits(mut self, listeners: usize) -> Self {
+        self.inherited = listeners;
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment
+            .push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
     /// Starts the server and waits until it listens.
     #[track_caller]
     pub fn start(mut self) -> Server {
-        if self.listeners.is_empty() {
+        if self.listeners.is_empty() && self.inherited == 0 {
             self.listeners.push("127.0.0.1:0".to_owned());
         }
-        let mut command = match self.open_files_max {
+        if let Some(number) = self.open_files_max {
+            let limit = format!("ulimit -n {number}; exec \"$0\" \"$@\"");
+            self = self.launched_by(["sh", "-c", &limit]);
+        }
+        let mut command = match self.launcher.split_first() {
             None => Command::new(binary()),
-            Some(number) => {
-                let mut shell = Command::new("sh");
-                shell
-                    .args(["-c", &format!("ulimit -n {number}; exec \"$0\" \"$@\"")])
-                    .arg(binary());
-                shell
+            Some((launcher, arguments)) => {
+                let mut command = Command::new(launcher);
+                command.args(arguments).arg(binary());
+                command
             }
         };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(&self.arguments);
+        command.args(allow_root(&self.arguments));
         if !self
             .arguments
             .iter()
@@ -188,7 +250,7 @@ impl Builder {
             log,
             stdout,
         };
-        while server.addresses.len() < self.listeners.len() {
+        while server.addresses.len() < self.listeners.len().max(self.inherited) {
             let line = server
                 .stdout
                 .recv_timeout(wait::PATIENCE * 3)
@@ -214,6 +276,9 @@ impl Server {
             arguments: Vec::new(),
             listeners: Vec::new(),
             open_files_max: None,
+            launcher: Vec::new(),
+            inherited: 0,
+            environment: Vec::new(),
         }
     }
 
@@ -274,6 +339,11 @@ impl Server {
     #[track_caller]
     pub fn probing_neighbour(&self) -> Neighbour {
         Neighbour::on(self.open(), "echo ", "")
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What the process uses.

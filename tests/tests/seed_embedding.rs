@@ -520,6 +520,13 @@ struct Example {
     address: SocketAddr,
 }
 
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Example {
     fn start(name: &str, arguments: &[&str]) -> Self {
         let path = binary().with_file_name("examples").join(name);

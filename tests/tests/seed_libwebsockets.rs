@@ -1,7 +1,7 @@
 //! The test programs of libwebsockets itself, as Debian has them, against what became of them here.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use wsrun_tests::environment::Serving;
@@ -15,6 +15,16 @@ fn free_port() -> u16 {
         .and_then(|listener| listener.local_addr())
         .expect("a port")
         .port()
+}
+
+/// A program that ends with its test, however that goes.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn test_server() -> Serving {
@@ -122,9 +132,10 @@ fn seed_31_libwebsockets_test_client_counts_and_draws_on_our_server() {
         .stdout(Stdio::null())
         // It says a lot, and must not wait for a reader.
         .stderr(fs::File::create(&log).expect("the folder can be written"));
-    let mut client = client
+    let client = client
         .spawn()
         .expect("libwebsockets-test-client is installed by scripts/test-environment");
+    let _client = Killed(client);
     // It draws, compressed; everybody sees it.
     for _ in 0..5 {
         let text = board.read_text();
@@ -135,7 +146,5 @@ fn seed_31_libwebsockets_test_client_counts_and_draws_on_our_server() {
     wait::until("the counter is received", || {
         (0..3).all(|number| read().contains(&format!("rx 1 '{number}'")))
     });
-    client.kill().expect("it runs");
-    client.wait().expect("it ended");
     assert!(read().contains("mirror: LWS_CALLBACK_CLIENT_ESTABLISHED"));
 }

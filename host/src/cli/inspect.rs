@@ -31,10 +31,30 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
         .iter()
         .for_each(|name| say(&format!("  {name}  {}", import_meaning(name))));
     say("needs granted");
-    say(
-        "  nothing: everything that it imports works without a grant, or is answered with an error",
-    );
+    let needs = needs(&imports, &exports);
+    needs.iter().for_each(|need| say(&format!("  {need}")));
+    if needs.is_empty() {
+        say(
+            "  nothing: everything that it imports works without a grant, or is answered with an error",
+        );
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an operator may have to allow.
+fn needs(imports: &[String], exports: &[String]) -> Vec<&'static str> {
+    let is = |names: &[String], wanted| {
+        let mut own = names.iter().filter(|name| !name.starts_with("wasi:"));
+        own.any(|name| interface(name) == wanted)
+    };
+    let mut needs = Vec::new();
+    if is(imports, "client") {
+        needs.push("--allow-connect HOST[:PORT], for each place that it connects to");
+    }
+    if is(exports, "http") {
+        needs.push("--files DIR, if it answers with files");
+    }
+    needs
 }
 
 fn interface(name: &str) -> &str {
@@ -48,6 +68,14 @@ fn export_meaning(name: &str) -> &'static str {
         "handler" => "opened, received, closed",
         "handshake" => "decides on opening handshakes",
         "writable" => "is told when a queue has drained",
+        "chunks" => "takes messages in parts, as they arrive",
+        "broadcast-filter" => "decides who gets a broadcast",
+        "network-filter" => "decides by address who may connect, as the default handler",
+        "http" => "answers plain requests, as the default handler",
+        "incoming-handler" => {
+            "answers plain requests, as the default handler, with an instance for each"
+        }
+        "reconnection" => "is told when an outbound connection is lost and restored",
         "pong" => "is told of pongs",
         "timer-handler" => "has timers",
         "lifecycle" => "is told when an instance starts",
@@ -61,6 +89,7 @@ fn import_meaning(name: &str) -> &'static str {
             "types" => "the types of the contract",
             "connections" => "sends, closes, session data",
             "topics" => "publish and subscribe",
+            "client" => "connects out, where the operator allows it",
             "timers" => "sets timers",
             "host-info" => "names and --config",
             _ => "",
@@ -70,6 +99,10 @@ fn import_meaning(name: &str) -> &'static str {
         "wasi:io" => "streams of what follows",
         "wasi:clocks" => "granted: the clock",
         "wasi:random" => "granted: random bytes",
+        "wasi:http" => match interface(name) {
+            "outgoing-handler" => "not granted: every request is denied",
+            _ => "requests and responses",
+        },
         "wasi:filesystem" => "not granted: no folder is there",
         "wasi:sockets" => "not granted: every socket is refused",
         "wasi:cli" => match interface(name) {

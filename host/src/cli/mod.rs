@@ -5,8 +5,10 @@ mod connect;
 mod inspect;
 mod logging;
 mod ping;
+mod privileges;
 mod runtime;
 mod serve;
+mod service_manager;
 mod values;
 
 use std::io::Write as _;
@@ -15,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::server::StartError;
+use crate::server::{PrivilegeError, StartError};
 
 /// Exit code of a wrong argument or a file that is not a handler.
 const USAGE: u8 = 2;
@@ -96,8 +98,13 @@ impl Failure {
     /// A server that does not start.
     fn of_start(error: StartError) -> Self {
         match error {
-            StartError::Host(_) | StartError::Listen(_) => Self::from(error),
+            StartError::Host(_)
+            | StartError::Listen(_)
+            | StartError::Privileges(
+                PrivilegeError::Refused { .. } | PrivilegeError::NotDropped(_),
+            ) => Self::from(error),
             StartError::Config(_)
+            | StartError::Privileges(_)
             | StartError::Component(_)
             | StartError::Handler { .. }
             | StartError::Tls(_) => Self::usage(error),

@@ -10,6 +10,7 @@ use wsrun_proto::ws::deflate::DeflateConfig;
 
 use super::Failure;
 use super::logging::{self, Format, Level};
+use super::privileges::PrivilegeArgs;
 use super::values::{OptionalDuration, bytes, duration, identity, optional_duration, pair};
 use crate::config::{Config, Grant, HandlerLimits, OutboundConfig, TlsFiles};
 
@@ -43,7 +44,7 @@ pub(super) struct RuntimeArgs {
     /// Time for the peer's close frame after ours
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s", help_heading = "Protocol")]
     close_timeout: Duration,
-    /// Time for a TLS handshake, and for a request's head
+    /// Time for a TLS handshake, for a request's head, and between two pieces of its body
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Protocol")]
     handshake_timeout: Duration,
     /// Time from the first byte of a message to its last, or from part to part where a handler takes it in parts; `off` for no limit
@@ -148,6 +149,9 @@ pub(super) struct RuntimeArgs {
     #[arg(long, value_name = "NAME=CERT,KEY", value_parser = identity, help_heading = "Connections out")]
     client_cert: Vec<(String, TlsFiles)>,
 
+    #[command(flatten)]
+    privileges: PrivilegeArgs,
+
     /// Form of the log on standard error
     #[arg(long, value_enum, default_value = "text", help_heading = "Log")]
     log_format: Format,
@@ -241,6 +245,7 @@ impl RuntimeArgs {
                     .or_else(default_cache)
                     .transpose()?
             },
+            privileges: self.privileges.into_config()?,
             ..Config::default()
         };
         config.limits.message_bytes_max = self.max_message;

@@ -10,16 +10,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use wsrun_proto::http::origin::Allowed;
 
 use super::runtime::RuntimeArgs;
-use super::values::{listen, protocol};
-use super::{Failure, say};
-use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Origins, TlsFiles};
-use crate::server::{Running, Server};
+use super::values::{bytes, listen, network, protocol};
+use super::{Failure, say, service_manager};
+use crate::config::{
+    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, TlsFiles,
+};
+use crate::server::{Running, Server, TlsError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The handler: a component (.wasm, or .wat text). It gets clients that no --protocol names
     handler: Option<PathBuf>,
-    /// Where to listen: IP:PORT (port 0 picks one) or unix:PATH. Repeatable
+    /// Where to listen: IP:PORT (port 0 picks one) or unix:PATH. Repeatable; not used when a service manager hands listeners over
+    /// (LISTEN_FDS)
     #[arg(long, value_name = "ADDR", value_parser = listen, default_value = "127.0.0.1:9000")]
     listen: Vec<Listen>,
     /// A handler for clients that offer this subprotocol. Repeatable; without HANDLER the first is the default
@@ -28,6 +31,9 @@ pub(super) struct Args {
     /// Answers plain HTTP requests with files of this folder
     #[arg(long = "static", value_name = "DIR")]
     static_dir: Option<PathBuf>,
+    /// Grants the default handler this folder to answer plain HTTP requests with files of
+    #[arg(long = "files", value_name = "DIR")]
+    files_dir: Option<PathBuf>,
     /// Worker threads, each with an instance of every handler
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u16,
@@ -37,6 +43,13 @@ pub(super) struct Args {
     /// Private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
     tls_key: Option<PathBuf>,
+
+    /// Lets peers of this network connect (10.0.0.0/8, or an address), and no others. Repeatable. Unix sockets are not concerned
+    #[arg(long, value_name = "CIDR", value_parser = network, help_heading = "Network")]
+    allow_from: Vec<IpNet>,
+    /// Cuts peers of this network off, whatever --allow-from says. Repeatable
+    #[arg(long, value_name = "CIDR", value_parser = network, help_heading = "Network")]
+    deny_from: Vec<IpNet>,
 
     /// Lets pages of another origin connect, as in `https://example.com`; `*` for all. Repeatable. The server's own origin may always, as
     /// may clients that are no browser
@@ -50,6 +63,17 @@ pub(super) struct Args {
         help_heading = "Limits"
     )]
     max_connections: usize,
+    /// Body of a plain HTTP request to a handler. More: 413
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1MiB", help_heading = "Limits")]
+    max_request_body: u64,
+    /// Plain HTTP requests that one worker answers by wasi:http at a time. More: they wait for --handshake-timeout, then 503
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        help_heading = "Handler limits"
+    )]
+    max_http_instances: usize,
 
     #[command(flatten)]
     runtime: RuntimeArgs,
@@ -57,7 +81,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     args.runtime.start_log();
-    let config = config(args)?;
+    // While this is the only thread: the variables are taken out of the environment.
+    let inherited = service_manager::listeners()?;
+    let mut config = config(args)?;
+    if let Some(listeners) = inherited {
+        tracing::info!(
+            count = listeners.len(),
+            "listening on what the service manager handed over, not on --listen"
+        );
+        config.listen = listeners;
+    }
     // As many sockets as the system allows; a lower limit is no reason not to start.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -81,6 +114,13 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
     }
+    let urls: Vec<_> = server
+        .addresses()
+        .iter()
+        .map(|address| server.url(address))
+        .collect();
+    let status = format!("serving on {}", urls.join(", "));
+    service_manager::ready(&status);
     let (changed, mut changes) = tokio::sync::mpsc::channel(1);
     let _watcher = watch(&server.tls_files(), changed);
     loop {
@@ -88,16 +128,23 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&server),
+            _ = hangup.recv() => {
+                service_manager::reloading();
+                match reload(&server) {
+                    Ok(()) => service_manager::ready(&status),
+                    Err(error) => service_manager::ready(&format!("{status}; certificate not replaced: {error}")),
+                }
+            }
             Some(()) = changes.recv() => {
                 // Certificate and key are two files: the second is mostly written right after the first.
                 tokio::time::sleep(SETTLE).await;
                 while changes.try_recv().is_ok() {}
-                reload(&server);
+                let _ = reload(&server);
             }
         }
     }
     tracing::info!("stopping");
+    service_manager::stopping();
     let mut stopping = tokio::task::spawn_blocking(|| server.shutdown());
     let asked = Instant::now();
     let clean = loop {
@@ -121,17 +168,19 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     })
 }
 
-fn reload(server: &Running) {
+fn reload(server: &Running) -> Result<(), TlsError> {
     if server.tls_files().is_empty() {
         tracing::info!("nothing to read again: there is no certificate");
-        return;
+        return Ok(());
     }
-    match server.reload_tls() {
+    let reloaded = server.reload_tls();
+    match &reloaded {
         Ok(()) => tracing::info!("certificate read"),
         Err(error) => {
-            tracing::error!("certificate not replaced, the old one stays in use: {error}")
+            tracing::error!("certificate not replaced, the old one stays in use: {error}");
         }
     }
+    reloaded
 }
 
 /// Watches the folders of `files`: editors and ACME clients replace files instead of writing into them.
@@ -203,11 +252,14 @@ fn config(args: Args) -> Result<Config, Failure> {
             config: Arc::clone(&values),
         })
         .collect();
-    Ok(Config {
+    let mut config = Config {
         listen: args.listen,
         handlers,
         workers: args.workers,
         static_dir: args.static_dir,
+        files_dir: args.files_dir,
+        request_body_bytes_max: args.max_request_body,
+        network: NetworkFilter::new(args.allow_from, args.deny_from),
         tls: args
             .tls_cert
             .zip(args.tls_key)
@@ -217,7 +269,9 @@ fn config(args: Args) -> Result<Config, Failure> {
         },
         connections_max: args.max_connections,
         ..args.runtime.into_config()?
-    })
+    };
+    config.handler_limits.http_instances_max = args.max_http_instances;
+    Ok(config)
 }
 
 fn origins(entries: &[String]) -> Result<Allowed, Failure> {

@@ -1,10 +1,10 @@
 //! Values of arguments: sizes, durations, addresses, pairs.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{Listen, TlsFiles};
+use crate::config::{IpNet, Listen, TlsFiles};
 
 /// `64KiB`, `1MiB`, `2GiB`, `4096`; units of 1,024 with or without the `iB`, of 1,000 as `kB`, `MB`, `GB`.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
@@ -80,6 +80,25 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
     text.parse::<SocketAddr>().map(Listen::Tcp).map_err(|_| {
         "it must be IP:PORT (127.0.0.1:9000, 0.0.0.0:80, [::1]:9000; port 0 picks one) or unix:PATH".to_owned()
     })
+}
+
+/// `10.0.0.0/8`, `2001:db8::/32`, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let network: IpNet = text.parse().map_err(|_| {
+        "it must be a network or an address, as in 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7"
+            .to_owned()
+    })?;
+    if network != network.trunc() {
+        return Err(format!(
+            "it has bits behind its prefix: `{}` for the network, `{}` for the address alone",
+            network.trunc(),
+            network.addr()
+        ));
+    }
+    Ok(network)
 }
 
 /// `NAME=VALUE`.
@@ -180,6 +199,26 @@ mod tests {
         assert!(matches!(listen("[::1]:0"), Ok(Listen::Tcp(_))));
         for wrong in ["9000", "localhost:9000", "unix:", "127.0.0.1"] {
             assert!(listen(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn networks_have_no_bits_behind_their_prefix() {
+        for right in ["10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0", "::1/128"] {
+            assert_eq!(network(right).unwrap().to_string(), right);
+        }
+        assert_eq!(network("192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
+        assert_eq!(network("::1").unwrap().to_string(), "::1/128");
+        assert!(network("10.1.0.0/8").unwrap_err().contains("10.0.0.0/8"));
+        for wrong in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "localhost",
+            "::/129",
+            "10.0.0.0/",
+        ] {
+            assert!(network(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -27,7 +27,8 @@ const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Clients that are told why at the same time; more are cut off without a word.
 const TURNED_AWAY_MAX: usize = 64;
 
-/// Serves one accepted socket until it is gone. Holds a slot of `--max-connections` meanwhile.
+/// Serves one accepted socket until it is gone. Holds a slot of `--max-connections` meanwhile. Who may not connect from where it does is
+/// cut off before anything of it is read.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     socket: Socket,
@@ -35,10 +36,31 @@ pub(crate) async fn serve(
     local: String,
     tls: Option<Arc<Tls>>,
 ) {
+    if !is_allowed(&worker, &socket) {
+        tracing::debug!(%peer, "connection refused: --allow-from, --deny-from");
+        return;
+    }
+    let asked = worker
+        .handlers()
+        .first()
+        .filter(|handler| handler.exports.network_filter);
     let Some(slot) = Slot::take(&worker) else {
-        turn_away(&worker, socket, tls.is_some()).await;
+        // Whom the handler was not asked about is not spoken to.
+        if asked.is_none() {
+            turn_away(&worker, socket, tls.is_some()).await;
+        }
         return;
     };
+    if let Some(handler) = asked {
+        let decision = timeout(
+            worker.config.handshake_timeout,
+            handler.accepts(peer.clone(), local.clone()),
+        );
+        if !matches!(until_shutdown(&worker, decision).await, Some(Ok(true))) {
+            tracing::debug!(%peer, handler = %handler.registry.name(), "connection refused: network-filter");
+            return;
+        }
+    }
     let addresses = Addresses {
         peer,
         local,
@@ -65,6 +87,17 @@ pub(crate) async fn serve(
         return;
     };
     run(&worker, raw, slot).await;
+}
+
+/// What the lists say. Unix sockets have no address: the permissions of their file decide.
+fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
+    let network = &worker.config.network;
+    match socket {
+        Socket::Tcp(stream) if !network.is_empty() => stream
+            .peer_addr()
+            .is_ok_and(|peer| network.accepts(peer.ip())),
+        Socket::Tcp(_) | Socket::Unix(_) => true,
+    }
 }
 
 async fn run(worker: &Rc<Worker>, raw: Raw, slot: Slot) {

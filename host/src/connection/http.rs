@@ -1,4 +1,4 @@
-//! HTTP/1.1 up to the upgrade, and the few plain answers of a WebSocket server.
+//! HTTP/1.1 up to the upgrade: keep-alive, pipelining, and the raw stream afterwards.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -8,17 +8,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request as HttpRequest, Response, StatusCode};
+use hyper::{Request as HttpRequest, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tower_http::services::ServeDir;
-use tower_service::Service as _;
 
-use super::answer::{Body, last_text, text};
+use super::answer::Body;
+use super::plain;
 use super::upgrade::{Addresses, Upgraded, is_upgrade, upgrade};
 use crate::transport::Stream;
 use crate::worker::Worker;
@@ -181,29 +179,5 @@ async fn answer(
         *accepted.borrow_mut() = upgraded;
         return response;
     }
-    if let Some(folder) = &worker.config.static_dir {
-        return file(folder, request).await;
-    }
-    // Not an upgrade at all: the core's own refusal says which header is missing and that this is a WebSocket server.
-    upgrade(worker, addresses, &request).await.0
-}
-
-/// A file of `--static`. `ServeDir` resolves the path, and nothing outside the folder can be named.
-async fn file(folder: &std::path::Path, request: HttpRequest<Incoming>) -> Response<Body> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut response = last_text(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "405 method not allowed: files are read with GET or HEAD",
-        );
-        response.headers_mut().insert(
-            hyper::header::ALLOW,
-            hyper::header::HeaderValue::from_static("GET, HEAD"),
-        );
-        return response;
-    }
-    let Ok(response) = ServeDir::new(folder).call(request).await;
-    if response.status() == StatusCode::NOT_FOUND {
-        return text(StatusCode::NOT_FOUND, "404 not found");
-    }
-    response.map(BodyExt::boxed_unsync)
+    plain::answer(worker, addresses, request).await
 }

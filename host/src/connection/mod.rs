@@ -2,16 +2,21 @@
 
 mod accept;
 mod answer;
+mod body;
 mod client;
 mod drive;
+mod files;
 mod http;
+mod plain;
 mod upgrade;
 
 use wsrun_proto::ws::deflate::Agreed;
 use wsrun_proto::ws::{self, Delivery};
 
 pub(crate) use self::accept::serve;
+pub(crate) use self::answer::Body as HttpBody;
 pub(crate) use self::client::connect;
+pub(crate) use self::files::Folders;
 use crate::handler::Handler;
 use crate::worker::Worker;
 

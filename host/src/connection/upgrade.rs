@@ -63,18 +63,11 @@ async fn decide<B>(
     addresses: &Addresses,
     http: &HttpRequest<B>,
 ) -> Result<(Response<Body>, Upgraded), Response<Body>> {
-    let headers: Vec<(&str, &[u8])> = http
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .collect();
-    let minor = u8::from(http.version() >= Version::HTTP_11);
-    let checked =
-        upgrade::check(http.method().as_str(), minor, &headers).map_err(|error| refused(&error))?;
+    let checked = upgrade::check(http.method().as_str(), minor_version(http), &fields(http))
+        .map_err(|error| refused(&error))?;
     let host = checked.host.clone().unwrap_or_default();
     if !is_target_of(http.uri(), &host) {
-        let text = "400 bad request: the request target must be a path, or a URL of this host";
-        return Err(last_text(StatusCode::BAD_REQUEST, text));
+        return Err(last_text(StatusCode::BAD_REQUEST, FOREIGN_TARGET));
     }
     if let Some(origin) = &checked.origin
         && !worker
@@ -95,7 +88,11 @@ async fn decide<B>(
         return Err(response);
     }
     let (handler, routed) = route(worker, &checked.offered)?;
-    let request = Rc::new(request(http, addresses, &checked));
+    let request = request(http, addresses, checked.host.clone());
+    let request = Rc::new(Request {
+        offered: checked.offered.clone(),
+        ..request
+    });
     let acceptance = if handler.exports.handshake {
         match handler.decide(Rc::clone(&request)).await {
             Ok(Ok(acceptance)) => acceptance,
@@ -143,6 +140,34 @@ async fn decide<B>(
         deflate: accepted.deflate,
     };
     Ok((response, upgraded))
+}
+
+/// The `Host` of a plain request.
+#[expect(
+    clippy::result_large_err,
+    reason = "once per request, and the caller wants the response"
+)]
+pub(super) fn host_of<B>(http: &HttpRequest<B>) -> Result<Option<String>, Response<Body>> {
+    let fields = fields(http);
+    let host = upgrade::host(minor_version(http), &fields).map_err(|error| refused(&error))?;
+    if !is_target_of(http.uri(), host.unwrap_or_default()) {
+        return Err(last_text(StatusCode::BAD_REQUEST, FOREIGN_TARGET));
+    }
+    Ok(host.map(str::to_owned))
+}
+
+const FOREIGN_TARGET: &str =
+    "400 bad request: the request target must be a path, or a URL of this host";
+
+fn fields<B>(http: &HttpRequest<B>) -> Vec<(&str, &[u8])> {
+    let fields = http.headers().iter();
+    fields
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
+}
+
+fn minor_version<B>(http: &HttpRequest<B>) -> u8 {
+    u8::from(http.version() >= Version::HTTP_11)
 }
 
 /// Whether a request target is one for GET (RFC 9112, 3.2): a path, or a URL whose authority is what the Host header says. The other
@@ -194,7 +219,12 @@ fn route(
     }
 }
 
-fn request<B>(http: &HttpRequest<B>, addresses: &Addresses, checked: &upgrade::Upgrade) -> Request {
+/// What a handler is told of a request.
+pub(super) fn request<B>(
+    http: &HttpRequest<B>,
+    addresses: &Addresses,
+    host: Option<String>,
+) -> Request {
     let headers = http
         .headers()
         .iter()
@@ -207,11 +237,11 @@ fn request<B>(http: &HttpRequest<B>, addresses: &Addresses, checked: &upgrade::U
         },
         query: http.uri().query().map(str::to_owned),
         headers: headers.collect(),
-        offered: checked.offered.clone(),
+        offered: Vec::new(),
         peer: addresses.peer.clone(),
         local: addresses.local.clone(),
         secure: addresses.secure,
-        host: checked.host.clone(),
+        host,
     }
 }
 
@@ -235,7 +265,7 @@ fn refused(error: &UpgradeError) -> Response<Body> {
     response
 }
 
-const FAILED: &str = "500 internal server error: the handler failed";
+pub(super) const FAILED: &str = "500 internal server error: the handler failed";
 
 fn reason(status: StatusCode) -> String {
     status.canonical_reason().unwrap_or_default().to_lowercase()
@@ -271,7 +301,7 @@ fn refusal_response(refusal: Refusal) -> Response<Body> {
 }
 
 /// A header that a handler wants in a response.
-fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let lower = name.to_ascii_lowercase();
     let is_hosts = matches!(
         lower.as_str(),

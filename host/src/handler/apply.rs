@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared};
+use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared, SendError};
 
 use super::deliver::Place;
 use super::timers::Timer;
@@ -49,11 +49,27 @@ impl Handler {
     }
 
     /// Applies commands where no instance is at hand to filter broadcasts: those go through the queue.
-    pub(super) async fn apply_unfiltered(&self, mut commands: Commands) {
+    pub(super) async fn apply_unfiltered(&self, commands: Commands) {
+        self.apply_later(commands, false).await;
+    }
+
+    /// Applies the commands of an instance that answered a plain request. Other callbacks have run since it was told that a queue takes its
+    /// message, so that is checked again: a connection that has no room any more is closed, and nothing is lost unnoticed.
+    pub(crate) async fn apply_of_request(&self, commands: Commands) {
+        self.apply_later(commands, true).await;
+        self.turn();
+        self.worker.flush();
+    }
+
+    async fn apply_later(&self, mut commands: Commands, others_ran: bool) {
         self.clear_pending(&commands);
         let list = std::mem::take(&mut commands.list);
         for command in &list {
             self.pause_if_much().await;
+            if others_ran && let Some((session, error)) = self.no_longer_takes(command, &commands) {
+                self.close_slow(&session, CloseCode::POLICY_VIOLATION.get(), &error);
+                continue;
+            }
             if let Command::Broadcast { protocol, payload } = command
                 && self.exports.broadcast_filter
             {
@@ -80,7 +96,7 @@ impl Handler {
     }
 
     /// Drops the commands of a callback that failed.
-    pub(super) fn drop_commands(&self, commands: &mut Commands) {
+    pub(crate) fn drop_commands(&self, commands: &mut Commands) {
         // It may have failed between counting an effect and queueing it.
         for session in self.registry.sessions() {
             session.clear_pending();
@@ -382,14 +398,43 @@ impl Handler {
                     )
                     | None => CloseCode::POLICY_VIOLATION.get(),
                 };
-                tracing::warn!(
-                    handler = %self.registry.name(), connection = session.id, code,
-                    "closing a subscriber that does not keep up: {error}"
-                );
-                self.registry.leave(session.id);
-                session.close(ClosedBy::Host, close_frame(code, "slow consumer"));
+                self.close_slow(session, code, &error);
             }
         }
+    }
+
+    fn close_slow(&self, session: &Rc<Session>, code: u16, error: &SendError) {
+        tracing::warn!(
+            handler = %self.registry.name(), connection = session.id, code,
+            "closing a connection that does not keep up: {error}"
+        );
+        self.registry.leave(session.id);
+        session.close(ClosedBy::Host, close_frame(code, "slow consumer"));
+    }
+
+    /// The open connection that does not take what it was to be sent.
+    fn no_longer_takes(
+        &self,
+        command: &Command,
+        commands: &Commands,
+    ) -> Option<(Rc<Session>, SendError)> {
+        let (session, result) = if let Command::Send { to, payload }
+        | Command::Ping { to, payload }
+        | Command::Pong { to, payload } = command
+        {
+            let session = self.registry.get(*to)?;
+            let result = session.admit(commands.bytes(*payload).len());
+            (session, result)
+        } else if let Command::SendChunk { to, payload, fin } = command {
+            let session = self.registry.get(*to)?;
+            let result = session.admit_chunk(payload.kind, commands.bytes(*payload), *fin);
+            (session, result)
+        } else {
+            return None;
+        };
+        session.clear_pending();
+        let error = result.err().filter(|error| *error != SendError::Closed)?;
+        Some((session, error))
     }
 
     fn remote_broadcast(

@@ -119,7 +119,7 @@ impl Handler {
         self.fail(connection);
     }
 
-    /// Whether the callback is still due: not to a connection that failed, and not for a timer that was cancelled.
+    /// Whether the callback is still due: not to a connection that failed or was given up, and not for a timer that was cancelled.
     fn is_wanted(&self, event: &Event) -> bool {
         match event {
             Event::Received { session, .. }
@@ -130,8 +130,9 @@ impl Handler {
             | Event::Restored(session)
             | Event::Writable(session) => !session.failed.get(),
             Event::Fired(timer) => self.registry.timers_mut().remove(timer.id),
+            // Who asked may have given up.
+            Event::Accepts { reply, .. } => !reply.is_closed(),
             Event::Requested { .. }
-            | Event::Accepts { .. }
             | Event::Http { .. }
             | Event::Broadcast(_)
             | Event::Closed { .. } => true,
@@ -283,7 +284,7 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
     Ok(Answer::Nothing)
 }
 
-fn report(
+pub(crate) fn report(
     registry: &super::Registry,
     callback: &str,
     connection: Option<ConnectionId>,

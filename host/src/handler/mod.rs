@@ -28,17 +28,19 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use wsrun_proto::ws::MessageKind;
 
+pub(crate) use self::deliver::report;
 use self::queue::Event;
 pub(crate) use self::queue::{HttpRequest, Queue};
 pub(crate) use self::registry::Registry;
 use crate::command::{Commands, Connect};
-use crate::connection;
+use crate::connection::{self, HttpBody};
 use crate::contract::{
     Acceptance, Chunk, CloseInfo, ConnectError, ConnectOptions, ConnectionId, HttpResponse,
     Refusal, Request, TimerId,
 };
 use crate::server::Connecting;
 use crate::wasm::error::GuestError;
+use crate::wasm::incoming::Incoming;
 use crate::worker::Worker;
 
 /// The callbacks of a handler, whatever runs them. An error has ended the guest: its commands are dropped and it is never called again.
@@ -118,6 +120,17 @@ pub(crate) struct Exports {
     pub(crate) pong: bool,
     pub(crate) timer_handler: bool,
     pub(crate) lifecycle: bool,
+    /// `wasi:http/incoming-handler`.
+    pub(crate) wasi_http: bool,
+}
+
+/// Why a plain request has no answer of the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotServed {
+    /// It trapped, overran a deadline, or answered with an error or not at all.
+    Failed,
+    /// As many requests are being answered as may be, and none has ended in time.
+    Busy,
 }
 
 /// The callback that should have decided failed.
@@ -167,6 +180,8 @@ pub(crate) struct Handler {
     turn: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
     /// Wakes the task that polls `turn` when nobody else does.
     waker: OnceCell<Waker>,
+    /// Makes an instance for each plain request, where the handler exports `wasi:http/incoming-handler`.
+    incoming: OnceCell<Rc<Incoming>>,
     /// The same handler on the other workers.
     peers: Vec<mpsc::Sender<ToHandler>>,
 }
@@ -186,6 +201,7 @@ impl Handler {
             queue: RefCell::default(),
             turn: RefCell::new(None),
             waker: OnceCell::new(),
+            incoming: OnceCell::new(),
             peers,
         })
     }
@@ -249,6 +265,24 @@ impl Handler {
         let request = Rc::new(request);
         self.push(|queue| queue.push(Event::Http { request, reply }));
         response.await.unwrap_or(Err(DecisionFailed))
+    }
+
+    /// Has plain requests answered by `wasi:http`.
+    pub(crate) fn set_incoming(&self, incoming: Incoming) {
+        if self.incoming.set(Rc::new(incoming)).is_err() {
+            unreachable!("it is set once, before the handler starts");
+        }
+    }
+
+    /// Has a plain request answered by an instance of its own.
+    pub(crate) async fn answer_by_wasi(
+        self: &Rc<Self>,
+        request: hyper::Request<Bytes>,
+        secure: bool,
+    ) -> Result<hyper::Response<HttpBody>, NotServed> {
+        let incoming = self.incoming.get().ok_or(NotServed::Failed)?;
+        let patience = self.worker.config.handshake_timeout;
+        incoming.answer(self, request, secure, patience).await
     }
 
     /// Begins to make an outbound connection, which has an id already.

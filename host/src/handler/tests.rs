@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
@@ -15,6 +14,7 @@ use wsrun_proto::ws::{self, MessageKind, Role, State};
 use super::{Exports, Guest, GuestFactory, Handler, HttpRequest, Registry, Remote};
 use crate::command::{Command, Commands};
 use crate::config::{Config, HandlerLimits};
+use crate::connection::Folders;
 use crate::contract::{
     Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
     TimerId,
@@ -23,7 +23,7 @@ use crate::outbound::Outbound;
 use crate::session::Session;
 use crate::transport::{Socket, Stream};
 use crate::wasm::error::GuestError;
-use crate::worker::{Held, Slot, Worker};
+use crate::worker::{Held, Shared, Slot, Worker};
 
 /// What the guests of a test share with it.
 #[derive(Default)]
@@ -205,15 +205,17 @@ impl Bench {
         let config = Arc::new(Config::default());
         let outbound = Outbound::new(&config.outbound, config.limits, None).unwrap();
         let trusted = outbound.trusted();
-        let worker = Rc::new(Worker::new(
-            0,
+        let folders = Folders::open(&config).unwrap();
+        let shared = Shared {
             config,
-            Arc::new(outbound),
-            Arc::new(trusted),
-            watch::channel(0).0,
-            Arc::new(AtomicUsize::new(0)),
+            outbound: Arc::new(outbound),
+            trusted: Arc::new(trusted),
+            folders: Arc::new(folders),
+            live: watch::channel(0).0,
+            slots: Arc::default(),
             shutdown,
-        ));
+        };
+        let worker = Rc::new(Worker::new(0, shared));
         let limits = HandlerLimits::default();
         let registry = Rc::new(Registry::new(
             "test".into(),

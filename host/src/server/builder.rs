@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Server, StartError};
-use crate::config::{Config, HandlerConfig, HandlerSource, Listen, TlsFiles};
+use crate::config::{Config, HandlerConfig, HandlerSource, Inherited, Listen, TlsFiles};
 
 /// Makes a [`Server`]. Everything that the command line has can be set: what has no method of its own here, with
 /// [`configure`](Self::configure).
@@ -27,6 +27,11 @@ impl Builder {
     /// Listens on a Unix socket.
     pub fn listen_unix(self, path: impl Into<PathBuf>) -> Self {
         self.listen(Listen::Unix(path.into()))
+    }
+
+    /// Listens on what was bound already: a [`std::net::TcpListener`] or a [`std::os::unix::net::UnixListener`].
+    pub fn listen_on(self, listener: impl Into<Inherited>) -> Self {
+        self.listen(Listen::Inherited(listener.into()))
     }
 
     fn listen(mut self, listen: Listen) -> Self {
@@ -80,6 +85,12 @@ impl Builder {
     /// Answers plain requests with the files of a folder.
     pub fn static_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.config.static_dir = Some(folder.into());
+        self
+    }
+
+    /// Lets handlers answer plain requests with the files of a folder.
+    pub fn files_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.config.files_dir = Some(folder.into());
         self
     }
 

@@ -2,34 +2,27 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::{Source, StartError};
-use crate::config::Config;
 use crate::handler::{Handler, Registry, ToHandler};
 use crate::listener::{self, Bound};
-use crate::outbound::Outbound;
 use crate::tls::Tls;
+use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
-use crate::worker::Worker;
+use crate::worker::{Shared, Worker};
 
 /// What a worker is started with.
 pub(super) struct Plan {
     pub(super) index: u16,
-    pub(super) config: Arc<Config>,
     pub(super) handlers: Vec<Source>,
     pub(super) bound: Vec<Bound>,
     pub(super) tls: Option<Arc<Tls>>,
-    pub(super) slots: Arc<AtomicUsize>,
-    pub(super) outbound: Arc<Outbound>,
-    pub(super) trusted: Arc<Outbound>,
-    pub(super) live: watch::Sender<usize>,
-    pub(super) shutdown: watch::Receiver<bool>,
+    pub(super) shared: Shared,
     /// Per handler, the senders to the other workers.
     pub(super) peers: Vec<Vec<mpsc::Sender<ToHandler>>>,
     pub(super) remotes: Vec<mpsc::Receiver<ToHandler>>,
@@ -54,8 +47,8 @@ impl Plan {
     }
 
     async fn work(self, report: oneshot::Sender<Result<(), StartError>>) -> bool {
-        let timeout = self.config.shutdown_timeout;
-        let mut shutdown = self.shutdown.clone();
+        let timeout = self.shared.config.shutdown_timeout;
+        let mut shutdown = self.shared.shutdown.clone();
         let worker = match self.start().await {
             Ok(worker) => worker,
             Err(error) => {
@@ -85,25 +78,18 @@ impl Plan {
     }
 
     async fn start_handlers(&mut self) -> Result<Rc<Worker>, StartError> {
-        let worker = Rc::new(Worker::new(
-            self.index,
-            Arc::clone(&self.config),
-            Arc::clone(&self.outbound),
-            Arc::clone(&self.trusted),
-            self.live.clone(),
-            Arc::clone(&self.slots),
-            self.shutdown.clone(),
-        ));
+        let worker = Rc::new(Worker::new(self.index, self.shared.clone()));
         let mut handlers = Vec::new();
         let peers = std::mem::take(&mut self.peers);
         for ((config, source), peers) in self
+            .shared
             .config
             .handlers
             .iter()
             .zip(self.handlers.drain(..))
             .zip(peers)
         {
-            let limits = self.config.handler_limits.clone();
+            let limits = self.shared.config.handler_limits.clone();
             let name: Arc<str> = config.name().into();
             let exports = source.exports();
             let registry = Registry::new(
@@ -116,6 +102,11 @@ impl Plan {
             let handler = Handler::new(Rc::new(registry), Rc::clone(&worker), exports, peers);
             let started = match source {
                 Source::Component(linked) => {
+                    if exports.wasi_http {
+                        let limits = limits.clone();
+                        let incoming = Incoming::new(&name, (*linked).clone(), limits);
+                        handler.set_incoming(incoming);
+                    }
                     handler.start(Instances::new(&name, *linked, limits)).await
                 }
                 Source::Native(native) => handler.start(native).await,

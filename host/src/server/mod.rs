@@ -45,15 +45,16 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::{Config, HandlerSource};
+use crate::config::{Config, HandlerSource, Listen};
+use crate::connection::Folders;
 use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
 pub use crate::listener::{Address, ListenError};
+pub use crate::privileges::PrivilegeError;
 pub use crate::tls::TlsError;
 pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
@@ -67,11 +68,12 @@ use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::native::Native;
 use crate::outbound::Outbound;
+use crate::privileges::Identity;
 use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +99,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The process does not become the user or group that it was told to be.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// The engine, a thread or a runtime cannot be made.
     #[error("cannot start: {0}")]
     Host(String),
@@ -168,13 +173,16 @@ impl Server {
         Builder::default()
     }
 
-    /// Loads the handlers and binds the addresses.
+    /// Loads the handlers, binds the addresses and drops privileges.
     ///
     /// # Errors
     ///
-    /// When any part of it fails: nothing is left bound.
+    /// When any part of it fails: nothing is left bound. A process that did not become the user it was told to be
+    /// ([`StartError::Privileges`]) may have changed in part and should end.
     pub fn new(config: Config) -> Result<Self, StartError> {
         validate(&config)?;
+        let identity = config.privileges.as_ref().map(Identity::look_up);
+        let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
         let engine = engine(config.cache_dir.clone()).map_err(|error| host(&error))?;
         let linker = linker(&engine).map_err(|error| host(&error))?;
@@ -194,19 +202,28 @@ impl Server {
         let outbound = Outbound::new(&config.outbound, config.limits, config.deflate)?;
         let trusted = Arc::new(outbound.trusted());
         let outbound = Arc::new(outbound);
+        let folders = Folders::open(&config).map_err(StartError::Config)?;
         let (addresses, bound, socket_files) = bind(&config)?;
+        // Nothing of a handler has run: making an instance is the workers' first act.
+        if let Some(identity) = identity {
+            identity.assume()?;
+        }
         let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
         let config = Arc::new(config);
         let (shutdown, stopping) = watch::channel(false);
         let (live, _) = watch::channel(0);
         let parts = Parts {
-            config: &config,
             handlers,
-            tls: &tls,
-            outbound,
-            trusted,
-            live: &live,
-            stopping,
+            tls: tls.clone(),
+            shared: worker::Shared {
+                config: Arc::clone(&config),
+                outbound,
+                trusted,
+                folders: Arc::new(folders),
+                live: live.clone(),
+                slots: Arc::default(),
+                shutdown: stopping,
+            },
         };
         let (plans, publisher) = parts.plans(bound);
         Ok(Self {
@@ -417,30 +434,25 @@ impl Shared {
 }
 
 /// What the plans of the workers are made of.
-struct Parts<'a> {
-    config: &'a Arc<Config>,
+struct Parts {
     handlers: Vec<Source>,
-    tls: &'a Option<Arc<Tls>>,
-    outbound: Arc<Outbound>,
-    trusted: Arc<Outbound>,
-    live: &'a watch::Sender<usize>,
-    stopping: watch::Receiver<bool>,
+    tls: Option<Arc<Tls>>,
+    shared: worker::Shared,
 }
 
-impl Parts<'_> {
+impl Parts {
     /// A plan for each worker, with channels between all of them and from the publisher.
     fn plans(self, mut bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
-        let workers = self.config.workers;
-        let slots = Arc::new(AtomicUsize::new(0));
+        let workers = self.shared.config.workers;
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| channels(self.handlers.len())).unzip();
-        let named = self.config.handlers.iter().enumerate();
+        let named = self.shared.config.handlers.iter().enumerate();
         let publisher = Publisher::new(
             named.map(|(position, handler)| {
                 let workers = senders.iter().map(|senders| senders[position].clone());
                 (handler.name(), workers.collect())
             }),
-            self.config.handler_limits.sent_message_bytes_max,
+            self.shared.config.handler_limits.sent_message_bytes_max,
         );
         let mut plans = Vec::new();
         for (index, remotes) in (0..workers).zip(receivers) {
@@ -455,15 +467,10 @@ impl Parts<'_> {
             }
             plans.push(Plan {
                 index,
-                config: Arc::clone(self.config),
                 handlers: self.handlers.clone(),
                 bound: bound.iter_mut().filter_map(Vec::pop).collect(),
                 tls: self.tls.clone(),
-                slots: Arc::clone(&slots),
-                outbound: Arc::clone(&self.outbound),
-                trusted: Arc::clone(&self.trusted),
-                live: self.live.clone(),
-                shutdown: self.stopping.clone(),
+                shared: self.shared.clone(),
                 peers,
                 remotes,
             });
@@ -483,7 +490,7 @@ fn bind(config: &Config) -> Result<Listening, StartError> {
     let (mut addresses, mut bound, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for listen in &config.listen {
         let (address, listeners) = listener::bind(listen, config.workers)?;
-        if let Address::Unix(path) = &address {
+        if let Listen::Unix(path) = listen {
             files.push(SocketFile::new(path));
         }
         addresses.push(address);

@@ -25,13 +25,27 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             ));
         }
     }
-    if let Some(folder) = &config.static_dir
-        && !folder.is_dir()
-    {
+    for (flag, folder) in [
+        ("--static", &config.static_dir),
+        ("--files", &config.files_dir),
+    ] {
+        if let Some(folder) = folder
+            && !folder.is_dir()
+        {
+            return fail(format!(
+                "{flag} {}: there is no such folder",
+                folder.display()
+            ));
+        }
+    }
+    if config.request_body_bytes_max > REQUEST_BODY_LIMIT {
         return fail(format!(
-            "--static {}: there is no such folder",
-            folder.display()
+            "--max-request-body {}: it must be at most {REQUEST_BODY_LIMIT}, since a body is held in memory",
+            config.request_body_bytes_max
         ));
+    }
+    if config.handler_limits.http_instances_max == 0 {
+        return fail("--max-http-instances 0: no request could be answered".into());
     }
     if config.connections_max == 0 {
         return fail("--max-connections 0: nobody could connect".into());
@@ -77,3 +91,5 @@ const HEADER_BYTES_MIN: usize = 8_192;
 /// What a request's head may be given at most: each connection may hold as much.
 const HEADER_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 const HEADERS_LIMIT: usize = 10_000;
+/// What a request's body may be given at most: a handler gets it in one piece.
+const REQUEST_BODY_LIMIT: u64 = 1024 * 1024 * 1024;

@@ -27,6 +27,8 @@ const OPTIONAL_EXPORTS: [&str; 10] = [
     "timer-handler",
     "lifecycle",
 ];
+/// The export of WASI that answers plain requests.
+const WASI_HTTP: &str = "wasi:http/incoming-handler";
 const IMPORTS: [&str; 6] = [
     "types",
     "connections",
@@ -127,13 +129,23 @@ pub enum ComponentError {
     /// An export that this host does not know.
     #[error(
         "{file} exports {name}, which this host does not know; of {PACKAGE}@{VERSION} it calls handler, handshake, writable, chunks, \
-         broadcast-filter, network-filter, http, reconnection, pong, timer-handler and lifecycle: remove the export from your world, or use a host that has it"
+         broadcast-filter, network-filter, http, reconnection, pong, timer-handler and lifecycle, and of WASI {WASI_HTTP}@0.2: remove the export from your world, or use a host that has it"
     )]
     UnknownExport {
         /// The file.
         file: String,
         /// The export.
         name: String,
+    },
+    /// `wasi:http/incoming-handler` with other functions or types than WASI's, or in a version that is not known.
+    #[error(
+        "{file}: its {WASI_HTTP} is not the one of WASI 0.2 that this host has ({cause}); rebuild it with current bindings"
+    )]
+    WasiHttp {
+        /// The file.
+        file: String,
+        /// What differs.
+        cause: String,
     },
     /// An interface with other functions or types than the contract's.
     #[error(
@@ -232,6 +244,13 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
     let mut handler = false;
     let mut optional = Exports::default();
     for name in exports {
+        if name
+            .strip_prefix(WASI_HTTP)
+            .is_some_and(|version| version.starts_with("@0.2."))
+        {
+            optional.wasi_http = true;
+            continue;
+        }
         let Some(interface) = Interface::parse(&name) else {
             return Err(ComponentError::UnknownExport { file, name });
         };
@@ -311,6 +330,7 @@ fn is_wasi(name: &str) -> bool {
         "wasi:cli/",
         "wasi:filesystem/",
         "wasi:sockets/",
+        "wasi:http/",
     ]
     .iter()
     .any(|package| name.starts_with(package))

@@ -88,23 +88,7 @@ impl Instance {
             limits,
             log,
         } = instances;
-        let state = GuestState::new(registry, limits, log);
-        let mut store = Store::new(linked.pre.engine(), state);
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
-        store.set_max_component_handles(COMPONENT_HANDLES_MAX);
-        store.epoch_deadline_callback(|mut store| {
-            let budget = &mut store.data_mut().budget;
-            if budget.spend() {
-                // Neighbours run, and sockets are polled, before the callback goes on.
-                Ok(UpdateDeadline::YieldCustom(
-                    1,
-                    Box::pin(tokio::task::yield_now()),
-                ))
-            } else {
-                Err(DeadlineExceeded(budget.limit).into())
-            }
-        });
+        let mut store = store(linked, limits, registry, log);
         begin(&mut store);
         let blocking_timeout = limits.blocking_timeout;
         let instance = bounded(blocking_timeout, linked.pre.instantiate_async(&mut store)).await;
@@ -150,6 +134,33 @@ impl Instance {
             blocking_timeout,
         })
     }
+}
+
+/// A store with every limit of an instance.
+pub(super) fn store(
+    linked: &Linked,
+    limits: &HandlerLimits,
+    registry: Rc<Registry>,
+    log: &Log,
+) -> Store<GuestState> {
+    let state = GuestState::new(registry, limits, log);
+    let mut store = Store::new(linked.pre.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
+    store.set_max_component_handles(COMPONENT_HANDLES_MAX);
+    store.epoch_deadline_callback(|mut store| {
+        let budget = &mut store.data_mut().budget;
+        if budget.spend() {
+            // Neighbours run, and sockets are polled, before the callback goes on.
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(tokio::task::yield_now()),
+            ))
+        } else {
+            Err(DeadlineExceeded(budget.limit).into())
+        }
+    });
+    store
 }
 
 fn types(interface: &'static str) -> impl Fn(wasmtime::Error) -> GuestError {
@@ -409,7 +420,7 @@ impl From<&CloseInfo> for types::CloseInfo {
 }
 
 /// Gives a callback its time.
-fn begin(store: &mut Store<GuestState>) {
+pub(super) fn begin(store: &mut Store<GuestState>) {
     store.data_mut().budget.refill();
     store.set_epoch_deadline(1);
 }
@@ -420,7 +431,7 @@ fn begin(store: &mut Store<GuestState>) {
 struct Blocked(Duration);
 
 /// Bounds the time that a call waits in the host. Its future is dropped at the limit, which ends the store, as a trap does.
-async fn bounded<T>(
+pub(super) async fn bounded<T>(
     limit: Duration,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> wasmtime::Result<T> {
@@ -435,7 +446,7 @@ async fn bounded<T>(
     }
 }
 
-fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> GuestError {
+pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> GuestError {
     if let Some(blocked) = error.downcast_ref::<Blocked>() {
         return GuestError::Blocked { limit: blocked.0 };
     }

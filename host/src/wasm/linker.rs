@@ -2,6 +2,7 @@
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler;
 
 use super::bindings::exports::wsrun::websocket::{
     broadcast_filter, chunks, handler, handshake, http, lifecycle, network_filter, pong,
@@ -16,6 +17,7 @@ use crate::handler::Exports;
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     host::add_to_linker(&mut linker)?;
     Ok(linker)
 }
@@ -35,6 +37,7 @@ pub(crate) struct Linked {
     pub(super) pong: Option<pong::GuestIndices>,
     pub(super) timer_handler: Option<timer_handler::GuestIndices>,
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
+    pub(super) wasi_http: Option<incoming_handler::GuestIndices>,
     pub(crate) exports: Exports,
 }
 
@@ -62,6 +65,15 @@ impl Linked {
             name: format!("export wsrun:websocket/{name}"),
             cause: first_line(&error),
         };
+        let wasi_http = match exports.wasi_http {
+            true => Some(incoming_handler::GuestIndices::new(&pre).map_err(|error| {
+                ComponentError::WasiHttp {
+                    file: file.to_owned(),
+                    cause: first_line(&error),
+                }
+            })?),
+            false => None,
+        };
         macro_rules! optional {
             ($interface:ident, $name:literal) => {
                 match exports.$interface {
@@ -84,6 +96,7 @@ impl Linked {
             pong: optional!(pong, "pong"),
             timer_handler: optional!(timer_handler, "timer-handler"),
             lifecycle: optional!(lifecycle, "lifecycle"),
+            wasi_http,
             pre,
             exports,
         })

@@ -2,7 +2,7 @@
 //!
 //! One [`Engine`](wasmtime::Engine) for the process. A component is loaded and checked once ([`component`]), linked once
 //! ([`linker`]), and instantiated per worker ([`instance`]), each instance in a store of its own: a trap ends a whole store, so nothing
-//! else may live in it. The functions that a handler imports ([`host`]) look at the sessions of its worker and queue commands; no
+//! else may live in it. Plain requests by `wasi:http` have a short-lived instance each ([`incoming`]). The functions that a handler imports ([`host`]) look at the sessions of its worker and queue commands; no
 //! socket is touched while a callback runs.
 
 pub(crate) mod bindings;
@@ -10,6 +10,7 @@ pub(crate) mod component;
 pub(crate) mod engine;
 pub(crate) mod error;
 mod host;
+pub(crate) mod incoming;
 pub(crate) mod instance;
 mod limiter;
 pub(crate) mod linker;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use send_wrapper::SendWrapper;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::engine::EPOCH_TICK;
+use super::incoming::NothingGranted;
 use super::limiter::MemoryLimiter;
 use super::stdio::GuestLog;
 use crate::calls::Calls;
@@ -42,6 +44,8 @@ pub(crate) struct GuestState {
     pub(super) limiter: MemoryLimiter,
     pub(super) budget: Budget,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    http_hooks: NothingGranted,
     table: ResourceTable,
 }
 
@@ -62,6 +66,8 @@ impl GuestState {
             budget: Budget::new(limits.callback_timeout),
             calls: SendWrapper::new(Calls::new(registry)),
             wasi,
+            http: WasiHttpCtx::new(),
+            http_hooks: NothingGranted,
             table,
         }
     }
@@ -72,6 +78,16 @@ impl WasiView for GuestState {
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.http_hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
         }
     }
 }

@@ -33,10 +33,7 @@ pub fn check(
     if announces_body(headers) {
         return Err(UpgradeError::BodyAnnounced);
     }
-    let host = exactly_one(headers, "host").ok_or(UpgradeError::HostInvalid)?;
-    if host.is_empty() || host.contains([' ', '\t', ',', '/', '@', '?', '#']) {
-        return Err(UpgradeError::HostInvalid);
-    }
+    let host = host(minor_version, headers)?.ok_or(UpgradeError::HostInvalid)?;
     // RFC 6455, 4.4: a server tells the versions that it speaks.
     if exactly_one(headers, "sec-websocket-version") != Some(VERSION) {
         return Err(UpgradeError::VersionNotSupported);
@@ -65,6 +62,25 @@ pub fn check(
         extensions,
         accept: accept_value(key),
     })
+}
+
+/// The `Host` header of any request. RFC 9112, 3.2: HTTP/1.1 has exactly one, older versions may have none.
+///
+/// # Errors
+///
+/// If it is missing, repeated or malformed.
+pub fn host<'a>(
+    minor_version: u8,
+    headers: &'a [(&'a str, &'a [u8])],
+) -> Result<Option<&'a str>, UpgradeError> {
+    if minor_version == 0 && values(headers, "host").next().is_none() {
+        return Ok(None);
+    }
+    let host = exactly_one(headers, "host").ok_or(UpgradeError::HostInvalid)?;
+    if host.is_empty() || host.contains([' ', '\t', ',', '/', '@', '?', '#']) {
+        return Err(UpgradeError::HostInvalid);
+    }
+    Ok(Some(host))
 }
 
 /// A valid request for an upgrade.

@@ -4,13 +4,17 @@
 use std::io::{self, Write};
 
 use wasip2::exports::http::incoming_handler::Guest;
+use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    ErrorCode, Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    ErrorCode, Fields, IncomingRequest, Method, OutgoingBody, OutgoingRequest, OutgoingResponse,
+    ResponseOutparam, Scheme,
 };
-use wsrun_guest::{Connection, Handler, Message, handler};
+use wsrun_guest::{Connection, Handler, Message, handler, host, topics};
 
 const PAGE: &[u8] = b"<!doctype html><title>wasi</title><p>by wasi:http\n";
 const PIECE_BYTES: usize = 1000;
+/// More than the host holds back.
+const PIECES_THAT_ARE_SENT: usize = 100;
 
 #[derive(Default)]
 struct WasiHttp;
@@ -37,6 +41,38 @@ impl Guest for WasiHttp {
                     echo(&request, body)
                 });
             }
+            (Method::Post, "/broadcast") => {
+                broadcast(&request);
+                respond(answer, 202, "text/plain", |_| Ok(()));
+            }
+            (Method::Post, "/broadcast-then-trap") => {
+                broadcast(&request);
+                respond(answer, 202, "text/plain", |_| Ok(()));
+                panic!("asked to trap")
+            }
+            (Method::Get, "/count") => {
+                let count = host::connection_count().to_string();
+                respond(answer, 200, "text/plain", |body| {
+                    body.write_all(count.as_bytes())
+                });
+            }
+            (Method::Get, "/fetch") => {
+                let error = fetch();
+                respond(answer, 200, "text/plain", |body| {
+                    body.write_all(error.as_bytes())
+                });
+            }
+            (Method::Get, "/stream-then-trap") => {
+                respond(answer, 200, "text/plain", |body| {
+                    // Enough that the beginning is sent.
+                    stream(PIECES_THAT_ARE_SENT * PIECE_BYTES, body)?;
+                    panic!("asked to trap")
+                });
+            }
+            (Method::Get, "/nothing") => drop(answer),
+            (_, "/loop") => loop {
+                std::hint::black_box(());
+            },
             (_, "/trap") => panic!("asked to trap"),
             (Method::Get, path) => match path.strip_prefix("/stream/").map(str::parse) {
                 Some(Ok(bytes)) => respond(answer, 200, "text/plain", |body| stream(bytes, body)),
@@ -77,6 +113,36 @@ fn respond(
         Ok(()) => OutgoingBody::finish(body, None).expect("a body of no announced length ends"),
         // The peer is gone, or sent less than it said; a body that is dropped is not whole.
         Err(error) => eprintln!("the body was not written: {error}"),
+    }
+}
+
+fn broadcast(request: &IncomingRequest) {
+    let mut bytes = Vec::new();
+    echo(request, &mut bytes).expect("the body is there");
+    let text = String::from_utf8(bytes).expect("the body is text");
+    topics::broadcast(&text).expect("there is room");
+}
+
+/// The error of a request to somewhere else.
+fn fetch() -> String {
+    let request = OutgoingRequest::new(Fields::new());
+    request
+        .set_scheme(Some(&Scheme::Http))
+        .expect("a valid scheme");
+    request
+        .set_authority(Some("127.0.0.1:9"))
+        .expect("a valid authority");
+    request
+        .set_path_with_query(Some("/"))
+        .expect("a valid path");
+    let response = match outgoing_handler::handle(request, None) {
+        Ok(response) => response,
+        Err(error) => return format!("{error:?}"),
+    };
+    response.subscribe().block();
+    match response.get() {
+        Some(Ok(Err(error))) => format!("{error:?}"),
+        other => format!("no error: {other:?}"),
     }
 }
 

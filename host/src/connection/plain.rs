@@ -1,0 +1,215 @@
+//! Plain HTTP requests: files, then the default handler, then what a WebSocket server says to those who want no WebSocket.
+
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{
+    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, RETRY_AFTER, VARY,
+};
+use hyper::{Method, Request as HttpRequest, Response, StatusCode};
+
+use super::answer::{Body, empty, full, last_text, text};
+use super::body;
+use super::upgrade::{Addresses, FAILED, header, host_of, request, upgrade};
+use crate::contract::{HttpBody, HttpResponse};
+use crate::handler::{Handler, HttpRequest as HandlerRequest, NotServed};
+use crate::worker::Worker;
+
+pub(super) async fn answer(
+    worker: &Rc<Worker>,
+    addresses: &Addresses,
+    http: HttpRequest<Incoming>,
+) -> Response<Body> {
+    let site = worker.folders.site.as_ref();
+    let handler = worker
+        .handlers()
+        .first()
+        .filter(|handler| handler.exports.http || handler.exports.wasi_http);
+    if site.is_none() && handler.is_none() {
+        // Not an upgrade at all: the core's own refusal says which header is missing and that this is a WebSocket server.
+        return upgrade(worker, addresses, &http).await.0;
+    }
+    let host = match host_of(&http) {
+        Ok(host) => host,
+        Err(refusal) => return refusal,
+    };
+    let reads = is_read(http.method());
+    if let Some(site) = site
+        && reads
+        && let Some(response) = site.serve(http.method(), http.uri(), http.headers()).await
+    {
+        return response;
+    }
+    match handler {
+        Some(handler) if handler.exports.http => ask(worker, handler, addresses, http, host).await,
+        Some(handler) => ask_by_wasi(worker, handler, addresses, http).await,
+        None if reads => not_found(),
+        None => method_not_allowed(),
+    }
+}
+
+/// Files are read with GET and HEAD, and nothing else can be done to them.
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+fn not_found() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "404 not found")
+}
+
+fn method_not_allowed() -> Response<Body> {
+    let line = "405 method not allowed: files are read with GET or HEAD";
+    let mut response = last_text(StatusCode::METHOD_NOT_ALLOWED, line);
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+fn failed() -> Response<Body> {
+    text(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
+}
+
+/// Asks the handler's `http` export.
+async fn ask(
+    worker: &Worker,
+    handler: &Handler,
+    addresses: &Addresses,
+    http: HttpRequest<Incoming>,
+    host: Option<String>,
+) -> Response<Body> {
+    let (head, body) = http.into_parts();
+    let body = match body::read(&worker.config, body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let http = HttpRequest::from_parts(head, ());
+    let question = HandlerRequest {
+        method: http.method().as_str().to_owned(),
+        request: request(&http, addresses, host),
+        body,
+    };
+    match handler.answer(question).await {
+        Ok(answer) => respond(worker, handler, &http, answer).await,
+        Err(_) => failed(),
+    }
+}
+
+/// Has an instance of its own answer by `wasi:http`.
+async fn ask_by_wasi(
+    worker: &Worker,
+    handler: &Rc<Handler>,
+    addresses: &Addresses,
+    http: HttpRequest<Incoming>,
+) -> Response<Body> {
+    let (head, body) = http.into_parts();
+    let body = match body::read(&worker.config, body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let http = HttpRequest::from_parts(head, body);
+    match handler.answer_by_wasi(http, addresses.secure).await {
+        Ok(response) => response,
+        Err(NotServed::Failed) => failed(),
+        Err(NotServed::Busy) => {
+            let line = "503 service unavailable: the handler answers as many requests as it may";
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, line);
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+    }
+}
+
+/// Sends what a handler answered.
+async fn respond(
+    worker: &Worker,
+    handler: &Handler,
+    http: &HttpRequest<()>,
+    answer: HttpResponse,
+) -> Response<Body> {
+    let status = match answer.status {
+        200..=599 => StatusCode::from_u16(answer.status).ok(),
+        _ => None,
+    };
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match answer.body {
+        HttpBody::Bytes(bytes) => Response::new(full(bytes)),
+        HttpBody::File(path) => match file(worker, handler, http, status, &path).await {
+            Some(response) => response,
+            None => return not_found(),
+        },
+    };
+    // What the host has found out of a file is 206, 304, 412 or 416 in place of 200.
+    if status != StatusCode::OK || response.status() == StatusCode::OK {
+        *response.status_mut() = status;
+    }
+    if add_headers(&mut response, &answer.headers).is_err() {
+        tracing::error!(handler = %handler.registry.name(), "a response has more header fields than can be sent");
+        return failed();
+    }
+    // RFC 9110, 15.3.5 and 15.4.5: these have no body.
+    if [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status()) {
+        return response.map(|_| empty());
+    }
+    response
+}
+
+/// A file of the granted folder. Conditions and ranges are those of a request for the file: they do not apply to what is sent with another
+/// status, or in answer to a method that does more than read.
+async fn file(
+    worker: &Worker,
+    handler: &Handler,
+    http: &HttpRequest<()>,
+    status: StatusCode,
+    path: &str,
+) -> Option<Response<Body>> {
+    let folder = worker.folders.granted(handler.registry.name())?;
+    if status == StatusCode::OK && is_read(http.method()) {
+        return folder
+            .serve_named(path, http.method(), http.headers())
+            .await;
+    }
+    let mut headers = http.headers().clone();
+    for condition in [
+        RANGE,
+        IF_RANGE,
+        IF_MATCH,
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_UNMODIFIED_SINCE,
+    ] {
+        headers.remove(condition);
+    }
+    folder.serve_named(path, &Method::GET, &headers).await
+}
+
+/// Adds a handler's header fields to a response. What the host has found out of a file stays, but for the content type.
+fn add_headers(
+    response: &mut Response<Body>,
+    headers: &[(String, String)],
+) -> Result<(), hyper::header::MaxSizeReached> {
+    let found: HeaderMap = response.headers().clone();
+    let has_content = response.status() != StatusCode::NOT_MODIFIED
+        && response.status() != StatusCode::RANGE_NOT_SATISFIABLE;
+    let is_file = !found.is_empty();
+    for (name, value) in headers {
+        let (name, value): (HeaderName, HeaderValue) = match header(name, value) {
+            Ok(field) => field,
+            Err(problem) => {
+                tracing::debug!("a header field of a response is left out: {problem}");
+                continue;
+            }
+        };
+        if name == CONTENT_TYPE {
+            if has_content || !is_file {
+                response.headers_mut().insert(name, value);
+            }
+        } else if name == VARY || !found.contains_key(&name) {
+            response.headers_mut().try_append(name, value)?;
+        }
+    }
+    Ok(())
+}

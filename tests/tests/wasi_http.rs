@@ -1,0 +1,193 @@
+//! Components that export `wasi:http/incoming-handler`: an instance of its own for each plain request.
+
+use std::fs;
+
+use wsrun_tests::handlers;
+use wsrun_tests::handshake::Request;
+use wsrun_tests::peer::Peer;
+use wsrun_tests::server::{self, Builder, Server};
+
+fn server() -> Builder {
+    Server::of(handlers::built("wasi-http"))
+}
+
+#[track_caller]
+fn post(peer: &mut Peer, target: &str, body: &[u8]) {
+    let request = Request::method("POST", target).with("Content-Length", &body.len().to_string());
+    peer.send_bytes(&[&request.encode(), body].concat());
+}
+
+#[test]
+fn seed_23_one_component_serves_its_page_by_wasi_http_and_its_sockets() {
+    let server = server().start();
+    let mut peer = server.connect();
+    let page = peer.request(&Request::get("/?a=1"));
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("content-type"), Some("text/html"));
+    assert!(page.text().starts_with("<!doctype html>"), "{page:?}");
+    let body = vec![b'e'; 300_000];
+    post(&mut peer, "/echo", &body);
+    assert_eq!(peer.read_response().body, body);
+    assert_eq!(peer.request(&Request::get("/elsewhere")).status, 404);
+    peer.send_bytes(&Request::method("HEAD", "/").encode());
+    assert_eq!(
+        peer.try_read_head().expect("there is an answer").status,
+        404
+    );
+    peer.upgrade(&Request::upgrade("/"));
+    assert_eq!(peer.ask("a socket"), "a socket");
+}
+
+#[test]
+fn request_publishes_to_the_sockets_of_its_handler() {
+    let server = server().start();
+    let mut first = server.open();
+    let mut second = server.open();
+    assert_eq!(first.ask("open"), "open");
+    assert_eq!(second.ask("open"), "open");
+    let mut peer = server.connect();
+    assert_eq!(peer.request(&Request::get("/count")).text(), "2");
+    post(&mut peer, "/broadcast", b"to everybody");
+    assert_eq!(peer.read_response().status, 202);
+    first.expect_text("to everybody");
+    second.expect_text("to everybody");
+    // A trap takes everything back that the instance had asked for, though its response was sent.
+    post(&mut peer, "/broadcast-then-trap", b"to nobody");
+    let _ = peer.try_read_response();
+    server.expect_log("incoming-handler.handle");
+    assert_eq!(first.ask("nothing came"), "nothing came");
+}
+
+#[test]
+fn body_streams_while_it_is_written_and_waits_for_the_client() {
+    let server = server()
+        .args(["--blocking-timeout", "20s", "--callback-timeout", "20s"])
+        .start();
+    let mut peer = server.connect();
+    for bytes in [0, 1, 999, 1_000, 1_000_000] {
+        let response = peer.request(&Request::get(&format!("/stream/{bytes}")));
+        assert_eq!(response.header("transfer-encoding"), Some("chunked"));
+        assert_eq!(response.body.len(), bytes);
+    }
+    // A body that has no end costs no memory while nobody reads it.
+    server.usage().restart_peak();
+    let resident = server.usage().resident_bytes();
+    let mut peers: Vec<Peer> = (0..20)
+        .map(|_| {
+            let mut peer = server.connect();
+            peer.send_bytes(&Request::get("/stream/1000000000").encode());
+            peer
+        })
+        .collect();
+    for peer in &mut peers {
+        assert_eq!(peer.try_read_head().expect("the head comes").status, 200);
+    }
+    let grown = server.usage().peak_bytes().saturating_sub(resident);
+    assert!(grown < 100 << 20, "{grown} bytes for 20 bodies");
+    drop(peers);
+    assert_eq!(server.connect().request(&Request::get("/")).status, 200);
+}
+
+#[test]
+fn failure_is_a_500_and_one_behind_the_head_ends_the_connection() {
+    let server = server().start();
+    let mut peer = server.connect();
+    for target in ["/trap", "/loop", "/nothing", "/stream/x"] {
+        let response = peer.request(&Request::get(target));
+        assert_eq!(response.status, 500, "{target}");
+        assert_eq!(
+            response.text(),
+            "500 internal server error: the handler failed\n"
+        );
+    }
+    server.expect_log("returned without a response");
+    let mut peer = server.connect();
+    peer.send_bytes(&Request::get("/stream-then-trap").encode());
+    let answer = peer.read_to_end();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // The last chunk, which would make it whole, is missing.
+    assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+    let mut socket = server.open();
+    assert_eq!(socket.ask("unharmed"), "unharmed");
+}
+
+#[test]
+fn requests_beyond_the_limit_wait_and_are_then_refused() {
+    let server = server()
+        .args(["--max-http-instances", "1", "--handshake-timeout", "500ms"])
+        .args(["--blocking-timeout", "20s", "--callback-timeout", "10s"])
+        .start();
+    let mut holds = server.connect();
+    holds.send_bytes(&Request::get("/stream/1000000000").encode());
+    assert_eq!(holds.try_read_head().expect("the head comes").status, 200);
+    let refused = server.connect().request(&Request::get("/"));
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let mut socket = server.open();
+    assert_eq!(socket.ask("sockets go on"), "sockets go on");
+    // Its client is gone: the next write of the instance fails, and it ends.
+    drop(holds);
+    wsrun_tests::wait::until("the place is free", || {
+        server.connect().request(&Request::get("/")).status == 200
+    });
+}
+
+#[test]
+fn instance_is_ended_when_its_time_is_over() {
+    let server = server()
+        .args(["--blocking-timeout", "500ms", "--callback-timeout", "500ms"])
+        .start();
+    let mut peer = server.connect();
+    peer.send_bytes(&Request::get("/stream/1000000000").encode());
+    assert_eq!(peer.try_read_head().expect("the head comes").status, 200);
+    server.expect_log("--blocking-timeout");
+    peer.read_to_end();
+}
+
+#[test]
+fn body_over_the_limit_reaches_no_instance() {
+    let server = server().args(["--max-request-body", "1000"]).start();
+    let mut peer = server.connect();
+    post(&mut peer, "/echo", &[b'x'; 1001]);
+    assert_eq!(peer.read_response().status, 413);
+    peer.read_to_end();
+}
+
+#[test]
+fn outgoing_requests_are_denied() {
+    let server = server().start();
+    let answer = server.connect().request(&Request::get("/fetch"));
+    assert!(
+        answer.text().contains("HttpRequestDenied"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn files_come_before_wasi_http() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("file.txt"), "a file").expect("the folder can be written");
+    let server = server().arg("--static").arg(folder.path()).start();
+    let mut peer = server.connect();
+    assert_eq!(peer.request(&Request::get("/file.txt")).text(), "a file");
+    assert!(peer.request(&Request::get("/")).text().contains("wasi"));
+}
+
+#[test]
+fn inspect_tells_of_plain_requests() {
+    let wasi = handlers::built("wasi-http");
+    let ended = server::run(["inspect".as_ref(), wasi.as_os_str()]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("wasi:http/incoming-handler@0.2."),
+        "{ended:?}"
+    );
+    assert!(ended.stdout.contains("an instance for each"), "{ended:?}");
+    let http = handlers::built("http");
+    let ended = server::run(["inspect".as_ref(), http.as_os_str()]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("answers plain requests"), "{ended:?}");
+    assert!(ended.stdout.contains("--files DIR"), "{ended:?}");
+}
