@@ -1,8 +1,10 @@
 //! The command line: arguments to a configuration, and the small commands beside serving.
 
+mod client;
 mod connect;
 mod inspect;
 mod logging;
+mod ping;
 mod privileges;
 mod runtime;
 mod serve;
@@ -28,7 +30,7 @@ const USAGE: u8 = 2;
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
     after_help = "EXAMPLES:\n  wsrun echo.wasm\n  wsrun --protocol chat=chat.wasm --static page --listen 0.0.0.0:8080\n  \
-                  wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n  wsrun connect client.wasm ws://127.0.0.1:9000\n\n\
+                  wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n  wsrun connect client.wasm ws://127.0.0.1:9000\n  wsrun ping ws://127.0.0.1:9000\n\n\
                   EXIT CODES:\n  0  stopped by SIGTERM or SIGINT, every connection closed\n  \
                   1  an address that cannot be listened on, a failure while running, or connections still open at the end of\n     \
                   --shutdown-timeout or at a second signal\n  \
@@ -51,6 +53,8 @@ enum Command {
     /// Talks to a WebSocket server: lines of standard input go out and messages come in, or a handler does the talking
     #[command(visible_alias = "client")]
     Connect(Box<connect::Args>),
+    /// Measures round trips to a WebSocket server with pings
+    Ping(Box<ping::Args>),
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -65,6 +69,7 @@ pub fn run() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Command::Inspect { file }) => inspect::run(&file),
         Some(Command::Connect(args)) => connect::run(*args),
+        Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

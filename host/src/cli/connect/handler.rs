@@ -13,7 +13,7 @@ use crate::contract::{CloseInfo, ConnectOptions};
 use crate::server::{ConnectFailed, Running, Server};
 
 pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, Failure> {
-    if args.insecure || args.ca_file.is_some() {
+    if args.peer.insecure || args.peer.ca_file.is_some() {
         return Err(Failure::usage(anyhow!(
             "--insecure and --ca-file are for the interactive client: a handler's connections take --connect-ca and --allow-self-signed"
         )));

@@ -2,24 +2,18 @@
 
 mod handler;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use anyhow::{anyhow, bail};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use wsrun_proto::limits::Limits;
-use wsrun_proto::ws::{
-    self, CloseCode, CloseFrame, Config, Event, MessageKind, Role, Scratch, State,
-};
+use wsrun_proto::ws::{self, Config, Event, MessageKind};
 
+use super::client::{self, Client, PeerArgs};
 use super::runtime::RuntimeArgs;
-use super::values::header;
 use super::{Failure, say, say_error};
-use crate::contract::{ConnectOptions, Verify};
-use crate::outbound::tls::{Trust, roots};
-use crate::outbound::{self, Opened, Outbound, random};
-use crate::transport::Stream;
+use crate::contract::ConnectOptions;
+use crate::outbound::{Opened, Outbound};
 
 /// Binary messages are shown in hexadecimal up to this many bytes.
 const SHOWN_BYTES_MAX: usize = 1_024;
@@ -40,30 +34,8 @@ pub(super) struct Args {
     /// Sends lines as binary messages
     #[arg(long)]
     binary: bool,
-    /// Offers a subprotocol. Repeatable, the preferred one first
-    #[arg(long, value_name = "NAME")]
-    protocol: Vec<String>,
-    /// Adds a header to the request. Repeatable
-    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
-    header: Vec<(String, String)>,
-    /// The Host header, in place of the URL's
-    #[arg(long)]
-    host: Option<String>,
-    /// The Origin header
-    #[arg(long)]
-    origin: Option<String>,
-    /// The protocol version: 13, 8 or 7
-    #[arg(long, value_name = "N")]
-    ws_version: Option<u8>,
-    /// Trusts the certificates of this PEM file, and no others
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    ca_file: Option<PathBuf>,
-    /// Accepts a self-signed certificate for the name in the URL
-    #[arg(long, conflicts_with_all = ["insecure", "ca_file"])]
-    allow_self_signed: bool,
-    /// Accepts any certificate: for tests alone
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    peer: PeerArgs,
     /// With a handler: shows the client certificate of this name (--client-cert)
     #[arg(long, value_name = "NAME")]
     identity: Option<String>,
@@ -77,22 +49,10 @@ pub(super) struct Args {
 impl Args {
     fn options(&self, url: &str) -> ConnectOptions {
         ConnectOptions {
-            url: url.to_owned(),
-            protocols: self.protocol.clone(),
-            host: self.host.clone(),
-            origin: self.origin.clone(),
-            headers: self.header.clone(),
-            verify: if self.allow_self_signed {
-                Verify::AllowSelfSigned
-            } else {
-                Verify::Full
-            },
             identity: self.identity.clone(),
-            version: self.ws_version,
             compression: self.runtime.compresses(),
-            timeout: None,
             reconnect: self.reconnect.then(Default::default),
-            session: Vec::new(),
+            ..self.peer.options(url)
         }
     }
 }
@@ -116,14 +76,8 @@ fn interact(args: &Args, url: &str) -> Result<ExitCode, Failure> {
             )));
         }
     }
-    let trust = match &args.ca_file {
-        _ if args.insecure => Trust::DangerAnybody,
-        Some(file) => Trust::Only(roots(file)?),
-        None => Trust::Platform(Vec::new()),
-    };
-    let outbound = Outbound::unrestricted(trust, args.runtime.connect_timeout)?;
     let options = args.options(url);
-    outbound.check(&options).map_err(Failure::usage)?;
+    let outbound = args.peer.outbound(&options, args.runtime.connect_timeout)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -138,23 +92,13 @@ async fn connect(
     outbound: &Outbound,
     options: &ConnectOptions,
 ) -> anyhow::Result<ExitCode> {
-    let limit = args.runtime.connect_timeout;
-    let opening = tokio::time::timeout(limit, outbound::open(outbound, options));
-    let opened = opening.await.map_err(|_| {
-        anyhow!(
-            "no connection to {} within {limit:?} (--connect-timeout)",
-            options.url
-        )
-    })?;
     let Opened {
         stream,
         early,
         protocol,
         deflate,
         ..
-    } = opened
-        .map_err(|failed| failed.failure)
-        .with_context(|| format!("cannot connect to {}", options.url))?;
+    } = client::open(outbound, options, args.runtime.connect_timeout).await?;
     if let Some(protocol) = &protocol {
         say_error(&format!("connected, subprotocol {protocol}"));
     } else {
@@ -172,137 +116,67 @@ async fn connect(
         deflate,
         ..Config::default()
     };
-    let connection = ws::Connection::new(Instant::now(), Role::Client, config);
-    let mut client = Client {
-        stream,
-        connection,
-        scratch: Scratch::with_mask_keys(random),
-        binary: args.binary,
+    let mut client = Client::new(stream, config);
+    client.handle_early(early, show);
+    talk(&mut client, args.binary).await
+}
+
+async fn talk(client: &mut Client, binary: bool) -> anyhow::Result<ExitCode> {
+    let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
+    let mut input_open = true;
+    let mut interrupted = false;
+    while !client.is_over() {
+        // The next line waits until the server took the one before.
+        let sends = input_open && client.takes();
+        // Every arm is safe to cancel: lines keep what was not taken, and a step deals with what it took.
+        tokio::select! {
+            () = client.step(show) => {}
+            line = lines.next_segment(), if sends => match line? {
+                Some(line) if line.len() as u64 > LINE_BYTES_MAX => bail!("a line is longer than {LINE_BYTES_MAX} bytes"),
+                Some(line) => send(client, &line, binary)?,
+                None => {
+                    input_open = false;
+                    client.close();
+                }
+            },
+            _ = tokio::signal::ctrl_c(), if !interrupted => {
+                interrupted = true;
+                client.close();
+            }
+        }
+    }
+    client.shutdown().await;
+    let (code, line) = client.end();
+    say_error(&line);
+    Ok(if matches!(code, 1000 | 1001 | 1005) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn show(event: Event<'_>) {
+    match event {
+        Event::Text(text) => say(text),
+        Event::Binary(payload) => say(&hexadecimal(payload)),
+        Event::Chunk(_) | Event::Ping(_) | Event::Pong { .. } | Event::Close(_) => {}
+    }
+}
+
+fn send(client: &mut Client, line: &[u8], binary: bool) -> anyhow::Result<()> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let kind = if binary {
+        MessageKind::Binary
+    } else {
+        MessageKind::Text
     };
-    client.talk(early).await
-}
-
-struct Client {
-    stream: Stream,
-    connection: ws::Connection,
-    scratch: Scratch,
-    binary: bool,
-}
-
-impl Client {
-    async fn talk(&mut self, mut early: Vec<u8>) -> anyhow::Result<ExitCode> {
-        let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
-        let mut input_open = true;
-        let mut interrupted = false;
-        let mut buffer = vec![0; 64 * 1024];
-        self.handle(&mut early);
-        loop {
-            self.flush().await?;
-            if self.connection.is_drained() {
-                break;
-            }
-            let deadline = self
-                .connection
-                .poll_timeout()
-                .unwrap_or_else(|| Instant::now() + FAR);
-            // Every arm is safe to cancel: reads and lines keep what was not taken.
-            tokio::select! {
-                read = self.stream.read(&mut buffer) => match read {
-                    Ok(length) if length > 0 => self.handle(&mut buffer[..length]),
-                    _ => self.connection.handle_eof(Instant::now()),
-                },
-                line = lines.next_segment(), if input_open && self.connection.state() == State::Open => match line? {
-                    Some(line) if line.len() as u64 > LINE_BYTES_MAX => bail!("a line is longer than {LINE_BYTES_MAX} bytes"),
-                    Some(line) => self.send(&line)?,
-                    None => {
-                        input_open = false;
-                        self.close();
-                    }
-                },
-                _ = tokio::signal::ctrl_c(), if !interrupted => {
-                    interrupted = true;
-                    self.close();
-                }
-                () = tokio::time::sleep_until(deadline.into()) => self.connection.handle_timeout(Instant::now()),
-            }
+    let (connection, scratch) = client.connection();
+    match connection.send_message(kind, line, scratch) {
+        Ok(()) => Ok(()),
+        Err(ws::SendError::InvalidText) => {
+            bail!("a line is not UTF-8; use --binary to send bytes")
         }
-        let _ = self.stream.shutdown().await;
-        Ok(self.report())
-    }
-
-    fn handle(&mut self, bytes: &mut [u8]) {
-        self.handle_once(bytes);
-        if self.connection.is_end_held() {
-            self.handle_once(&mut []);
-        }
-    }
-
-    fn handle_once(&mut self, bytes: &mut [u8]) {
-        let mut input = self
-            .connection
-            .handle_input(Instant::now(), bytes, &mut self.scratch);
-        while let Some(event) = input.poll_event() {
-            match event {
-                Event::Text(text) => say(text),
-                Event::Binary(payload) => say(&hexadecimal(payload)),
-                Event::Chunk(_) | Event::Ping(_) | Event::Pong { .. } | Event::Close(_) => {}
-            }
-        }
-    }
-
-    fn send(&mut self, line: &[u8]) -> anyhow::Result<()> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let kind = if self.binary {
-            MessageKind::Binary
-        } else {
-            MessageKind::Text
-        };
-        match self.connection.send_message(kind, line, &mut self.scratch) {
-            Ok(()) => Ok(()),
-            Err(ws::SendError::InvalidText) => {
-                bail!("a line is not UTF-8; use --binary to send bytes")
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn close(&mut self) {
-        self.connection.start_close(
-            Instant::now(),
-            CloseFrame::with_code(CloseCode::NORMAL, ""),
-            &mut self.scratch,
-        );
-    }
-
-    async fn flush(&mut self) -> anyhow::Result<()> {
-        while !self.connection.output().is_empty() {
-            let mut slices = [std::io::IoSlice::new(&[]); 16];
-            let count = self.connection.output().slices(&mut slices);
-            match self.stream.write_vectored(&slices[..count]).await {
-                Ok(written) if written > 0 => self.connection.output_mut().consume(written),
-                _ => {
-                    self.connection.handle_eof(Instant::now());
-                    return Ok(());
-                }
-            }
-        }
-        let _ = self.stream.flush().await;
-        Ok(())
-    }
-
-    /// Tells how it ended. Success for 1000, 1001 and 1005.
-    fn report(&self) -> ExitCode {
-        let (code, reason) = self
-            .connection
-            .end()
-            .map_or((1006, String::new()), |end| (end.code, end.reason.clone()));
-        let reason = reason.replace(char::is_control, "\u{fffd}");
-        say_error(format!("closed: {code} {reason}").trim_end());
-        if matches!(code, 1000 | 1001 | 1005) {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -317,5 +191,3 @@ fn hexadecimal(payload: &[u8]) -> String {
     }
     text
 }
-
-const FAR: Duration = Duration::from_secs(3_600);
