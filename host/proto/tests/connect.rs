@@ -305,7 +305,7 @@ fn client_does_not_send_more_than_a_head_may_hold() {
 
 #[test]
 fn client_does_not_send_options_that_would_change_the_request() {
-    let set: [(&str, Change); 13] = [
+    let set: [(&str, Change); 14] = [
         ("host", |options| options.host = "a\r\nX: y".to_owned()),
         ("host", |options| options.host = "a/b".to_owned()),
         ("host", |options| options.host = String::new()),
@@ -328,6 +328,11 @@ fn client_does_not_send_options_that_would_change_the_request() {
             options
                 .headers
                 .push(("Sec-WebSocket-Key".to_owned(), "b".to_owned()))
+        }),
+        ("header", |options| {
+            options
+                .headers
+                .push(("sec-websocket-ORIGIN".to_owned(), "b".to_owned()))
         }),
         ("header", |options| {
             options

@@ -17,12 +17,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wsrun_proto::http::connect::{
     Connect, ConnectError as CoreError, ConnectOptions as CoreOptions, Version,
 };
@@ -75,6 +76,7 @@ pub(crate) struct Outbound {
     deflate: DeflateConfig,
     tls: Arc<ClientTls>,
     resolve: Resolve,
+    lookups: Arc<Semaphore>,
 }
 
 /// What may be connected to.
@@ -101,14 +103,23 @@ impl Access {
     }
 }
 
+/// Look-ups at a time. Each occupies a thread until the system's resolver gives up, which may be long after nobody waits for it any more:
+/// without a limit, attempts with a short time would pile them up, and files would not be served in between.
+const LOOKUPS_MAX: usize = 64;
+
 /// The addresses of a name.
 type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
-type Resolve = fn(String, u16) -> Lookup;
+/// Keeps the permit until the look-up is over, not until nobody waits for it.
+type Resolve = fn(String, u16, OwnedSemaphorePermit) -> Lookup;
 
-fn resolve(name: String, port: u16) -> Lookup {
+fn resolve(name: String, port: u16, permit: OwnedSemaphorePermit) -> Lookup {
     Box::pin(async move {
-        let found = tokio::net::lookup_host((name.as_str(), port)).await?;
-        Ok(found.collect())
+        let looking_up = tokio::task::spawn_blocking(move || {
+            let found = (name.as_str(), port).to_socket_addrs();
+            drop(permit);
+            found
+        });
+        Ok(looking_up.await??.collect())
     })
 }
 
@@ -138,6 +149,7 @@ impl Outbound {
             deflate: deflate.unwrap_or_default(),
             tls: Arc::new(ClientTls::new(Trust::Platform(roots), &config.identities)?),
             resolve,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         })
     }
 
@@ -150,6 +162,7 @@ impl Outbound {
             deflate: self.deflate,
             tls: Arc::clone(&self.tls),
             resolve: self.resolve,
+            lookups: Arc::clone(&self.lookups),
         }
     }
 
@@ -162,6 +175,7 @@ impl Outbound {
             deflate: DeflateConfig::default(),
             tls: Arc::new(ClientTls::new(trust, &BTreeMap::new())?),
             resolve,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         })
     }
 

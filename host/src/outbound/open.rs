@@ -63,7 +63,7 @@ pub(crate) async fn open(outbound: &Outbound, options: &ConnectOptions) -> Resul
     } = outbound
         .prepare(options, random())
         .map_err(|error| Failure::Denied(error.to_string()))?;
-    let transport = transport(outbound, &target, Instant::now() + limit);
+    let transport = transport(outbound, &target, limit);
     let (socket, peer, local) = within(limit, Phase::Connect, transport).await?;
     let mut stream = match target.server_name.clone() {
         None => Stream::Plain(socket),
@@ -124,7 +124,7 @@ async fn within<T>(
 async fn transport(
     outbound: &Outbound,
     target: &Target,
-    deadline: Instant,
+    limit: Duration,
 ) -> Result<(Socket, String, String), Failure> {
     match &target.place {
         Place::Unix(path) => {
@@ -135,8 +135,9 @@ async fn transport(
             Ok((Socket::Unix(stream), "unix".to_owned(), path))
         }
         Place::Tcp(host, port) => {
+            let began = Instant::now();
             let addresses = addresses(outbound, host, *port).await?;
-            let stream = connect_first(&addresses, deadline).await?;
+            let stream = connect_first(&addresses, began, limit).await?;
             set_options(&stream);
             let text = |address: io::Result<SocketAddr>| {
                 address.map_or_else(|_| String::new(), |address| address.to_string())
@@ -151,7 +152,7 @@ async fn transport(
 async fn addresses(outbound: &Outbound, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     let found = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => (outbound.resolve)(host.to_owned(), port)
+        Err(_) => look_up(outbound, host, port)
             .await
             .map_err(|error| Failure::Unreachable(format!("cannot look up {host}: {error}")))?,
     };
@@ -174,12 +175,22 @@ async fn addresses(outbound: &Outbound, host: &str, port: u16) -> Result<Vec<Soc
     Ok(allowed)
 }
 
+/// The addresses of a name, once there is room for one more look-up.
+async fn look_up(outbound: &Outbound, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let permit = Arc::clone(&outbound.lookups).acquire_owned().await;
+    let permit = permit.map_err(io::Error::other)?;
+    (outbound.resolve)(name.to_owned(), port, permit).await
+}
+
 /// Tries addresses in their order, each for its share of the time that is left.
-async fn connect_first(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Failure> {
+async fn connect_first(
+    addresses: &[SocketAddr],
+    began: Instant,
+    limit: Duration,
+) -> Result<TcpStream, Failure> {
     let mut failure = Failure::TimedOut(Phase::Connect);
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left.div_f64((addresses.len() - tried) as f64);
+    for (address, untried) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        let share = limit.saturating_sub(began.elapsed()) / untried;
         failure = match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => Failure::Unreachable(format!("{address}: {error}")),

@@ -36,7 +36,7 @@ fn config() -> OutboundConfig {
 fn outbound(config: &OutboundConfig) -> Outbound {
     let mut outbound = Outbound::new(config, Limits::default(), None).unwrap();
     // Every name is that of this machine.
-    outbound.resolve = |_, port| Box::pin(async move { Ok(vec![loopback(1, port)]) });
+    outbound.resolve = |_, port, _| Box::pin(async move { Ok(vec![loopback(1, port)]) });
     outbound
 }
 
@@ -269,11 +269,60 @@ async fn each_phase_has_its_time() {
         let failed = open(&silent, &options).await.unwrap_err();
         assert_eq!(failed.failure, Failure::TimedOut(phase));
     }
-    silent.resolve = |_, _| Box::pin(std::future::pending());
+    silent.resolve = |_, _, _| Box::pin(std::future::pending());
     let failed = open(&silent, &options("ws", "localhost"))
         .await
         .unwrap_err();
     assert_eq!(failed.failure, Failure::TimedOut(Phase::Connect));
+}
+
+#[tokio::test]
+async fn look_ups_that_nobody_waits_for_count_until_they_end() {
+    let mut outbound = outbound(&config());
+    outbound.lookups = Arc::new(Semaphore::new(2));
+    // A resolver that does not answer, and goes on when its attempt is given up.
+    outbound.resolve = |_, _, permit| {
+        Box::pin(async {
+            let looking_up = tokio::spawn(async {
+                let _permit = permit;
+                std::future::pending::<()>().await;
+            });
+            looking_up.await?;
+            Ok(Vec::new())
+        })
+    };
+    let options = ConnectOptions {
+        timeout: Some(Duration::from_millis(1)),
+        ..url("ws://localhost/".to_owned())
+    };
+    for _ in 0..2 {
+        let failed = open(&outbound, &options).await.unwrap_err();
+        assert_eq!(failed.failure, Failure::TimedOut(Phase::Connect));
+    }
+    assert_eq!(outbound.lookups.available_permits(), 0);
+    outbound.resolve = |_, _, _| panic!("one look-up too many");
+    let failed = open(&outbound, &options).await.unwrap_err();
+    assert_eq!(failed.failure, Failure::TimedOut(Phase::Connect));
+}
+
+#[tokio::test]
+async fn look_ups_give_their_place_back() {
+    let lookups = Arc::new(Semaphore::new(1));
+    let permit = Arc::clone(&lookups).try_acquire_owned().unwrap();
+    let found = resolve("localhost".to_owned(), 80, permit).await.unwrap();
+    assert!(found.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(lookups.available_permits(), 1);
+}
+
+#[tokio::test]
+async fn the_longest_time_is_no_overflow() {
+    let config = OutboundConfig {
+        connect_timeout: Duration::MAX,
+        ..config()
+    };
+    let port = server(|request| accepted(request, "")).await;
+    let options = url(format!("ws://127.0.0.1:{port}/"));
+    assert!(open(&outbound(&config), &options).await.is_ok());
 }
 
 #[tokio::test]
@@ -289,13 +338,13 @@ async fn what_cannot_be_reached_is_unreachable() {
     );
 
     let mut outbound = outbound(&config());
-    outbound.resolve = |_, _| Box::pin(async { Err(io::Error::other("no such name")) });
+    outbound.resolve = |_, _, _| Box::pin(async { Err(io::Error::other("no such name")) });
     let failed = open(&outbound, &url("ws://localhost/".to_owned()))
         .await
         .unwrap_err();
     let text = "cannot look up localhost: no such name".to_owned();
     assert_eq!(failed.failure, Failure::Unreachable(text));
-    outbound.resolve = |_, _| Box::pin(async { Ok(Vec::new()) });
+    outbound.resolve = |_, _, _| Box::pin(async { Ok(Vec::new()) });
     let failed = open(&outbound, &url("ws://localhost/".to_owned()))
         .await
         .unwrap_err();
@@ -323,7 +372,7 @@ async fn names_that_lead_to_addresses_that_are_not_granted_are_denied() {
             failed.failure
         );
     }
-    outbound.resolve = |_, port| {
+    outbound.resolve = |_, port, _| {
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
         Box::pin(async move { Ok(vec![SocketAddr::new(mapped, port)]) })
     };
@@ -376,8 +425,9 @@ async fn addresses_are_tried_in_order_and_denied_ones_passed_over() {
     };
     let mut outbound = outbound(&config);
     // The first is not granted, nobody listens on the second.
-    outbound.resolve =
-        |_, port| Box::pin(async move { Ok([3, 2, 1].map(|last| loopback(last, port)).to_vec()) });
+    outbound.resolve = |_, port, _| {
+        Box::pin(async move { Ok([3, 2, 1].map(|last| loopback(last, port)).to_vec()) })
+    };
     let opened = open(&outbound, &url(format!("ws://two.example:{port}/")))
         .await
         .unwrap();

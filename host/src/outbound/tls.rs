@@ -44,14 +44,10 @@ pub(crate) struct ClientTls {
     trust: Trust,
     identities: BTreeMap<String, Arc<CertifiedKey>>,
     provider: Arc<CryptoProvider>,
-    made: Mutex<Made>,
-}
-
-#[derive(Debug, Default)]
-struct Made {
-    verifier: Option<Arc<dyn ServerCertVerifier>>,
-    /// At most two for each identity, and two for none.
-    configs: HashMap<(Verify, Option<String>), Arc<ClientConfig>>,
+    /// Locked while files are read: by [`make`](Self::make) alone.
+    verifier: Mutex<Option<Arc<dyn ServerCertVerifier>>>,
+    /// At most two for each identity, and two for none. Workers take them from here, and never wait for files.
+    configs: Mutex<HashMap<(Verify, Option<String>), Arc<ClientConfig>>>,
 }
 
 impl ClientTls {
@@ -66,7 +62,8 @@ impl ClientTls {
             trust,
             identities: identities.collect::<Result<_, TlsError>>()?,
             provider: Arc::new(aws_lc_rs::default_provider()),
-            made: Mutex::default(),
+            verifier: Mutex::default(),
+            configs: Mutex::default(),
         })
     }
 
@@ -76,9 +73,9 @@ impl ClientTls {
 
     /// A configuration, if it was made before.
     pub(super) fn made(&self, verify: Verify, identity: Option<&str>) -> Option<Arc<ClientConfig>> {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (verify, identity.map(str::to_owned));
-        made.configs.get(&key).map(Arc::clone)
+        configs.get(&key).map(Arc::clone)
     }
 
     /// Makes a configuration. It may read files.
@@ -87,14 +84,7 @@ impl ClientTls {
         verify: Verify,
         identity: Option<String>,
     ) -> Result<Arc<ClientConfig>, Error> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = match &made.verifier {
-            Some(verifier) => Arc::clone(verifier),
-            None => {
-                let verifier = self.verifier()?;
-                Arc::clone(made.verifier.insert(verifier))
-            }
-        };
+        let full = self.verifier()?;
         let verifier = match verify {
             Verify::Full => full,
             Verify::AllowSelfSigned => Arc::new(OrSelfSigned(full)),
@@ -112,14 +102,23 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let config = made
-            .configs
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = configs
             .entry((verify, identity))
             .or_insert_with(|| Arc::new(config));
         Ok(Arc::clone(config))
     }
 
+    /// What [`Verify::Full`] trusts. It is made once: the roots of the platform are many files.
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        let mut made = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verifier) = &*made {
+            return Ok(Arc::clone(verifier));
+        }
+        Ok(Arc::clone(made.insert(self.make_verifier()?)))
+    }
+
+    fn make_verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
         let provider = Arc::clone(&self.provider);
         Ok(match &self.trust {
             Trust::Platform(extra) => Arc::new(

@@ -39,7 +39,7 @@ pub enum Version {
     /// RFC 6455.
     #[default]
     V13,
-    /// draft-ietf-hybi-thewebsocketprotocol-08 and those up to 12.
+    /// draft-ietf-hybi-thewebsocketprotocol-08 to 12. The origin is sent as 08 to 10 have it.
     V8,
     /// draft-ietf-hybi-thewebsocketprotocol-07.
     V7,
