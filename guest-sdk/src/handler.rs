@@ -30,7 +30,8 @@ pub trait Handler: Default + 'static {
         let _ = (connection, message);
     }
 
-    /// The connection is gone, or one that [`client::Options`](crate::client::Options) asked for could not be made. It has left its topics, its timers are cancelled, and its session data can be read for the last time.
+    /// The connection is gone, or one that [`client::Options`](crate::client::Options) asked for could not be made. It has left its topics,
+    /// its timers are cancelled, and its session data can be read for the last time.
     fn closed(&mut self, connection: Connection, info: CloseInfo) {
         let _ = (connection, info);
     }

@@ -143,6 +143,60 @@ fn mirror_sends_every_drawing_to_everybody_and_the_history_to_newcomers() {
     later.expect_close(1009);
 }
 
+#[test]
+fn client_prints_the_numbers_and_draws_circles() {
+    let server = demo();
+    let mut board = server.open_protocol("mirror");
+    let url = format!("{}/?from=a-test", server.url(0).trim_end_matches('/'));
+    let client = handlers::built("client");
+    let ended = server::run([
+        "connect",
+        "--protocol",
+        "increment",
+        "--config",
+        "circles=3",
+        client.to_str().expect("a path is text"),
+        &url,
+    ]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for line in ["guest: 0 ", "guest: 1 ", "guest: 3 circles are drawn"] {
+        assert!(ended.stderr.contains(line), "{line}: {}", ended.stderr);
+    }
+    for _ in 0..3 {
+        let circle = board.read_text();
+        assert!(
+            circle.starts_with("c #") && circle.ends_with(';'),
+            "{circle}"
+        );
+    }
+}
+
+#[test]
+fn client_says_why_there_is_no_board() {
+    let server = Server::without_handler()
+        .arg("--protocol")
+        .arg(format!(
+            "increment={}",
+            handlers::built("increment").display()
+        ))
+        .start();
+    let client = handlers::built("client");
+    let ended = server::run([
+        "connect",
+        "--protocol",
+        "increment",
+        client.to_str().expect("a path is text"),
+        &server.url(0),
+    ]);
+    // It closes the counter itself: there is nothing more to do.
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("guest: not connected: "),
+        "{}",
+        ended.stderr
+    );
+}
+
 /// What `examples/upload/README.md` says of a message.
 fn upload_answer(message: &[u8]) -> String {
     let sum = message.chunks(8).fold(0_u64, |sum, bytes| {

@@ -534,9 +534,13 @@ fn seed_17_client_connect_needs_a_grant() {
         );
     });
     let mut one = client_with(&["--allow-connect", &format!("127.0.0.1:{redirecting}")]);
+    let event = one.fails(url(redirecting));
     assert_eq!(
-        one.fails(url(redirecting))["failure"],
-        format!("redirected ws://127.0.0.1:{port}/")
+        (&event["failure"], &event["status"]),
+        (
+            &json!(format!("redirected ws://127.0.0.1:{port}/")),
+            &json!(301)
+        )
     );
     assert!(one.refused(url(port)).starts_with("denied "));
     assert!(heads.try_recv().is_err(), "somebody connected");

@@ -1,16 +1,13 @@
-//! Circles as the board understands them: `d #rrggbb x1 y1 x2 y2` for a line, `;` between lines.
+//! Circles as the board understands them: `c #rrggbb x y r;`, in the coordinates of its page.
 
 use std::collections::hash_map::RandomState;
-use std::f64::consts::TAU;
-use std::fmt::Write as _;
+use std::fmt;
 use std::hash::BuildHasher;
 
 const BOARD_WIDTH: u64 = 1000;
 const BOARD_HEIGHT: u64 = 500;
 const RADIUS_MIN: u64 = 5;
 const RADIUS_MAX: u64 = 60;
-/// Lines that one is made of.
-const SIDES: u32 = 24;
 
 pub(crate) struct Circle {
     color: u64,
@@ -31,29 +28,17 @@ impl Circle {
             radius: RADIUS_MIN + below(3, RADIUS_MAX - RADIUS_MIN),
         }
     }
+}
 
-    pub(crate) fn to_message(&self) -> String {
-        let mut message = String::new();
-        let mut last = self.point(0);
-        for side in 1..=SIDES {
-            let next = self.point(side);
-            if !message.is_empty() {
-                message.push(';');
-            }
-            let ((x1, y1), (x2, y2)) = (last, next);
-            write!(message, "d #{:06x} {x1} {y1} {x2} {y2}", self.color)
-                .expect("a string takes everything");
-            last = next;
-        }
-        message
-    }
-
-    fn point(&self, side: u32) -> (i32, i32) {
-        let angle = TAU * f64::from(side % SIDES) / f64::from(SIDES);
-        let radius = self.radius as f64;
-        let x = self.x as f64 + radius * angle.cos();
-        let y = self.y as f64 + radius * angle.sin();
-        (x.round() as i32, y.round() as i32)
+impl fmt::Display for Circle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            color,
+            x,
+            y,
+            radius,
+        } = self;
+        write!(f, "c #{color:06x} {x} {y} {radius};")
     }
 }
 
@@ -62,18 +47,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn circle_is_a_closed_line_in_one_message() {
+    fn circle_is_one_command_of_the_board() {
         let circle = Circle {
-            color: 0xd92d20,
+            color: 0x2d20,
             x: 500,
             y: 250,
             radius: 60,
         };
-        let message = circle.to_message();
-        let lines: Vec<&str> = message.split(';').collect();
-        assert_eq!(lines.len(), SIDES as usize);
-        assert_eq!(lines[0], "d #d92d20 560 250 558 266");
-        assert_eq!(lines[SIDES as usize - 1], "d #d92d20 558 234 560 250");
-        assert!(message.len() <= 4096, "more than the board takes");
+        assert_eq!(circle.to_string(), "c #002d20 500 250 60;");
     }
 }

@@ -16,6 +16,7 @@ use crate::circle::Circle;
 
 const PERIOD: Duration = Duration::from_millis(50);
 const CIRCLES_DEFAULT: u64 = 60;
+const BOARD_PROTOCOL_DEFAULT: &str = "mirror";
 
 /// What a connection is for: its session data, so that a trap of the handler loses none of it. Each knows the other.
 #[derive(Serialize, Deserialize)]
@@ -63,7 +64,7 @@ impl Handler for Client {
             board.close(close_code::NORMAL, "");
             return;
         }
-        match board.send(&Circle::random().to_message()) {
+        match board.send(&Circle::random().to_string()) {
             Ok(()) => draw_later(board, drawn + 1),
             // The server does not keep up: another one goes out with the next tick.
             Err(SendError::QueueFull { .. }) => draw_later(board, drawn),
@@ -91,7 +92,7 @@ fn open_board(counter: Connection) -> Result<Connection, ConnectError> {
     let request = counter.request();
     let request = request.ok_or_else(|| ConnectError::Invalid("the counter is gone".to_owned()))?;
     let mut options = Options::new(url(&request))
-        .protocol("mirror")
+        .protocol(host::config("board").unwrap_or_else(|| BOARD_PROTOCOL_DEFAULT.to_owned()))
         .session(&Purpose::Board {
             counter: counter.id(),
         });

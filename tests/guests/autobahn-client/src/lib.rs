@@ -1,20 +1,20 @@
 //! Runs the cases of the Autobahn testsuite's fuzzing server, one after the other:
-//! `wsrun connect autobahn_client.wasm ws://HOST:PORT/getCaseCount`.
+//! `wsrun connect autobahn_client.wasm ws://HOST:PORT/getCaseCount [--config agent=NAME] [--config cases=FIRST-LAST]`.
 
 use serde::{Deserialize, Serialize};
 use wsrun_guest::client::Options;
-use wsrun_guest::{CloseInfo, Connection, Handler, Message, Request, handler};
+use wsrun_guest::{CloseInfo, Connection, Handler, Message, Request, handler, host};
 
-const AGENT: &str = "wsrun-handler";
+const AGENT_DEFAULT: &str = "wsrun-handler";
 
 /// How far the suite is: the session data of a connection. The one that the command makes has none until it is told the count.
 #[derive(Serialize, Deserialize)]
 struct Progress {
     /// Scheme and authority of its URL.
     server: String,
-    /// The case that the connection is for: 0 for the count, one more than there are for the report.
+    /// The case that the connection is for: the one before the first for the count, one more than the last for the report.
     case: u32,
-    cases: u32,
+    last: u32,
 }
 
 #[derive(Default)]
@@ -30,12 +30,18 @@ impl Handler for AutobahnClient {
             }
             return;
         }
-        let cases = message.as_text().and_then(|text| text.parse().ok());
+        let count = message.as_text().and_then(|text| text.parse().ok());
+        let count = count.expect("the server tells the number of its cases");
+        let (first, last) = match host::config("cases") {
+            Some(cases) => range(&cases, count)
+                .unwrap_or_else(|| panic!("not FIRST-LAST within 1-{count}: {cases:?}")),
+            None => (1, count),
+        };
         let request = connection.request();
         let progress = Progress {
             server: server(&request.expect("an open connection has a request")),
-            case: 0,
-            cases: cases.expect("the server tells the number of its cases"),
+            case: first - 1,
+            last,
         };
         connection
             .set_session(&progress)
@@ -47,8 +53,8 @@ impl Handler for AutobahnClient {
             eprintln!("{failure} {}", info.reason);
         }
         match connection.session::<Progress>() {
-            Ok(progress) if progress.case <= progress.cases => next(progress),
-            Ok(progress) => println!("{} cases were run", progress.cases),
+            Ok(progress) if progress.case <= progress.last => next(progress),
+            Ok(progress) => println!("ran up to case {}", progress.last),
             Err(error) => eprintln!("the number of cases is not known: {error}"),
         }
     }
@@ -60,19 +66,38 @@ fn server(request: &Request) -> String {
     format!("{scheme}://{}", host.expect("a request has a host"))
 }
 
+/// `FIRST-LAST`, both of `count` cases that are counted from 1.
+fn range(cases: &str, count: u32) -> Option<(u32, u32)> {
+    let (first, last) = cases.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (1 <= first && first <= last && last <= count).then_some((first, last))
+}
+
 fn next(mut progress: Progress) {
     progress.case += 1;
-    let Progress {
-        server,
-        case,
-        cases,
-    } = &progress;
-    let url = if case <= cases {
-        format!("{server}/runCase?case={case}&agent={AGENT}")
+    let Progress { server, case, last } = &progress;
+    let agent = host::config("agent").unwrap_or_else(|| AGENT_DEFAULT.to_owned());
+    let url = if case <= last {
+        format!("{server}/runCase?case={case}&agent={agent}")
     } else {
-        format!("{server}/updateReports?agent={AGENT}")
+        format!("{server}/updateReports?agent={agent}")
     };
     if let Err(error) = Options::new(url).session(&progress).connect() {
         eprintln!("case {case}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn range_is_within_the_count() {
+        assert_eq!(range("1-517", 517), Some((1, 517)));
+        assert_eq!(range("7-7", 517), Some((7, 7)));
+        assert_eq!(range("0-7", 517), None);
+        assert_eq!(range("8-7", 517), None);
+        assert_eq!(range("1-518", 517), None);
+        assert_eq!(range("1", 517), None);
     }
 }

@@ -142,9 +142,10 @@ pub fn role(role: Role) -> &'static str {
     }
 }
 
-/// `id`, the four fields of the WIT, and `failure`: that of the last opening handshake or null.
+/// `id`, the four fields of the WIT, and `failure`: that of the last opening handshake or null. In the client role `status` too, if the
+/// server answered.
 pub fn ended(connection: Connection, info: &CloseInfo) -> Value {
-    json!({
+    let mut event = json!({
         "id": connection.id(),
         "code": info.code,
         "reason": info.reason,
@@ -155,7 +156,11 @@ pub fn ended(connection: Connection, info: &CloseInfo) -> Value {
         },
         "clean": info.clean,
         "failure": connection.failure().as_ref().map(failure),
-    })
+    });
+    if let Some(response) = connection.response() {
+        event["status"] = response.status.into();
+    }
+    event
 }
 
 fn headers(fields: &[(String, Vec<u8>)]) -> Vec<(&str, String)> {
