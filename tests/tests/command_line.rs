@@ -2,13 +2,20 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use wsrun_proto::http::upgrade::accept_value;
 use wsrun_tests::certificate::Certificate;
 use wsrun_tests::frame::Frame;
 use wsrun_tests::handlers;
 use wsrun_tests::server::{self, Ended, Server};
+use wsrun_tests::wait;
 
 #[track_caller]
 fn mistake(arguments: &[&str]) -> String {
@@ -482,6 +489,92 @@ fn connect_tells_why_it_cannot() {
         assert_eq!(ended.code, Some(2), "{url}: {ended:?}");
         assert_ne!(ended.stderr, "");
     }
+}
+
+/// TLS of the server's side.
+fn tls(certificate: &Certificate) -> Arc<ServerConfig> {
+    let chain = CertificateDer::from_pem_file(&certificate.certificate_file).expect("PEM");
+    let key = PrivateKeyDer::from_pem_file(&certificate.key_file).expect("PEM");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key);
+    Arc::new(config.expect("the key is the certificate's"))
+}
+
+/// Killed when the test is done with it, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn connect_ends_at_a_signal_though_a_tls_server_reads_nothing() {
+    // More than the system takes for a socket that is not read.
+    const LINE_BYTES: usize = 15 << 20;
+    const SOME_BYTES: usize = 16 << 10;
+    let folder = tempfile::tempdir().expect("a folder");
+    let tls = tls(&Certificate::write_to(folder.path()));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it has an address");
+    let child = Command::new(server::binary())
+        .args(["connect", "--insecure", "--compression", "off"])
+        .arg(format!("wss://{address}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary can be started");
+    let mut child = Running(child);
+    let mut stdin = child.0.stdin.take().expect("stdin is piped");
+    let writing = thread::spawn(move || {
+        let line = [vec![b'x'; LINE_BYTES], vec![b'\n']].concat();
+        let _ = stdin.write_all(&line);
+        // The end of the input would be an end by itself.
+        stdin
+    });
+    let (socket, _) = listener.accept().expect("the client connects");
+    let mut stream = StreamOwned::new(ServerConnection::new(tls).expect("TLS"), socket);
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).expect("the client asks");
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).expect("a request is text");
+    let key = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+        .expect("a key");
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+        accept_value(key)
+    );
+    stream
+        .write_all(answer.as_bytes())
+        .expect("the client reads");
+    // A line is sent once all of it is there.
+    let mut buffer = vec![0; SOME_BYTES];
+    wait::until("the client sends the line", || {
+        stream
+            .sock
+            .peek(&mut buffer)
+            .is_ok_and(|length| length == SOME_BYTES)
+    });
+    kill_process(Pid::from_child(&child.0), Signal::INT).expect("it lives");
+    let mut ended = None;
+    wait::until("the client ends", || {
+        ended = child.0.try_wait().expect("a child can be waited for");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(1));
+    drop(writing.join());
 }
 
 #[test]

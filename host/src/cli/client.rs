@@ -197,9 +197,9 @@ impl Client {
         );
     }
 
-    /// Ends the transport.
+    /// Ends the transport. TLS tells the server first, and one that does not read cannot hold that up for long.
     pub(super) async fn shutdown(&mut self) {
-        let _ = self.writer.shutdown().await;
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.writer.shutdown()).await;
     }
 
     /// The code and reason of the end, as a line for a terminal.
@@ -256,3 +256,5 @@ async fn write(
 }
 
 const FAR: Duration = Duration::from_secs(3_600);
+
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
