@@ -7,6 +7,9 @@
 //! Clients that offer the subprotocol `clock` get the seconds since the program started, from a handler in Rust. All others are the
 //! component's, if one is given, or get their messages back. Runs until its input ends.
 
+#![expect(clippy::print_stdout, reason = "this is a program")]
+#![expect(clippy::print_stderr, reason = "this is a program")]
+
 use std::error::Error;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};

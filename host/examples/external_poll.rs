@@ -7,6 +7,8 @@
 //! The loop watches two descriptors, standard input and the server's. What is typed goes to every connection; what a connection sends is
 //! printed and goes to the others. The end of the input ends the program.
 
+#![expect(clippy::print_stdout, reason = "this is a program")]
+
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;

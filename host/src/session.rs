@@ -400,9 +400,7 @@ impl Session {
                     Fanned::Done
                 })
             }
-            Some(SlowPolicy::DropNewest) => {
-                self.fan_now(message).unwrap_or_else(|_| Fanned::Dropped(1))
-            }
+            Some(SlowPolicy::DropNewest) => self.fan_now(message).unwrap_or(Fanned::Dropped(1)),
             Some(SlowPolicy::Disconnect(_)) | None => {
                 self.fan_now(message).unwrap_or_else(Fanned::Full)
             }

@@ -91,10 +91,10 @@ fn allow_root(arguments: &[OsString]) -> Option<&'static str> {
     };
     let serves = arguments.first().is_some_and(|first| {
         let first = first.to_string_lossy();
-        let commands = ["inspect", "connect", "ping", "completions"];
+        let commands = ["inspect", "connect", "client", "ping", "completions"];
         // `connect` runs a handler if it is given one.
         !commands.contains(&first.as_ref())
-            || (first == "connect" && arguments.iter().any(is_handler))
+            || (["connect", "client"].contains(&first.as_ref()) && arguments.iter().any(is_handler))
     });
     let is_told = arguments
         .iter()

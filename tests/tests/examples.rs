@@ -186,7 +186,7 @@ fn client_says_why_there_is_no_board() {
         "--protocol",
         "increment",
         client.to_str().expect("a path is text"),
-        &server.url(0),
+        server.url(0),
     ]);
     // It closes the counter itself: there is nothing more to do.
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);

@@ -18,6 +18,10 @@ pub(super) struct PrivilegeArgs {
 }
 
 impl PrivilegeArgs {
+    pub(super) fn is_given(&self) -> bool {
+        self.user.is_some() || self.group.is_some()
+    }
+
     pub(super) fn into_config(self) -> Result<Option<Privileges>, Failure> {
         let privileges = Privileges {
             user: self.user,

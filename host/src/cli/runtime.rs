@@ -177,6 +177,11 @@ impl RuntimeArgs {
         logging::start(self.log_format, self.log_level);
     }
 
+    /// Whether the process is to become another user or group.
+    pub(super) fn becomes_somebody(&self) -> bool {
+        self.privileges.is_given()
+    }
+
     /// Whether permessage-deflate is offered.
     pub(super) fn compresses(&self) -> bool {
         !matches!(self.compression, Compression::Off)

@@ -47,7 +47,8 @@ pub struct OutboundConfig {
     pub grants: Grants,
     /// Time for look-up and transport, for TLS, and for the opening handshake, each: 10 s by default. A handler may ask for less.
     pub connect_timeout: Duration,
-    /// Outbound connections of a handler on one worker, 1,000 by default, those included that wait for their next attempt. One more is
+    /// Outbound connections of a handler on one worker, 1,000 by default, those included that wait for their next attempt, and those whose transport
+    /// is not gone yet. One more is
     /// refused with `limit`.
     pub connections_max: usize,
     /// A PEM file of certificates that are trusted beside the roots of the platform.

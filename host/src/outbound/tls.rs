@@ -37,6 +37,9 @@ pub(crate) fn roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
     certificates(file, "trusted certificates")
 }
 
+/// By whom to trust and which client certificate to show.
+type Configs = HashMap<(Verify, Option<String>), Arc<ClientConfig>>;
+
 /// The client's side of TLS. A configuration is made when it is first needed, and kept: with it the tickets for resumption, which belong to
 /// one identity and one way to verify.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ pub(crate) struct ClientTls {
     /// Locked while files are read: by [`make`](Self::make) alone.
     verifier: Mutex<Option<Arc<dyn ServerCertVerifier>>>,
     /// At most two for each identity, and two for none. Workers take them from here, and never wait for files.
-    configs: Mutex<HashMap<(Verify, Option<String>), Arc<ClientConfig>>>,
+    configs: Mutex<Configs>,
 }
 
 impl ClientTls {

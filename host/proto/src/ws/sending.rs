@@ -370,7 +370,7 @@ impl Sending {
         fin: bool,
         bytes_max: u64,
     ) -> Result<(), SendError> {
-        let mut message = self.message.unwrap_or(Unfinished {
+        let mut message = self.message.unwrap_or_else(|| Unfinished {
             kind,
             utf8: Utf8::default(),
             bytes: 0,

@@ -45,10 +45,7 @@ pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, F
 /// The pattern of the host and port of a URL. A URL that has none is refused when it is connected to.
 fn grant(url: &str) -> Option<Grant> {
     let url = url::Url::parse(url).ok()?;
-    let port = url.port().unwrap_or(match url.scheme() {
-        "wss" => 443,
-        _ => 80,
-    });
+    let port = url.port_or_known_default()?;
     format!("{}:{port}", url.host_str()?).parse().ok()
 }
 

@@ -69,10 +69,11 @@ fn interact(args: &Args, url: &str) -> Result<ExitCode, Failure> {
     for (given, flag) in [
         (args.identity.is_some(), "--identity"),
         (args.reconnect, "--reconnect"),
+        (args.runtime.becomes_somebody(), "--user and --group"),
     ] {
         if given {
             return Err(Failure::usage(anyhow!(
-                "{flag} is for handlers: wsrun connect HANDLER URL"
+                "this is for handlers, {flag}: wsrun connect HANDLER URL"
             )));
         }
     }
