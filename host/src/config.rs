@@ -18,7 +18,7 @@ use crate::native::Native;
 pub use crate::outbound::OutboundConfig;
 pub use crate::outbound::grants::{Grant, GrantError, Grants};
 
-/// Everything that [`Server::start`](crate::server::Server::start) needs to know.
+/// Everything that [`Server::new`](crate::server::Server::new) needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen, 127.0.0.1:9000 by default. Every worker accepts on all of them.

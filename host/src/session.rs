@@ -60,6 +60,8 @@ pub(crate) struct Session {
     pending_chunks: Cell<Option<Sending>>,
     /// What waits in front of the output.
     backlog: RefCell<Backlog>,
+    /// A message cannot go to the output: others wait before it, or a message in parts is unfinished. Looked at for each message.
+    must_wait: Cell<bool>,
     policy: Cell<Option<SlowPolicy>>,
     /// Published messages that the policy has left out.
     dropped: Cell<u64>,
@@ -137,6 +139,7 @@ impl Session {
             pending_close: Cell::new(false),
             pending_chunks: Cell::new(None),
             backlog: RefCell::default(),
+            must_wait: Cell::new(false),
             policy: Cell::new(None),
             dropped: Cell::new(0),
             queued_event_bytes: Cell::new(0),
@@ -187,6 +190,8 @@ impl Session {
         self.stalled_since.set(None);
         self.unflushed.set(false);
         self.broken.set(false);
+        self.backlog.borrow_mut().clear();
+        self.must_wait.set(false);
         self.established.set(true);
     }
 
@@ -345,7 +350,7 @@ impl Session {
         kind: MessageKind,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        if self.must_wait() {
+        if self.must_wait.get() {
             return self.send_later(kind, Bytes::copy_from_slice(payload), None);
         }
         self.queue(|connection, scratch| connection.send_promised_message(kind, payload, scratch))
@@ -365,6 +370,7 @@ impl Session {
             }
             connection.send_promised_chunk(kind, data, fin, scratch)?;
             self.refill(connection, scratch);
+            self.note_waiting(connection);
             Ok(())
         })
     }
@@ -412,7 +418,7 @@ impl Session {
     }
 
     fn fan_now(self: &Rc<Self>, message: &mut Prepared) -> Result<Fanned, SendError> {
-        if self.must_wait() {
+        if self.must_wait.get() {
             let payload = message.shared_payload();
             if !self.has_room(payload.len()) {
                 self.flush();
@@ -443,10 +449,10 @@ impl Session {
         latest_only: bool,
     ) -> Fanned {
         let is_low = || self.connection.borrow().output().len() < DROPPABLE_OUTPUT_BYTES;
-        if !self.must_wait() && !is_low() {
+        if !self.must_wait.get() && !is_low() {
             self.flush();
         }
-        if !self.must_wait() && is_low() {
+        if !self.must_wait.get() && is_low() {
             return match self.send_prepared(message) {
                 Ok(()) | Err(SendError::Closed) => Fanned::Done,
                 Err(_) => Fanned::Dropped(1),
@@ -480,10 +486,9 @@ impl Session {
         self.queue(|connection, scratch| connection.send_prepared(message, scratch))
     }
 
-    /// Whether a message cannot go to the output: others wait before it, or a message in chunks is unfinished.
-    #[inline]
-    fn must_wait(&self) -> bool {
-        !self.backlog.borrow().is_empty() || self.connection.borrow().is_sending()
+    fn note_waiting(&self, connection: &ws::Connection) {
+        let waits = connection.is_sending() || !self.backlog.borrow().is_empty();
+        self.must_wait.set(waits);
     }
 
     fn send_later(
@@ -500,6 +505,7 @@ impl Session {
             payload,
             published,
         });
+        self.must_wait.set(true);
         self.mark_dirty();
         Ok(())
     }
@@ -551,6 +557,7 @@ impl Session {
         let now = Instant::now();
         self.queue(|connection, scratch| {
             self.empty_backlog(connection, scratch);
+            self.note_waiting(connection);
             connection.start_close(now, close, scratch);
         });
         self.wake();
@@ -689,8 +696,9 @@ impl Session {
 
     #[inline]
     fn refill_waiting(&self, connection: &mut ws::Connection) {
-        if !self.backlog.borrow().is_empty() {
+        if self.must_wait.get() {
             self.refill(connection, &mut self.worker.scratch.borrow_mut());
+            self.note_waiting(connection);
         }
     }
 

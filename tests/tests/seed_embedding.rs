@@ -223,16 +223,14 @@ fn seed_03_service_does_one_turn_on_the_callers_thread() {
         peer.close();
         thread
     });
-    let mut turns = 0;
+    // Nothing is done between the turns: the client waits for them.
     while !client.is_finished() {
         server.service(Duration::from_millis(50)).expect("it turns");
-        turns += 1;
     }
     assert_eq!(
         client.join().expect("it got its answer"),
         format!("{:?}", thread::current().id())
     );
-    assert!(turns > 1);
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert_eq!(seen[0], format!("opened {:?}", thread::current().id()));
     assert_eq!(seen[1], "closed 1000 Peer");

@@ -127,7 +127,7 @@ pub(super) struct RuntimeArgs {
     )]
     max_subscriptions: usize,
 
-    /// Lets handlers connect to HOST[:PORT]: a name, `*.example.com`, `*` for all that is public, an address or a range like
+    /// Lets handlers connect to `HOST[:PORT]`: a name, `*.example.com`, `*` for all that is public, an address or a range like
     /// `10.0.0.0/8`; what is not public must be named by address. Repeatable; without it nothing is allowed
     #[arg(long, value_name = "HOST[:PORT]", help_heading = "Connections out")]
     allow_connect: Vec<Grant>,

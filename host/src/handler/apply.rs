@@ -28,7 +28,9 @@ impl Handler {
         self.clear_pending(&commands);
         let list = std::mem::take(&mut commands.list);
         for command in &list {
-            self.pause_if_much().await;
+            if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
+                self.pause().await;
+            }
             if let Command::Broadcast { protocol, payload } = command
                 && self.exports.broadcast_filter
             {
@@ -65,7 +67,9 @@ impl Handler {
         self.clear_pending(&commands);
         let list = std::mem::take(&mut commands.list);
         for command in &list {
-            self.pause_if_much().await;
+            if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
+                self.pause().await;
+            }
             if others_ran && let Some((session, error)) = self.no_longer_takes(command, &commands) {
                 self.close_slow(&session, CloseCode::POLICY_VIOLATION.get(), &error);
                 continue;
@@ -87,12 +91,12 @@ impl Handler {
         }
     }
 
-    async fn pause_if_much(&self) {
-        if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
-            self.worker.deliveries.set(0);
-            self.worker.flush();
-            tokio::task::yield_now().await;
-        }
+    /// Lets others have their turn.
+    #[cold]
+    async fn pause(&self) {
+        self.worker.deliveries.set(0);
+        self.worker.flush();
+        tokio::task::yield_now().await;
     }
 
     /// Drops the commands of a callback that failed.

@@ -10,6 +10,7 @@ use super::super::bindings::wsrun::websocket::types::{
 };
 use super::super::message::MessageOut;
 use super::super::state::GuestState;
+use crate::calls::Calls;
 use crate::command::Command;
 use crate::contract::{self, ConnectionId};
 
@@ -22,7 +23,7 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
             |mut store: StoreContextMut<'_, GuestState>,
              (to, message): (ConnectionId, MessageOut)| {
                 // The commands leave the store's data while the message, which borrows the store, is copied into them.
-                let calls = &mut store.data_mut().calls;
+                let calls: &mut Calls = &mut store.data_mut().calls;
                 let mut commands = std::mem::take(&mut calls.commands.data);
                 let start = commands.len();
                 let kind = match &message {
@@ -35,7 +36,7 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
                         MessageKind::Binary
                     }
                 };
-                let calls = &mut store.data_mut().calls;
+                let calls: &mut Calls = &mut store.data_mut().calls;
                 let length = commands.len() - start;
                 if let Err(refused) = calls.admit(to, length) {
                     commands.truncate(start);
@@ -58,7 +59,7 @@ pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Resul
             "send-chunk",
             |mut store: StoreContextMut<'_, GuestState>,
              (to, text, data, fin): (ConnectionId, bool, WasmList<u8>, bool)| {
-                let calls = &mut store.data_mut().calls;
+                let calls: &mut Calls = &mut store.data_mut().calls;
                 let mut commands = std::mem::take(&mut calls.commands.data);
                 let start = commands.len();
                 commands.extend_from_slice(data.as_le_slice(&store));
@@ -67,7 +68,7 @@ pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Resul
                 } else {
                     MessageKind::Binary
                 };
-                let calls = &mut store.data_mut().calls;
+                let calls: &mut Calls = &mut store.data_mut().calls;
                 if let Err(refused) = calls.admit_chunk(to, kind, &commands[start..], fin) {
                     commands.truncate(start);
                     calls.commands.data = commands;
