@@ -28,8 +28,8 @@ pub(crate) fn delay(reconnect: &Reconnect, failed: u32, random: u32) -> Duration
 pub(crate) fn retries_end(info: &CloseInfo) -> bool {
     match (info.by, info.code) {
         (ClosedBy::Handler, _) => false,
-        // The transport was lost, a limit in time was reached, or an instance failed: the next try may find it mended.
-        (ClosedBy::Host, code) => matches!(code, 1006 | 1011),
+        // The transport was lost, or a limit in time was reached. A callback that failed (1011) would fail again.
+        (ClosedBy::Host, code) => code == 1006,
         // The peer goes away, restarts, is overloaded or broken. 1005: it gave no reason to stay away.
         (ClosedBy::Peer, code) => matches!(code, 1001 | 1005 | 1006 | 1011..=1014),
     }
@@ -113,7 +113,7 @@ mod tests {
         };
         let by_peer = [1001, 1005, 1006, 1011, 1012, 1013, 1014];
         assert_eq!(retried(ClosedBy::Peer), by_peer);
-        assert_eq!(retried(ClosedBy::Host), [1006, 1011]);
+        assert_eq!(retried(ClosedBy::Host), [1006]);
         assert!(retried(ClosedBy::Handler).is_empty());
     }
 
