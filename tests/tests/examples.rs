@@ -284,3 +284,40 @@ fn two_pages_of_the_examples_see_each_other_in_chromium() {
         .arg(server::kept_folder("screenshots"));
     environment::succeeds(pages);
 }
+
+#[test]
+fn site_serves_its_page_its_api_its_files_and_its_sockets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("note.txt"), "a note").expect("the folder can be written");
+    let server = Server::of(handlers::built("site"))
+        .arg("--files")
+        .arg(folder.path())
+        .start();
+    let get = |path: &str| server.connect().request(&Request::get(path));
+    let page = get("/");
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (200, Some("text/html; charset=utf-8"))
+    );
+    assert!(page.text().to_lowercase().contains("<!doctype html>"));
+    let mut peer = server.open();
+    peer.send_text("hello");
+    peer.expect_text("hello");
+    assert_eq!(get("/api/count").text(), r#"{"connections":1}"#);
+    let file = get("/files/note.txt");
+    assert_eq!((file.status, file.text()), (200, "a note"));
+    assert_eq!(get("/files/../note.txt").status, 404);
+    assert_eq!(get("/nothing").status, 404);
+    let mut poster = server.connect();
+    let request = Request::method("POST", "/api/say").with("Content-Length", "4");
+    poster.send_bytes(&[request.encode(), b"news".to_vec()].concat());
+    assert_eq!(poster.read_response().status, 202);
+    peer.expect_text("news");
+    let elsewhere = Request::method("POST", "/api/say")
+        .with("Origin", "http://evil.example")
+        .with("Content-Length", "4");
+    let mut poster = server.connect();
+    poster.send_bytes(&[elsewhere.encode(), b"spam".to_vec()].concat());
+    assert_eq!(poster.read_response().status, 403);
+    assert_eq!(get("/api/say").status, 405);
+}
