@@ -42,6 +42,15 @@ impl Backlog {
         self.bytes
     }
 
+    /// The bytes of messages that may not be dropped.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let kept = self
+            .messages
+            .iter()
+            .filter(|message| message.published.is_none());
+        kept.map(cost).sum()
+    }
+
     pub(crate) fn push(&mut self, message: Waiting) {
         self.bytes += cost(&message);
         self.messages.push_back(message);

@@ -23,14 +23,24 @@ pub(crate) struct Calls {
     /// The handler's connections on this worker.
     pub(crate) registry: Rc<Registry>,
     pub(crate) commands: Commands,
+    /// They come from an instance that answers a plain request, beside the one of the sockets: it counts nothing on connections that the
+    /// other counts on, and everything is checked again when it is carried out.
+    pub(crate) of_request: bool,
 }
+
+/// The longest time of a timer, as the contract can say it.
+const TIMER_MAX: Duration = Duration::from_millis(u32::MAX as u64);
 
 type Checked<T> = Result<T, ContractBroken>;
 
 impl Calls {
     pub(crate) fn new(registry: Rc<Registry>) -> Self {
         let commands = Commands::new(registry.limits());
-        Self { registry, commands }
+        Self {
+            registry,
+            commands,
+            of_request: false,
+        }
     }
 
     /// Whether the queue of `to` takes `length` more bytes, after what this callback sent so far; counts them if so.
@@ -38,7 +48,12 @@ impl Calls {
         let Some(session) = self.registry.get(to) else {
             return Err(SendError::Closed);
         };
-        session.admit(length).map_err(|refused| match refused {
+        let admitted = if self.of_request {
+            session.check(length)
+        } else {
+            session.admit(length)
+        };
+        admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => SendError::QueueFull(queued as u64),
             Refused::TooLarge { limit } => SendError::TooLarge(limit),
             Refused::Closed | Refused::InvalidText | Refused::MessageUnfinished | _ => {
@@ -72,15 +87,18 @@ impl Calls {
         let Some(session) = self.registry.get(to) else {
             return Err(ChunkError::Closed);
         };
-        session
-            .admit_chunk(kind, bytes, fin)
-            .map_err(|refused| match refused {
-                Refused::QueueFull { queued } => ChunkError::QueueFull(queued as u64),
-                Refused::TooLarge { limit } => ChunkError::TooLarge(limit),
-                Refused::InvalidText => ChunkError::InvalidText,
-                Refused::MessageUnfinished => ChunkError::WrongKind,
-                Refused::Closed | _ => ChunkError::Closed,
-            })
+        let admitted = if self.of_request {
+            session.check_chunk(None, kind, bytes, fin).map(drop)
+        } else {
+            session.admit_chunk(kind, bytes, fin)
+        };
+        admitted.map_err(|refused| match refused {
+            Refused::QueueFull { queued } => ChunkError::QueueFull(queued as u64),
+            Refused::TooLarge { limit } => ChunkError::TooLarge(limit),
+            Refused::InvalidText => ChunkError::InvalidText,
+            Refused::MessageUnfinished => ChunkError::WrongKind,
+            Refused::Closed | _ => ChunkError::Closed,
+        })
     }
 
     pub(crate) fn send_chunk(
@@ -142,7 +160,9 @@ impl Calls {
         if let Some(session) = self.registry.get(connection)
             && session.can_be_closed()
         {
-            session.set_closing();
+            if !self.of_request {
+                session.set_closing();
+            }
             self.commands.push(Command::Close {
                 connection,
                 code,
@@ -154,7 +174,9 @@ impl Calls {
 
     pub(crate) fn abort(&mut self, connection: ConnectionId) -> Checked<()> {
         if let Some(session) = self.registry.get(connection) {
-            session.set_closing();
+            if !self.of_request {
+                session.set_closing();
+            }
             self.commands.push(Command::Abort { connection })?;
         }
         Ok(())
@@ -337,7 +359,10 @@ impl Calls {
         if let Err(refused) = self.check_size(bytes) {
             return Ok(Err(refused));
         }
-        match self.registry.admit_publish(&topic, bytes.len(), except) {
+        match self
+            .registry
+            .admit_publish(&topic, bytes.len(), except, !self.of_request)
+        {
             Ok(waited_for) => self.commands.waited_for.extend(waited_for),
             Err(refused) => return Ok(Err(refused)),
         }
@@ -364,9 +389,9 @@ impl Calls {
         if let Err(refused) = self.check_size(bytes) {
             return Ok(Err(refused));
         }
-        let admitted = self
-            .registry
-            .admit_broadcast(protocol.as_deref(), bytes.len());
+        let admitted =
+            self.registry
+                .admit_broadcast(protocol.as_deref(), bytes.len(), !self.of_request);
         match admitted {
             Ok(waited_for) => self.commands.waited_for.extend(waited_for),
             Err(refused) => return Ok(Err(refused)),
@@ -419,6 +444,7 @@ impl Calls {
             return Ok(Err(TimerError::Limit));
         }
         let timer = self.registry.next_timer();
+        let after = after.min(TIMER_MAX);
         self.commands.push(Command::SetTimer {
             timer,
             after,

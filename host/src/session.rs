@@ -157,10 +157,19 @@ impl Session {
         }
     }
 
-    /// Marks a session of the client role whose transport is to be made, or made again.
+    /// Marks a session of the client role whose transport is to be made.
     pub(crate) fn begin_opening(&self) {
         self.established.set(false);
+    }
+
+    /// Lets go of a transport that has ended, and of what was queued for it, before another is made.
+    pub(crate) fn release_transport(&self) {
         *self.opening.borrow_mut() = None;
+        *self.stream.borrow_mut() = Stream::Unconnected;
+        *self.connection.borrow_mut() =
+            ws::Connection::new(Instant::now(), ws::Role::Client, ws::Config::default());
+        self.backlog.borrow_mut().clear();
+        self.must_wait.set(false);
     }
 
     /// Tells how the opening handshake went that did not succeed.
@@ -195,8 +204,11 @@ impl Session {
         self.established.set(true);
     }
 
-    /// Remembers an end that is to be mended.
+    /// Remembers an end that is to be mended. From here on the session is one that is being opened: who closes it now ends that.
     pub(crate) fn lose(&self, info: CloseInfo) {
+        self.established.set(false);
+        self.local_end.set(None);
+        *self.local_close.borrow_mut() = None;
         *self.lost.borrow_mut() = Some(info);
     }
 
@@ -238,9 +250,12 @@ impl Session {
 
     /// Whether messages may be sent, after what the running callback did.
     pub(crate) fn is_open(&self) -> bool {
-        !self.pending_close.get()
-            && self.established.get()
-            && self.connection.borrow().state() == State::Open
+        !self.pending_close.get() && self.is_connected()
+    }
+
+    /// Whether messages may be sent, whatever a running callback may have asked for.
+    fn is_connected(&self) -> bool {
+        self.established.get() && self.connection.borrow().state() == State::Open
     }
 
     /// Whether it is open, or being opened.
@@ -251,19 +266,11 @@ impl Session {
 
     /// Counts a message of `length` bytes for the running callback if the queue takes it. What is admitted is sent.
     pub(crate) fn admit(&self, length: usize) -> Result<(), SendError> {
-        if !self.is_open() {
+        if self.pending_close.get() {
             return Err(SendError::Closed);
         }
-        let connection = self.connection.borrow();
-        let pending = self.pending_bytes.get();
-        connection.fits_queue(length)?;
-        let waiting = pending + self.backlog.borrow().bytes();
-        let queued = connection.output().len() + waiting;
-        if waiting > 0 && queued + length > self.worker.config.limits.queued_bytes_max {
-            return Err(SendError::QueueFull { queued });
-        }
-        self.pending_bytes
-            .set(pending + length + FRAME_HEADER_BYTES_MAX);
+        self.check(length)?;
+        self.promise(length);
         Ok(())
     }
 
@@ -274,19 +281,60 @@ impl Session {
         data: &[u8],
         fin: bool,
     ) -> Result<(), SendError> {
-        if !self.is_open() {
+        if self.pending_close.get() {
             return Err(SendError::Closed);
         }
         let before = self.pending_chunks.get();
+        let sending = self.check_chunk(before, kind, data, fin)?;
+        self.promise(data.len());
+        self.pending_chunks.set(Some(sending));
+        Ok(())
+    }
+
+    /// Whether the queue takes a message of `length` bytes, without counting it.
+    pub(crate) fn check(&self, length: usize) -> Result<(), SendError> {
+        self.check_behind(length, self.backlog.borrow().bytes())
+    }
+
+    /// Whether a part of a message can be sent next, and how far the message is then.
+    pub(crate) fn check_chunk(
+        &self,
+        before: Option<Sending>,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+    ) -> Result<Sending, SendError> {
+        if !self.is_connected() {
+            return Err(SendError::Closed);
+        }
         let mut sending = before.unwrap_or_else(|| self.connection.borrow().sending());
+        // What stands in the backlog waits for the end of the message: it must not keep the end away.
+        let backlog = if sending.is_unfinished() {
+            0
+        } else {
+            self.backlog.borrow().bytes()
+        };
         sending.advance(
             kind,
             data,
             fin,
             self.worker.config.limits.sent_stream_bytes_max,
         )?;
-        self.admit(data.len())?;
-        self.pending_chunks.set(Some(sending));
+        self.check_behind(data.len(), backlog)?;
+        Ok(sending)
+    }
+
+    fn check_behind(&self, length: usize, backlog: usize) -> Result<(), SendError> {
+        if !self.is_connected() {
+            return Err(SendError::Closed);
+        }
+        let connection = self.connection.borrow();
+        connection.fits_queue(length)?;
+        let waiting = self.pending_bytes.get() + backlog;
+        let queued = connection.output().len() + waiting;
+        if waiting > 0 && queued + length > self.worker.config.limits.queued_bytes_max {
+            return Err(SendError::QueueFull { queued });
+        }
         Ok(())
     }
 
@@ -311,6 +359,21 @@ impl Session {
         self.pending_bytes.set(0);
         self.pending_close.set(false);
         self.pending_chunks.set(None);
+        if self.want_writable.get() {
+            self.wake();
+        }
+    }
+
+    /// Whether the queue has drained. What waits behind an unfinished message in parts waits for the handler, not for the peer.
+    pub(crate) fn is_drained(&self) -> bool {
+        let connection = self.connection.borrow();
+        let backlog = if connection.is_sending() {
+            0
+        } else {
+            self.backlog.borrow().bytes()
+        };
+        let queued = connection.output().len() + self.pending_bytes.get() + backlog;
+        queued < self.worker.config.limits.queued_bytes_max / 4
     }
 
     pub(crate) fn buffered(&self) -> usize {
@@ -392,7 +455,8 @@ impl Session {
         published: &Published,
         policy: Option<SlowPolicy>,
     ) -> Fanned {
-        if !self.is_open() {
+        // What a running callback has only asked for has no effect yet, and may never have one.
+        if !self.is_connected() {
             return Fanned::Done;
         }
         let fanned = match policy {
@@ -453,28 +517,37 @@ impl Session {
             self.flush();
         }
         if !self.must_wait.get() && is_low() {
-            return match self.send_prepared(message) {
-                Ok(()) | Err(SendError::Closed) => Fanned::Done,
-                Err(_) => Fanned::Dropped(1),
-            };
+            let mut sent = self.send_prepared(message);
+            if matches!(sent, Err(SendError::QueueFull { .. })) {
+                self.flush();
+                sent = self.send_prepared(message);
+            }
+            match sent {
+                Ok(()) | Err(SendError::Closed) => return Fanned::Done,
+                Err(SendError::QueueFull { .. }) => {}
+                Err(_) => return Fanned::Dropped(1),
+            }
         }
         let payload = message.shared_payload();
         let output = self.connection.borrow().output().len() + self.pending_bytes.get();
-        let limit = self.worker.config.limits.queued_bytes_max;
+        let room = self
+            .worker
+            .config
+            .limits
+            .queued_bytes_max
+            .saturating_sub(output);
         let mut backlog = self.backlog.borrow_mut();
+        if backlog.kept_bytes() + payload.len() > room {
+            // What stands before it was sent to this connection alone: dropping the others would not help.
+            return Fanned::Dropped(1);
+        }
         let mut dropped = 0;
         if latest_only {
             dropped += backlog.replace(published);
         }
-        dropped += backlog.make_room(payload.len(), limit.saturating_sub(output));
-        let fits = output + backlog.bytes() + payload.len() <= limit;
+        dropped += backlog.make_room(payload.len(), room);
         drop(backlog);
-        if fits {
-            let _ = self.send_later(message.kind(), payload, Some(published.clone()));
-        } else {
-            // What stands before it was sent to this connection alone, and must not be dropped.
-            dropped += 1;
-        }
+        let _ = self.send_later(message.kind(), payload, Some(published.clone()));
         if dropped > 0 {
             Fanned::Dropped(dropped)
         } else {
@@ -621,7 +694,8 @@ impl Session {
     pub(crate) fn flush(self: &Rc<Self>) {
         self.dirty.set(false);
         let mut cx = Context::from_waker(Waker::noop());
-        if self.poll_write(&mut cx).is_pending() {
+        // Somebody else may have drained what the task was waiting for.
+        if self.poll_write(&mut cx).is_pending() || self.want_writable.get() {
             self.wake();
         }
     }

@@ -867,6 +867,88 @@ fn client_that_waits_to_reconnect_can_be_closed() {
 }
 
 #[test]
+fn timer_of_a_connection_that_is_being_opened_fires() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("it is bound").port();
+    let mut client = client();
+    let id = client.connect(url(port));
+    let reply = client.control.ask(&format!("on {id} timer-conn 50 7"));
+    let timer = reply.strip_prefix("ok ").expect("it is set").to_owned();
+    // The probe tells the connection, which cannot be told yet; that the timer is spent shows that it fired.
+    wait::until("the timer fired", || {
+        client.control.ask(&format!("cancel {timer}")) == "false"
+    });
+    let reply = client.control.ask(&format!("on {id} timer-conn 60000 8"));
+    let timer = reply.strip_prefix("ok ").expect("it is set").to_owned();
+    assert_eq!(client.control.ask(&format!("cancel {timer}")), "true");
+}
+
+#[test]
+fn client_that_is_closed_while_its_transport_ends_is_not_made_again() {
+    let server = Server::of(handlers::built("reconnect"))
+        .args(["--allow-connect", "127.0.0.1"])
+        .start();
+    let mut events = server.open();
+    events.ask("subscribe");
+    let mut control = server.open();
+    // It says that it goes away, and holds its transport for a while.
+    let (going, gone) = channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let (port, heads) = listen(move |mut stream, head| {
+        let _ = stream.write_all(accept(&head, "").as_bytes());
+        let _ = stream.write_all(&Frame::close(1001, "").unmasked().encode());
+        let _ = gone.lock().expect("one at a time").recv();
+    });
+    let options = json!({"url": format!("ws://127.0.0.1:{port}"), "compression": false,
+                         "reconnect": {"attempts-max": 0, "delay-ms": 10}});
+    let id = control.ask(&format!("connect {options}"));
+    let id = id.strip_prefix("ok ").expect("it is attempted").to_owned();
+    next_event(&mut events, "opened");
+    assert_eq!(control.ask(&format!("send-to {id} x")), "err closed");
+    control.ask(&format!("close-to {id} enough"));
+    going.send(()).expect("the server waits");
+    assert_eq!(next_event(&mut events, "closed")["by"], "handler");
+    heads.recv_timeout(wait::PATIENCE).expect("the first");
+    assert!(heads.try_recv().is_err(), "it was made again");
+}
+
+#[test]
+fn client_whose_peer_never_reads_is_made_again_after_the_write_timeout() {
+    let server = Server::of(handlers::built("reconnect"))
+        .args(["--allow-connect", "127.0.0.1", "--write-timeout", "300ms"])
+        .start();
+    let mut events = server.open();
+    events.ask("subscribe");
+    let mut control = server.open();
+    let (port, heads) = listen(|mut stream, head| {
+        let _ = stream.write_all(accept(&head, "").as_bytes());
+        thread::spawn(move || {
+            thread::sleep(Duration::from_secs(30));
+            drop(stream);
+        });
+    });
+    let options = json!({"url": format!("ws://127.0.0.1:{port}"), "compression": false,
+                         "reconnect": {"attempts-max": 0, "delay-ms": 10}});
+    let id = control.ask(&format!("connect {options}"));
+    let id = id.strip_prefix("ok ").expect("it is attempted").to_owned();
+    next_event(&mut events, "opened");
+    let large = "x".repeat(1_000_000);
+    wait::until("the queue is full", || {
+        control
+            .ask(&format!("send-to {id} {large}"))
+            .starts_with("err queue-full")
+    });
+    assert_eq!(
+        next_event(&mut events, "lost")["reason"],
+        "peer does not read"
+    );
+    next_event(&mut events, "restored");
+    for _ in 0..2 {
+        heads.recv_timeout(wait::PATIENCE).expect("a connection");
+    }
+}
+
+#[test]
 fn connections_out_end_with_the_server() {
     let peer = Server::of(handlers::probe()).start();
     let mut client = client();

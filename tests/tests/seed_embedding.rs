@@ -493,6 +493,92 @@ fn seed_24_broadcast_of_the_embedding_program_is_filtered_by_the_handler() {
 }
 
 #[test]
+fn broadcasts_and_publishes_of_the_program_keep_their_order_before_a_filter() {
+    #[derive(Default)]
+    struct All;
+    impl Handler for All {
+        fn features() -> Features {
+            Features {
+                broadcast_filter: true,
+                ..Features::default()
+            }
+        }
+        fn opened(&mut self, cx: &mut Context<'_>, connection: ConnectionId) {
+            let _ = cx.subscribe(connection, "all");
+            let _ = cx.send(connection, "open");
+        }
+        fn received(&mut self, _: &mut Context<'_>, _: ConnectionId, _: Message<'_>) {
+            // Busy, while the program goes on.
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+    let running = Server::builder()
+        .listen_tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .handler(Native::new("all", All::default))
+        .build()
+        .expect("it is bound")
+        .spawn()
+        .expect("it runs");
+    let mut peer = open(tcp(&running.addresses()[0]));
+    peer.expect_text("open");
+    peer.send_text("be busy");
+    let publisher = running.publisher();
+    for number in 0..20 {
+        let text = number.to_string();
+        let sent = if number % 2 == 0 {
+            publisher.broadcast("all", None, text.as_str())
+        } else {
+            publisher.publish("all", "all", text.as_str())
+        };
+        sent.expect("it is taken");
+    }
+    for number in 0..20 {
+        peer.expect_text(&number.to_string());
+    }
+    // What waits for a busy handler is bounded.
+    peer.send_text("be busy");
+    let refused = (0..10_000).find_map(|_| publisher.broadcast("all", None, "x").err());
+    assert_eq!(refused, Some(PublishFailed::Busy));
+}
+
+#[test]
+fn longest_times_are_no_overflow() {
+    struct Patient;
+    impl Handler for Patient {
+        fn opened(&mut self, cx: &mut Context<'_>, connection: ConnectionId) {
+            let timer = cx.set_timer(Duration::MAX, 0, None);
+            let _ = cx.send(connection, if timer.is_ok() { "set" } else { "refused" });
+        }
+    }
+    let mut server = Server::builder()
+        .listen_tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .handler(Native::new("patient", || Patient))
+        .build()
+        .expect("it is bound");
+    let address = tcp(&server.addresses()[0]);
+    let client = meanwhile(move || {
+        let mut peer = open(address);
+        peer.expect_text("set");
+        peer.close();
+    });
+    while !client.is_finished() {
+        // Something always comes: the client's next step.
+        server.service(Duration::MAX).expect("it turns");
+        if server.connections() == 0 && client.is_finished() {
+            break;
+        }
+        server.service(Duration::from_millis(50)).expect("it turns");
+        if server.connections() == 0 {
+            break;
+        }
+    }
+    while !client.is_finished() {
+        server.service(Duration::from_millis(50)).expect("it turns");
+    }
+    client.join().expect("the client is content");
+}
+
+#[test]
 fn native_handler_that_panics_has_no_effect_and_loses_that_connection_alone() {
     let (builder, _) = scripted();
     let running = builder

@@ -363,3 +363,56 @@ fn memory_is_bounded_whatever_is_published_to_who_does_not_read() {
         });
     }
 }
+
+#[test]
+fn message_in_parts_can_be_ended_however_much_waits_behind_it() {
+    let mut scene = scene(&["--max-queue", "1MiB"]);
+    let id = scene.slow_id.clone();
+    let on = |publisher: &mut Peer, command: &str| publisher.ask(&format!("on {id} {command}"));
+    assert_eq!(on(&mut scene.publisher, "policy drop-oldest"), "ok");
+    assert_eq!(on(&mut scene.publisher, "chunk text false begun "), "ok");
+    // More than the queue takes waits for the end of the message; the newest of it stays.
+    scene.flood();
+    assert!(scene.dropped() > 0);
+    // Nothing waits for the peer, and the handler may go on.
+    assert_eq!(on(&mut scene.publisher, "want-writable"), "ok");
+    assert_eq!(on(&mut scene.publisher, "chunk text true and ended"), "ok");
+    let (begun, ended) = (scene.slow.read_frame(), scene.slow.read_frame());
+    assert_eq!((begun.text(), ended.text()), ("begun ", "and ended"));
+    assert!(ended.last);
+    let mut texts = Vec::new();
+    while texts.last().is_none_or(|text: &String| text != "end") {
+        if texts.is_empty() {
+            scene.slow.send_text("echo end");
+        }
+        let text = scene.slow.read_text();
+        texts.push(text.split(' ').next().unwrap_or_default().to_owned());
+    }
+    assert_eq!(
+        texts.iter().filter(|text| *text == "writable").count(),
+        1,
+        "{texts:?}"
+    );
+    assert!(
+        texts.contains(&(FLOOD_MESSAGES - 1).to_string()),
+        "{texts:?}"
+    );
+}
+
+#[test]
+fn newest_is_not_lost_for_a_peer_that_keeps_up() {
+    let mut scene = scene(&["--max-message", "64KiB", "--max-queue", "64KiB"]);
+    let id = scene.slow_id.clone();
+    assert_eq!(
+        scene.publisher.ask(&format!("policy-of {id} latest-only")),
+        "ok"
+    );
+    // In one callback: something small, then what fills the queue with it.
+    let text = format!("7 {}", "p".repeat(65_000));
+    let commands = format!("in-one send-to {id} 6 first; publish t {text}");
+    scene.publisher.send_text(&commands);
+    scene.publisher.expect_text("ok; 2");
+    assert_eq!(scene.slow.read_text(), "6 first");
+    assert_eq!(scene.slow.read_text(), text);
+    assert_eq!(scene.dropped(), 0);
+}

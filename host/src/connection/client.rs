@@ -194,7 +194,15 @@ impl Client {
         let Some(info) = session.take_lost() else {
             return Ended::Told;
         };
-        session.begin_opening();
+        session.release_transport();
+        if let Some(by) = session.ended_while_opening() {
+            // While its transport ended.
+            let info = abnormal(by, "closed while it was being opened");
+            return Ended::Untold {
+                info,
+                may_retry: false,
+            };
+        }
         // A server that accepts and drops at once is no better than one that does not accept.
         if opened.elapsed() >= self.waited {
             self.failed_attempts = 0;

@@ -264,10 +264,7 @@ impl Driver {
 
     fn tell_writable(&self) {
         let session = &self.session;
-        if session.want_writable.get()
-            && !self.told
-            && session.buffered() < self.worker.config.limits.queued_bytes_max / 4
-        {
+        if session.want_writable.get() && !self.told && session.is_drained() {
             session.want_writable.set(false);
             self.handler
                 .push(|queue| queue.push_writable(Rc::clone(session)));

@@ -64,7 +64,9 @@ impl Handler {
     }
 
     async fn apply_later(&self, mut commands: Commands, others_ran: bool) {
-        self.clear_pending(&commands);
+        if !others_ran {
+            self.clear_pending(&commands);
+        }
         let list = std::mem::take(&mut commands.list);
         for command in &list {
             if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
@@ -83,7 +85,12 @@ impl Handler {
                     kind: payload.kind,
                     payload: bytes,
                 };
-                self.queue_broadcast(remote.clone());
+                let offered = self.queue_broadcast(remote.clone());
+                if others_ran {
+                    // What comes behind it must not go before it. The handler's own turn cannot wait for itself.
+                    self.turn();
+                    let _ = offered.await;
+                }
                 self.tell_peers(remote).await;
             } else if let Some(remote) = self.apply_one(command, &commands) {
                 self.tell_peers(remote).await;
@@ -100,7 +107,7 @@ impl Handler {
     }
 
     /// Drops the commands of a callback that failed.
-    pub(crate) fn drop_commands(&self, commands: &mut Commands) {
+    pub(super) fn drop_commands(&self, commands: &mut Commands) {
         // It may have failed between counting an effect and queueing it.
         for session in self.registry.sessions() {
             session.clear_pending();
@@ -321,7 +328,7 @@ impl Handler {
                 tag,
                 connection,
             } => {
-                if connection.is_none_or(|connection| self.is_open(connection)) {
+                if connection.is_none_or(|connection| self.lives(connection)) {
                     let timer = Timer {
                         id: *timer,
                         tag: *tag,
@@ -337,10 +344,11 @@ impl Handler {
         None
     }
 
-    fn is_open(&self, connection: ConnectionId) -> bool {
+    /// Open, or being opened.
+    fn lives(&self, connection: ConnectionId) -> bool {
         self.registry
             .get(connection)
-            .is_some_and(|session| session.is_open())
+            .is_some_and(|session| session.can_be_closed())
     }
 
     fn publish(
@@ -427,16 +435,16 @@ impl Handler {
         | Command::Pong { to, payload } = command
         {
             let session = self.registry.get(*to)?;
-            let result = session.admit(commands.bytes(*payload).len());
+            let result = session.check(commands.bytes(*payload).len());
             (session, result)
         } else if let Command::SendChunk { to, payload, fin } = command {
             let session = self.registry.get(*to)?;
-            let result = session.admit_chunk(payload.kind, commands.bytes(*payload), *fin);
-            (session, result)
+            let bytes = commands.bytes(*payload);
+            let result = session.check_chunk(None, payload.kind, bytes, *fin);
+            (session, result.map(drop))
         } else {
             return None;
         };
-        session.clear_pending();
         let error = result.err().filter(|error| *error != SendError::Closed)?;
         Some((session, error))
     }

@@ -72,8 +72,9 @@ impl Handler {
             self.settle(event);
             return;
         }
-        if let Event::Broadcast(remote) = &event {
-            self.offer_remote(place, remote).await;
+        if let Event::Broadcast { remote, done } = event {
+            self.offer_remote(place, &remote).await;
+            let _ = done.send(());
             return;
         }
         let (callback, connection) = subject(&event);
@@ -134,7 +135,7 @@ impl Handler {
             Event::Accepts { reply, .. } => !reply.is_closed(),
             Event::Requested { .. }
             | Event::Http { .. }
-            | Event::Broadcast(_)
+            | Event::Broadcast { .. }
             | Event::Closed { .. } => true,
         }
     }
@@ -230,7 +231,7 @@ impl Handler {
             | Event::Fired(_)
             | Event::Lost { .. }
             | Event::Restored(_)
-            | Event::Broadcast(_) => {}
+            | Event::Broadcast { .. } => {}
         }
     }
 }
@@ -279,7 +280,7 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
             after,
         } => guest.lost(session.id, info, *attempt, *after).await?,
         Event::Restored(session) => guest.restored(session.id).await?,
-        Event::Broadcast(_) => unreachable!("it is offered to each connection"),
+        Event::Broadcast { .. } => unreachable!("it is offered to each connection"),
     }
     Ok(Answer::Nothing)
 }

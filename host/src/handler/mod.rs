@@ -316,8 +316,10 @@ impl Handler {
             self.worker.wait_for_room().await;
         }
         if self.exports.broadcast_filter && matches!(remote, Remote::Broadcast { .. }) {
-            self.queue_broadcast(remote);
+            // One at a time: what waits behind it waits in the bounded channel, and in order.
+            let offered = self.queue_broadcast(remote);
             self.turn();
+            let _ = offered.await;
         } else {
             self.fan_out_remote(&remote);
         }
@@ -335,9 +337,12 @@ impl Handler {
         }
     }
 
-    /// Has the handler look at a broadcast when its turn comes.
-    fn queue_broadcast(&self, remote: Remote) {
-        self.queue.borrow_mut().push(Event::Broadcast(remote));
+    /// Has the handler look at a broadcast when its turn comes; what it returns is ready then.
+    fn queue_broadcast(&self, remote: Remote) -> oneshot::Receiver<()> {
+        let (done, offered) = oneshot::channel();
+        let event = Event::Broadcast { remote, done };
+        self.queue.borrow_mut().push(event);
+        offered
     }
 
     fn poll_turn(&self, cx: &mut Context<'_>) {

@@ -59,7 +59,11 @@ pub(super) enum Event {
     },
     Restored(Rc<Session>),
     /// A broadcast of elsewhere that the handler has to look at.
-    Broadcast(Remote),
+    Broadcast {
+        remote: Remote,
+        /// Told, or dropped, when it was offered to all.
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// A plain request.
@@ -212,7 +216,7 @@ pub(super) fn subject(event: &Event) -> (&'static str, Option<ConnectionId>) {
         Event::Opened(session) => ("handler.opened", Some(session.id)),
         Event::Accepts { .. } => ("network-filter.accepts", None),
         Event::Http { .. } => ("http.requested", None),
-        Event::Broadcast(_) => ("broadcast-filter.wanted", None),
+        Event::Broadcast { .. } => ("broadcast-filter.wanted", None),
         Event::Lost { session, .. } => ("reconnection.lost", Some(session.id)),
         Event::Restored(session) => ("reconnection.restored", Some(session.id)),
         Event::Received { session, .. } => ("handler.received", Some(session.id)),

@@ -267,18 +267,19 @@ impl Registry {
         sessions
     }
 
-    /// Whether every subscriber that is to be waited for has room; the connections whose room was promised.
+    /// Whether every subscriber that is to be waited for has room; the connections whose room was promised, if it is to be counted.
     pub(crate) fn admit_publish(
         &self,
         topic: &str,
         length: usize,
         except: Option<ConnectionId>,
+        count: bool,
     ) -> Result<Vec<ConnectionId>, PublishError> {
         if !self.waits.get() {
             return Ok(Vec::new());
         }
         let subscribers = self.subscribers(topic, except);
-        self.promise(subscribers, self.topic_policy(topic), length)
+        self.promise(subscribers, self.topic_policy(topic), length, count)
     }
 
     /// The same for a broadcast.
@@ -286,11 +287,12 @@ impl Registry {
         &self,
         protocol: Option<&str>,
         length: usize,
+        count: bool,
     ) -> Result<Vec<ConnectionId>, PublishError> {
         if !self.waits.get() {
             return Ok(Vec::new());
         }
-        self.promise(self.of_protocol(protocol), None, length)
+        self.promise(self.of_protocol(protocol), None, length, count)
     }
 
     fn promise(
@@ -298,10 +300,14 @@ impl Registry {
         sessions: Vec<Rc<Session>>,
         policy: Option<SlowPolicy>,
         length: usize,
+        count: bool,
     ) -> Result<Vec<ConnectionId>, PublishError> {
         let (waiting, promised) = self.waiting(sessions.into_iter(), policy, length);
         if waiting > 0 {
             return Err(PublishError::Waiting(waiting));
+        }
+        if !count {
+            return Ok(Vec::new());
         }
         Ok(promised
             .iter()

@@ -113,12 +113,16 @@ impl Turns {
     }
 
     fn wait(&self, timeout: Duration) -> io::Result<()> {
-        let deadline = Instant::now() + timeout;
+        // Beyond what a clock can tell there is no end.
+        let deadline = Instant::now().checked_add(timeout);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            let left = deadline
+                .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+                .map(Timespec::try_from)
+                .transpose()
+                .map_err(io::Error::other)?;
             let mut fds = [PollFd::new(&self.signal.0, PollFlags::IN)];
-            match poll(&mut fds, Some(&left)) {
+            match poll(&mut fds, left.as_ref()) {
                 Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),

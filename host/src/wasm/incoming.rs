@@ -115,14 +115,12 @@ impl Incoming {
         drop(permit);
         match result {
             Ok(commands) => handler.apply_of_request(commands).await,
-            Err((mut commands, error)) => {
-                handler.drop_commands(&mut commands);
-                report(&handler.registry, "incoming-handler.handle", None, &error);
-            }
+            // Nothing was counted on any connection: what it asked for is just forgotten.
+            Err(error) => report(&handler.registry, "incoming-handler.handle", None, &error),
         }
     }
 
-    /// Makes an instance and lets it handle the request. What it asked for comes back, in either case.
+    /// Makes an instance and lets it handle the request. What it asked for comes back.
     async fn call(
         &self,
         registry: &Rc<Registry>,
@@ -130,7 +128,7 @@ impl Incoming {
         secure: bool,
         head: oneshot::Sender<Head>,
         failed: &AtomicBool,
-    ) -> Result<Commands, (Commands, GuestError)> {
+    ) -> Result<Commands, GuestError> {
         let Self {
             linked,
             limits,
@@ -138,6 +136,7 @@ impl Incoming {
             ..
         } = self;
         let mut store = store(linked, limits, Rc::clone(registry), log);
+        store.data_mut().calls.of_request = true;
         begin(&mut store);
         let handled = async {
             let instance = linked.pre.instantiate_async(&mut store).await?;
@@ -157,11 +156,7 @@ impl Incoming {
             failed.store(true, Ordering::Relaxed);
             explain(&mut store, error)
         });
-        let commands = store.data_mut().calls.commands.take();
-        match result {
-            Ok(()) => Ok(commands),
-            Err(error) => Err((commands, error)),
-        }
+        result.map(|()| store.data_mut().calls.commands.take())
     }
 }
 
