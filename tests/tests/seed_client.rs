@@ -936,7 +936,7 @@ fn client_whose_peer_never_reads_is_made_again_after_the_write_timeout() {
     wait::until("the queue is full", || {
         control
             .ask(&format!("send-to {id} {large}"))
-            .starts_with("err queue-full")
+            .starts_with("err the queue of the connection is full")
     });
     assert_eq!(
         next_event(&mut events, "lost")["reason"],
