@@ -1,10 +1,14 @@
 //! Users and groups: what is bound as root is served as somebody else. All of it needs root to begin with.
 
 use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use wsrun_tests::handlers;
+use wsrun_tests::handshake::Request;
 use wsrun_tests::server::{self, Ended, Server};
 
 /// False, with a word about it, where the tests do not run as root.
@@ -33,11 +37,11 @@ fn privileged_port() -> u16 {
 /// The values that a line of `/proc/PID/task/*/status` has over all threads.
 fn of_threads(server: &Server, field: &str) -> BTreeSet<Vec<u32>> {
     let tasks = format!("/proc/{}/task", server.id());
-    let tasks = std::fs::read_dir(tasks).expect("the server lives");
+    let tasks = fs::read_dir(tasks).expect("the server lives");
     tasks
         .map(|task| {
             let status = task.expect("a thread").path().join("status");
-            let status = std::fs::read_to_string(status).expect("the thread lives");
+            let status = fs::read_to_string(status).expect("the thread lives");
             let line = status
                 .lines()
                 .find_map(|line| line.strip_prefix(field))
@@ -59,7 +63,7 @@ fn every_thread_is(server: &Server, user: u32, group: u32) {
 
 /// The number in a database (`passwd` or `group`) of the system.
 fn number(database: &str, name: &str, column: usize) -> u32 {
-    let text = std::fs::read_to_string(format!("/etc/{database}")).expect("the database is there");
+    let text = fs::read_to_string(format!("/etc/{database}")).expect("the database is there");
     text.lines()
         .map(|line| line.split(':').collect::<Vec<_>>())
         .find(|line| line.first() == Some(&name))
@@ -153,6 +157,48 @@ fn seed_29_handler_is_not_run_as_root_unless_told() {
     ] {
         let ended = run(&[], arguments);
         fails(&ended, 2, &["as root", "--user", "--allow-root"]);
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("the mode can be set");
+}
+
+#[test]
+fn files_are_read_as_the_user_in_a_folder_that_root_opened() {
+    if !have_root() {
+        return;
+    }
+    // Only root can enter the folder around the site.
+    let around = tempfile::tempdir().expect("a folder");
+    set_mode(around.path(), 0o700);
+    let site = around.path().join("site");
+    fs::create_dir(&site).expect("the folder can be written");
+    for (name, mode) in [("open.txt", 0o644), ("closed.txt", 0o600)] {
+        fs::write(site.join(name), name).expect("the folder can be written");
+        set_mode(&site.join(name), mode);
+    }
+    set_mode(&site, 0o755);
+    let server = Server::of(handlers::echo())
+        .args(["--user", "nobody", "--static"])
+        .arg(&site)
+        .start();
+    let get = |path| server.connect().request(&Request::get(path));
+    assert_eq!(get("/open.txt").body, b"open.txt");
+    assert_eq!(get("/closed.txt").status, 404);
+}
+
+#[test]
+fn folder_that_the_user_may_not_look_into_is_told() {
+    if !have_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    set_mode(folder.path(), 0o700);
+    let path = folder.path().to_str().expect("a path of text");
+    for flag in ["--static", "--files"] {
+        let ended = run(&[], &["--user", "nobody", flag, path]);
+        fails(&ended, 2, &[flag, path, "may not look into it"]);
     }
 }
 

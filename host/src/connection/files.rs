@@ -40,7 +40,7 @@ pub(crate) struct Folders {
 }
 
 impl Folders {
-    /// Opens the folders of the configuration: what happens to the paths that lead to them, or to the rights of this process, matters no
+    /// Opens the folders of the configuration: what happens to the paths that lead to them, or to the right to walk these paths, matters no
     /// longer.
     ///
     /// # Errors
@@ -62,6 +62,28 @@ impl Folders {
         })
     }
 
+    /// Checks that the user who this process has become may look into the folders.
+    ///
+    /// # Errors
+    ///
+    /// With the flag, the folder and what to do, when it may not: each file would be answered with 404.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), String> {
+        let check = |flag: &str, folder: &Option<Folder>, path: &Option<PathBuf>| {
+            let (Some(folder), Some(path)) = (folder, path) else {
+                return Ok(());
+            };
+            // Looking up a name needs the right to search, which is all that serving a known path needs of a folder.
+            folder.dir.open_dir(".").map(drop).map_err(|error| {
+                format!(
+                    "{flag} {}: the user or group that --user and --group name may not look into it: {error}; let it read and search the folder",
+                    path.display()
+                )
+            })
+        };
+        check("--static", &self.site, &config.static_dir)?;
+        check("--files", &self.granted, &config.files_dir)
+    }
+
     /// The folder that a handler may name files of.
     pub(super) fn granted(&self, handler: &str) -> Option<&Folder> {
         if self.granted.is_none() {
@@ -78,6 +100,7 @@ impl Folders {
 
 /// A folder that files are served from.
 pub(super) struct Folder {
+    dir: Arc<Dir>,
     site: Service,
     /// The same for paths that are no URLs: no index, no redirects.
     named: Service,
@@ -87,8 +110,9 @@ type Service = ServeDir<DefaultServeDirFallback, Beneath>;
 
 impl Folder {
     fn open(path: &Path) -> io::Result<Self> {
+        let dir = Arc::new(Dir::open_ambient_dir(path, ambient_authority())?);
         let beneath = Beneath {
-            dir: Arc::new(Dir::open_ambient_dir(path, ambient_authority())?),
+            dir: Arc::clone(&dir),
         };
         let service = || {
             ServeDir::with_backend("", beneath.clone())
@@ -99,6 +123,7 @@ impl Folder {
                 .ignore_multi_range_requests(true)
         };
         Ok(Self {
+            dir,
             site: service(),
             named: service().append_index_html_on_directories(false),
         })

@@ -207,6 +207,7 @@ impl Server {
         // Nothing of a handler has run: making an instance is the workers' first act.
         if let Some(identity) = identity {
             identity.assume()?;
+            folders.check(&config).map_err(StartError::Config)?;
         }
         let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
         let config = Arc::new(config);
