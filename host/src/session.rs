@@ -1,5 +1,7 @@
 //! What the host keeps for one connection: its protocol state, its stream, and what the handler stored with it.
 
+mod fan;
+
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -10,9 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
-use wsrun_proto::ws::{
-    self, Cause, CloseFrame, MessageKind, Party, Prepared, SendError, Sending, State,
-};
+use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Sending, State};
 
 use crate::backlog::{Backlog, Published, Waiting};
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
@@ -20,6 +20,7 @@ use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::request::Request;
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
+pub(crate) use fan::Fanned;
 
 /// The header of a frame that this side sends (RFC 6455, 5.2).
 const FRAME_HEADER_BYTES_MAX: usize = 10;
@@ -93,17 +94,6 @@ pub(crate) struct Session {
 pub(crate) struct Opening {
     pub(crate) failure: Option<Failure>,
     pub(crate) response: Option<ResponseHead>,
-}
-
-/// What became of a published message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fanned {
-    /// It is queued, or the connection is closed.
-    Done,
-    /// It, or as many older ones, were left out.
-    Dropped(u64),
-    /// There is no room, and the connection is to be closed.
-    Full(SendError),
 }
 
 impl Session {
@@ -446,117 +436,6 @@ impl Session {
     /// The same for a pong.
     pub(crate) fn pong_admitted(self: &Rc<Self>, payload: &[u8]) -> Result<(), SendError> {
         self.queue(|connection, scratch| connection.send_promised_pong(payload, scratch))
-    }
-
-    /// Sends a message that goes to others as well. `policy` is what the connection itself, or else the topic, says about the lack of room.
-    pub(crate) fn fan(
-        self: &Rc<Self>,
-        message: &mut Prepared,
-        published: &Published,
-        policy: Option<SlowPolicy>,
-    ) -> Fanned {
-        // What a running callback has only asked for has no effect yet, and may never have one.
-        if !self.is_connected() {
-            return Fanned::Done;
-        }
-        let fanned = match policy {
-            Some(SlowPolicy::DropOldest | SlowPolicy::LatestOnly) => {
-                self.fan_droppable(message, published, policy == Some(SlowPolicy::LatestOnly))
-            }
-            Some(SlowPolicy::Wait) => {
-                // It was promised to be taken.
-                self.fan_now(message).unwrap_or_else(|_| {
-                    let _ = self.send_admitted(message.kind(), &message.shared_payload());
-                    Fanned::Done
-                })
-            }
-            Some(SlowPolicy::DropNewest) => self.fan_now(message).unwrap_or(Fanned::Dropped(1)),
-            Some(SlowPolicy::Disconnect(_)) | None => {
-                self.fan_now(message).unwrap_or_else(Fanned::Full)
-            }
-        };
-        if let Fanned::Dropped(count) = fanned {
-            self.dropped.set(self.dropped.get() + count);
-        }
-        fanned
-    }
-
-    fn fan_now(self: &Rc<Self>, message: &mut Prepared) -> Result<Fanned, SendError> {
-        if self.must_wait.get() {
-            let payload = message.shared_payload();
-            if !self.has_room(payload.len()) {
-                self.flush();
-            }
-            if !self.has_room(payload.len()) {
-                let queued = self.buffered();
-                return Err(SendError::QueueFull { queued });
-            }
-            let _ = self.send_later(message.kind(), payload, None);
-            return Ok(Fanned::Done);
-        }
-        let mut sent = self.send_prepared(message);
-        if matches!(sent, Err(SendError::QueueFull { .. })) {
-            // It may be this turn that has not written yet, and not the peer that does not read.
-            self.flush();
-            sent = self.send_prepared(message);
-        }
-        match sent {
-            Ok(()) | Err(SendError::Closed) => Ok(Fanned::Done),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn fan_droppable(
-        self: &Rc<Self>,
-        message: &mut Prepared,
-        published: &Published,
-        latest_only: bool,
-    ) -> Fanned {
-        let is_low = || self.connection.borrow().output().len() < DROPPABLE_OUTPUT_BYTES;
-        if !self.must_wait.get() && !is_low() {
-            self.flush();
-        }
-        if !self.must_wait.get() && is_low() {
-            let mut sent = self.send_prepared(message);
-            if matches!(sent, Err(SendError::QueueFull { .. })) {
-                self.flush();
-                sent = self.send_prepared(message);
-            }
-            match sent {
-                Ok(()) | Err(SendError::Closed) => return Fanned::Done,
-                Err(SendError::QueueFull { .. }) => {}
-                Err(_) => return Fanned::Dropped(1),
-            }
-        }
-        let payload = message.shared_payload();
-        let output = self.connection.borrow().output().len() + self.pending_bytes.get();
-        let room = self
-            .worker
-            .config
-            .limits
-            .queued_bytes_max
-            .saturating_sub(output);
-        let mut backlog = self.backlog.borrow_mut();
-        if backlog.kept_bytes() + payload.len() > room {
-            // What stands before it was sent to this connection alone: dropping the others would not help.
-            return Fanned::Dropped(1);
-        }
-        let mut dropped = 0;
-        if latest_only {
-            dropped += backlog.replace(published);
-        }
-        dropped += backlog.make_room(payload.len(), room);
-        drop(backlog);
-        let _ = self.send_later(message.kind(), payload, Some(published.clone()));
-        if dropped > 0 {
-            Fanned::Dropped(dropped)
-        } else {
-            Fanned::Done
-        }
-    }
-
-    fn send_prepared(self: &Rc<Self>, message: &mut Prepared) -> Result<(), SendError> {
-        self.queue(|connection, scratch| connection.send_prepared(message, scratch))
     }
 
     fn note_waiting(&self, connection: &ws::Connection) {
