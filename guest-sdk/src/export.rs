@@ -146,4 +146,20 @@ impl<E: Exported> lifecycle::Guest for E {
     fn started() {
         E::with(Handler::started);
     }
+
+    fn resumed(connection: u64) {
+        E::with(|handler| handler.resumed(Connection::from_id(connection)));
+    }
+
+    fn save() -> Vec<u8> {
+        E::with(Handler::save)
+    }
+
+    fn restore(state: Vec<u8>) -> Result<(), String> {
+        E::with(|handler| handler.restore(state))
+    }
+
+    fn draining(deadline_ms: u32) {
+        E::with(|handler| handler.draining(Duration::from_millis(deadline_ms.into())));
+    }
 }

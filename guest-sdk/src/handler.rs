@@ -147,7 +147,62 @@ pub trait Handler: Default + 'static {
         let _ = (timer, tag, connection);
     }
 
-    /// The instance was made: at start, and again after a trap. Nothing else is called before it. A panic here at start ends `wsrun`
-    /// with an error.
+    /// The instance was made: at start, after a trap, for a new version, after sleep. Nothing else is called before it. A panic here at
+    /// start ends `wsrun` with an error; in a new version it keeps the old one.
     fn started(&mut self) {}
+
+    /// A connection that was opened with an earlier instance is this one's. Called once for each, before its first event here; of many
+    /// connections those that are silent come later than the events of others.
+    fn resumed(&mut self, connection: Connection) {
+        let _ = connection;
+    }
+
+    /// The state that the next version is to have, at most 16 MiB by default; called when the handler is about to be replaced. Empty, as by
+    /// default: there is none, and [`restore`](Self::restore) is not called.
+    ///
+    /// ```
+    /// use wsrun_guest::{Connection, Handler, Message, handler};
+    ///
+    /// /// Counts messages, whatever version does it.
+    /// #[derive(Default)]
+    /// struct Count {
+    ///     messages: u64,
+    /// }
+    ///
+    /// #[handler]
+    /// impl Handler for Count {
+    ///     fn received(&mut self, connection: Connection, _: Message) {
+    ///         self.messages += 1;
+    ///         let _ = connection.send(&self.messages.to_string());
+    ///     }
+    ///
+    ///     fn save(&mut self) -> Vec<u8> {
+    ///         self.messages.to_le_bytes().to_vec()
+    ///     }
+    ///
+    ///     fn restore(&mut self, state: Vec<u8>) -> Result<(), String> {
+    ///         let bytes = state.try_into().map_err(|_| "not a count".to_owned())?;
+    ///         self.messages = u64::from_le_bytes(bytes);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    fn save(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Takes the state that the version before has [saved](Self::save); follows [`started`](Self::started).
+    ///
+    /// # Errors
+    ///
+    /// Keeps the old version; the operator reads the text. A panic does so too.
+    fn restore(&mut self, state: Vec<u8>) -> Result<(), String> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// The host is going to close every connection and to end. Closing begins now; what is still open after `deadline` is cut.
+    fn draining(&mut self, deadline: Duration) {
+        let _ = deadline;
+    }
 }

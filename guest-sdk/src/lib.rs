@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod auto_reply;
 #[doc(hidden)]
 pub mod bindings;
 pub mod client;

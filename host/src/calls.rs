@@ -11,10 +11,10 @@ use wsrun_proto::topic::SubscribeError as SubscribeRefused;
 use wsrun_proto::ws::frame::CONTROL_BYTES_MAX;
 use wsrun_proto::ws::{MessageKind, SendError as Refused};
 
-use crate::command::{Command, Commands, Connect, Payload};
+use crate::command::{Command, Commands, Connect, Fixed, Payload, SetAutoReply};
 use crate::contract::{
-    ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken, PublishError,
-    SendError, SlowPolicy, SubscribeError, TimerError, TimerId, is_sendable,
+    AutoReplyError, ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken,
+    PublishError, SendError, SlowPolicy, SubscribeError, TimerError, TimerId, is_sendable,
 };
 use crate::handler::Registry;
 
@@ -30,6 +30,9 @@ pub(crate) struct Calls {
 
 /// The longest time of a timer, as the contract can say it.
 const TIMER_MAX: Duration = Duration::from_millis(u32::MAX as u64);
+
+/// The largest message that is answered automatically, and the largest answer.
+const AUTO_REPLY_BYTES_MAX: usize = 2 * 1024;
 
 type Checked<T> = Result<T, ContractBroken>;
 
@@ -401,6 +404,40 @@ impl Calls {
         self.commands
             .push(Command::Broadcast { protocol, payload })?;
         Ok(Ok(u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+
+    pub(crate) fn set_auto_reply(
+        &mut self,
+        (kind, bytes): (MessageKind, &[u8]),
+        reply: Option<(MessageKind, &[u8])>,
+    ) -> Checked<Result<(), AutoReplyError>> {
+        let longest = bytes.len().max(reply.map_or(0, |(_, reply)| reply.len()));
+        if longest > AUTO_REPLY_BYTES_MAX {
+            let limit = AUTO_REPLY_BYTES_MAX as u64;
+            return Ok(Err(AutoReplyError::TooLarge(limit)));
+        }
+        if reply.is_some() {
+            // What is queued counts as added: a callback that sets one twice, or takes one back first, may have to do so in two.
+            let queued = self.commands.list.iter();
+            let queued = queued.filter(|command| matches!(command, Command::SetAutoReply(_)));
+            if !self
+                .registry
+                .auto_replies()
+                .takes(kind, bytes, queued.count())
+            {
+                return Ok(Err(AutoReplyError::Limit));
+            }
+        }
+        let fixed = |(kind, bytes): (MessageKind, &[u8])| Fixed {
+            kind,
+            bytes: bytes.into(),
+        };
+        self.commands
+            .push(Command::SetAutoReply(Box::new(SetAutoReply {
+                received: fixed((kind, bytes)),
+                reply: reply.map(fixed),
+            })))?;
+        Ok(Ok(()))
     }
 
     pub(crate) fn set_topic_policy(

@@ -73,6 +73,8 @@ pub(crate) enum Command {
         protocol: Option<String>,
         payload: Payload,
     },
+    /// Boxed: it is large and rare.
+    SetAutoReply(Box<SetAutoReply>),
     SetTopicPolicy {
         topic: String,
         policy: Option<SlowPolicy>,
@@ -100,6 +102,26 @@ impl Command {
             return Some((*connection, topic, false));
         }
         None
+    }
+}
+
+/// An automatic reply, or the end of one.
+#[derive(Debug)]
+pub(crate) struct SetAutoReply {
+    pub(crate) received: Fixed,
+    pub(crate) reply: Option<Fixed>,
+}
+
+/// A message that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fixed {
+    pub(crate) kind: MessageKind,
+    pub(crate) bytes: Box<[u8]>,
+}
+
+impl Fixed {
+    pub(crate) fn is(&self, kind: MessageKind, bytes: &[u8]) -> bool {
+        self.kind == kind && *self.bytes == *bytes
     }
 }
 
@@ -184,6 +206,10 @@ impl Commands {
                 protocol.as_ref().map_or(0, String::len)
             }
             Command::Connect(connect) => connect.bytes(),
+            Command::SetAutoReply(set) => {
+                let reply = set.reply.as_ref().map_or(0, |reply| reply.bytes.len());
+                set.received.bytes.len() + reply
+            }
             Command::Send { .. }
             | Command::SendChunk { .. }
             | Command::Ping { .. }

@@ -164,6 +164,15 @@ pub enum SendError {
     TooLarge(u64),
 }
 
+/// Why an automatic reply was not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoReplyError {
+    /// The message or the reply is larger than this many bytes.
+    TooLarge(u64),
+    /// There are as many as there may be.
+    Limit,
+}
+
 /// Why a part of a message was not taken. Nothing was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ChunkError {

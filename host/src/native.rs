@@ -29,9 +29,9 @@ use wsrun_proto::ws::MessageKind;
 use crate::calls::Calls;
 use crate::command::Commands;
 use crate::contract::{
-    Acceptance, Chunk, ChunkError, CloseInfo, ConnectError, ConnectOptions, ConnectionId,
-    ContractBroken, Failure, HttpBody, HttpResponse, Message, PublishError, Refusal, Request,
-    ResponseHead, SendError, SlowPolicy, SubscribeError, TimerError, TimerId,
+    Acceptance, AutoReplyError, Chunk, ChunkError, CloseInfo, ConnectError, ConnectOptions,
+    ConnectionId, ContractBroken, Failure, HttpBody, HttpResponse, Message, PublishError, Refusal,
+    Request, ResponseHead, SendError, SlowPolicy, SubscribeError, TimerError, TimerId,
 };
 use crate::handler::{Exports, Guest, GuestFactory, HttpRequest, Registry};
 use crate::wasm::error::GuestError;
@@ -174,6 +174,16 @@ pub trait Handler: 'static {
     fn restored(&mut self, cx: &mut Context<'_>, connection: ConnectionId) {
         let _ = (cx, connection);
     }
+
+    /// A connection that was opened with an earlier instance, which panicked, is this one's.
+    fn resumed(&mut self, cx: &mut Context<'_>, connection: ConnectionId) {
+        let _ = (cx, connection);
+    }
+
+    /// The host is going to close every connection and to end; what is still open after `deadline` is cut.
+    fn draining(&mut self, cx: &mut Context<'_>, deadline: Duration) {
+        let _ = (cx, deadline);
+    }
 }
 
 /// What a callback may ask for. Nothing here blocks or calls back; effects are applied in order when the callback returns.
@@ -308,6 +318,21 @@ impl Context<'_> {
     /// The socket of a connection, to look at (`getsockopt`, `TCP_INFO`). Reading, writing or closing it breaks the connection.
     pub fn raw_fd(&self, connection: ConnectionId) -> Option<RawFd> {
         self.calls.registry.get(connection)?.raw_fd()
+    }
+
+    /// Has the host answer a message without calling the handler, on every connection of the handler on this worker; none takes it back.
+    ///
+    /// # Errors
+    ///
+    /// When one of the two is larger than 2 KiB, or there are 16 already.
+    pub fn set_auto_reply<'m>(
+        &mut self,
+        received: impl Into<Message<'m>>,
+        reply: Option<Message<'m>>,
+    ) -> Result<(), AutoReplyError> {
+        let received = parts(received.into());
+        let outcome = self.calls.set_auto_reply(received, reply.map(parts));
+        self.checked(outcome, Err(AutoReplyError::Limit))
     }
 
     /// The bytes that the host keeps for a connection.
@@ -661,6 +686,23 @@ impl Guest for NativeGuest {
         connection: Option<ConnectionId>,
     ) -> Result<(), GuestError> {
         self.call(|handler, cx| handler.timer(cx, timer, tag, connection))
+    }
+
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.resumed(cx, connection))
+    }
+
+    async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
+        // It is linked in and has no next version.
+        Ok(Vec::new())
+    }
+
+    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, GuestError> {
+        Ok(Ok(()))
+    }
+
+    async fn draining(&mut self, deadline: Duration) -> Result<(), GuestError> {
+        self.call(|handler, cx| handler.draining(cx, deadline))
     }
 
     fn commands(&mut self) -> &mut Commands {

@@ -105,7 +105,7 @@ fn generate_module(module: &str) -> Result<String> {
     let world = resolve.select_world(&[package], Some(&module.replace('_', "-")))?;
 
     // The first defines the shared types, the others use none of them.
-    let with = if matches!(module, "handler" | "network_filter" | "lifecycle") {
+    let with = if matches!(module, "handler" | "network_filter") {
         Vec::new()
     } else {
         vec![(

@@ -61,7 +61,10 @@ const OPTIONAL_METHODS: [(&str, &[&str]); 10] = [
     ("export_reconnection", &["lost", "restored"]),
     ("export_pong", &["pong"]),
     ("export_timer", &["timer"]),
-    ("export_lifecycle", &["started"]),
+    (
+        "export_lifecycle",
+        &["started", "resumed", "save", "restore", "draining"],
+    ),
 ];
 
 fn expand(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream, SyntaxError> {

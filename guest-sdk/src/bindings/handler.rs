@@ -379,6 +379,38 @@ pub mod wsrun {
                 }
             }
             impl ::core::error::Error for ChunkError {}
+            /// Why an automatic reply was not set.
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub enum AutoReplyError {
+                /// The message or the reply is larger than the limit, in bytes, that the value tells: 2 KiB.
+                TooLarge(u64),
+                /// There are as many as there may be: 16.
+                Limit,
+            }
+            impl ::core::fmt::Debug for AutoReplyError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        AutoReplyError::TooLarge(e) => {
+                            f.debug_tuple("AutoReplyError::TooLarge").field(e).finish()
+                        }
+                        AutoReplyError::Limit => {
+                            f.debug_tuple("AutoReplyError::Limit").finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for AutoReplyError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for AutoReplyError {}
             #[allow(unused_unsafe, clippy::all)]
             /// Sends a whole message. `ok` means queued; the host writes it when the callback has returned. With several workers, connections
             /// of other workers are unknown here: topics reach them.
@@ -892,6 +924,127 @@ pub mod wsrun {
                             false => 0,
                         },
                     );
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Has the host answer this message with that one, on every connection of the handler (on this worker), without calling the handler,
+            /// which may be asleep: for heartbeats of clients that cannot send pings. The message must be the same, byte for byte, text or
+            /// binary. The reply may go before the replies to messages that still wait for the handler. none takes it back. It is kept while the
+            /// handler runs, whatever becomes of the instance that set it. At most 16, with 2 KiB for each message and reply. It has no effect
+            /// where the handler exports `chunks`.
+            #[allow(async_fn_in_trait)]
+            pub fn set_auto_reply(
+                received: MessageParam<'_>,
+                reply: ::core::option::Option<MessageParam<'_>>,
+            ) -> ::core::result::Result<(), AutoReplyError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 24]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 24]);
+                    use super::super::super::wsrun::websocket::types::MessageParam as V2;
+                    let (result3_0, result3_1, result3_2) = match received {
+                        V2::Text(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (0i32, ptr0.cast_mut(), len0)
+                        }
+                        V2::Binary(e) => {
+                            let vec1 = e;
+                            let ptr1 = vec1.as_ptr().cast::<u8>();
+                            let len1 = vec1.len();
+                            (1i32, ptr1.cast_mut(), len1)
+                        }
+                    };
+                    let (result8_0, result8_1, result8_2, result8_3) = match reply {
+                        Some(e) => {
+                            use super::super::super::wsrun::websocket::types::MessageParam as V6;
+                            let (result7_0, result7_1, result7_2) = match e {
+                                V6::Text(e) => {
+                                    let vec4 = e;
+                                    let ptr4 = vec4.as_ptr().cast::<u8>();
+                                    let len4 = vec4.len();
+                                    (0i32, ptr4.cast_mut(), len4)
+                                }
+                                V6::Binary(e) => {
+                                    let vec5 = e;
+                                    let ptr5 = vec5.as_ptr().cast::<u8>();
+                                    let len5 = vec5.len();
+                                    (1i32, ptr5.cast_mut(), len5)
+                                }
+                            };
+                            (1i32, result7_0, result7_1, result7_2)
+                        }
+                        None => (0i32, 0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let ptr9 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "wsrun:websocket/connections@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "set-auto-reply"]
+                        fn wit_import10(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import10(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import10(
+                        result3_0,
+                        result3_1,
+                        result3_2,
+                        result8_0,
+                        result8_1,
+                        result8_2,
+                        result8_3,
+                        ptr9,
+                    );
+                    let l11 = i32::from(*ptr9.add(0).cast::<u8>());
+                    let result15 = match l11 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l12 = i32::from(*ptr9.add(8).cast::<u8>());
+                                let v14 = match l12 {
+                                    0 => {
+                                        let e14 = {
+                                            let l13 = *ptr9.add(16).cast::<i64>();
+                                            l13 as u64
+                                        };
+                                        AutoReplyError::TooLarge(e14)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 1, "invalid enum discriminant");
+                                        AutoReplyError::Limit
+                                    }
+                                };
+                                v14
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result15
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
@@ -3265,9 +3418,9 @@ macro_rules! __export_handler_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:wsrun:guest:handler:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3283] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 3378] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd5\x18\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb4\x19\x01A\x02\x01\
 A\x17\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
 \x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
 \0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
@@ -3281,68 +3434,70 @@ latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\
 waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
 un:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconnection-id\x02\x03\0\0\x0aclose\
 -code\x02\x03\0\0\x07message\x02\x03\0\0\x0asend-error\x02\x03\0\0\x07request\x02\
-\x03\0\0\x0bslow-policy\x01B1\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\
+\x03\0\0\x0bslow-policy\x01B7\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\
 \x02\x03\x02\x01\x02\x04\0\x0aclose-code\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x07\
 message\x03\0\x04\x02\x03\x02\x01\x04\x04\0\x0asend-error\x03\0\x06\x02\x03\x02\x01\
 \x05\x04\0\x07request\x03\0\x08\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x0a\
 \x01q\x05\x06closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x0cinvalid-text\
-\0\0\x0awrong-kind\0\0\x04\0\x0bchunk-error\x03\0\x0c\x01j\0\x01\x07\x01@\x02\x02\
-to\x01\x07message\x05\0\x0e\x04\0\x04send\x01\x0f\x01p}\x01j\0\x01\x0d\x01@\x04\x02\
-to\x01\x04text\x7f\x04data\x10\x05final\x7f\0\x11\x04\0\x0asend-chunk\x01\x12\x01\
-@\x02\x02to\x01\x07payload\x10\0\x0e\x04\0\x04ping\x01\x13\x04\0\x04pong\x01\x13\
-\x01@\x03\x0aconnection\x01\x04code\x03\x06reasons\x01\0\x04\0\x05close\x01\x14\x01\
-@\x01\x0aconnection\x01\x01\0\x04\0\x05abort\x01\x15\x01@\x01\x0aconnection\x01\0\
-w\x04\0\x08buffered\x01\x16\x04\0\x0dwant-writable\x01\x15\x01ks\x01@\x01\x08pro\
-tocol\x17\x01\0\x04\0\x11want-writable-all\x01\x18\x01k\x0b\x01@\x02\x0aconnecti\
-on\x01\x06policy\x19\x01\0\x04\0\x0fset-slow-policy\x01\x1a\x04\0\x07dropped\x01\
-\x16\x01@\x02\x0aconnection\x01\x07enabled\x7f\x01\0\x04\0\x0creceive-flow\x01\x1b\
-\x01k\x09\x01@\x01\x0aconnection\x01\0\x1c\x04\0\x0arequest-of\x01\x1d\x01@\x01\x0a\
-connection\x01\0\x17\x04\0\x08protocol\x01\x1e\x01@\x01\x0aconnection\x01\0\x10\x04\
-\0\x07session\x01\x1f\x01@\x02\x0aconnection\x01\x04data\x10\0\x0e\x04\0\x0bset-\
-session\x01\x20\x03\0!wsrun:websocket/connections@0.1.0\x05\x07\x02\x03\0\0\x0dp\
-ublish-error\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\
-\x02\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x0dpublish-err\
-or\x03\0\x04\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x06\x01q\x03\x06clos\
-ed\0\0\x0cinvalid-name\0\0\x05limit\0\0\x04\0\x0fsubscribe-error\x03\0\x08\x01j\x01\
-\x7f\x01\x09\x01@\x02\x0aconnection\x01\x05topics\0\x0a\x04\0\x09subscribe\x01\x0b\
-\x01@\x02\x0aconnection\x01\x05topics\0\x7f\x04\0\x0bunsubscribe\x01\x0c\x01k\x01\
-\x01j\x01y\x01\x05\x01@\x03\x05topics\x07message\x03\x06except\x0d\0\x0e\x04\0\x07\
-publish\x01\x0f\x01ks\x01@\x02\x08protocol\x10\x07message\x03\0\x0e\x04\0\x09bro\
-adcast\x01\x11\x01k\x07\x01@\x02\x05topics\x06policy\x12\x01\0\x04\0\x0fset-slow\
--policy\x01\x13\x01@\x01\x05topics\0w\x04\0\x07dropped\x01\x14\x03\0\x1cwsrun:we\
-bsocket/topics@0.1.0\x05\x09\x01B#\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\
-\0\0\x01m\x02\x04full\x11allow-self-signed\x04\0\x06verify\x03\0\x02\x01ky\x01r\x03\
-\x0cattempts-maxy\x08delay-ms\x04\x0cdelay-max-ms\x04\x04\0\x09reconnect\x03\0\x05\
-\x01ps\x01ks\x01o\x02ss\x01p\x09\x01k}\x01k\x06\x01p}\x01r\x0c\x03urls\x09protoc\
-ols\x07\x04host\x08\x06origin\x08\x07headers\x0a\x06verify\x03\x08identity\x08\x07\
-version\x0b\x0bcompression\x7f\x0atimeout-ms\x04\x09reconnect\x0c\x07session\x0d\
-\x04\0\x07options\x03\0\x0e\x01q\x04\x06denied\x01s\0\x07invalid\x01s\0\x13unsup\
-ported-version\x01\x0d\0\x05limit\0\0\x04\0\x0dconnect-error\x03\0\x10\x01m\x03\x07\
-connect\x03tls\x09handshake\x04\0\x05phase\x03\0\x12\x01q\x0d\x06denied\x01s\0\x0b\
-unreachable\x01s\0\x03tls\x01s\0\x09timed-out\x01\x13\0\x05ended\0\0\x07refused\x01\
-{\0\x0aredirected\x01\x08\0\x10invalid-response\x01s\0\x0cnot-upgraded\0\0\x0eac\
-cept-missing\0\0\x0caccept-wrong\0\0\x14protocol-not-offered\0\0\x15extension-no\
-t-offered\x01s\0\x04\0\x07failure\x03\0\x14\x01o\x02s\x0d\x01p\x16\x01r\x02\x06s\
-tatus{\x07headers\x17\x04\0\x08response\x03\0\x18\x01j\x01\x01\x01\x11\x01@\x01\x07\
-options\x0f\0\x1a\x04\0\x07connect\x01\x1b\x01k\x15\x01@\x01\x0aconnection\x01\0\
-\x1c\x04\0\x0afailure-of\x01\x1d\x01k\x19\x01@\x01\x0aconnection\x01\0\x1e\x04\0\
-\x0bresponse-of\x01\x1f\x03\0\x1cwsrun:websocket/client@0.1.0\x05\x0a\x02\x03\0\0\
-\x08timer-id\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\
-\x02\x01\x0b\x04\0\x08timer-id\x03\0\x02\x01q\x03\x06closed\0\0\x05limit\0\0\x0c\
-not-exported\0\0\x04\0\x0btimer-error\x03\0\x04\x01k\x01\x01j\x01\x03\x01\x05\x01\
-@\x03\x08after-msy\x03tagw\x0aconnection\x06\0\x07\x04\0\x03set\x01\x08\x01@\x01\
-\x05timer\x03\0\x7f\x04\0\x06cancel\x01\x09\x03\0\x1cwsrun:websocket/timers@0.1.\
-0\x05\x0c\x01B\x08\x01@\0\0s\x04\0\x08hostname\x01\0\x04\0\x0chandler-name\x01\0\
-\x01ks\x01@\x01\x03keys\0\x01\x04\0\x06config\x01\x02\x01@\0\0y\x04\0\x10connect\
-ion-count\x01\x03\x03\0\x1fwsrun:websocket/host-info@0.1.0\x05\x0d\x02\x03\0\0\x0a\
-close-info\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\x02\
-\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x0e\x04\0\x0aclose-info\x03\0\
-\x04\x01@\x01\x0aconnection\x01\x01\0\x04\0\x06opened\x01\x06\x01@\x02\x0aconnec\
-tion\x01\x07message\x03\x01\0\x04\0\x08received\x01\x07\x01@\x02\x0aconnection\x01\
-\x04info\x05\x01\0\x04\0\x06closed\x01\x08\x04\0\x1dwsrun:websocket/handler@0.1.\
-0\x05\x0f\x04\0\x13wsrun:guest/handler\x04\0\x0b\x0d\x01\0\x07handler\x03\0\0\0G\
-\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen\
--rust\x060.63.0";
+\0\0\x0awrong-kind\0\0\x04\0\x0bchunk-error\x03\0\x0c\x01q\x02\x09too-large\x01w\
+\0\x05limit\0\0\x04\0\x10auto-reply-error\x03\0\x0e\x01j\0\x01\x07\x01@\x02\x02t\
+o\x01\x07message\x05\0\x10\x04\0\x04send\x01\x11\x01p}\x01j\0\x01\x0d\x01@\x04\x02\
+to\x01\x04text\x7f\x04data\x12\x05final\x7f\0\x13\x04\0\x0asend-chunk\x01\x14\x01\
+@\x02\x02to\x01\x07payload\x12\0\x10\x04\0\x04ping\x01\x15\x04\0\x04pong\x01\x15\
+\x01@\x03\x0aconnection\x01\x04code\x03\x06reasons\x01\0\x04\0\x05close\x01\x16\x01\
+@\x01\x0aconnection\x01\x01\0\x04\0\x05abort\x01\x17\x01@\x01\x0aconnection\x01\0\
+w\x04\0\x08buffered\x01\x18\x04\0\x0dwant-writable\x01\x17\x01ks\x01@\x01\x08pro\
+tocol\x19\x01\0\x04\0\x11want-writable-all\x01\x1a\x01k\x0b\x01@\x02\x0aconnecti\
+on\x01\x06policy\x1b\x01\0\x04\0\x0fset-slow-policy\x01\x1c\x04\0\x07dropped\x01\
+\x18\x01@\x02\x0aconnection\x01\x07enabled\x7f\x01\0\x04\0\x0creceive-flow\x01\x1d\
+\x01k\x05\x01j\0\x01\x0f\x01@\x02\x08received\x05\x05reply\x1e\0\x1f\x04\0\x0ese\
+t-auto-reply\x01\x20\x01k\x09\x01@\x01\x0aconnection\x01\0!\x04\0\x0arequest-of\x01\
+\"\x01@\x01\x0aconnection\x01\0\x19\x04\0\x08protocol\x01#\x01@\x01\x0aconnectio\
+n\x01\0\x12\x04\0\x07session\x01$\x01@\x02\x0aconnection\x01\x04data\x12\0\x10\x04\
+\0\x0bset-session\x01%\x03\0!wsrun:websocket/connections@0.1.0\x05\x07\x02\x03\0\
+\0\x0dpublish-error\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\
+\x03\x02\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x0dpublish\
+-error\x03\0\x04\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x06\x01q\x03\x06\
+closed\0\0\x0cinvalid-name\0\0\x05limit\0\0\x04\0\x0fsubscribe-error\x03\0\x08\x01\
+j\x01\x7f\x01\x09\x01@\x02\x0aconnection\x01\x05topics\0\x0a\x04\0\x09subscribe\x01\
+\x0b\x01@\x02\x0aconnection\x01\x05topics\0\x7f\x04\0\x0bunsubscribe\x01\x0c\x01\
+k\x01\x01j\x01y\x01\x05\x01@\x03\x05topics\x07message\x03\x06except\x0d\0\x0e\x04\
+\0\x07publish\x01\x0f\x01ks\x01@\x02\x08protocol\x10\x07message\x03\0\x0e\x04\0\x09\
+broadcast\x01\x11\x01k\x07\x01@\x02\x05topics\x06policy\x12\x01\0\x04\0\x0fset-s\
+low-policy\x01\x13\x01@\x01\x05topics\0w\x04\0\x07dropped\x01\x14\x03\0\x1cwsrun\
+:websocket/topics@0.1.0\x05\x09\x01B#\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\
+\x03\0\0\x01m\x02\x04full\x11allow-self-signed\x04\0\x06verify\x03\0\x02\x01ky\x01\
+r\x03\x0cattempts-maxy\x08delay-ms\x04\x0cdelay-max-ms\x04\x04\0\x09reconnect\x03\
+\0\x05\x01ps\x01ks\x01o\x02ss\x01p\x09\x01k}\x01k\x06\x01p}\x01r\x0c\x03urls\x09\
+protocols\x07\x04host\x08\x06origin\x08\x07headers\x0a\x06verify\x03\x08identity\
+\x08\x07version\x0b\x0bcompression\x7f\x0atimeout-ms\x04\x09reconnect\x0c\x07ses\
+sion\x0d\x04\0\x07options\x03\0\x0e\x01q\x04\x06denied\x01s\0\x07invalid\x01s\0\x13\
+unsupported-version\x01\x0d\0\x05limit\0\0\x04\0\x0dconnect-error\x03\0\x10\x01m\
+\x03\x07connect\x03tls\x09handshake\x04\0\x05phase\x03\0\x12\x01q\x0d\x06denied\x01\
+s\0\x0bunreachable\x01s\0\x03tls\x01s\0\x09timed-out\x01\x13\0\x05ended\0\0\x07r\
+efused\x01{\0\x0aredirected\x01\x08\0\x10invalid-response\x01s\0\x0cnot-upgraded\
+\0\0\x0eaccept-missing\0\0\x0caccept-wrong\0\0\x14protocol-not-offered\0\0\x15ex\
+tension-not-offered\x01s\0\x04\0\x07failure\x03\0\x14\x01o\x02s\x0d\x01p\x16\x01\
+r\x02\x06status{\x07headers\x17\x04\0\x08response\x03\0\x18\x01j\x01\x01\x01\x11\
+\x01@\x01\x07options\x0f\0\x1a\x04\0\x07connect\x01\x1b\x01k\x15\x01@\x01\x0acon\
+nection\x01\0\x1c\x04\0\x0afailure-of\x01\x1d\x01k\x19\x01@\x01\x0aconnection\x01\
+\0\x1e\x04\0\x0bresponse-of\x01\x1f\x03\0\x1cwsrun:websocket/client@0.1.0\x05\x0a\
+\x02\x03\0\0\x08timer-id\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\
+\0\0\x02\x03\x02\x01\x0b\x04\0\x08timer-id\x03\0\x02\x01q\x03\x06closed\0\0\x05l\
+imit\0\0\x0cnot-exported\0\0\x04\0\x0btimer-error\x03\0\x04\x01k\x01\x01j\x01\x03\
+\x01\x05\x01@\x03\x08after-msy\x03tagw\x0aconnection\x06\0\x07\x04\0\x03set\x01\x08\
+\x01@\x01\x05timer\x03\0\x7f\x04\0\x06cancel\x01\x09\x03\0\x1cwsrun:websocket/ti\
+mers@0.1.0\x05\x0c\x01B\x08\x01@\0\0s\x04\0\x08hostname\x01\0\x04\0\x0chandler-n\
+ame\x01\0\x01ks\x01@\x01\x03keys\0\x01\x04\0\x06config\x01\x02\x01@\0\0y\x04\0\x10\
+connection-count\x01\x03\x03\0\x1fwsrun:websocket/host-info@0.1.0\x05\x0d\x02\x03\
+\0\0\x0aclose-info\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\
+\x03\x02\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x0e\x04\0\x0aclose-i\
+nfo\x03\0\x04\x01@\x01\x0aconnection\x01\x01\0\x04\0\x06opened\x01\x06\x01@\x02\x0a\
+connection\x01\x07message\x03\x01\0\x04\0\x08received\x01\x07\x01@\x02\x0aconnec\
+tion\x01\x04info\x05\x01\0\x04\0\x06closed\x01\x08\x04\0\x1dwsrun:websocket/hand\
+ler@0.1.0\x05\x0f\x04\0\x13wsrun:guest/handler\x04\0\x0b\x0d\x01\0\x07handler\x03\
+\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-\
+bindgen-rust\x060.63.0";
         };
     };
 }
@@ -3355,8 +3510,8 @@ pub use __export_handler_impl as export_handler;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 3131] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9d\x17\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 3226] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xfc\x17\x01A\x02\x01\
 A\x14\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
 \x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
 \0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
@@ -3370,63 +3525,65 @@ latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\
 waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
 un:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconnection-id\x02\x03\0\0\x0aclose\
 -code\x02\x03\0\0\x07message\x02\x03\0\0\x0asend-error\x02\x03\0\0\x07request\x02\
-\x03\0\0\x0bslow-policy\x01B1\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\
+\x03\0\0\x0bslow-policy\x01B7\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\
 \x02\x03\x02\x01\x02\x04\0\x0aclose-code\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x07\
 message\x03\0\x04\x02\x03\x02\x01\x04\x04\0\x0asend-error\x03\0\x06\x02\x03\x02\x01\
 \x05\x04\0\x07request\x03\0\x08\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x0a\
 \x01q\x05\x06closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x0cinvalid-text\
-\0\0\x0awrong-kind\0\0\x04\0\x0bchunk-error\x03\0\x0c\x01j\0\x01\x07\x01@\x02\x02\
-to\x01\x07message\x05\0\x0e\x04\0\x04send\x01\x0f\x01p}\x01j\0\x01\x0d\x01@\x04\x02\
-to\x01\x04text\x7f\x04data\x10\x05final\x7f\0\x11\x04\0\x0asend-chunk\x01\x12\x01\
-@\x02\x02to\x01\x07payload\x10\0\x0e\x04\0\x04ping\x01\x13\x04\0\x04pong\x01\x13\
-\x01@\x03\x0aconnection\x01\x04code\x03\x06reasons\x01\0\x04\0\x05close\x01\x14\x01\
-@\x01\x0aconnection\x01\x01\0\x04\0\x05abort\x01\x15\x01@\x01\x0aconnection\x01\0\
-w\x04\0\x08buffered\x01\x16\x04\0\x0dwant-writable\x01\x15\x01ks\x01@\x01\x08pro\
-tocol\x17\x01\0\x04\0\x11want-writable-all\x01\x18\x01k\x0b\x01@\x02\x0aconnecti\
-on\x01\x06policy\x19\x01\0\x04\0\x0fset-slow-policy\x01\x1a\x04\0\x07dropped\x01\
-\x16\x01@\x02\x0aconnection\x01\x07enabled\x7f\x01\0\x04\0\x0creceive-flow\x01\x1b\
-\x01k\x09\x01@\x01\x0aconnection\x01\0\x1c\x04\0\x0arequest-of\x01\x1d\x01@\x01\x0a\
-connection\x01\0\x17\x04\0\x08protocol\x01\x1e\x01@\x01\x0aconnection\x01\0\x10\x04\
-\0\x07session\x01\x1f\x01@\x02\x0aconnection\x01\x04data\x10\0\x0e\x04\0\x0bset-\
-session\x01\x20\x03\0!wsrun:websocket/connections@0.1.0\x05\x07\x02\x03\0\0\x0dp\
-ublish-error\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\
-\x02\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x0dpublish-err\
-or\x03\0\x04\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x06\x01q\x03\x06clos\
-ed\0\0\x0cinvalid-name\0\0\x05limit\0\0\x04\0\x0fsubscribe-error\x03\0\x08\x01j\x01\
-\x7f\x01\x09\x01@\x02\x0aconnection\x01\x05topics\0\x0a\x04\0\x09subscribe\x01\x0b\
-\x01@\x02\x0aconnection\x01\x05topics\0\x7f\x04\0\x0bunsubscribe\x01\x0c\x01k\x01\
-\x01j\x01y\x01\x05\x01@\x03\x05topics\x07message\x03\x06except\x0d\0\x0e\x04\0\x07\
-publish\x01\x0f\x01ks\x01@\x02\x08protocol\x10\x07message\x03\0\x0e\x04\0\x09bro\
-adcast\x01\x11\x01k\x07\x01@\x02\x05topics\x06policy\x12\x01\0\x04\0\x0fset-slow\
--policy\x01\x13\x01@\x01\x05topics\0w\x04\0\x07dropped\x01\x14\x03\0\x1cwsrun:we\
-bsocket/topics@0.1.0\x05\x09\x01B#\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\
-\0\0\x01m\x02\x04full\x11allow-self-signed\x04\0\x06verify\x03\0\x02\x01ky\x01r\x03\
-\x0cattempts-maxy\x08delay-ms\x04\x0cdelay-max-ms\x04\x04\0\x09reconnect\x03\0\x05\
-\x01ps\x01ks\x01o\x02ss\x01p\x09\x01k}\x01k\x06\x01p}\x01r\x0c\x03urls\x09protoc\
-ols\x07\x04host\x08\x06origin\x08\x07headers\x0a\x06verify\x03\x08identity\x08\x07\
-version\x0b\x0bcompression\x7f\x0atimeout-ms\x04\x09reconnect\x0c\x07session\x0d\
-\x04\0\x07options\x03\0\x0e\x01q\x04\x06denied\x01s\0\x07invalid\x01s\0\x13unsup\
-ported-version\x01\x0d\0\x05limit\0\0\x04\0\x0dconnect-error\x03\0\x10\x01m\x03\x07\
-connect\x03tls\x09handshake\x04\0\x05phase\x03\0\x12\x01q\x0d\x06denied\x01s\0\x0b\
-unreachable\x01s\0\x03tls\x01s\0\x09timed-out\x01\x13\0\x05ended\0\0\x07refused\x01\
-{\0\x0aredirected\x01\x08\0\x10invalid-response\x01s\0\x0cnot-upgraded\0\0\x0eac\
-cept-missing\0\0\x0caccept-wrong\0\0\x14protocol-not-offered\0\0\x15extension-no\
-t-offered\x01s\0\x04\0\x07failure\x03\0\x14\x01o\x02s\x0d\x01p\x16\x01r\x02\x06s\
-tatus{\x07headers\x17\x04\0\x08response\x03\0\x18\x01j\x01\x01\x01\x11\x01@\x01\x07\
-options\x0f\0\x1a\x04\0\x07connect\x01\x1b\x01k\x15\x01@\x01\x0aconnection\x01\0\
-\x1c\x04\0\x0afailure-of\x01\x1d\x01k\x19\x01@\x01\x0aconnection\x01\0\x1e\x04\0\
-\x0bresponse-of\x01\x1f\x03\0\x1cwsrun:websocket/client@0.1.0\x05\x0a\x02\x03\0\0\
-\x08timer-id\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\x03\
-\x02\x01\x0b\x04\0\x08timer-id\x03\0\x02\x01q\x03\x06closed\0\0\x05limit\0\0\x0c\
-not-exported\0\0\x04\0\x0btimer-error\x03\0\x04\x01k\x01\x01j\x01\x03\x01\x05\x01\
-@\x03\x08after-msy\x03tagw\x0aconnection\x06\0\x07\x04\0\x03set\x01\x08\x01@\x01\
-\x05timer\x03\0\x7f\x04\0\x06cancel\x01\x09\x03\0\x1cwsrun:websocket/timers@0.1.\
-0\x05\x0c\x01B\x08\x01@\0\0s\x04\0\x08hostname\x01\0\x04\0\x0chandler-name\x01\0\
-\x01ks\x01@\x01\x03keys\0\x01\x04\0\x06config\x01\x02\x01@\0\0y\x04\0\x10connect\
-ion-count\x01\x03\x03\0\x1fwsrun:websocket/host-info@0.1.0\x05\x0d\x04\03wsrun:g\
-uest/handler-with-all-of-its-exports-removed\x04\0\x0b-\x01\0'handler-with-all-o\
-f-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-com\
-ponent\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+\0\0\x0awrong-kind\0\0\x04\0\x0bchunk-error\x03\0\x0c\x01q\x02\x09too-large\x01w\
+\0\x05limit\0\0\x04\0\x10auto-reply-error\x03\0\x0e\x01j\0\x01\x07\x01@\x02\x02t\
+o\x01\x07message\x05\0\x10\x04\0\x04send\x01\x11\x01p}\x01j\0\x01\x0d\x01@\x04\x02\
+to\x01\x04text\x7f\x04data\x12\x05final\x7f\0\x13\x04\0\x0asend-chunk\x01\x14\x01\
+@\x02\x02to\x01\x07payload\x12\0\x10\x04\0\x04ping\x01\x15\x04\0\x04pong\x01\x15\
+\x01@\x03\x0aconnection\x01\x04code\x03\x06reasons\x01\0\x04\0\x05close\x01\x16\x01\
+@\x01\x0aconnection\x01\x01\0\x04\0\x05abort\x01\x17\x01@\x01\x0aconnection\x01\0\
+w\x04\0\x08buffered\x01\x18\x04\0\x0dwant-writable\x01\x17\x01ks\x01@\x01\x08pro\
+tocol\x19\x01\0\x04\0\x11want-writable-all\x01\x1a\x01k\x0b\x01@\x02\x0aconnecti\
+on\x01\x06policy\x1b\x01\0\x04\0\x0fset-slow-policy\x01\x1c\x04\0\x07dropped\x01\
+\x18\x01@\x02\x0aconnection\x01\x07enabled\x7f\x01\0\x04\0\x0creceive-flow\x01\x1d\
+\x01k\x05\x01j\0\x01\x0f\x01@\x02\x08received\x05\x05reply\x1e\0\x1f\x04\0\x0ese\
+t-auto-reply\x01\x20\x01k\x09\x01@\x01\x0aconnection\x01\0!\x04\0\x0arequest-of\x01\
+\"\x01@\x01\x0aconnection\x01\0\x19\x04\0\x08protocol\x01#\x01@\x01\x0aconnectio\
+n\x01\0\x12\x04\0\x07session\x01$\x01@\x02\x0aconnection\x01\x04data\x12\0\x10\x04\
+\0\x0bset-session\x01%\x03\0!wsrun:websocket/connections@0.1.0\x05\x07\x02\x03\0\
+\0\x0dpublish-error\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\0\0\x02\
+\x03\x02\x01\x03\x04\0\x07message\x03\0\x02\x02\x03\x02\x01\x08\x04\0\x0dpublish\
+-error\x03\0\x04\x02\x03\x02\x01\x06\x04\0\x0bslow-policy\x03\0\x06\x01q\x03\x06\
+closed\0\0\x0cinvalid-name\0\0\x05limit\0\0\x04\0\x0fsubscribe-error\x03\0\x08\x01\
+j\x01\x7f\x01\x09\x01@\x02\x0aconnection\x01\x05topics\0\x0a\x04\0\x09subscribe\x01\
+\x0b\x01@\x02\x0aconnection\x01\x05topics\0\x7f\x04\0\x0bunsubscribe\x01\x0c\x01\
+k\x01\x01j\x01y\x01\x05\x01@\x03\x05topics\x07message\x03\x06except\x0d\0\x0e\x04\
+\0\x07publish\x01\x0f\x01ks\x01@\x02\x08protocol\x10\x07message\x03\0\x0e\x04\0\x09\
+broadcast\x01\x11\x01k\x07\x01@\x02\x05topics\x06policy\x12\x01\0\x04\0\x0fset-s\
+low-policy\x01\x13\x01@\x01\x05topics\0w\x04\0\x07dropped\x01\x14\x03\0\x1cwsrun\
+:websocket/topics@0.1.0\x05\x09\x01B#\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\
+\x03\0\0\x01m\x02\x04full\x11allow-self-signed\x04\0\x06verify\x03\0\x02\x01ky\x01\
+r\x03\x0cattempts-maxy\x08delay-ms\x04\x0cdelay-max-ms\x04\x04\0\x09reconnect\x03\
+\0\x05\x01ps\x01ks\x01o\x02ss\x01p\x09\x01k}\x01k\x06\x01p}\x01r\x0c\x03urls\x09\
+protocols\x07\x04host\x08\x06origin\x08\x07headers\x0a\x06verify\x03\x08identity\
+\x08\x07version\x0b\x0bcompression\x7f\x0atimeout-ms\x04\x09reconnect\x0c\x07ses\
+sion\x0d\x04\0\x07options\x03\0\x0e\x01q\x04\x06denied\x01s\0\x07invalid\x01s\0\x13\
+unsupported-version\x01\x0d\0\x05limit\0\0\x04\0\x0dconnect-error\x03\0\x10\x01m\
+\x03\x07connect\x03tls\x09handshake\x04\0\x05phase\x03\0\x12\x01q\x0d\x06denied\x01\
+s\0\x0bunreachable\x01s\0\x03tls\x01s\0\x09timed-out\x01\x13\0\x05ended\0\0\x07r\
+efused\x01{\0\x0aredirected\x01\x08\0\x10invalid-response\x01s\0\x0cnot-upgraded\
+\0\0\x0eaccept-missing\0\0\x0caccept-wrong\0\0\x14protocol-not-offered\0\0\x15ex\
+tension-not-offered\x01s\0\x04\0\x07failure\x03\0\x14\x01o\x02s\x0d\x01p\x16\x01\
+r\x02\x06status{\x07headers\x17\x04\0\x08response\x03\0\x18\x01j\x01\x01\x01\x11\
+\x01@\x01\x07options\x0f\0\x1a\x04\0\x07connect\x01\x1b\x01k\x15\x01@\x01\x0acon\
+nection\x01\0\x1c\x04\0\x0afailure-of\x01\x1d\x01k\x19\x01@\x01\x0aconnection\x01\
+\0\x1e\x04\0\x0bresponse-of\x01\x1f\x03\0\x1cwsrun:websocket/client@0.1.0\x05\x0a\
+\x02\x03\0\0\x08timer-id\x01B\x0c\x02\x03\x02\x01\x01\x04\0\x0dconnection-id\x03\
+\0\0\x02\x03\x02\x01\x0b\x04\0\x08timer-id\x03\0\x02\x01q\x03\x06closed\0\0\x05l\
+imit\0\0\x0cnot-exported\0\0\x04\0\x0btimer-error\x03\0\x04\x01k\x01\x01j\x01\x03\
+\x01\x05\x01@\x03\x08after-msy\x03tagw\x0aconnection\x06\0\x07\x04\0\x03set\x01\x08\
+\x01@\x01\x05timer\x03\0\x7f\x04\0\x06cancel\x01\x09\x03\0\x1cwsrun:websocket/ti\
+mers@0.1.0\x05\x0c\x01B\x08\x01@\0\0s\x04\0\x08hostname\x01\0\x04\0\x0chandler-n\
+ame\x01\0\x01ks\x01@\x01\x03keys\0\x01\x04\0\x06config\x01\x02\x01@\0\0y\x04\0\x10\
+connection-count\x01\x03\x03\0\x1fwsrun:websocket/host-info@0.1.0\x05\x0d\x04\03\
+wsrun:guest/handler-with-all-of-its-exports-removed\x04\0\x0b-\x01\0'handler-wit\
+h-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0d\
+wit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

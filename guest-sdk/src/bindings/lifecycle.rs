@@ -2,21 +2,29 @@
 // Options used:
 //   * ownership: Borrowing { duplicate_if_necessary: true }
 //   * additional derives ["PartialEq", "Eq"]
+//   * with "wsrun:websocket/types@0.1.0" = "crate::bindings::handler::wsrun::websocket::types"
 //   * default-bindings-module: "wsrun_guest::bindings::lifecycle"
 //   * export-macro-name: export_lifecycle
 //   * pub-export-macro
+#[allow(unfulfilled_lint_expectations, unused_imports)]
+use crate::bindings::handler::wsrun::websocket::types as __with_name0;
 #[rustfmt::skip]
 #[allow(dead_code, clippy::all)]
 pub mod exports {
     pub mod wsrun {
         pub mod websocket {
             /// Optional: the life of an instance.
+            ///
+            /// The connections of a handler outlive its instances: a trap, a new version and sleep put a new instance in the place of the old one. What
+            /// the host keeps stays: connections with everything queued, session data, topics, timers, automatic replies. What was in the old
+            /// instance's memory is gone, but for what `save` and `restore` hand over from version to version.
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
             pub mod lifecycle {
                 #[used]
                 #[doc(hidden)]
                 static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
                 use super::super::super::super::_rt;
+                pub type ConnectionId = super::super::super::super::__with_name0::ConnectionId;
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
                 pub unsafe fn _export_started_cabi<T_: Guest>() {
@@ -25,11 +33,134 @@ pub mod exports {
                         { T_::started() };
                     }
                 }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_resumed_cabi<T_: Guest>(arg0: i64) {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        { T_::resumed(arg0 as u64) };
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_save_cabi<T_: Guest>() -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result0 = { T_::save() };
+                        let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        let vec2 = <_ as Into<_rt::Vec<_>>>::into(result0)
+                            .into_boxed_slice();
+                        let ptr2 = vec2.as_ptr().cast::<u8>();
+                        let len2 = vec2.len();
+                        ::core::mem::forget(vec2);
+                        *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len2;
+                        *ptr1.add(0).cast::<*mut u8>() = ptr2.cast_mut();
+                        ptr1
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_save<T_: Guest>(arg0: *mut u8) {
+                    unsafe {
+                        let l0 = *arg0.add(0).cast::<*mut u8>();
+                        let l1 = *arg0
+                            .add(::core::mem::size_of::<*const u8>())
+                            .cast::<usize>();
+                        let base2 = l0;
+                        let len2 = l1;
+                        _rt::cabi_dealloc(base2, len2 * 1, 1);
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_restore_cabi<T_: Guest>(
+                    arg0: *mut u8,
+                    arg1: usize,
+                ) -> *mut u8 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result1 = {
+                            let len0 = arg1;
+                            T_::restore(
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(arg0.cast(), len0, len0)),
+                            )
+                        };
+                        let ptr2 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result1 {
+                            Ok(_) => {
+                                *ptr2.add(0).cast::<u8>() = (0i32) as u8;
+                            }
+                            Err(e) => {
+                                *ptr2.add(0).cast::<u8>() = (1i32) as u8;
+                                let vec3 = (e.into_bytes()).into_boxed_slice();
+                                let ptr3 = vec3.as_ptr().cast::<u8>();
+                                let len3 = vec3.len();
+                                ::core::mem::forget(vec3);
+                                *ptr2
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len3;
+                                *ptr2
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = ptr3.cast_mut();
+                            }
+                        };
+                        ptr2
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                pub unsafe fn __post_return_restore<T_: Guest>(arg0: *mut u8) {
+                    unsafe {
+                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
+                        match l0 {
+                            0 => {}
+                            _ => {
+                                let l1 = *arg0
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l2 = *arg0
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                _rt::cabi_dealloc(l1, l2, 1);
+                            }
+                        }
+                    }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_draining_cabi<T_: Guest>(arg0: i32) {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        { T_::draining(arg0 as u32) };
+                    }
+                }
                 pub trait Guest {
-                    /// The instance was made: at start, and again after a trap. Nothing else is called before it. A trap here at start ends `wsrun`
-                    /// with an error; later it counts as one more trap of the handler.
+                    /// The instance was made: at start, after a trap, for a new version, after sleep. Nothing else is called before it. A trap here at
+                    /// start ends `wsrun` with an error; in a new version it keeps the old one; otherwise it counts as one more trap of the handler.
                     #[allow(async_fn_in_trait)]
                     fn started() -> ();
+                    /// A connection that was opened with an earlier instance is this one's. Called once for each, before the first event of that
+                    /// connection; of many connections those that are silent come later than the events of others. A trap closes the connection
+                    /// with 1011.
+                    #[allow(async_fn_in_trait)]
+                    fn resumed(connection: ConnectionId) -> ();
+                    /// The state that the next version is to have, at most 16 MiB by default; called when the handler is to be replaced, and no other
+                    /// callback of this instance follows unless the new version is given up. Empty: there is none, and `restore` is not called. More than
+                    /// the limit, or a trap, keeps the old version.
+                    #[allow(async_fn_in_trait)]
+                    fn save() -> _rt::Vec<u8>;
+                    /// Takes the state that the version before saved; follows `started`. An error, or a trap, keeps the old version, and its text is what
+                    /// the operator reads.
+                    #[allow(async_fn_in_trait)]
+                    fn restore(
+                        state: _rt::Vec<u8>,
+                    ) -> ::core::result::Result<(), _rt::String>;
+                    /// The host is going to close every connection and to end: closing begins now and is spread over a while, and in `deadline-ms`
+                    /// milliseconds what is still open is cut.
+                    #[allow(async_fn_in_trait)]
+                    fn draining(deadline_ms: u32) -> ();
                 }
                 #[doc(hidden)]
                 #[macro_export]
@@ -38,11 +169,43 @@ pub mod exports {
                         const _ : () = { #[unsafe (export_name =
                         "wsrun:websocket/lifecycle@0.1.0#started")] unsafe extern "C" fn
                         export_started() { unsafe { $($path_to_types)*::
-                        _export_started_cabi::<$ty > () } } };
+                        _export_started_cabi::<$ty > () } } #[unsafe (export_name =
+                        "wsrun:websocket/lifecycle@0.1.0#resumed")] unsafe extern "C" fn
+                        export_resumed(arg0 : i64,) { unsafe { $($path_to_types)*::
+                        _export_resumed_cabi::<$ty > (arg0) } } #[unsafe (export_name =
+                        "wsrun:websocket/lifecycle@0.1.0#save")] unsafe extern "C" fn
+                        export_save() -> * mut u8 { unsafe { $($path_to_types)*::
+                        _export_save_cabi::<$ty > () } } #[unsafe (export_name =
+                        "cabi_post_wsrun:websocket/lifecycle@0.1.0#save")] unsafe extern
+                        "C" fn _post_return_save(arg0 : * mut u8,) { unsafe {
+                        $($path_to_types)*:: __post_return_save::<$ty > (arg0) } }
+                        #[unsafe (export_name =
+                        "wsrun:websocket/lifecycle@0.1.0#restore")] unsafe extern "C" fn
+                        export_restore(arg0 : * mut u8, arg1 : usize,) -> * mut u8 {
+                        unsafe { $($path_to_types)*:: _export_restore_cabi::<$ty > (arg0,
+                        arg1) } } #[unsafe (export_name =
+                        "cabi_post_wsrun:websocket/lifecycle@0.1.0#restore")] unsafe
+                        extern "C" fn _post_return_restore(arg0 : * mut u8,) { unsafe {
+                        $($path_to_types)*:: __post_return_restore::<$ty > (arg0) } }
+                        #[unsafe (export_name =
+                        "wsrun:websocket/lifecycle@0.1.0#draining")] unsafe extern "C" fn
+                        export_draining(arg0 : i32,) { unsafe { $($path_to_types)*::
+                        _export_draining_cabi::<$ty > (arg0) } } };
                     };
                 }
                 #[doc(hidden)]
                 pub use __export_wsrun_websocket_lifecycle_0_1_0_cabi;
+                #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                struct _RetArea(
+                    [::core::mem::MaybeUninit<
+                        u8,
+                    >; 3 * ::core::mem::size_of::<*const u8>()],
+                );
+                static mut _RET_AREA: _RetArea = _RetArea(
+                    [::core::mem::MaybeUninit::uninit(); 3
+                        * ::core::mem::size_of::<*const u8>()],
+                );
             }
         }
     }
@@ -54,6 +217,19 @@ mod _rt {
     pub fn run_ctors_once() {
         wit_bindgen::rt::run_ctors_once();
     }
+    pub use alloc_crate::vec::Vec;
+    pub unsafe fn cabi_dealloc(ptr: *mut u8, size: usize, align: usize) {
+        if size == 0 {
+            return;
+        }
+        unsafe {
+            let layout = alloc::Layout::from_size_align_unchecked(size, align);
+            alloc::dealloc(ptr, layout);
+        }
+    }
+    pub use alloc_crate::string::String;
+    extern crate alloc as alloc_crate;
+    pub use alloc_crate::alloc;
 }
 /// Generates `#[unsafe(no_mangle)]` functions to export the specified type as
 /// the root implementation of all generated traits.
@@ -87,13 +263,28 @@ macro_rules! __export_lifecycle_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:wsrun:guest:lifecycle:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 215] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 876] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07X\x01A\x02\x01A\x02\x01\
-B\x02\x01@\0\x01\0\x04\0\x07started\x01\0\x04\0\x1fwsrun:websocket/lifecycle@0.1\
-.0\x05\0\x04\0\x15wsrun:guest/lifecycle\x04\0\x0b\x0f\x01\0\x09lifecycle\x03\0\0\
-\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bind\
-gen-rust\x060.63.0";
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xec\x05\x01A\x02\x01\
+A\x05\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
+\x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
+\0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
+\x01m\x03\x04peer\x07handler\x04host\x04\0\x09closed-by\x03\0\x0b\x01r\x04\x04co\
+de\x05\x06reasons\x02by\x0c\x05clean\x7f\x04\0\x0aclose-info\x03\0\x0d\x01q\x03\x06\
+closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x04\0\x0asend-error\x03\0\x0f\
+\x01ks\x01o\x02s\x06\x01p\x12\x01ps\x01r\x09\x04role\x0a\x04paths\x05query\x11\x07\
+headers\x13\x07offered\x14\x04peers\x05locals\x06secure\x7f\x04host\x11\x04\0\x07\
+request\x03\0\x15\x01q\x05\x04wait\0\0\x0bdrop-oldest\0\0\x0bdrop-newest\0\0\x0b\
+latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\x07\
+waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
+un:websocket/types@0.1.0\x05\0\x02\x03\0\0\x0dconnection-id\x01B\x0e\x02\x03\x02\
+\x01\x01\x04\0\x0dconnection-id\x03\0\0\x01@\0\x01\0\x04\0\x07started\x01\x02\x01\
+@\x01\x0aconnection\x01\x01\0\x04\0\x07resumed\x01\x03\x01p}\x01@\0\0\x04\x04\0\x04\
+save\x01\x05\x01j\0\x01s\x01@\x01\x05state\x04\0\x06\x04\0\x07restore\x01\x07\x01\
+@\x01\x0bdeadline-msy\x01\0\x04\0\x08draining\x01\x08\x04\0\x1fwsrun:websocket/l\
+ifecycle@0.1.0\x05\x02\x04\0\x15wsrun:guest/lifecycle\x04\0\x0b\x0f\x01\0\x09lif\
+ecycle\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262\
+.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -106,11 +297,23 @@ pub use __export_lifecycle_impl as export_lifecycle;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 223] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07@\x01A\x02\x01A\0\x04\
-\05wsrun:guest/lifecycle-with-all-of-its-exports-removed\x04\0\x0b/\x01\0)lifecy\
-cle-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
-\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 736] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc0\x04\x01A\x02\x01\
+A\x02\x01B\x1b\x01w\x04\0\x0dconnection-id\x03\0\0\x01w\x04\0\x08timer-id\x03\0\x02\
+\x01{\x04\0\x0aclose-code\x03\0\x04\x01p}\x01q\x02\x04text\x01s\0\x06binary\x01\x06\
+\0\x04\0\x07message\x03\0\x07\x01m\x02\x06server\x06client\x04\0\x04role\x03\0\x09\
+\x01m\x03\x04peer\x07handler\x04host\x04\0\x09closed-by\x03\0\x0b\x01r\x04\x04co\
+de\x05\x06reasons\x02by\x0c\x05clean\x7f\x04\0\x0aclose-info\x03\0\x0d\x01q\x03\x06\
+closed\0\0\x0aqueue-full\x01w\0\x09too-large\x01w\0\x04\0\x0asend-error\x03\0\x0f\
+\x01ks\x01o\x02s\x06\x01p\x12\x01ps\x01r\x09\x04role\x0a\x04paths\x05query\x11\x07\
+headers\x13\x07offered\x14\x04peers\x05locals\x06secure\x7f\x04host\x11\x04\0\x07\
+request\x03\0\x15\x01q\x05\x04wait\0\0\x0bdrop-oldest\0\0\x0bdrop-newest\0\0\x0b\
+latest-only\0\0\x0adisconnect\x01\x05\0\x04\0\x0bslow-policy\x03\0\x17\x01q\x02\x07\
+waiting\x01y\0\x09too-large\x01w\0\x04\0\x0dpublish-error\x03\0\x19\x03\0\x1bwsr\
+un:websocket/types@0.1.0\x05\0\x04\05wsrun:guest/lifecycle-with-all-of-its-expor\
+ts-removed\x04\0\x0b/\x01\0)lifecycle-with-all-of-its-exports-removed\x03\0\0\0G\
+\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen\
+-rust\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -17,8 +17,9 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, State};
+use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, State};
 
+use crate::command::Fixed;
 use crate::contract::ClosedBy;
 use crate::handler::Handler;
 use crate::outbound;
@@ -221,6 +222,7 @@ impl Driver {
     fn feed(&mut self, bytes: &mut [u8]) {
         let session = &self.session;
         self.stopped_early = false;
+        let mut replies = Vec::new();
         {
             let mut connection = session.connection.borrow_mut();
             session.lend_buffer(&mut connection);
@@ -228,7 +230,20 @@ impl Driver {
             let mut input = connection.handle_input(Instant::now(), bytes, &mut scratch);
             let mut queue = self.handler.queue();
             let wanted = !session.failed.get();
+            let auto_replies = self.handler.registry.auto_replies();
             while let Some(event) = input.poll_event() {
+                if !auto_replies.is_empty()
+                    && wanted
+                    && let Some((kind, payload)) = whole_message(&event)
+                    && let Some(reply) = auto_replies.to(kind, payload)
+                {
+                    replies.push(reply.clone());
+                    if replies.len() >= AUTO_REPLIES_PER_TURN {
+                        self.stopped_early = true;
+                        break;
+                    }
+                    continue;
+                }
                 match event {
                     Event::Text(text) if wanted => {
                         queue.push_received(session, MessageKind::Text, text.as_bytes())
@@ -257,9 +272,35 @@ impl Driver {
             }
             self.unread = input.unread().to_vec();
         }
+        for reply in replies {
+            self.reply(&reply);
+        }
         session.mark_dirty();
         self.handler.turn();
         self.worker.flush();
+    }
+
+    /// Sends an automatic reply. A peer that does not read is read no further, so that there is room for what it has asked for.
+    fn reply(&self, reply: &Fixed) {
+        let session = &self.session;
+        let sent = session
+            .admit(reply.bytes.len())
+            .and_then(|()| session.send_admitted(reply.kind, &reply.bytes));
+        session.clear_pending();
+        match sent {
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => {
+                tracing::warn!(
+                    handler = %self.handler.registry.name(), connection = session.id,
+                    "closing a connection that does not read automatic replies: {error}"
+                );
+                self.handler.registry.leave(session.id);
+                session.close(
+                    ClosedBy::Host,
+                    CloseFrame::with_code(CloseCode::POLICY_VIOLATION, "slow consumer"),
+                );
+            }
+        }
     }
 
     fn tell_writable(&self) {
@@ -397,6 +438,19 @@ impl Driver {
             .fold(far, Instant::min)
     }
 }
+
+fn whole_message<'a>(event: &'a Event<'_>) -> Option<(MessageKind, &'a [u8])> {
+    if let Event::Text(text) = event {
+        Some((MessageKind::Text, text.as_bytes()))
+    } else if let Event::Binary(payload) = event {
+        Some((MessageKind::Binary, payload))
+    } else {
+        None
+    }
+}
+
+/// Automatic replies before what was queued is written.
+const AUTO_REPLIES_PER_TURN: usize = 256;
 
 /// How often a connection that the handler does not want to be read is looked at for a transport that failed.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);

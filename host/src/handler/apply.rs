@@ -276,6 +276,7 @@ impl Handler {
             Command::SetTopicPolicy { topic, policy } => {
                 self.registry.set_topic_policy(topic, *policy);
             }
+            Command::SetAutoReply(set) => self.registry.set_auto_reply(set),
             Command::Connect(connect) => self.connect(connect),
             Command::ReceiveFlow {
                 connection,

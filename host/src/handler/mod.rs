@@ -9,6 +9,7 @@
 //! only the [`Registry`].
 
 mod apply;
+mod auto_reply;
 mod deliver;
 mod queue;
 mod registry;
@@ -92,6 +93,13 @@ pub(crate) trait Guest: 'static {
         tag: u64,
         connection: Option<ConnectionId>,
     ) -> Result<(), GuestError>;
+    /// A connection of an earlier instance is this one's.
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
+    /// What the next version is to know; empty for nothing.
+    async fn save(&mut self) -> Result<Vec<u8>, GuestError>;
+    /// Takes what the version before saved. The inner error is the handler's own.
+    async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, GuestError>;
+    async fn draining(&mut self, deadline: Duration) -> Result<(), GuestError>;
     /// What the last callback asked for.
     fn commands(&mut self) -> &mut Commands;
 }

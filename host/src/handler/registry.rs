@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use wsrun_proto::topic::{TopicLimits, Topics};
 
+use super::auto_reply::AutoReplies;
 use super::timers::Timers;
+use crate::command::SetAutoReply;
 use crate::config::HandlerLimits;
 use crate::contract::{ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId};
 use crate::session::Session;
@@ -27,6 +29,7 @@ pub(crate) struct Registry {
     timers: RefCell<Timers>,
     next_timer: Cell<TimerId>,
     policies: RefCell<HashMap<String, TopicPolicy>>,
+    auto_replies: RefCell<AutoReplies>,
     /// How many connections and topics have the policy to wait, at least: publishes look at subscribers only if there are any.
     waits: Cell<bool>,
 }
@@ -65,6 +68,7 @@ impl Registry {
             timers: RefCell::default(),
             next_timer: Cell::new(1),
             policies: RefCell::default(),
+            auto_replies: RefCell::default(),
             waits: Cell::new(false),
         }
     }
@@ -205,6 +209,14 @@ impl Registry {
             }
             None => drop(policies.remove(topic)),
         }
+    }
+
+    pub(crate) fn auto_replies(&self) -> Ref<'_, AutoReplies> {
+        self.auto_replies.borrow()
+    }
+
+    pub(crate) fn set_auto_reply(&self, set: &SetAutoReply) {
+        self.auto_replies.borrow_mut().set(set);
     }
 
     /// Remembers that there is somebody to wait for.

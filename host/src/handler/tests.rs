@@ -172,6 +172,23 @@ impl Guest for Fake {
         Ok(())
     }
 
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        self.log(format!("resumed {connection}"));
+        Ok(())
+    }
+
+    async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
+        Ok(Vec::new())
+    }
+
+    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, GuestError> {
+        Ok(Ok(()))
+    }
+
+    async fn draining(&mut self, _: Duration) -> Result<(), GuestError> {
+        Ok(())
+    }
+
     fn commands(&mut self) -> &mut Commands {
         &mut self.commands
     }

@@ -399,6 +399,35 @@ impl Guest for Instance {
         }
     }
 
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        match &self.lifecycle {
+            Some(lifecycle) => call!(self, lifecycle.call_resumed(&mut self.store, connection)),
+            None => Ok(()),
+        }
+    }
+
+    async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
+        match &self.lifecycle {
+            Some(lifecycle) => call!(self, lifecycle.call_save(&mut self.store)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, GuestError> {
+        match &self.lifecycle {
+            Some(lifecycle) => call!(self, lifecycle.call_restore(&mut self.store, state)),
+            None => Ok(Ok(())),
+        }
+    }
+
+    async fn draining(&mut self, deadline: Duration) -> Result<(), GuestError> {
+        let deadline = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
+        match &self.lifecycle {
+            Some(lifecycle) => call!(self, lifecycle.call_draining(&mut self.store, deadline)),
+            None => Ok(()),
+        }
+    }
+
     fn commands(&mut self) -> &mut Commands {
         &mut self.store.data_mut().calls.commands
     }

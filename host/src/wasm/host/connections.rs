@@ -4,7 +4,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList};
 use wsrun_proto::ws::MessageKind;
 
-use super::super::bindings::wsrun::websocket::connections::{ChunkError, Host};
+use super::super::bindings::wsrun::websocket::connections::{AutoReplyError, ChunkError, Host};
 use super::super::bindings::wsrun::websocket::types::{
     Message, Request, Role, SendError, SlowPolicy,
 };
@@ -118,14 +118,18 @@ impl From<SlowPolicy> for contract::SlowPolicy {
     }
 }
 
+fn parts(message: &Message) -> (MessageKind, &[u8]) {
+    match message {
+        Message::Text(text) => (MessageKind::Text, text.as_bytes()),
+        Message::Binary(bytes) => (MessageKind::Binary, bytes.as_slice()),
+    }
+}
+
 type Sent = Result<(), SendError>;
 
 impl Host for GuestState {
     fn send(&mut self, to: ConnectionId, message: Message) -> wasmtime::Result<Sent> {
-        let (kind, bytes) = match &message {
-            Message::Text(text) => (MessageKind::Text, text.as_bytes()),
-            Message::Binary(bytes) => (MessageKind::Binary, bytes.as_slice()),
-        };
+        let (kind, bytes) = parts(&message);
         Ok(self.calls.send(to, kind, bytes)?.map_err(SendError::from))
     }
 
@@ -193,6 +197,20 @@ impl Host for GuestState {
 
     fn receive_flow(&mut self, connection: ConnectionId, enabled: bool) -> wasmtime::Result<()> {
         Ok(self.calls.receive_flow(connection, enabled)?)
+    }
+
+    fn set_auto_reply(
+        &mut self,
+        received: Message,
+        reply: Option<Message>,
+    ) -> wasmtime::Result<Result<(), AutoReplyError>> {
+        let set = self
+            .calls
+            .set_auto_reply(parts(&received), reply.as_ref().map(parts))?;
+        Ok(set.map_err(|error| match error {
+            contract::AutoReplyError::TooLarge(limit) => AutoReplyError::TooLarge(limit),
+            contract::AutoReplyError::Limit => AutoReplyError::Limit,
+        }))
     }
 
     fn request_of(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<Request>> {

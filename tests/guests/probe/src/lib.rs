@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wsrun_guest::auto_reply::{self, AutoReplyError};
 use wsrun_guest::{
     CloseInfo, Connection, Handler, Message, MessageKind, Role, SlowPolicy, Timer, handler, host,
     timers, topics,
@@ -138,6 +139,15 @@ impl Probe {
             "on" => return self.run(Connection::from_id(number(first)), second),
             "echo" => rest.to_owned(),
             "id" => connection.id().to_string(),
+            "auto-reply" => match auto_reply::set(first, second) {
+                Ok(()) => "ok".into(),
+                Err(AutoReplyError::Limit) => "err limit".into(),
+                Err(AutoReplyError::TooLarge { bytes_max }) => format!("err too-large {bytes_max}"),
+            },
+            "auto-reply-remove" => {
+                auto_reply::remove(first);
+                "ok".into()
+            }
             "calls" => self.calls.to_string(),
 
             "session-set" => result(connection.set_session_bytes(rest.as_bytes())),
