@@ -254,7 +254,7 @@ impl Driver {
                     Event::Pong {
                         payload,
                         keep_alive: false,
-                    } if wanted && self.handler.exports.pong => {
+                    } if wanted && self.handler.exports().pong => {
                         queue.push_pong(session, payload);
                     }
                     Event::Chunk(chunk) if wanted => queue.push_chunk(session, &chunk),

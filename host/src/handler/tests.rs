@@ -172,6 +172,8 @@ impl Guest for Fake {
         Ok(())
     }
 
+    fn set_beside(&mut self, _: bool) {}
+
     async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
         self.log(format!("resumed {connection}"));
         Ok(())
@@ -205,6 +207,8 @@ impl GuestFactory for Factory {
             commands: Commands::new(&HandlerLimits::default()),
         })
     }
+
+    async fn prepare(&self, _: &Rc<Registry>) {}
 }
 
 /// A handler on a worker without listeners.

@@ -39,6 +39,7 @@ mod builder;
 mod life;
 mod local;
 mod publisher;
+mod swap;
 mod validate;
 
 use std::os::fd::BorrowedFd;
@@ -61,6 +62,7 @@ pub use crate::wasm::error::GuestError;
 
 pub use self::builder::Builder;
 pub use self::publisher::{ConnectFailed, Connecting, PublishFailed, Publisher};
+pub use self::swap::{SwapError, Swapped, Swapper};
 
 use self::life::{Plan, closed};
 use self::local::Turns;
@@ -153,6 +155,7 @@ struct Shared {
     addresses: Vec<Address>,
     tls: Option<Arc<Tls>>,
     publisher: Publisher,
+    swapper: Swapper,
     shutdown: watch::Sender<bool>,
     live: watch::Sender<usize>,
     /// Removed with the server.
@@ -226,7 +229,10 @@ impl Server {
                 shutdown: stopping,
             },
         };
+        let exports: Vec<_> = parts.handlers.iter().map(Source::exports).collect();
         let (plans, publisher) = parts.plans(bound);
+        let workers = publisher.workers();
+        let swapper = Swapper::new(engine, linker, Arc::clone(&config), &exports, workers);
         Ok(Self {
             local: None,
             plans,
@@ -235,6 +241,7 @@ impl Server {
                 addresses,
                 tls,
                 publisher,
+                swapper,
                 shutdown,
                 live,
                 _socket_files: socket_files,
@@ -256,6 +263,11 @@ impl Server {
     /// Publishes from any thread.
     pub fn publisher(&self) -> Publisher {
         self.shared.publisher.clone()
+    }
+
+    /// Replaces handlers from any thread.
+    pub fn swapper(&self) -> Swapper {
+        self.shared.swapper.clone()
     }
 
     /// Runs it on threads of its own, one for each worker. When this returns, connections are accepted.
@@ -370,6 +382,11 @@ impl Running {
     /// Publishes from any thread.
     pub fn publisher(&self) -> Publisher {
         self.shared.publisher.clone()
+    }
+
+    /// Replaces handlers from any thread.
+    pub fn swapper(&self) -> Swapper {
+        self.shared.swapper.clone()
     }
 
     /// Open connections, handshakes of outbound ones included.

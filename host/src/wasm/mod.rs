@@ -15,5 +15,5 @@ pub(crate) mod instance;
 mod limiter;
 pub(crate) mod linker;
 mod message;
-mod state;
+pub(crate) mod state;
 mod stdio;
