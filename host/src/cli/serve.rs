@@ -115,6 +115,13 @@ async fn serve(config: Config, watched: bool) -> Result<ExitCode, Failure> {
     let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
         .await?
         .map_err(Failure::of_start)?;
+    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+    let _watcher = watch(&server.tls_files(), changed);
+    let swapper = server.swapper();
+    let (rebuilt, mut rebuilds) = tokio::sync::mpsc::channel(1);
+    let handler_files: Vec<PathBuf> = swapper.files().into_iter().map(|(_, file)| file).collect();
+    let handler_files: Vec<&Path> = handler_files.iter().map(PathBuf::as_path).collect();
+    let _handler_watcher = watched.then(|| watch(&handler_files, rebuilt));
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
     }
@@ -125,13 +132,6 @@ async fn serve(config: Config, watched: bool) -> Result<ExitCode, Failure> {
         .collect();
     let status = format!("serving on {}", urls.join(", "));
     service_manager::ready(&status);
-    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
-    let _watcher = watch(&server.tls_files(), changed);
-    let swapper = server.swapper();
-    let (rebuilt, mut rebuilds) = tokio::sync::mpsc::channel(1);
-    let handler_files: Vec<PathBuf> = swapper.files().into_iter().map(|(_, file)| file).collect();
-    let handler_files: Vec<&Path> = handler_files.iter().map(PathBuf::as_path).collect();
-    let _handler_watcher = watched.then(|| watch(&handler_files, rebuilt));
     loop {
         // Every arm is safe to cancel: signals and the channel keep what was not taken.
         tokio::select! {

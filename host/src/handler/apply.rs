@@ -183,7 +183,12 @@ impl Handler {
             }
             // A second time where a new version failed and the old one is back.
             loop {
-                self.resume(place, session.id).await;
+                if self.tell(place, session.id).await
+                    && let Some(guest) = &mut place.guest
+                    && !guest.commands().list.is_empty()
+                {
+                    asked_for.push(guest.commands().take());
+                }
                 if session.failed.get() {
                     break;
                 }

@@ -91,7 +91,7 @@ impl Handler {
                 }
             }
             if let Some(connection) = connection
-                && !place.unknown.is_empty()
+                && (place.guest.is_none() || !place.unknown.is_empty())
             {
                 self.resume(place, connection).await;
                 if !self.is_still_wanted(&event) {

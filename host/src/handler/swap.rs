@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::place::{Place, Previous};
 use super::{Exports, Guest as _, GuestFactory, Handler, report};
+use crate::contract::ConnectionId;
 use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
 
@@ -260,17 +261,34 @@ impl Handler {
     pub(super) async fn resume<F: GuestFactory>(
         &self,
         place: &mut Place<F>,
-        connection: crate::contract::ConnectionId,
+        connection: ConnectionId,
     ) {
+        if self.tell(place, connection).await {
+            self.apply(place).await;
+        }
+    }
+
+    /// The same, without carrying out what the callback asked for. True when there was one.
+    pub(super) async fn tell<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        connection: ConnectionId,
+    ) -> bool {
+        if place.guest.is_none() {
+            // It inherits when it is made.
+            let _ = self.guest(place).await;
+        }
         while place.unknown.remove(&connection) {
             let Some(guest) = self.guest(place).await else {
                 self.fail(Some(connection));
-                return;
+                return false;
             };
             match guest.resumed(connection).await {
                 Ok(()) => {
-                    place.survive();
-                    self.apply(place).await;
+                    // Making the instance may have put it among the unknown ones again.
+                    place.unknown.remove(&connection);
+                    // It does not count for the trial: of many connections these calls alone would pass it before the first message.
+                    return true;
                 }
                 // The old one may not know it either.
                 Err(error) if self.gives_up_trial(place, "lifecycle.resumed", &error) => {}
@@ -280,6 +298,7 @@ impl Handler {
                 }
             }
         }
+        false
     }
 }
 
