@@ -272,6 +272,19 @@ pub struct HandlerLimits {
     /// Instances that answer plain requests by `wasi:http` at a time on one worker, 64 by default. One more request waits for as long as
     /// [`Config::handshake_timeout`], and is then answered with 503.
     pub http_instances_max: usize,
+    /// Bytes that a version may hand over to the next, 16 MiB by default. More keeps the old version.
+    pub state_bytes_max: usize,
+    /// Callbacks that may fail within [`failure_window`](Self::failure_window), 50 by default. With one more the handler is left alone for
+    /// a second, twice as long each time up to a minute: its connections are closed, new ones are answered with 503.
+    pub failures_max: usize,
+    /// 10 s by default.
+    pub failure_window: Duration,
+    /// The code that connections are closed with then: 1013 (try again later) by default, or 1011.
+    pub failing_close_code: u16,
+    /// Callbacks that a new version must survive, 100 by default; one that fails earlier brings the old version back.
+    pub trial_callbacks: u32,
+    /// How long a new version is on trial at most where fewer callbacks come: 2 s by default.
+    pub trial_time: Duration,
 }
 
 impl Default for HandlerLimits {
@@ -288,6 +301,12 @@ impl Default for HandlerLimits {
             topics_max: 100_000,
             subscriptions_max: 64,
             http_instances_max: 64,
+            state_bytes_max: 16 * 1024 * 1024,
+            failures_max: 50,
+            failure_window: Duration::from_secs(10),
+            failing_close_code: 1013,
+            trial_callbacks: 100,
+            trial_time: Duration::from_secs(2),
         }
     }
 }

@@ -551,6 +551,10 @@ impl GuestFactory for Native {
             calls: Calls::new(Rc::clone(registry)),
         })
     }
+
+    async fn prepare(&self, _: &Rc<Registry>) {
+        // It is made at once: a spare would only run the program's own code earlier than it expects.
+    }
 }
 
 /// An instance.
@@ -686,6 +690,10 @@ impl Guest for NativeGuest {
         connection: Option<ConnectionId>,
     ) -> Result<(), GuestError> {
         self.call(|handler, cx| handler.timer(cx, timer, tag, connection))
+    }
+
+    fn set_beside(&mut self, beside: bool) {
+        self.calls.of_request = beside;
     }
 
     async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {

@@ -69,6 +69,8 @@ pub(crate) struct Session {
     /// Bytes of events that wait for the handler: the task stops reading above a limit.
     pub(crate) queued_event_bytes: Cell<usize>,
     pub(crate) waiting_for_handler: Cell<bool>,
+    /// The handler was told of it by `opened`, whichever instance that was.
+    pub(crate) told: Cell<bool>,
     /// A callback for this connection failed: no more events but `closed`.
     pub(crate) failed: Cell<bool>,
     pub(crate) receive_flow: Cell<bool>,
@@ -134,6 +136,7 @@ impl Session {
             dropped: Cell::new(0),
             queued_event_bytes: Cell::new(0),
             waiting_for_handler: Cell::new(false),
+            told: Cell::new(false),
             failed: Cell::new(false),
             receive_flow: Cell::new(true),
             want_writable: Cell::new(false),

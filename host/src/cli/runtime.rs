@@ -127,6 +127,36 @@ pub(super) struct RuntimeArgs {
     )]
     max_subscriptions: usize,
 
+    /// Callbacks that may fail within --failure-window. One more: the handler is left alone for a second, twice as long each time up to a
+    /// minute; its connections are closed with --failing-code, new ones are answered with 503
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50,
+        help_heading = "Failures and versions"
+    )]
+    max_failures: usize,
+    /// The time in which failures are counted
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Failures and versions")]
+    failure_window: Duration,
+    /// The close code of connections of a handler that is left alone: 1013 (try again later) or 1011
+    #[arg(long, value_name = "CODE", value_parser = ["1013", "1011"], default_value = "1013", help_heading = "Failures and versions")]
+    failing_code: String,
+    /// Bytes that a version of a handler may hand over to the next. More: the old version stays
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "16MiB", help_heading = "Failures and versions")]
+    max_state: u64,
+    /// Callbacks that a new version must survive; one that fails earlier brings the old version back
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        help_heading = "Failures and versions"
+    )]
+    trial_callbacks: u32,
+    /// How long a new version is on trial at most, where fewer callbacks come
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2s", help_heading = "Failures and versions")]
+    trial_time: Duration,
+
     /// Lets handlers connect to `HOST[:PORT]`: a name, `*.example.com`, `*` for all that is public, an address or a range like
     /// `10.0.0.0/8`; what is not public must be named by address. Repeatable; without it nothing is allowed
     #[arg(long, value_name = "HOST[:PORT]", help_heading = "Connections out")]
@@ -240,6 +270,15 @@ impl RuntimeArgs {
                 timers_max: self.max_timers,
                 topics_max: self.max_topics,
                 subscriptions_max: self.max_subscriptions,
+                state_bytes_max: size(self.max_state),
+                failures_max: self.max_failures,
+                failure_window: self.failure_window,
+                failing_close_code: match self.failing_code.as_str() {
+                    "1011" => 1011,
+                    _ => 1013,
+                },
+                trial_callbacks: self.trial_callbacks,
+                trial_time: self.trial_time,
                 ..HandlerLimits::default()
             },
             cache_dir: if self.no_cache {

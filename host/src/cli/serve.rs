@@ -15,7 +15,7 @@ use super::{Failure, say, service_manager};
 use crate::config::{
     Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, TlsFiles,
 };
-use crate::server::{Running, Server, TlsError};
+use crate::server::{Running, Server, Swapper, TlsError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Worker threads, each with an instance of every handler
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u16,
+    /// Replaces a handler when its file changes, without closing a connection. SIGHUP does so once
+    #[arg(long)]
+    watch: bool,
     /// Certificate chain (PEM); read again on SIGHUP and when the file changes
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
     tls_cert: Option<PathBuf>,
@@ -83,6 +86,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     args.runtime.start_log();
     // While this is the only thread: the variables are taken out of the environment.
     let inherited = service_manager::listeners()?;
+    let watched = args.watch;
     let mut config = config(args)?;
     if let Some(listeners) = inherited {
         tracing::info!(
@@ -96,14 +100,14 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(serve(config));
+    let result = runtime.block_on(serve(config, watched));
     // After a second signal the server is still stopping; nobody waits for it.
     runtime.shutdown_background();
     result
 }
 
 /// Starts, tells where, and waits for signals.
-async fn serve(config: Config) -> Result<ExitCode, Failure> {
+async fn serve(config: Config, watched: bool) -> Result<ExitCode, Failure> {
     // Before the server starts: a signal that comes early is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -111,6 +115,13 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
         .await?
         .map_err(Failure::of_start)?;
+    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+    let _watcher = watch(&server.tls_files(), changed);
+    let swapper = server.swapper();
+    let (rebuilt, mut rebuilds) = tokio::sync::mpsc::channel(1);
+    let handler_files: Vec<PathBuf> = swapper.files().into_iter().map(|(_, file)| file).collect();
+    let handler_files: Vec<&Path> = handler_files.iter().map(PathBuf::as_path).collect();
+    let _handler_watcher = watched.then(|| watch(&handler_files, rebuilt));
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
     }
@@ -121,8 +132,6 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         .collect();
     let status = format!("serving on {}", urls.join(", "));
     service_manager::ready(&status);
-    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
-    let _watcher = watch(&server.tls_files(), changed);
     loop {
         // Every arm is safe to cancel: signals and the channel keep what was not taken.
         tokio::select! {
@@ -134,6 +143,13 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
                     Ok(()) => service_manager::ready(&status),
                     Err(error) => service_manager::ready(&format!("{status}; certificate not replaced: {error}")),
                 }
+                swap_changed(&swapper, true);
+            }
+            Some(()) = rebuilds.recv() => {
+                // Compilers and linkers write in many steps.
+                tokio::time::sleep(SETTLE).await;
+                while rebuilds.try_recv().is_ok() {}
+                swap_changed(&swapper, false);
             }
             Some(()) = changes.recv() => {
                 // Certificate and key are two files: the second is mostly written right after the first.
@@ -166,6 +182,23 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Replaces the handlers whose files have changed, without holding up signals.
+fn swap_changed(swapper: &Swapper, again: bool) {
+    let swapper = swapper.clone();
+    tokio::task::spawn_blocking(move || {
+        for (handler, outcome) in swapper.swap_changed(again) {
+            match outcome {
+                Ok(swapped) => tracing::info!(
+                    %handler, file = %swapped.file.display(), took = ?swapped.took, "handler replaced"
+                ),
+                Err(error) => {
+                    tracing::error!(%handler, "handler not replaced, the old version serves: {error}");
+                }
+            }
+        }
+    });
 }
 
 fn reload(server: &Running) -> Result<(), TlsError> {

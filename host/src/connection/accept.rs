@@ -43,7 +43,7 @@ pub(crate) async fn serve(
     let asked = worker
         .handlers()
         .first()
-        .filter(|handler| handler.exports.network_filter);
+        .filter(|handler| handler.exports().network_filter);
     let Some(slot) = Slot::take(&worker) else {
         // Whom the handler was not asked about is not spoken to.
         if asked.is_none() {

@@ -100,7 +100,7 @@ impl Client {
                 handler = %self.handler.registry.name(), connection = self.session.id, attempt = self.failed_attempts,
                 ?delay, "connecting again: {}", info.reason
             );
-            if self.handler.exports.reconnection {
+            if self.handler.exports().reconnection {
                 let attempt = self.failed_attempts;
                 self.handler.push(|queue| {
                     queue.push_lost(Rc::clone(&self.session), info.clone(), attempt, delay);
@@ -184,7 +184,7 @@ impl Client {
         if !self.was_open {
             self.handler
                 .push(|queue| queue.push_opened(Rc::clone(session)));
-        } else if self.handler.exports.reconnection {
+        } else if self.handler.exports().reconnection {
             self.handler
                 .push(|queue| queue.push_restored(Rc::clone(session)));
         }

@@ -222,7 +222,7 @@ impl Driver {
     fn feed(&mut self, bytes: &mut [u8]) {
         let session = &self.session;
         self.stopped_early = false;
-        let mut replies = Vec::new();
+        let (mut replies, mut reply_bytes) = (Vec::new(), 0);
         {
             let mut connection = session.connection.borrow_mut();
             session.lend_buffer(&mut connection);
@@ -238,7 +238,9 @@ impl Driver {
                     && let Some(reply) = auto_replies.to(kind, payload)
                 {
                     replies.push(reply.clone());
-                    if replies.len() >= AUTO_REPLIES_PER_TURN {
+                    reply_bytes += reply.bytes.len() + AUTO_REPLY_OVERHEAD;
+                    // They fit: nothing is read while more than half of the queue is used.
+                    if reply_bytes >= self.worker.config.limits.queued_bytes_max / 4 {
                         self.stopped_early = true;
                         break;
                     }
@@ -254,7 +256,7 @@ impl Driver {
                     Event::Pong {
                         payload,
                         keep_alive: false,
-                    } if wanted && self.handler.exports.pong => {
+                    } if wanted && self.handler.exports().pong => {
                         queue.push_pong(session, payload);
                     }
                     Event::Chunk(chunk) if wanted => queue.push_chunk(session, &chunk),
@@ -449,8 +451,8 @@ fn whole_message<'a>(event: &'a Event<'_>) -> Option<(MessageKind, &'a [u8])> {
     }
 }
 
-/// Automatic replies before what was queued is written.
-const AUTO_REPLIES_PER_TURN: usize = 256;
+/// What an automatic reply counts beside its bytes.
+const AUTO_REPLY_OVERHEAD: usize = 64;
 
 /// How often a connection that the handler does not want to be read is looked at for a transport that failed.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);

@@ -24,7 +24,7 @@ use crate::worker::Worker;
 fn ws_config(worker: &Worker, handler: &Handler, deflate: Option<Agreed>) -> ws::Config {
     let config = &worker.config;
     let mut limits = config.limits;
-    let delivery = if handler.exports.chunks {
+    let delivery = if handler.exports().chunks {
         // Nothing is assembled: the size of a message costs no memory.
         limits.message_bytes_max = config.stream_bytes_max;
         limits.frame_bytes_max = config.stream_bytes_max;

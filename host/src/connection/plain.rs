@@ -25,7 +25,7 @@ pub(super) async fn answer(
     let handler = worker
         .handlers()
         .first()
-        .filter(|handler| handler.exports.http || handler.exports.wasi_http);
+        .filter(|handler| handler.exports().http || handler.exports().wasi_http);
     if site.is_none() && handler.is_none() {
         // Not an upgrade at all: the core's own refusal says which header is missing and that this is a WebSocket server.
         return upgrade(worker, addresses, &http).await.0;
@@ -42,7 +42,9 @@ pub(super) async fn answer(
         return response;
     }
     match handler {
-        Some(handler) if handler.exports.http => ask(worker, handler, addresses, http, host).await,
+        Some(handler) if handler.exports().http => {
+            ask(worker, handler, addresses, http, host).await
+        }
         Some(handler) => ask_by_wasi(worker, handler, addresses, http).await,
         None if reads => not_found(),
         None => method_not_allowed(),

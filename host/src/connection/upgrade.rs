@@ -88,12 +88,19 @@ async fn decide<B>(
         return Err(response);
     }
     let (handler, routed) = route(worker, &checked.offered)?;
+    if let Some(left) = handler.registry.backed_off() {
+        let text = "503 service unavailable: the handler fails again and again, and is left alone for a while";
+        let mut response = last_text(StatusCode::SERVICE_UNAVAILABLE, text);
+        let seconds = HeaderValue::from(left.as_secs() + 1);
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+        return Err(response);
+    }
     let request = request(http, addresses, checked.host.clone());
     let request = Rc::new(Request {
         offered: checked.offered.clone(),
         ..request
     });
-    let acceptance = if handler.exports.handshake {
+    let acceptance = if handler.exports().handshake {
         match handler.decide(Rc::clone(&request)).await {
             Ok(Ok(acceptance)) => acceptance,
             Ok(Err(refusal)) => return Err(refusal_response(refusal)),

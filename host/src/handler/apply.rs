@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared, SendError};
 
-use super::deliver::Place;
+use super::place::Place;
 use super::timers::Timer;
 use super::{Guest as _, GuestFactory, Handler, Remote, ToHandler};
 use crate::backlog::Published;
@@ -15,7 +15,19 @@ use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
 use crate::session::{Fanned, Session};
 
 /// Messages given to subscribers before others get their turn: what a callback asks for is not bounded by its own time.
+/// The callback that decides on broadcasts.
+const FILTER: &str = "broadcast-filter.wanted";
+
 const DELIVERIES_PER_SLICE: usize = 4_096;
+
+/// Whether other callbacks have run since the commands were queued, which were not counted on what queues take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    DidNotRun,
+    Ran,
+    /// And the handler's turn, which cannot wait for itself, is this one.
+    RanInThisTurn,
+}
 
 impl Handler {
     /// Applies the commands of the callback that has just returned, in order. Lets others run when it is much, and waits for other workers
@@ -32,7 +44,7 @@ impl Handler {
                 self.pause().await;
             }
             if let Command::Broadcast { protocol, payload } = command
-                && self.exports.broadcast_filter
+                && self.exports().broadcast_filter
             {
                 let bytes = commands.bytes(*payload);
                 self.offer(place, protocol.as_deref(), payload.kind, bytes)
@@ -52,19 +64,24 @@ impl Handler {
 
     /// Applies commands where no instance is at hand to filter broadcasts: those go through the queue.
     pub(super) async fn apply_unfiltered(&self, commands: Commands) {
-        self.apply_later(commands, false).await;
+        self.apply_later(commands, Others::DidNotRun).await;
     }
 
     /// Applies the commands of an instance that answered a plain request. Other callbacks have run since it was told that a queue takes its
     /// message, so that is checked again: a connection that has no room any more is closed, and nothing is lost unnoticed.
     pub(crate) async fn apply_of_request(&self, commands: Commands) {
-        self.apply_later(commands, true).await;
+        self.apply_later(commands, Others::Ran).await;
         self.turn();
         self.worker.flush();
     }
 
-    async fn apply_later(&self, mut commands: Commands, others_ran: bool) {
-        if !others_ran {
+    /// Applies what an instance asked for that ran beside the one of the sockets, within the handler's own turn.
+    pub(super) async fn apply_beside(&self, commands: Commands) {
+        self.apply_later(commands, Others::RanInThisTurn).await;
+    }
+
+    async fn apply_later(&self, mut commands: Commands, others: Others) {
+        if others == Others::DidNotRun {
             self.clear_pending(&commands);
         }
         let list = std::mem::take(&mut commands.list);
@@ -72,12 +89,14 @@ impl Handler {
             if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
                 self.pause().await;
             }
-            if others_ran && let Some((session, error)) = self.no_longer_takes(command, &commands) {
+            if others != Others::DidNotRun
+                && let Some((session, error)) = self.no_longer_takes(command, &commands)
+            {
                 self.close_slow(&session, CloseCode::POLICY_VIOLATION.get(), &error);
                 continue;
             }
             if let Command::Broadcast { protocol, payload } = command
-                && self.exports.broadcast_filter
+                && self.exports().broadcast_filter
             {
                 let bytes = Bytes::copy_from_slice(commands.bytes(*payload));
                 let remote = Remote::Broadcast {
@@ -86,7 +105,7 @@ impl Handler {
                     payload: bytes,
                 };
                 let offered = self.queue_broadcast(remote.clone());
-                if others_ran {
+                if others == Others::Ran {
                     // What comes behind it must not go before it. The handler's own turn cannot wait for itself.
                     self.turn();
                     let _ = offered.await;
@@ -162,24 +181,42 @@ impl Handler {
             if !session.has_protocol(protocol) || !session.is_open() || session.failed.get() {
                 continue;
             }
-            let Some(guest) = self.guest(place).await else {
-                self.fail(Some(session.id));
-                continue;
-            };
-            guest.commands().in_filter = true;
-            let answer = guest.wanted(session.id, kind, payload).await;
-            guest.commands().in_filter = false;
-            match answer {
-                Ok(is_wanted) => {
-                    if is_wanted {
-                        wanted.push(session);
-                    }
-                    if !guest.commands().list.is_empty() {
-                        asked_for.push(guest.commands().take());
-                    }
+            // A second time where a new version failed and the old one is back.
+            loop {
+                if self.tell(place, session.id).await
+                    && let Some(guest) = &mut place.guest
+                    && !guest.commands().list.is_empty()
+                {
+                    asked_for.push(guest.commands().take());
                 }
-                Err(error) => {
-                    self.end_guest(place, "broadcast-filter.wanted", Some(session.id), &error);
+                if session.failed.get() {
+                    break;
+                }
+                let Some(guest) = self.guest(place).await else {
+                    self.fail(Some(session.id));
+                    break;
+                };
+                guest.commands().in_filter = true;
+                let answer = guest.wanted(session.id, kind, payload).await;
+                guest.commands().in_filter = false;
+                match answer {
+                    Ok(is_wanted) => {
+                        if !guest.commands().list.is_empty() {
+                            asked_for.push(guest.commands().take());
+                        }
+                        if is_wanted {
+                            wanted.push(session);
+                        }
+                        place.survive();
+                        break;
+                    }
+                    Err(error) => {
+                        if self.gives_up_trial(place, FILTER, &error) {
+                            continue;
+                        }
+                        self.end_guest(place, FILTER, Some(session.id), &error);
+                        break;
+                    }
                 }
             }
         }

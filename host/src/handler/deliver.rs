@@ -3,26 +3,15 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
+use super::place::Place;
 use super::queue::{Event, Queue, cost, subject};
 use super::{DecisionFailed, Guest, GuestFactory, Handler};
 use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, Refusal};
 use crate::wasm::error::GuestError;
-
-/// After an instance that could not be made, the wait before the next try: doubled each time, up to the second.
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
-
-/// The instance, and how long to wait before another is tried.
-pub(super) struct Place<F: GuestFactory> {
-    factory: F,
-    pub(super) guest: Option<F::Guest>,
-    retry: Duration,
-    retry_at: Option<Instant>,
-}
 
 /// What a callback answered.
 enum Answer {
@@ -35,15 +24,11 @@ enum Answer {
 impl Handler {
     /// Never ends: the handler's future, polled by [`Handler::turn`].
     pub(super) async fn live<F: GuestFactory>(self: Rc<Self>, guest: F::Guest, factory: F) {
-        let mut place = Place {
-            factory,
-            guest: Some(guest),
-            retry: RETRY_MIN,
-            retry_at: None,
-        };
+        let mut place = Place::new(factory, guest);
         let mut batch = Queue::default();
+        let mut resuming = false;
         loop {
-            poll_fn(|_| match self.take_batch(&mut batch) {
+            poll_fn(|_| match self.take_batch(&mut batch) || resuming {
                 true => Poll::Ready(()),
                 // Whoever pushes an event polls this future: there is nobody to be woken by.
                 false => Poll::Pending,
@@ -54,7 +39,11 @@ impl Handler {
                 self.deliver(&mut place, event, data).await;
             }
             batch.clear();
+            resuming = !place.unknown.is_empty() && self.resume_some(&mut place).await;
             self.worker.flush();
+            if resuming {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -69,40 +58,81 @@ impl Handler {
 
     async fn deliver<F: GuestFactory>(&self, place: &mut Place<F>, event: Event, data: &[u8]) {
         if !self.is_wanted(&event) {
-            self.settle(event);
+            self.settle(place, event);
             return;
         }
-        if let Event::Broadcast { remote, done } = event {
-            self.offer_remote(place, &remote).await;
-            let _ = done.send(());
-            return;
+        match event {
+            Event::Broadcast { remote, done } => {
+                self.offer_remote(place, &remote).await;
+                let _ = done.send(());
+            }
+            Event::Swap(next) => self.take_over(place, *next).await,
+            Event::Settle { keep, reply } => {
+                let _ = reply.send(self.settle_trial(place, keep));
+            }
+            event => self.deliver_to_guest(place, event, data).await,
         }
+    }
+
+    async fn deliver_to_guest<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        event: Event,
+        data: &[u8],
+    ) {
         let (callback, connection) = subject(&event);
-        if matches!(event, Event::Fired(_) | Event::Closed { .. }) {
-            // Nobody can be told that these are lost, so they wait.
-            while self.guest(place).await.is_none() {
-                let at = place.retry_at.unwrap_or_else(Instant::now);
-                tokio::time::sleep_until(at.into()).await;
+        // A second time where a new version failed and the old one is back.
+        loop {
+            if matches!(event, Event::Fired(_) | Event::Closed { .. }) {
+                // Nobody can be told that these are lost, so they wait.
+                while self.guest(place).await.is_none() {
+                    let at = place.retry_at.unwrap_or_else(Instant::now);
+                    tokio::time::sleep_until(at.into()).await;
+                }
+            }
+            if let Some(connection) = connection
+                && (place.guest.is_none() || !place.unknown.is_empty())
+            {
+                self.resume(place, connection).await;
+                if !self.is_still_wanted(&event) {
+                    self.settle(place, event);
+                    return;
+                }
+            }
+            let Some(guest) = self.guest(place).await else {
+                self.fail(connection);
+                self.settle(place, event);
+                return;
+            };
+            match call(guest, &event, data).await {
+                Ok(answer) => {
+                    place.survive();
+                    self.apply(place).await;
+                    self.settle_with(place, event, answer);
+                    return;
+                }
+                Err(error) => {
+                    if self.gives_up_trial(place, callback, &error) {
+                        continue;
+                    }
+                    self.replace(place, callback, connection, &error).await;
+                    self.settle(place, event);
+                    return;
+                }
             }
         }
-        let Some(guest) = self.guest(place).await else {
-            self.fail(connection);
-            self.settle(event);
-            return;
-        };
-        let result = call(guest, &event, data).await;
-        match result {
-            Ok(answer) => {
-                self.apply(place).await;
-                self.settle_with(event, answer);
-            }
-            Err(error) => {
-                self.end_guest(place, callback, connection, &error);
-                self.settle(event);
-                // The next event finds an instance that is ready.
-                let _ = self.guest(place).await;
-            }
-        }
+    }
+
+    /// Puts another instance in the place of one whose callback failed, so that the next event finds one that is ready.
+    pub(super) async fn replace<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        callback: &str,
+        connection: Option<ConnectionId>,
+        error: &GuestError,
+    ) {
+        self.end_guest(place, callback, connection, error);
+        let _ = self.guest(place).await;
     }
 
     /// Lets go of an instance whose callback failed, and of the connection that it failed for.
@@ -118,6 +148,37 @@ impl Handler {
         }
         report(&self.registry, callback, connection, error);
         self.fail(connection);
+        self.count_failure(place);
+    }
+
+    /// Leaves a handler alone that fails again and again, and tells its connections so: it must not cost its neighbours more than its
+    /// limits, and its clients get an answer.
+    fn count_failure<F: GuestFactory>(&self, place: &mut Place<F>) {
+        let limits = self.registry.limits();
+        let now = Instant::now();
+        let counted = place
+            .failures
+            .count(now, limits.failures_max, limits.failure_window);
+        let Some(backoff) = counted else {
+            return;
+        };
+        place.retry_at = Some(now + backoff);
+        self.registry.set_backed_off(place.retry_at);
+        let code = limits.failing_close_code;
+        tracing::error!(
+            handler = %self.registry.name(), connections = self.registry.len(), code,
+            "more than {} callbacks failed within {:?}: left alone for {backoff:?}, its connections are closed",
+            limits.failures_max, limits.failure_window
+        );
+        for session in self.registry.sessions() {
+            session.failed.set(true);
+            self.registry.leave(session.id);
+            let close = CloseFrame::new(code, "handler fails again and again");
+            session.close(
+                ClosedBy::Host,
+                close.unwrap_or_else(|_| CloseFrame::empty()),
+            );
+        }
     }
 
     /// Whether the callback is still due: not to a connection that failed or was given up, and not for a timer that was cancelled.
@@ -136,8 +197,15 @@ impl Handler {
             Event::Requested { .. }
             | Event::Http { .. }
             | Event::Broadcast { .. }
+            | Event::Swap(_)
+            | Event::Settle { .. }
             | Event::Closed { .. } => true,
         }
+    }
+
+    /// Whether it is so after another callback for the connection.
+    fn is_still_wanted(&self, event: &Event) -> bool {
+        matches!(event, Event::Fired(_)) || self.is_wanted(event)
     }
 
     /// The instance; made anew when the last one failed. None while that does not succeed.
@@ -146,23 +214,30 @@ impl Handler {
         place: &'a mut Place<F>,
     ) -> Option<&'a mut F::Guest> {
         if place.guest.is_none() {
-            if place.retry_at.is_some_and(|at| Instant::now() < at) {
+            if place.must_wait() {
                 return None;
             }
-            match self.make(&place.factory).await {
+            let factory = Rc::clone(&place.factory);
+            match self.make(&*factory).await {
                 Ok(guest) => {
-                    place.guest = Some(guest);
-                    place.retry = RETRY_MIN;
-                    place.retry_at = None;
+                    place.made(guest);
+                    place.inherit(&self.registry);
+                    self.registry.set_backed_off(None);
+                    self.prepare_spare(factory);
                 }
                 Err(error) => {
                     report(&self.registry, "lifecycle.started", None, &error);
-                    place.retry_at = Some(Instant::now() + place.retry);
-                    place.retry = (place.retry * 2).min(RETRY_MAX);
+                    place.not_made();
                 }
             }
         }
         place.guest.as_mut()
+    }
+
+    /// Makes the next instance while nobody waits for it.
+    pub(super) fn prepare_spare<F: GuestFactory>(&self, factory: Rc<F>) {
+        let registry = Rc::clone(&self.registry);
+        tokio::task::spawn_local(async move { factory.prepare(&registry).await });
     }
 
     pub(super) async fn make<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
@@ -190,11 +265,11 @@ impl Handler {
     }
 
     /// What follows an event whose callback did not answer.
-    fn settle(&self, event: Event) {
-        self.settle_with(event, Answer::Nothing);
+    fn settle<F: GuestFactory>(&self, place: &mut Place<F>, event: Event) {
+        self.settle_with(place, event, Answer::Nothing);
     }
 
-    fn settle_with(&self, event: Event, answer: Answer) {
+    fn settle_with<F: GuestFactory>(&self, place: &mut Place<F>, event: Event, answer: Answer) {
         match event {
             Event::Requested { reply, .. } => drop(reply.send(match answer {
                 Answer::Handshake(decision) => Ok(decision),
@@ -209,6 +284,7 @@ impl Handler {
                 Answer::Nothing | Answer::Handshake(_) | Answer::Accepts(_) => Err(DecisionFailed),
             })),
             Event::Closed { session, info } => {
+                place.forget(session.id);
                 self.registry.remove(session.id);
                 session.tell_end(info);
             }
@@ -226,11 +302,17 @@ impl Handler {
                     session.wake_if_waiting();
                 }
             }
-            Event::Opened(_)
-            | Event::Writable(_)
+            Event::Opened(session) => {
+                // Also when it failed: the instance that follows is told of its end.
+                session.told.set(true);
+                place.knows(session.id);
+            }
+            Event::Writable(_)
             | Event::Fired(_)
             | Event::Lost { .. }
             | Event::Restored(_)
+            | Event::Swap(_)
+            | Event::Settle { .. }
             | Event::Broadcast { .. } => {}
         }
     }
@@ -281,6 +363,7 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
         } => guest.lost(session.id, info, *attempt, *after).await?,
         Event::Restored(session) => guest.restored(session.id).await?,
         Event::Broadcast { .. } => unreachable!("it is offered to each connection"),
+        Event::Swap(_) | Event::Settle { .. } => unreachable!("they are the host's own"),
     }
     Ok(Answer::Nothing)
 }

@@ -11,13 +11,15 @@
 mod apply;
 mod auto_reply;
 mod deliver;
+mod place;
 mod queue;
 mod registry;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod timers;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -33,6 +35,7 @@ pub(crate) use self::deliver::report;
 use self::queue::Event;
 pub(crate) use self::queue::{HttpRequest, Queue};
 pub(crate) use self::registry::Registry;
+pub(crate) use self::swap::{Extras, Trial};
 use crate::command::{Commands, Connect};
 use crate::connection::{self, HttpBody};
 use crate::contract::{
@@ -42,6 +45,8 @@ use crate::contract::{
 use crate::server::Connecting;
 use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
+use crate::wasm::instance::Instances;
+use crate::wasm::linker::Linked;
 use crate::worker::Worker;
 
 /// The callbacks of a handler, whatever runs them. An error has ended the guest: its commands are dropped and it is never called again.
@@ -100,6 +105,8 @@ pub(crate) trait Guest: 'static {
     /// Takes what the version before saved. The inner error is the handler's own.
     async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, GuestError>;
     async fn draining(&mut self, deadline: Duration) -> Result<(), GuestError>;
+    /// Whether it runs beside the instance of the sockets, which counts on its own what queues take.
+    fn set_beside(&mut self, beside: bool);
     /// What the last callback asked for.
     fn commands(&mut self) -> &mut Commands;
 }
@@ -109,6 +116,9 @@ pub(crate) trait GuestFactory: 'static {
     type Guest: Guest;
 
     async fn make(&self, registry: &Rc<Registry>) -> Result<Self::Guest, GuestError>;
+
+    /// Gets the next one ready, where that takes time.
+    async fn prepare(&self, registry: &Rc<Registry>);
 }
 
 /// Which optional callbacks a handler has.
@@ -163,13 +173,22 @@ pub(crate) enum Remote {
 }
 
 /// What another thread has for a handler on one worker.
-#[derive(Debug)]
 pub(crate) enum ToHandler {
     Fan(Remote),
     /// A connection that the embedding program wants.
     Connect {
         options: Box<ConnectOptions>,
         reply: oneshot::Sender<Result<Connecting, ConnectError>>,
+    },
+    /// A new version that is to take over. Boxed: it is large.
+    Swap {
+        linked: Box<Linked>,
+        trial: Trial,
+    },
+    /// The end of its trial.
+    Settle {
+        keep: bool,
+        reply: oneshot::Sender<Result<(), String>>,
     },
 }
 
@@ -179,7 +198,7 @@ pub(crate) const REMOTE_QUEUE_MAX: usize = 64;
 /// One handler on one worker.
 pub(crate) struct Handler {
     pub(crate) registry: Rc<Registry>,
-    pub(crate) exports: Exports,
+    exports: Cell<Exports>,
     /// For the tasks of outbound connections.
     me: Weak<Self>,
     worker: Rc<Worker>,
@@ -189,7 +208,7 @@ pub(crate) struct Handler {
     /// Wakes the task that polls `turn` when nobody else does.
     waker: OnceCell<Waker>,
     /// Makes an instance for each plain request, where the handler exports `wasi:http/incoming-handler`.
-    incoming: OnceCell<Rc<Incoming>>,
+    incoming: RefCell<Option<Rc<Incoming>>>,
     /// The same handler on the other workers.
     peers: Vec<mpsc::Sender<ToHandler>>,
 }
@@ -203,13 +222,13 @@ impl Handler {
     ) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             registry,
-            exports,
+            exports: Cell::new(exports),
             me: Weak::clone(me),
             worker,
             queue: RefCell::default(),
             turn: RefCell::new(None),
             waker: OnceCell::new(),
-            incoming: OnceCell::new(),
+            incoming: RefCell::default(),
             peers,
         })
     }
@@ -224,11 +243,17 @@ impl Handler {
         factory: F,
     ) -> Result<(), GuestError> {
         let guest = self.make(&factory).await?;
+        factory.prepare(&self.registry).await;
         let life = Rc::clone(self).live(guest, factory);
         *self.turn.borrow_mut() = Some(Box::pin(life));
         self.spawn_driver();
         self.spawn_timers();
         Ok(())
+    }
+
+    /// Which optional callbacks the version that serves has.
+    pub(crate) fn exports(&self) -> Exports {
+        self.exports.get()
     }
 
     /// Adds events to the queue. Ends with a [`turn`](Self::turn).
@@ -277,9 +302,7 @@ impl Handler {
 
     /// Has plain requests answered by `wasi:http`.
     pub(crate) fn set_incoming(&self, incoming: Incoming) {
-        if self.incoming.set(Rc::new(incoming)).is_err() {
-            unreachable!("it is set once, before the handler starts");
-        }
+        *self.incoming.borrow_mut() = Some(Rc::new(incoming));
     }
 
     /// Has a plain request answered by an instance of its own.
@@ -288,7 +311,7 @@ impl Handler {
         request: hyper::Request<Bytes>,
         secure: bool,
     ) -> Result<hyper::Response<HttpBody>, NotServed> {
-        let incoming = self.incoming.get().ok_or(NotServed::Failed)?;
+        let incoming = self.incoming.borrow().clone().ok_or(NotServed::Failed)?;
         let patience = self.worker.config.handshake_timeout;
         incoming.answer(self, request, secure, patience).await
     }
@@ -318,12 +341,37 @@ impl Handler {
         Ok(Connecting::new(connection, end))
     }
 
+    /// Does what another thread has sent.
+    pub(crate) async fn take(self: &Rc<Self>, message: ToHandler) {
+        match message {
+            ToHandler::Fan(remote) => self.take_remote(remote).await,
+            ToHandler::Connect { options, reply } => {
+                let _ = reply.send(self.connect_for_host(*options));
+            }
+            ToHandler::Swap { linked, trial } => {
+                let name = self.registry.name();
+                let limits = self.registry.limits().clone();
+                let extras = Extras {
+                    exports: linked.exports,
+                    incoming: Incoming::of(name, &linked, &limits).map(Rc::new),
+                };
+                let instances = Instances::new(name, *linked, limits);
+                let handler = Rc::clone(self);
+                // Messages for the handler do not wait for it.
+                tokio::task::spawn_local(async move {
+                    handler.begin_swap(instances, extras, trial).await;
+                });
+            }
+            ToHandler::Settle { keep, reply } => self.settle_swap(keep, reply),
+        }
+    }
+
     /// Fans a message of another worker, or of the embedding program, out here.
     pub(crate) async fn take_remote(&self, remote: Remote) {
         while self.must_wait(&remote) {
             self.worker.wait_for_room().await;
         }
-        if self.exports.broadcast_filter && matches!(remote, Remote::Broadcast { .. }) {
+        if self.exports().broadcast_filter && matches!(remote, Remote::Broadcast { .. }) {
             // One at a time: what waits behind it waits in the bounded channel, and in order.
             let offered = self.queue_broadcast(remote);
             self.turn();

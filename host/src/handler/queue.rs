@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{Chunk, MessageKind};
 
+use super::swap::Next;
 use super::timers::Timer;
 use super::{Decision, DecisionFailed, Remote};
 use crate::contract::{CloseInfo, ConnectionId, HttpResponse, Request};
@@ -63,6 +64,13 @@ pub(super) enum Event {
         remote: Remote,
         /// Told, or dropped, when it was offered to all.
         done: oneshot::Sender<()>,
+    },
+    /// A new version takes over.
+    Swap(Box<Next>),
+    /// The trial of a new version is over.
+    Settle {
+        keep: bool,
+        reply: oneshot::Sender<Result<(), String>>,
     },
 }
 
@@ -217,6 +225,7 @@ pub(super) fn subject(event: &Event) -> (&'static str, Option<ConnectionId>) {
         Event::Accepts { .. } => ("network-filter.accepts", None),
         Event::Http { .. } => ("http.requested", None),
         Event::Broadcast { .. } => ("broadcast-filter.wanted", None),
+        Event::Swap(_) | Event::Settle { .. } => ("lifecycle", None),
         Event::Lost { session, .. } => ("reconnection.lost", Some(session.id)),
         Event::Restored(session) => ("reconnection.restored", Some(session.id)),
         Event::Received { session, .. } => ("handler.received", Some(session.id)),

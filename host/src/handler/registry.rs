@@ -1,9 +1,10 @@
 //! The connections of one handler on one worker, and what belongs to them.
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use wsrun_proto::topic::{TopicLimits, Topics};
 
@@ -21,7 +22,9 @@ pub(crate) struct Registry {
     name: Arc<str>,
     config: Arc<BTreeMap<String, String>>,
     limits: HandlerLimits,
-    has_timers: bool,
+    has_timers: Cell<bool>,
+    /// The handler failed too often and is left alone until then.
+    backed_off: Cell<Option<Instant>>,
     worker: Rc<Worker>,
     /// Outbound connections, those that are being made included.
     outbound: Rc<Cell<usize>>,
@@ -61,7 +64,8 @@ impl Registry {
             name,
             config,
             limits,
-            has_timers,
+            has_timers: Cell::new(has_timers),
+            backed_off: Cell::new(None),
             worker,
             outbound: Rc::default(),
             sessions: RefCell::default(),
@@ -93,7 +97,33 @@ impl Registry {
 
     /// Whether the handler would be told of a timer.
     pub(crate) fn has_timers(&self) -> bool {
-        self.has_timers
+        self.has_timers.get()
+    }
+
+    pub(crate) fn set_has_timers(&self, has_timers: bool) {
+        self.has_timers.set(has_timers);
+    }
+
+    /// How long the handler is still left alone because it failed too often.
+    pub(crate) fn backed_off(&self) -> Option<Duration> {
+        let left = self
+            .backed_off
+            .get()?
+            .saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    pub(crate) fn set_backed_off(&self, until: Option<Instant>) {
+        self.backed_off.set(until);
+    }
+
+    /// Connections that an instance was told of and that have not failed.
+    pub(crate) fn told(&self) -> BTreeSet<ConnectionId> {
+        let sessions = self.sessions.borrow();
+        let told = sessions
+            .values()
+            .filter(|session| session.told.get() && !session.failed.get());
+        told.map(|session| session.id).collect()
     }
 
     pub(crate) fn get(&self, connection: ConnectionId) -> Option<Rc<Session>> {

@@ -172,6 +172,8 @@ impl Guest for Fake {
         Ok(())
     }
 
+    fn set_beside(&mut self, _: bool) {}
+
     async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
         self.log(format!("resumed {connection}"));
         Ok(())
@@ -205,6 +207,8 @@ impl GuestFactory for Factory {
             commands: Commands::new(&HandlerLimits::default()),
         })
     }
+
+    async fn prepare(&self, _: &Rc<Registry>) {}
 }
 
 /// A handler on a worker without listeners.
@@ -351,7 +355,13 @@ fn failed_callback_has_no_effect_and_the_rest_goes_on() {
         let log = bench.log();
         assert_eq!(
             log[3..],
-            ["received 1", "received 1", "started", "received 2"]
+            [
+                "received 1",
+                "received 1",
+                "started",
+                "resumed 2",
+                "received 2"
+            ]
         );
     });
 }
@@ -373,6 +383,7 @@ fn end_of_a_connection_waits_for_an_instance_and_is_told_once() {
                 "start failed",
                 "start failed",
                 "started",
+                "resumed 2",
                 "closed 2 1000",
                 "closed 1 1000"
             ]
@@ -405,7 +416,17 @@ fn filter_that_fails_closes_that_connection_and_is_asked_about_the_others() {
         assert_eq!(bench.log()[4..], ["wanted 1", "wanted 2", "wanted 3"]);
         bench.handler.take_remote(remote("fail")).await;
         let log = bench.log();
-        assert_eq!(log[7..], ["wanted 1", "started", "wanted 2", "wanted 3"]);
+        assert_eq!(
+            log[7..],
+            [
+                "wanted 1",
+                "started",
+                "resumed 2",
+                "wanted 2",
+                "resumed 3",
+                "wanted 3"
+            ]
+        );
         let open: Vec<bool> = sessions.iter().map(|session| session.is_open()).collect();
         assert_eq!(open, [false, true, true]);
     });

@@ -102,9 +102,7 @@ impl Plan {
             let handler = Handler::new(Rc::new(registry), Rc::clone(&worker), exports, peers);
             let started = match source {
                 Source::Component(linked) => {
-                    if exports.wasi_http {
-                        let limits = limits.clone();
-                        let incoming = Incoming::new(&name, (*linked).clone(), limits);
+                    if let Some(incoming) = Incoming::of(&name, &linked, &limits) {
                         handler.set_incoming(incoming);
                     }
                     handler.start(Instances::new(&name, *linked, limits)).await
@@ -121,12 +119,7 @@ impl Plan {
             let handler = Rc::clone(handler);
             tokio::task::spawn_local(async move {
                 while let Some(message) = remote.recv().await {
-                    match message {
-                        ToHandler::Fan(remote) => handler.take_remote(remote).await,
-                        ToHandler::Connect { options, reply } => {
-                            let _ = reply.send(handler.connect_for_host(*options));
-                        }
-                    }
+                    handler.take(message).await;
                 }
             });
         }

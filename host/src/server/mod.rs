@@ -39,6 +39,7 @@ mod builder;
 mod life;
 mod local;
 mod publisher;
+mod swap;
 mod validate;
 
 use std::os::fd::BorrowedFd;
@@ -61,6 +62,7 @@ pub use crate::wasm::error::GuestError;
 
 pub use self::builder::Builder;
 pub use self::publisher::{ConnectFailed, Connecting, PublishFailed, Publisher};
+pub use self::swap::{SwapError, Swapped, Swapper};
 
 use self::life::{Plan, closed};
 use self::local::Turns;
@@ -154,6 +156,7 @@ struct Shared {
     addresses: Vec<Address>,
     tls: Option<Arc<Tls>>,
     publisher: Publisher,
+    swapper: Swapper,
     shutdown: watch::Sender<bool>,
     live: watch::Sender<usize>,
     /// Removed with the server.
@@ -231,7 +234,10 @@ impl Server {
                 pulses,
             },
         };
+        let exports: Vec<_> = parts.handlers.iter().map(Source::exports).collect();
         let (plans, publisher) = parts.plans(bound);
+        let workers = publisher.workers();
+        let swapper = Swapper::new(engine, linker, Arc::clone(&config), &exports, workers);
         Ok(Self {
             local: None,
             plans,
@@ -240,6 +246,7 @@ impl Server {
                 addresses,
                 tls,
                 publisher,
+                swapper,
                 shutdown,
                 live,
                 _socket_files: socket_files,
@@ -261,6 +268,11 @@ impl Server {
     /// Publishes from any thread.
     pub fn publisher(&self) -> Publisher {
         self.shared.publisher.clone()
+    }
+
+    /// Replaces handlers from any thread.
+    pub fn swapper(&self) -> Swapper {
+        self.shared.swapper.clone()
     }
 
     /// Runs it on threads of its own, one for each worker. When this returns, connections are accepted.
@@ -375,6 +387,11 @@ impl Running {
     /// Publishes from any thread.
     pub fn publisher(&self) -> Publisher {
         self.shared.publisher.clone()
+    }
+
+    /// Replaces handlers from any thread.
+    pub fn swapper(&self) -> Swapper {
+        self.shared.swapper.clone()
     }
 
     /// Open connections, handshakes of outbound ones included.

@@ -88,6 +88,14 @@ impl Publisher {
         }
     }
 
+    /// For each handler, what leads to it on each worker.
+    pub(super) fn workers(&self) -> Vec<Vec<mpsc::Sender<ToHandler>>> {
+        self.handlers
+            .iter()
+            .map(|named| named.workers.clone())
+            .collect()
+    }
+
     /// Sends a message to every subscriber of a topic of a handler, on all workers.
     ///
     /// # Errors

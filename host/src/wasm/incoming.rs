@@ -43,13 +43,14 @@ pub(crate) struct Incoming {
 type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 impl Incoming {
-    pub(crate) fn new(handler: &Arc<str>, linked: Linked, limits: HandlerLimits) -> Self {
-        Self {
-            linked,
+    /// For a handler that exports the interface.
+    pub(crate) fn of(handler: &Arc<str>, linked: &Linked, limits: &HandlerLimits) -> Option<Self> {
+        linked.exports.wasi_http.then(|| Self {
+            linked: linked.clone(),
             log: Log::new(handler),
             free: Arc::new(Semaphore::new(limits.http_instances_max)),
-            limits,
-        }
+            limits: limits.clone(),
+        })
     }
 
     /// The response, once its head is there: its body follows while the instance writes it.

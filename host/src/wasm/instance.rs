@@ -1,5 +1,6 @@
 //! One instance of a handler in a store of its own.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -44,6 +45,8 @@ pub(crate) struct Instances {
     linked: Linked,
     limits: HandlerLimits,
     log: Log,
+    /// An instance that has run nothing yet, for the moment when one is needed.
+    spare: RefCell<Option<Instance>>,
 }
 
 impl Instances {
@@ -52,6 +55,7 @@ impl Instances {
             linked,
             limits,
             log: Log::new(handler),
+            spare: RefCell::default(),
         }
     }
 }
@@ -60,7 +64,22 @@ impl GuestFactory for Instances {
     type Guest = Instance;
 
     async fn make(&self, registry: &Rc<Registry>) -> Result<Instance, GuestError> {
-        Instance::new(self, Rc::clone(registry)).await
+        self.log.begin();
+        let spare = self.spare.borrow_mut().take();
+        match spare {
+            Some(spare) => Ok(spare),
+            None => Instance::new(self, Rc::clone(registry)).await,
+        }
+    }
+
+    async fn prepare(&self, registry: &Rc<Registry>) {
+        if self.spare.borrow().is_some() {
+            return;
+        }
+        // One that cannot be made is told when it is needed.
+        if let Ok(spare) = Instance::new(self, Rc::clone(registry)).await {
+            *self.spare.borrow_mut() = Some(spare);
+        }
     }
 }
 
@@ -89,6 +108,7 @@ impl Instance {
             linked,
             limits,
             log,
+            ..
         } = instances;
         let mut store = store(linked, limits, registry, log);
         begin(&mut store);
@@ -401,6 +421,10 @@ impl Guest for Instance {
             ),
             None => Ok(()),
         }
+    }
+
+    fn set_beside(&mut self, beside: bool) {
+        self.store.data_mut().calls.of_request = beside;
     }
 
     async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {

@@ -16,5 +16,5 @@ mod limiter;
 pub(crate) mod linker;
 mod message;
 pub(crate) mod pulse;
-mod state;
+pub(crate) mod state;
 mod stdio;

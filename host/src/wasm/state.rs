@@ -36,6 +36,12 @@ impl Log {
             stderr: GuestLog::new(handler, "stderr"),
         }
     }
+
+    /// The output of another instance begins, with a line of its own.
+    pub(super) fn begin(&self) {
+        self.stdout.end_line();
+        self.stderr.end_line();
+    }
 }
 
 pub(crate) struct GuestState {
@@ -57,8 +63,8 @@ impl GuestState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         let wasi = WasiCtx::builder()
-            .stdout(log.stdout.renewed())
-            .stderr(log.stderr.renewed())
+            .stdout(log.stdout.clone())
+            .stderr(log.stderr.clone())
             .max_random_size(RANDOM_BYTES_MAX)
             .allow_tcp(false)
             .allow_udp(false)

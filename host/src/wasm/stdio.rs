@@ -38,8 +38,8 @@ impl GuestLog {
         }
     }
 
-    /// The same stream for a new instance: what it may log goes on, and it begins with a line of its own.
-    pub(super) fn renewed(&self) -> Self {
+    /// Logs a line that was begun and not ended.
+    pub(super) fn end_line(&self) {
         let partial = {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut lines.partial)
@@ -47,7 +47,6 @@ impl GuestLog {
         if !partial.is_empty() {
             self.log(&partial);
         }
-        self.clone()
     }
 
     fn take(&self, bytes: &[u8]) {

@@ -1,0 +1,182 @@
+//! The place of an instance: who is in it, who was before and may come back, and which connections it has yet to be told of.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::swap::Extras;
+use super::{GuestFactory, Registry};
+use crate::contract::ConnectionId;
+
+/// After an instance that could not be made, or a handler that failed too often, the wait before the next try: doubled each time.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+pub(super) struct Place<F: GuestFactory> {
+    pub(super) factory: Rc<F>,
+    pub(super) guest: Option<F::Guest>,
+    /// Connections of earlier instances that this one has not been told of.
+    pub(super) unknown: BTreeSet<ConnectionId>,
+    /// The version before, while the new one is on trial.
+    pub(super) previous: Option<Previous<F>>,
+    pub(super) failures: Failures,
+    retry: Duration,
+    pub(super) retry_at: Option<Instant>,
+}
+
+/// A version that can take its place again.
+pub(super) struct Previous<F: GuestFactory> {
+    pub(super) factory: Rc<F>,
+    pub(super) guest: F::Guest,
+    pub(super) unknown: BTreeSet<ConnectionId>,
+    pub(super) extras: Extras,
+    /// Callbacks that the new version has yet to survive.
+    pub(super) left: u32,
+    /// Told how the trial went, once.
+    pub(super) tried: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+impl<F: GuestFactory> Place<F> {
+    pub(super) fn new(factory: F, guest: F::Guest) -> Self {
+        Self {
+            factory: Rc::new(factory),
+            guest: Some(guest),
+            unknown: BTreeSet::new(),
+            previous: None,
+            failures: Failures::default(),
+            retry: RETRY_MIN,
+            retry_at: None,
+        }
+    }
+
+    /// Whether it is too early to make another instance.
+    pub(super) fn must_wait(&self) -> bool {
+        self.retry_at.is_some_and(|at| Instant::now() < at)
+    }
+
+    pub(super) fn made(&mut self, guest: F::Guest) {
+        self.guest = Some(guest);
+        self.retry = RETRY_MIN;
+        self.retry_at = None;
+    }
+
+    pub(super) fn not_made(&mut self) {
+        self.retry_at = Some(Instant::now() + self.retry);
+        self.retry = (self.retry * 2).min(RETRY_MAX);
+    }
+
+    /// Every connection that some instance was told of has to be told to this one.
+    pub(super) fn inherit(&mut self, registry: &Registry) {
+        self.unknown = registry.told();
+    }
+
+    /// A connection was told to the instance by its first event.
+    pub(super) fn knows(&mut self, connection: ConnectionId) {
+        if let Some(previous) = &mut self.previous {
+            previous.unknown.insert(connection);
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.unknown.remove(&connection);
+        if let Some(previous) = &mut self.previous {
+            previous.unknown.remove(&connection);
+        }
+    }
+
+    /// Counts a callback of a version on trial that went well.
+    pub(super) fn survive(&mut self) {
+        if let Some(previous) = &mut self.previous {
+            previous.left = previous.left.saturating_sub(1);
+            if previous.left == 0
+                && let Some(tried) = previous.tried.take()
+            {
+                let _ = tried.send(Ok(()));
+            }
+        }
+    }
+
+    /// The version before, if the one that is here fails its trial.
+    pub(super) fn failed_trial(&mut self) -> Option<Previous<F>> {
+        self.previous.take_if(|previous| previous.tried.is_some())
+    }
+}
+
+/// How often the handler has failed lately.
+#[derive(Debug)]
+pub(super) struct Failures {
+    at: VecDeque<Instant>,
+    backoff: Duration,
+    /// When it was last left alone until: the first failure a window later is a new beginning.
+    calm_from: Option<Instant>,
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self {
+            at: VecDeque::new(),
+            backoff: BACKOFF_MIN,
+            calm_from: None,
+        }
+    }
+}
+
+impl Failures {
+    /// Counts one. When they are more than `max` within `window`: how long the handler is to be left alone.
+    pub(super) fn count(&mut self, now: Instant, max: usize, window: Duration) -> Option<Duration> {
+        while self
+            .at
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) > window)
+        {
+            self.at.pop_front();
+        }
+        if self.calm_from.is_some_and(|from| now > from + window) {
+            self.backoff = BACKOFF_MIN;
+        }
+        self.at.push_back(now);
+        if self.at.len() <= max {
+            return None;
+        }
+        self.at.clear();
+        let backoff = self.backoff;
+        self.calm_from = Some(now + backoff);
+        self.backoff = (backoff * 2).min(BACKOFF_MAX);
+        Some(backoff)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn handler_is_left_alone_after_more_failures_than_may_be_within_the_window() {
+        let mut failures = Failures::default();
+        let start = Instant::now();
+        assert_eq!(failures.count(start, 2, WINDOW), None);
+        assert_eq!(failures.count(start, 2, WINDOW), None);
+        let later = start + WINDOW + Duration::from_secs(1);
+        assert_eq!(failures.count(later, 2, WINDOW), None);
+        assert_eq!(failures.count(later, 2, WINDOW), None);
+        assert_eq!(failures.count(later, 2, WINDOW), Some(BACKOFF_MIN));
+    }
+
+    #[test]
+    fn wait_doubles_until_a_window_has_passed_without_failure() {
+        let mut failures = Failures::default();
+        let start = Instant::now();
+        assert_eq!(failures.count(start, 0, WINDOW), Some(BACKOFF_MIN));
+        let soon = start + BACKOFF_MIN;
+        assert_eq!(failures.count(soon, 0, WINDOW), Some(BACKOFF_MIN * 2));
+        let late = soon + BACKOFF_MIN * 2 + WINDOW + Duration::from_millis(1);
+        assert_eq!(failures.count(late, 0, WINDOW), Some(BACKOFF_MIN));
+    }
+}

@@ -1,0 +1,313 @@
+//! A new version in the place of the old one, while the sockets stay.
+//!
+//! ```text
+//! make, started ──▶ save (old) ──▶ restore (new) ──▶ resumed… ──▶ trial: N callbacks ──▶ kept
+//!        │               │              │                 └── failed ──▶ the old one again, with the event that failed
+//!        └───────────────┴── failed ────┴──▶ the old one goes on
+//! ```
+//!
+//! The new instance is made and started beside the old one, which goes on meanwhile; events wait only from `save` to the end of `restore`.
+//! What `started` and `restore` asked for is carried out when the new version has taken over, or never.
+
+use std::any::Any;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::place::{Place, Previous};
+use super::{Exports, Guest as _, GuestFactory, Handler, report};
+use crate::contract::ConnectionId;
+use crate::wasm::error::GuestError;
+use crate::wasm::incoming::Incoming;
+
+/// What a version is beside its instances.
+#[derive(Clone)]
+pub(crate) struct Extras {
+    pub(crate) exports: Exports,
+    /// Makes an instance for each plain request, where the handler exports `wasi:http/incoming-handler`.
+    pub(crate) incoming: Option<Rc<Incoming>>,
+}
+
+/// How a swap is judged.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    /// Callbacks that the new version has to survive.
+    pub(crate) callbacks: u32,
+    /// Told when the new version has taken over, or why it has not.
+    pub(crate) switched: oneshot::Sender<Result<(), String>>,
+    /// Told when it has survived its callbacks, or why the old one is back.
+    pub(crate) tried: oneshot::Sender<Result<(), String>>,
+}
+
+/// A version that waits for its turn.
+pub(super) struct Next {
+    /// A [`Version`] of the factory that the handler lives with.
+    version: Box<dyn Any>,
+    extras: Extras,
+    trial: Trial,
+}
+
+struct Version<F: GuestFactory> {
+    factory: F,
+    guest: F::Guest,
+}
+
+impl Handler {
+    /// Makes an instance of a new version beside the old one, and has it take over when the events before are done.
+    pub(crate) async fn begin_swap<F: GuestFactory>(
+        &self,
+        factory: F,
+        extras: Extras,
+        trial: Trial,
+    ) {
+        let made = factory.make(&self.registry).await;
+        let started = match made {
+            Ok(mut guest) => {
+                guest.set_beside(true);
+                let started = guest.started().await;
+                started.map(|()| guest)
+            }
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(guest) => {
+                let version = Box::new(Version { factory, guest });
+                let next = Next {
+                    version,
+                    extras,
+                    trial,
+                };
+                self.push(|queue| queue.push(super::queue::Event::Swap(Box::new(next))));
+            }
+            Err(error) => {
+                let _ = trial.switched.send(Err(failed("does not start", &error)));
+            }
+        }
+    }
+
+    /// Keeps the version that has taken over, or has the one before come back. Told through `reply`: an error says why the new version is
+    /// gone already.
+    pub(crate) fn settle_swap(&self, keep: bool, reply: oneshot::Sender<Result<(), String>>) {
+        self.push(|queue| queue.push(super::queue::Event::Settle { keep, reply }));
+    }
+
+    /// The new version's turn.
+    pub(super) async fn take_over<F: GuestFactory>(&self, place: &mut Place<F>, next: Next) {
+        let Next {
+            version,
+            extras,
+            trial,
+        } = next;
+        let Ok(version) = version.downcast::<Version<F>>() else {
+            unreachable!("versions of a handler are made by factories of one type");
+        };
+        let Version { factory, mut guest } = *version;
+        if place.previous.is_some() {
+            let text = "another version is on trial: try again when it is over".to_owned();
+            let _ = trial.switched.send(Err(text));
+            return;
+        }
+        let began = Instant::now();
+        if let Err(text) = self.hand_over(place, &mut guest).await {
+            let _ = trial.switched.send(Err(text));
+            return;
+        }
+        let commands = guest.commands().take();
+        guest.set_beside(false);
+        let old = place.guest.replace(guest);
+        let old_factory = std::mem::replace(&mut place.factory, Rc::new(factory));
+        let old_unknown = std::mem::take(&mut place.unknown);
+        let old_extras = self.replace_extras(extras);
+        place.retry_at = None;
+        self.registry.set_backed_off(None);
+        place.inherit(&self.registry);
+        match old {
+            Some(guest) => {
+                place.previous = Some(Previous {
+                    factory: old_factory,
+                    guest,
+                    unknown: old_unknown,
+                    extras: old_extras,
+                    left: trial.callbacks,
+                    tried: Some(trial.tried),
+                });
+            }
+            // The old one was failing: there is nothing to go back to.
+            None => {
+                let _ = trial.tried.send(Ok(()));
+            }
+        }
+        tracing::info!(
+            handler = %self.registry.name(), paused_us = began.elapsed().as_micros(), connections = place.unknown.len(),
+            "a new version has taken over, on trial for {} callbacks", trial.callbacks
+        );
+        let _ = trial.switched.send(Ok(()));
+        self.apply_beside(commands).await;
+    }
+
+    /// Takes the state out of the old instance and puts it into the new one.
+    async fn hand_over<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        guest: &mut F::Guest,
+    ) -> Result<(), String> {
+        let Some(old) = &mut place.guest else {
+            return Ok(());
+        };
+        let state = match old.save().await {
+            Ok(state) => state,
+            Err(error) => {
+                self.replace(place, "lifecycle.save", None, &error).await;
+                return Err(failed("the old version does not save its state", &error));
+            }
+        };
+        self.apply(place).await;
+        let limit = self.registry.limits().state_bytes_max;
+        if state.len() > limit {
+            return Err(format!(
+                "the old version saved {} bytes of state: --max-state is {limit}",
+                state.len()
+            ));
+        }
+        if state.is_empty() {
+            return Ok(());
+        }
+        match guest.restore(&state).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(text)) => Err(format!("it does not take the state over: {text}")),
+            Err(error) => Err(failed("it does not take the state over", &error)),
+        }
+    }
+
+    fn replace_extras(&self, extras: Extras) -> Extras {
+        self.registry.set_has_timers(extras.exports.timer_handler);
+        Extras {
+            exports: self.exports.replace(extras.exports),
+            incoming: self.incoming.replace(extras.incoming),
+        }
+    }
+
+    /// Puts the version before back. Connections that it has not seen are told to it like inherited ones.
+    pub(super) fn roll_back<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        previous: Previous<F>,
+        why: &str,
+    ) {
+        if let Some(mut guest) = place.guest.take() {
+            self.drop_commands(guest.commands());
+        }
+        place.factory = previous.factory;
+        place.guest = Some(previous.guest);
+        place.unknown = previous.unknown;
+        self.replace_extras(previous.extras);
+        tracing::error!(handler = %self.registry.name(), "the new version was given up, the old one serves: {why}");
+        if let Some(tried) = previous.tried {
+            let _ = tried.send(Err(why.to_owned()));
+        }
+    }
+
+    /// Gives up a version whose callback failed during its trial. True: the old one is back, and the event is its.
+    pub(super) fn gives_up_trial<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        callback: &str,
+        error: &GuestError,
+    ) -> bool {
+        let Some(previous) = place.failed_trial() else {
+            return false;
+        };
+        report(&self.registry, callback, None, error);
+        let why = failed(&format!("it failed in {callback}"), error);
+        self.roll_back(place, previous, &why);
+        true
+    }
+
+    /// The end of a trial.
+    pub(super) fn settle_trial<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        keep: bool,
+    ) -> Result<(), String> {
+        let Some(previous) = place.previous.take() else {
+            return match keep {
+                true => Err("the new version was given up already".into()),
+                false => Ok(()),
+            };
+        };
+        if keep {
+            tracing::info!(handler = %self.registry.name(), "the new version serves");
+            self.prepare_spare(Rc::clone(&place.factory));
+            return Ok(());
+        }
+        self.roll_back(place, previous, "it failed on another worker");
+        Ok(())
+    }
+
+    /// Tells the instance a few of the connections that it does not know yet. False when it knows all.
+    pub(super) async fn resume_some<F: GuestFactory>(&self, place: &mut Place<F>) -> bool {
+        let until = Instant::now() + RESUME_SLICE;
+        while let Some(connection) = place.unknown.first().copied() {
+            self.resume(place, connection).await;
+            if Instant::now() >= until || place.guest.is_none() {
+                break;
+            }
+        }
+        !place.unknown.is_empty() && place.guest.is_some()
+    }
+
+    /// Tells the instance a connection, if it does not know it. One that fails for it is closed.
+    pub(super) async fn resume<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        connection: ConnectionId,
+    ) {
+        if self.tell(place, connection).await {
+            self.apply(place).await;
+        }
+    }
+
+    /// The same, without carrying out what the callback asked for. True when there was one.
+    pub(super) async fn tell<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        connection: ConnectionId,
+    ) -> bool {
+        if place.guest.is_none() {
+            // It inherits when it is made.
+            let _ = self.guest(place).await;
+        }
+        while place.unknown.remove(&connection) {
+            let Some(guest) = self.guest(place).await else {
+                self.fail(Some(connection));
+                return false;
+            };
+            match guest.resumed(connection).await {
+                Ok(()) => {
+                    // Making the instance may have put it among the unknown ones again.
+                    place.unknown.remove(&connection);
+                    // It does not count for the trial: of many connections these calls alone would pass it before the first message.
+                    return true;
+                }
+                // The old one may not know it either.
+                Err(error) if self.gives_up_trial(place, "lifecycle.resumed", &error) => {}
+                Err(error) => {
+                    self.replace(place, "lifecycle.resumed", Some(connection), &error)
+                        .await;
+                }
+            }
+        }
+        false
+    }
+}
+
+/// Time for telling connections before events get their turn.
+const RESUME_SLICE: std::time::Duration = std::time::Duration::from_millis(1);
+
+fn failed(what: &str, error: &GuestError) -> String {
+    match error.backtrace() {
+        "" => format!("{what}: {error}"),
+        frames => format!("{what}: {error}\n{frames}"),
+    }
+}

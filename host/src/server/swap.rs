@@ -1,0 +1,325 @@
+//! New versions of handlers while the server runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::config::{Config, HandlerSource};
+use crate::handler::{Exports, ToHandler, Trial};
+use crate::wasm::component::{self, ComponentError};
+use crate::wasm::linker::Linked;
+use crate::wasm::state::GuestState;
+
+/// How often a trial is looked at.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Puts new versions in the place of handlers while their connections stay. Cheap to clone, and may be sent to any thread.
+#[derive(Clone)]
+pub struct Swapper(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    linker: Linker<GuestState>,
+    config: Arc<Config>,
+    handlers: Vec<Swappable>,
+    /// One swap at a time.
+    busy: Mutex<()>,
+}
+
+struct Swappable {
+    name: String,
+    /// What serves: none for a native handler.
+    version: Option<Mutex<Served>>,
+    /// One for each worker.
+    workers: Vec<mpsc::Sender<ToHandler>>,
+}
+
+#[derive(Clone)]
+struct Served {
+    file: PathBuf,
+    exports: Exports,
+    /// What tells one content of the file from another.
+    content: Option<u64>,
+    /// The content that was last tried.
+    tried: Option<u64>,
+}
+
+/// Why a handler was not replaced. The old version serves on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SwapError {
+    /// No handler has this name.
+    #[error("there is no handler {name:?}; there are: {}", .known.join(", "))]
+    UnknownHandler {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// The handler is linked into the program.
+    #[error("handler {0:?} is part of the program and has no other version")]
+    Native(String),
+    /// The file is not a handler.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// One version takes messages in parts and the other does not.
+    #[error(
+        "{file}: of the old and the new version only one exports wsrun:websocket/chunks, and open connections cannot change between whole \
+         messages and parts: restart to change that"
+    )]
+    Chunks {
+        /// The file.
+        file: String,
+    },
+    /// The new version did not start, did not take the state over, or failed on trial.
+    #[error("{file}: {text}")]
+    GivenUp {
+        /// The file.
+        file: String,
+        /// What happened.
+        text: String,
+    },
+    /// The server has stopped.
+    #[error("the server has stopped")]
+    Stopped,
+}
+
+/// A handler that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swapped {
+    /// Its name.
+    pub handler: String,
+    /// What serves.
+    pub file: PathBuf,
+    /// Time from the beginning, compilation included, to the takeover on the last worker.
+    pub took: Duration,
+}
+
+impl Swapper {
+    pub(super) fn new(
+        engine: Engine,
+        linker: Linker<GuestState>,
+        config: Arc<Config>,
+        exports: &[Exports],
+        workers: Vec<Vec<mpsc::Sender<ToHandler>>>,
+    ) -> Self {
+        let handlers = config.handlers.iter().zip(exports).zip(workers);
+        let handlers = handlers.map(|((handler, exports), workers)| Swappable {
+            name: handler.name(),
+            version: match &handler.source {
+                HandlerSource::File(file) => Some(Mutex::new(Served {
+                    content: content(file),
+                    tried: None,
+                    file: file.clone(),
+                    exports: *exports,
+                })),
+                HandlerSource::Native(_) => None,
+            },
+            workers,
+        });
+        Self(Arc::new(Inner {
+            engine,
+            linker,
+            handlers: handlers.collect(),
+            config,
+            busy: Mutex::new(()),
+        }))
+    }
+
+    /// The names of the handlers and the files that they come from.
+    pub fn files(&self) -> Vec<(String, PathBuf)> {
+        let handlers = self.0.handlers.iter();
+        handlers
+            .filter_map(|handler| Some((handler.name.clone(), handler.served()?.file)))
+            .collect()
+    }
+
+    /// Replaces a handler by the version in `file`, or in the file that it came from.
+    ///
+    /// The new version is compiled and started beside the old one. It takes over the state that the old one saves, the connections with all
+    /// that is queued, session data, topics and timers; no event is lost, and events wait only while the state goes over. Then it is on
+    /// trial: when one of its first callbacks fails, the old version is back and gets that event.
+    ///
+    /// Blocks until the trial is over, which may take seconds: not to be called from an async task.
+    ///
+    /// # Errors
+    ///
+    /// When the old version serves on.
+    pub fn swap(&self, handler: &str, file: Option<&Path>) -> Result<Swapped, SwapError> {
+        let _one = self.0.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
+        let inner = &self.0;
+        let found = inner.handlers.iter().find(|known| known.name == handler);
+        let swappable = found.ok_or_else(|| SwapError::UnknownHandler {
+            name: handler.to_owned(),
+            known: inner
+                .handlers
+                .iter()
+                .map(|known| known.name.clone())
+                .collect(),
+        })?;
+        let served = swappable.served();
+        let served = served.ok_or_else(|| SwapError::Native(handler.to_owned()))?;
+        let file = file.map_or_else(|| served.file.clone(), Path::to_path_buf);
+        let name = file.display().to_string();
+        let content = content(&file);
+        swappable.serve(Served {
+            tried: content,
+            ..served.clone()
+        });
+        let (component, exports) = component::load(&inner.engine, &file)?;
+        let linked = Linked::new(&inner.linker, &component, exports, &name)?;
+        if exports.chunks != served.exports.chunks {
+            return Err(SwapError::Chunks { file: name });
+        }
+        let tried = swappable.switch(&linked, inner.config.handler_limits.trial_callbacks);
+        let took = began.elapsed();
+        let time = inner.config.handler_limits.trial_time;
+        let outcome = tried.and_then(|tried| await_trial(tried, time));
+        let settled = swappable.settle(outcome.is_ok());
+        outcome.and(settled).map_err(|failed| match failed {
+            Failed::Stopped => SwapError::Stopped,
+            Failed::GivenUp(text) => SwapError::GivenUp { file: name, text },
+        })?;
+        swappable.serve(Served {
+            file: file.clone(),
+            exports,
+            content,
+            tried: None,
+        });
+        Ok(Swapped {
+            handler: handler.to_owned(),
+            file,
+            took,
+        })
+    }
+
+    /// Replaces every handler whose file has another content than what serves; with `again` also by one that was given up before. What came
+    /// of each.
+    pub fn swap_changed(&self, again: bool) -> Vec<(String, Result<Swapped, SwapError>)> {
+        let handlers = self.0.handlers.iter();
+        let changed = handlers.filter(|handler| {
+            handler.served().is_some_and(|served| {
+                let content = content(&served.file);
+                content != served.content && (again || content != served.tried)
+            })
+        });
+        changed
+            .map(|handler| (handler.name.clone(), self.swap(&handler.name, None)))
+            .collect()
+    }
+}
+
+enum Failed {
+    Stopped,
+    GivenUp(String),
+}
+
+impl From<oneshot::error::RecvError> for Failed {
+    fn from(_: oneshot::error::RecvError) -> Self {
+        Self::Stopped
+    }
+}
+
+type Tried = oneshot::Receiver<Result<(), String>>;
+
+impl Swappable {
+    fn served(&self) -> Option<Served> {
+        let version = self.version.as_ref()?;
+        let served = version.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(served.clone())
+    }
+
+    fn serve(&self, now: Served) {
+        if let Some(version) = &self.version {
+            *version.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        }
+    }
+
+    /// Has the version take over on every worker. What tells of each trial.
+    fn switch(&self, linked: &Linked, callbacks: u32) -> Result<Vec<Tried>, Failed> {
+        let (mut switches, mut trials) = (Vec::new(), Vec::new());
+        for worker in &self.workers {
+            let (switched, switch) = oneshot::channel();
+            let (tried, trial) = oneshot::channel();
+            let linked = Box::new(linked.clone());
+            let trial_of = Trial {
+                callbacks,
+                switched,
+                tried,
+            };
+            worker
+                .blocking_send(ToHandler::Swap {
+                    linked,
+                    trial: trial_of,
+                })
+                .map_err(|_| Failed::Stopped)?;
+            switches.push(switch);
+            trials.push(trial);
+        }
+        // All of them answer, also when one has failed: what follows must find no takeover on its way.
+        let mut outcome = Ok(());
+        for switch in switches {
+            let switched = switch.blocking_recv();
+            if outcome.is_ok() {
+                outcome = match switched {
+                    Ok(switched) => switched.map_err(Failed::GivenUp),
+                    Err(error) => Err(error.into()),
+                };
+            }
+        }
+        outcome.map(|()| trials)
+    }
+
+    /// Ends the trial on every worker.
+    fn settle(&self, keep: bool) -> Result<(), Failed> {
+        let mut settled = Vec::new();
+        for worker in &self.workers {
+            let (reply, outcome) = oneshot::channel();
+            worker
+                .blocking_send(ToHandler::Settle { keep, reply })
+                .map_err(|_| Failed::Stopped)?;
+            settled.push(outcome);
+        }
+        let mut outcome = Ok(());
+        for settled in settled {
+            let settled = settled.blocking_recv()?;
+            outcome = outcome.and(settled.map_err(Failed::GivenUp));
+        }
+        outcome
+    }
+}
+
+/// Waits until every worker has tried the version, or the time is up.
+fn await_trial(mut trials: Vec<Tried>, time: Duration) -> Result<(), Failed> {
+    let until = Instant::now() + time;
+    loop {
+        let mut waiting = Vec::new();
+        for mut trial in trials {
+            match trial.try_recv() {
+                Ok(tried) => tried.map_err(Failed::GivenUp)?,
+                Err(oneshot::error::TryRecvError::Empty) => waiting.push(trial),
+                Err(oneshot::error::TryRecvError::Closed) => return Err(Failed::Stopped),
+            }
+        }
+        if waiting.is_empty() || Instant::now() >= until {
+            return Ok(());
+        }
+        trials = waiting;
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// A hash of a file's bytes; none when it cannot be read.
+fn content(file: &Path) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    let bytes = std::fs::read(file).ok()?;
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    Some(hasher.finish())
+}

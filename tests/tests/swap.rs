@@ -1,0 +1,380 @@
+//! A new version takes the place of the old one, and no socket notices.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use wsrun_tests::handlers;
+use wsrun_tests::handshake::Request;
+use wsrun_tests::peer::Peer;
+use wsrun_tests::server::{Builder, Server};
+use wsrun_tests::wait::until;
+
+/// A file whose content is a version of the handler `versions`.
+struct File {
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+impl File {
+    fn new(version: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.wasm");
+        let file = Self {
+            _folder: folder,
+            path,
+        };
+        file.becomes(version);
+        file
+    }
+
+    /// Replaces the file at once, as builds and deployments do. `NAME`, or `NAME:WHAT-FAILS`.
+    fn becomes(&self, version: &str) {
+        let mut bytes = std::fs::read(handlers::built("versions")).unwrap();
+        let marker = b"version=one                             ";
+        let at = bytes
+            .windows(marker.len())
+            .position(|window| window == marker);
+        let at = at.expect("the handler has its marker");
+        let new = format!("{:40}", format!("version={version}"));
+        bytes[at..at + marker.len()].copy_from_slice(new.as_bytes());
+        self.becomes_bytes(&bytes);
+    }
+
+    fn becomes_bytes(&self, bytes: &[u8]) {
+        let new = self.path.with_extension("new");
+        std::fs::write(&new, bytes).unwrap();
+        std::fs::rename(&new, &self.path).unwrap();
+    }
+}
+
+impl AsRef<Path> for File {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn server(file: &File) -> Builder {
+    Server::of(file).args(["--trial-time", "200ms"])
+}
+
+/// Sends `text` and splits the answer: version, count, how the connection is known.
+fn ask(peer: &mut Peer, text: &str) -> (String, u64, String) {
+    let answer = peer.ask(text);
+    let parts: Vec<&str> = answer.splitn(4, ' ').collect();
+    assert_eq!(parts[3], text, "{answer}");
+    (parts[0].into(), parts[1].parse().unwrap(), parts[2].into())
+}
+
+fn times(server: &Server, text: &str) -> usize {
+    server.log().matches(text).count()
+}
+
+#[test]
+fn new_version_takes_over_with_state_and_connections() {
+    let file = File::new("one");
+    let server = server(&file).start();
+    let mut peer = server.open();
+    assert_eq!(ask(&mut peer, "a"), ("one".into(), 1, "opened".into()));
+    file.becomes("two");
+    server.signal(Signal::HUP);
+    server.expect_log("handler replaced");
+    assert_eq!(ask(&mut peer, "b"), ("two".into(), 2, "resumed".into()));
+    let mut new = server.open();
+    assert_eq!(ask(&mut new, "c"), ("two".into(), 1, "opened".into()));
+    assert_eq!(ask(&mut peer, "d"), ("two".into(), 3, "resumed".into()));
+    peer.close();
+}
+
+#[test]
+fn watched_file_takes_over_by_itself() {
+    let file = File::new("one");
+    let server = server(&file).arg("--watch").start();
+    let mut peer = server.open();
+    assert_eq!(ask(&mut peer, "a").0, "one");
+    file.becomes("two");
+    until("the new version answers", || ask(&mut peer, "b").0 == "two");
+}
+
+#[test]
+fn unchanged_file_is_not_swapped_on_sighup() {
+    let file = File::new("one");
+    let server = server(&file).start();
+    let mut peer = server.open();
+    assert_eq!(ask(&mut peer, "a").2, "opened");
+    server.signal(Signal::HUP);
+    server.expect_log("nothing to read again");
+    assert_eq!(ask(&mut peer, "b"), ("one".into(), 2, "opened".into()));
+}
+
+/// Swaps to a version that must not stay; the old one serves on as if nothing had been.
+#[track_caller]
+fn is_given_up(version: &str, told: &str) {
+    let file = File::new("one");
+    let server = server(&file).start();
+    let mut peer = server.open();
+    let mut other = server.open();
+    assert_eq!(ask(&mut peer, "a"), ("one".into(), 1, "opened".into()));
+    file.becomes(version);
+    server.signal(Signal::HUP);
+    let done = AtomicBool::new(false);
+    let asked = thread::scope(|scope| {
+        let traffic = scope.spawn(|| {
+            let mut asked = 1;
+            while !done.load(Ordering::Relaxed) {
+                asked += 1;
+                assert_eq!(
+                    ask(&mut peer, "b").1,
+                    asked,
+                    "none is lost, none comes twice"
+                );
+            }
+            asked
+        });
+        server.expect_log("handler not replaced");
+        done.store(true, Ordering::Relaxed);
+        traffic.join().unwrap()
+    });
+    server.expect_log(told);
+    let (version, count, how) = ask(&mut peer, "c");
+    assert_eq!((version.as_str(), how.as_str()), ("one", "opened"));
+    // What a version on trial has counted in its memory is gone with it, as its file is.
+    assert!(count <= asked + 1);
+    assert_eq!(ask(&mut other, "d"), ("one".into(), 1, "opened".into()));
+    // And a good version can still come.
+    file.becomes("three");
+    server.signal(Signal::HUP);
+    server.expect_log("handler replaced");
+    assert_eq!(ask(&mut other, "e"), ("three".into(), 2, "resumed".into()));
+}
+
+#[test]
+fn version_that_traps_at_start_is_given_up() {
+    is_given_up("bad:started", "version bad fails in started");
+}
+
+#[test]
+fn version_that_never_starts_is_given_up() {
+    is_given_up("bad:start-loop", "--callback-timeout");
+}
+
+#[test]
+fn version_that_does_not_take_the_state_over_is_given_up() {
+    is_given_up("bad:restore-error", "this state is from another world");
+}
+
+#[test]
+fn version_that_traps_while_it_takes_the_state_over_is_given_up() {
+    is_given_up("bad:restore", "version bad fails in restore");
+}
+
+#[test]
+fn version_that_traps_at_its_first_message_is_given_up_and_the_old_one_answers() {
+    is_given_up("bad:received", "version bad fails in received");
+}
+
+#[test]
+fn version_that_traps_when_told_of_connections_is_given_up() {
+    is_given_up("bad:resumed", "version bad fails in resumed");
+}
+
+#[test]
+fn file_that_is_no_handler_is_given_up() {
+    let file = File::new("one");
+    let server = server(&file).start();
+    let mut peer = server.open();
+    file.becomes_bytes(b"not wasm");
+    server.signal(Signal::HUP);
+    server.expect_log("is not WebAssembly");
+    assert_eq!(ask(&mut peer, "a").0, "one");
+}
+
+#[test]
+fn version_with_too_much_state_stays() {
+    let file = File::new("one:save-much");
+    let server = server(&file).start();
+    let mut peer = server.open();
+    file.becomes("two");
+    server.signal(Signal::HUP);
+    server.expect_log("--max-state");
+    assert_eq!(ask(&mut peer, "a").0, "one");
+}
+
+#[test]
+fn version_that_traps_in_save_stays_and_connections_live_on() {
+    let file = File::new("one:save");
+    let server = server(&file).start();
+    let mut peer = server.open();
+    assert_eq!(ask(&mut peer, "a"), ("one".into(), 1, "opened".into()));
+    file.becomes("two");
+    server.signal(Signal::HUP);
+    server.expect_log("does not save its state");
+    // Another instance of the same version: the count comes out of the session data.
+    assert_eq!(ask(&mut peer, "b"), ("one".into(), 2, "resumed".into()));
+}
+
+#[test]
+fn crash_closes_its_connection_and_others_are_told_to_the_new_instance() {
+    let file = File::new("one");
+    let server = server(&file).start();
+    let mut guilty = server.open();
+    let mut others: Vec<Peer> = (0..20).map(|_| server.open()).collect();
+    for other in &mut others {
+        assert_eq!(ask(other, "a"), ("one".into(), 1, "opened".into()));
+    }
+    guilty.send_text("trap");
+    guilty.expect_close(1011);
+    for other in &mut others {
+        assert_eq!(ask(other, "b"), ("one".into(), 2, "resumed".into()));
+    }
+}
+
+#[test]
+fn handler_that_fails_again_and_again_is_left_alone_and_comes_back() {
+    let file = File::new("one");
+    let server = server(&file).args(["--max-failures", "3"]).start();
+    let mut bystander = server.open();
+    for _ in 0..3 {
+        let mut guilty = server.open();
+        guilty.send_text("trap");
+        guilty.expect_close(1011);
+    }
+    assert_eq!(ask(&mut bystander, "a").0, "one");
+    let mut last = server.open();
+    last.send_text("trap");
+    last.expect_close(1011);
+    assert_eq!(
+        bystander.expect_close(1013),
+        "handler fails again and again"
+    );
+    let response = server.connect().request(&Request::upgrade("/"));
+    assert_eq!(response.status, 503);
+    assert!(response.header("retry-after").is_some());
+    server.expect_log("left alone for 1s");
+    until("it serves again", || {
+        let status = server.connect().request(&Request::upgrade("/")).status;
+        status == 101
+    });
+    assert_eq!(ask(&mut server.open(), "b").0, "one");
+}
+
+fn open(address: SocketAddr) -> Peer {
+    let mut peer = Peer::tcp(address);
+    assert_eq!(peer.upgrade(&Request::upgrade("/")).status, 101);
+    peer
+}
+
+/// Peers that send numbers and check that each is answered once and in order, until told to stop. The longest wait for an answer.
+fn traffic(
+    address: SocketAddr,
+    peers: usize,
+    ready: &AtomicUsize,
+    done: &AtomicBool,
+) -> (u64, Vec<Duration>) {
+    let mut peers: Vec<Peer> = (0..peers).map(|_| open(address)).collect();
+    let mut round = 0;
+    let mut waits = Vec::new();
+    ready.fetch_add(1, Ordering::Relaxed);
+    while !done.load(Ordering::Relaxed) {
+        round += 1;
+        let text = round.to_string();
+        let sent = Instant::now();
+        for peer in &mut peers {
+            peer.send_text(&text);
+        }
+        for peer in &mut peers {
+            let answer = peer.read_text();
+            let parts: Vec<&str> = answer.split(' ').collect();
+            // The count is the handler's own: a lost message or one that came twice would change it.
+            assert_eq!(
+                (parts[1], parts[3]),
+                (text.as_str(), text.as_str()),
+                "{answer}"
+            );
+        }
+        waits.push(sent.elapsed());
+    }
+    for peer in peers {
+        peer.close();
+    }
+    (round, waits)
+}
+
+#[test]
+fn fifty_swaps_under_traffic_of_5000_connections_lose_nothing() {
+    const SWAPS: usize = 50;
+    const BROKEN: usize = 25;
+    const THREADS: usize = 4;
+    let file = File::new("one");
+    let server = server(&file)
+        .args(["--max-connections", "6000", "--trial-callbacks", "500"])
+        .start();
+    let address = server.address();
+    let (ready, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let mut rounds = Vec::new();
+    let mut waits = Vec::new();
+    thread::scope(|scope| {
+        let peers: Vec<_> = (0..THREADS)
+            .map(|_| scope.spawn(|| traffic(address, 5_000 / THREADS, &ready, &done)))
+            .collect();
+        until("all are connected", || {
+            ready.load(Ordering::Relaxed) == THREADS
+        });
+        for swap in 0..SWAPS {
+            let version = match swap {
+                BROKEN => format!("v{swap}:received"),
+                _ => format!("v{swap}"),
+            };
+            file.becomes(&version);
+            let replaced =
+                times(&server, "handler replaced") + times(&server, "handler not replaced");
+            server.signal(Signal::HUP);
+            until("the swap is over", || {
+                times(&server, "handler replaced") + times(&server, "handler not replaced")
+                    > replaced
+            });
+        }
+        done.store(true, Ordering::Relaxed);
+        for peer in peers {
+            let (round, wait) = peer
+                .join()
+                .expect("no peer was closed, missed an answer or got one twice");
+            rounds.push(round);
+            waits.extend(wait);
+        }
+    });
+    assert_eq!(times(&server, "handler replaced"), SWAPS - 1);
+    assert_eq!(times(&server, "handler not replaced"), 1);
+    server.expect_log("version v25 fails in received");
+    waits.sort_unstable();
+    let mut paused: Vec<u64> = server
+        .log()
+        .lines()
+        .filter_map(|line| {
+            line.split_once("paused_us=")?
+                .1
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .collect();
+    paused.sort_unstable();
+    let at = |share: usize| {
+        (
+            paused[(paused.len() - 1) * share / 100],
+            waits[(waits.len() - 1) * share / 100],
+        )
+    };
+    println!(
+        "rounds of 5,000 messages: {rounds:?}; pause of events in µs, and time of a quarter of a round: median {:?}, 90 % {:?}, longest {:?}",
+        at(50),
+        at(90),
+        at(100)
+    );
+    assert_eq!(paused.len(), SWAPS);
+}
