@@ -197,6 +197,7 @@ impl Handler {
             Event::Requested { .. }
             | Event::Http { .. }
             | Event::Broadcast { .. }
+            | Event::Draining(_)
             | Event::Swap(_)
             | Event::Settle { .. }
             | Event::Closed { .. } => true,
@@ -311,6 +312,7 @@ impl Handler {
             | Event::Fired(_)
             | Event::Lost { .. }
             | Event::Restored(_)
+            | Event::Draining(_)
             | Event::Swap(_)
             | Event::Settle { .. }
             | Event::Broadcast { .. } => {}
@@ -362,6 +364,7 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
             after,
         } => guest.lost(session.id, info, *attempt, *after).await?,
         Event::Restored(session) => guest.restored(session.id).await?,
+        Event::Draining(deadline) => guest.draining(*deadline).await?,
         Event::Broadcast { .. } => unreachable!("it is offered to each connection"),
         Event::Swap(_) | Event::Settle { .. } => unreachable!("they are the host's own"),
     }
