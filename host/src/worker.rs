@@ -23,6 +23,9 @@ const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// Between two closes of a server that stops, on average, as long as its time suffices.
 const CLOSE_INTERVAL: Duration = Duration::from_millis(2);
 
+/// The part of 1 that divides it as the whole is divided.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_9;
+
 /// Queued bytes at which a turn writes before it goes on.
 const FLUSH_BYTES: usize = 64 * 1024;
 
@@ -76,6 +79,10 @@ pub(crate) struct Worker {
     /// Connections that have not written their last byte.
     pub(crate) writing: Cell<usize>,
     next_connection: Cell<u64>,
+    /// Connections that were given a moment to close at.
+    closes: Cell<u32>,
+    /// The handlers were told that the server stops.
+    draining: Cell<bool>,
     /// Publishes of other workers that wait for a subscriber to have room.
     pub(crate) waiting_for_room: Cell<usize>,
     room: Notify,
@@ -114,6 +121,8 @@ impl Worker {
             deliveries: Cell::new(0),
             writing: Cell::new(0),
             next_connection: Cell::new(1),
+            closes: Cell::new(0),
+            draining: Cell::new(false),
             waiting_for_room: Cell::new(0),
             room: Notify::new(),
             slots,
@@ -148,15 +157,30 @@ impl Worker {
         u64::from(self.index) << WORKER_SHIFT | counter
     }
 
-    /// When a connection closes after the server was told to stop: a random moment of a window that grows with their number.
+    /// Tells every handler that the server stops, once and before the first of its connections closes for that.
+    pub(crate) fn tell_draining(&self) {
+        if self.draining.replace(true) {
+            return;
+        }
+        for handler in self.handlers() {
+            handler.tell_draining(self.config.shutdown_timeout);
+        }
+        self.flush();
+    }
+
+    /// When the next connection closes after the server was told to stop: spread over a window that grows with their number. Multiples of
+    /// the golden ratio, modulo 1, lie evenly in it however many they are.
     pub(crate) fn close_delay(&self) -> Duration {
         let handlers = self.handlers().iter();
         let connections: usize = handlers.map(|handler| handler.registry.len()).sum();
         let window = CLOSE_INTERVAL
             .saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX))
             .min(self.config.shutdown_timeout / 2);
-        let random = getrandom::u32().unwrap_or(0);
-        window.mul_f64(f64::from(random) / f64::from(u32::MAX))
+        self.tell_draining();
+        let place = self.closes.get() + 1;
+        self.closes.set(place);
+        let worker = f64::from(self.index) / f64::from(self.config.workers.max(1));
+        window.mul_f64((f64::from(place) * GOLDEN_RATIO + worker).fract())
     }
 
     /// Counts what was queued since the last flush, and flushes when it is much: a long batch must not fill the queues of peers that

@@ -30,6 +30,25 @@ fn server_closes_connections_with_1001_and_exits_0_on_sigterm_and_sigint() {
 }
 
 #[test]
+fn handler_is_told_that_the_server_stops_before_the_first_connection_closes() {
+    let mut server = Server::of(handlers::built("lifecycle"))
+        .args(["--shutdown-timeout", "7s"])
+        .start();
+    let mut peers: Vec<_> = (0..50).map(|_| server.open()).collect();
+    for peer in &mut peers {
+        peer.expect_text("started 1");
+    }
+    server.terminate();
+    for peer in &mut peers {
+        peer.expect_text("draining 7000");
+        peer.expect_close(1001);
+        peer.send(&Frame::close(1001, ""));
+        peer.expect_end();
+    }
+    assert_eq!(server.wait(PATIENCE).code(), Some(0));
+}
+
+#[test]
 fn idle_server_stops_at_once() {
     let mut server = Server::of(handlers::echo()).start();
     let asked = Instant::now();

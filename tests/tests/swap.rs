@@ -22,7 +22,7 @@ struct File {
 
 impl File {
     fn new(version: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("app.wasm");
         let file = Self {
             _folder: folder,
@@ -34,7 +34,7 @@ impl File {
 
     /// Replaces the file at once, as builds and deployments do. `NAME`, or `NAME:WHAT-FAILS`.
     fn becomes(&self, version: &str) {
-        let mut bytes = std::fs::read(handlers::built("versions")).unwrap();
+        let mut bytes = std::fs::read(handlers::built("versions")).expect("the handler was built");
         let marker = b"version=one                             ";
         let at = bytes
             .windows(marker.len())
@@ -47,8 +47,8 @@ impl File {
 
     fn becomes_bytes(&self, bytes: &[u8]) {
         let new = self.path.with_extension("new");
-        std::fs::write(&new, bytes).unwrap();
-        std::fs::rename(&new, &self.path).unwrap();
+        std::fs::write(&new, bytes).expect("the folder is there");
+        std::fs::rename(&new, &self.path).expect("the folder is there");
     }
 }
 
@@ -67,7 +67,11 @@ fn ask(peer: &mut Peer, text: &str) -> (String, u64, String) {
     let answer = peer.ask(text);
     let parts: Vec<&str> = answer.splitn(4, ' ').collect();
     assert_eq!(parts[3], text, "{answer}");
-    (parts[0].into(), parts[1].parse().unwrap(), parts[2].into())
+    (
+        parts[0].into(),
+        parts[1].parse().expect("a count"),
+        parts[2].into(),
+    )
 }
 
 fn times(server: &Server, text: &str) -> usize {
@@ -137,7 +141,7 @@ fn is_given_up(version: &str, told: &str) {
         });
         server.expect_log("handler not replaced");
         done.store(true, Ordering::Relaxed);
-        traffic.join().unwrap()
+        traffic.join().expect("it was answered all the time")
     });
     server.expect_log(told);
     let (version, count, how) = ask(&mut peer, "c");
@@ -370,11 +374,17 @@ fn fifty_swaps_under_traffic_of_5000_connections_lose_nothing() {
             waits[(waits.len() - 1) * share / 100],
         )
     };
-    println!(
-        "rounds of 5,000 messages: {rounds:?}; pause of events in µs, and time of a quarter of a round: median {:?}, 90 % {:?}, longest {:?}",
-        at(50),
-        at(90),
-        at(100)
-    );
+    #[expect(
+        clippy::print_stdout,
+        reason = "the figures are for who runs it with --no-capture"
+    )]
+    {
+        println!(
+            "rounds of 5,000 messages: {rounds:?}; pause of events in µs, and time of a quarter of a round: median {:?}, 90 % {:?}, longest {:?}",
+            at(50),
+            at(90),
+            at(100)
+        );
+    }
     assert_eq!(paused.len(), SWAPS);
 }

@@ -160,7 +160,9 @@ fn handler_that_allocates_without_end_stays_within_its_memory() {
 
 #[test]
 fn storm_of_traps_leaves_no_memory_behind() {
-    let server = Server::of(handlers::probe()).start();
+    let server = Server::of(handlers::probe())
+        .args(["--max-failures", "1000000"])
+        .start();
     let neighbour = server.probing_neighbour();
     let storm = |traps: usize| {
         for _ in 0..traps {

@@ -61,17 +61,28 @@ impl Handler {
             self.settle(place, event);
             return;
         }
-        match event {
-            Event::Broadcast { remote, done } => {
-                self.offer_remote(place, &remote).await;
-                let _ = done.send(());
-            }
-            Event::Swap(next) => self.take_over(place, *next).await,
-            Event::Settle { keep, reply } => {
-                let _ = reply.send(self.settle_trial(place, keep));
-            }
-            event => self.deliver_to_guest(place, event, data).await,
+        let Some(event) = self.do_own(place, event).await else {
+            return;
+        };
+        self.deliver_to_guest(place, event, data).await;
+    }
+
+    /// Does what is the host's own. Any other event comes back.
+    async fn do_own<F: GuestFactory>(&self, place: &mut Place<F>, event: Event) -> Option<Event> {
+        if let Event::Broadcast { remote, done } = event {
+            self.offer_remote(place, &remote).await;
+            let _ = done.send(());
+            return None;
         }
+        if let Event::Swap(next) = event {
+            self.take_over(place, *next).await;
+            return None;
+        }
+        if let Event::Settle { keep, reply } = event {
+            let _ = reply.send(self.settle_trial(place, keep));
+            return None;
+        }
+        Some(event)
     }
 
     async fn deliver_to_guest<F: GuestFactory>(
@@ -197,6 +208,7 @@ impl Handler {
             Event::Requested { .. }
             | Event::Http { .. }
             | Event::Broadcast { .. }
+            | Event::Draining(_)
             | Event::Swap(_)
             | Event::Settle { .. }
             | Event::Closed { .. } => true,
@@ -311,6 +323,7 @@ impl Handler {
             | Event::Fired(_)
             | Event::Lost { .. }
             | Event::Restored(_)
+            | Event::Draining(_)
             | Event::Swap(_)
             | Event::Settle { .. }
             | Event::Broadcast { .. } => {}
@@ -362,6 +375,7 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
             after,
         } => guest.lost(session.id, info, *attempt, *after).await?,
         Event::Restored(session) => guest.restored(session.id).await?,
+        Event::Draining(deadline) => guest.draining(*deadline).await?,
         Event::Broadcast { .. } => unreachable!("it is offered to each connection"),
         Event::Swap(_) | Event::Settle { .. } => unreachable!("they are the host's own"),
     }

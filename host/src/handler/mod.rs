@@ -305,6 +305,11 @@ impl Handler {
         *self.incoming.borrow_mut() = Some(Rc::new(incoming));
     }
 
+    /// Tells the handler that the server stops, and how long it takes at most.
+    pub(crate) fn tell_draining(&self, deadline: Duration) {
+        self.push(|queue| queue.push(Event::Draining(deadline)));
+    }
+
     /// Has a plain request answered by an instance of its own.
     pub(crate) async fn answer_by_wasi(
         self: &Rc<Self>,

@@ -65,6 +65,8 @@ pub(super) enum Event {
         /// Told, or dropped, when it was offered to all.
         done: oneshot::Sender<()>,
     },
+    /// The server stops: what is open after this time is cut.
+    Draining(Duration),
     /// A new version takes over.
     Swap(Box<Next>),
     /// The trial of a new version is over.
@@ -225,6 +227,7 @@ pub(super) fn subject(event: &Event) -> (&'static str, Option<ConnectionId>) {
         Event::Accepts { .. } => ("network-filter.accepts", None),
         Event::Http { .. } => ("http.requested", None),
         Event::Broadcast { .. } => ("broadcast-filter.wanted", None),
+        Event::Draining(_) => ("lifecycle.draining", None),
         Event::Swap(_) | Event::Settle { .. } => ("lifecycle", None),
         Event::Lost { session, .. } => ("reconnection.lost", Some(session.id)),
         Event::Restored(session) => ("reconnection.restored", Some(session.id)),

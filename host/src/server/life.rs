@@ -60,6 +60,7 @@ impl Plan {
             return false;
         }
         let _ = shutdown.wait_for(|shutdown| *shutdown).await;
+        worker.tell_draining();
         closed(&worker, timeout).await
     }
 

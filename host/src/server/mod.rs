@@ -350,7 +350,10 @@ impl Server {
         };
         let timeout = self.shared.config.shutdown_timeout;
         let deadline = Instant::now() + timeout;
-        let clean = turns.block_on(closed(&worker, timeout));
+        let clean = turns.block_on(async {
+            worker.tell_draining();
+            closed(&worker, timeout).await
+        });
         // What is written last is not lost with the tasks.
         while clean && turns.step() && Instant::now() < deadline {}
         clean

@@ -288,7 +288,7 @@ impl Swappable {
         let mut outcome = Ok(());
         for settled in settled {
             let settled = settled.blocking_recv()?;
-            outcome = outcome.and(settled.map_err(Failed::GivenUp));
+            outcome = outcome.and_then(|()| settled.map_err(Failed::GivenUp));
         }
         outcome
     }

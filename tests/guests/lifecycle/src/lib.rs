@@ -1,6 +1,8 @@
 //! Counts how often this instance was started: `started 1` is right, after a trap too.
 
-use wsrun_guest::{Connection, Handler, Message, handler};
+use std::time::Duration;
+
+use wsrun_guest::{Connection, Handler, Message, handler, topics};
 
 #[derive(Default)]
 struct Lifecycle {
@@ -13,6 +15,10 @@ impl Handler for Lifecycle {
     fn started(&mut self) {
         assert_eq!(self.calls, 0, "started comes before everything else");
         self.starts += 1;
+    }
+
+    fn draining(&mut self, deadline: Duration) {
+        let _ = topics::broadcast(&format!("draining {}", deadline.as_millis()));
     }
 
     fn opened(&mut self, connection: Connection) {
