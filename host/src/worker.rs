@@ -15,6 +15,7 @@ use crate::contract::ConnectionId;
 use crate::handler::Handler;
 use crate::outbound;
 use crate::session::Session;
+use crate::wasm::pulse::Pulse;
 
 /// Bytes of a worker's one read buffer: an idle connection has none.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     /// Connections of all workers that hold a slot, HTTP and handshakes included.
     pub(crate) slots: Arc<AtomicUsize>,
     pub(crate) shutdown: watch::Receiver<bool>,
+    /// One for each worker, at its index.
+    pub(crate) pulses: Arc<[Arc<Pulse>]>,
 }
 
 /// What the connections and handlers of one worker share. Never leaves its thread.
@@ -86,6 +89,8 @@ pub(crate) struct Worker {
     /// Connections of all workers that hold a slot, HTTP and handshakes included.
     pub(crate) slots: Arc<AtomicUsize>,
     pub(crate) shutdown: watch::Receiver<bool>,
+    /// Who computes, as the ticker of the epoch sees it.
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 impl Worker {
@@ -98,6 +103,7 @@ impl Worker {
             live,
             slots,
             shutdown,
+            pulses,
         } = shared;
         Self {
             index,
@@ -121,6 +127,7 @@ impl Worker {
             room: Notify::new(),
             slots,
             shutdown,
+            pulse: Arc::clone(&pulses[usize::from(index)]),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod environment;
 pub mod frame;
 pub mod handlers;
 pub mod handshake;
+pub mod latency;
 pub mod neighbour;
 pub mod peer;
 pub mod server;

@@ -93,7 +93,7 @@ pub(super) struct RuntimeArgs {
     /// Memory of a handler instance, tables included. More: allocation fails in the handler, which mostly traps
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB", help_heading = "Handler limits")]
     max_memory: u64,
-    /// Time that a callback may compute, in steps of 5ms. More: it is stopped, its connection closed with 1011
+    /// Time that a callback may compute. More: it is stopped, its connection closed with 1011
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "100ms", help_heading = "Handler limits")]
     callback_timeout: Duration,
     /// Time that a callback may take in all, waiting included. More: as above

@@ -14,6 +14,7 @@ use crate::command::SetAutoReply;
 use crate::config::HandlerLimits;
 use crate::contract::{ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId};
 use crate::session::Session;
+use crate::wasm::pulse::Pulse;
 use crate::worker::{Outbound, Worker};
 
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
@@ -87,6 +88,11 @@ impl Registry {
 
     pub(crate) fn limits(&self) -> &HandlerLimits {
         &self.limits
+    }
+
+    /// What its worker tells of who computes.
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.worker.pulse)
     }
 
     /// Whether the handler would be told of a timer.

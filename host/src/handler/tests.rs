@@ -235,6 +235,7 @@ impl Bench {
             folders: Arc::new(folders),
             live: watch::channel(0).0,
             slots: Arc::default(),
+            pulses: [Arc::default()].into(),
             shutdown,
         };
         let worker = Rc::new(Worker::new(0, shared));

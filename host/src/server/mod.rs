@@ -75,6 +75,7 @@ use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
+use crate::wasm::pulse::Pulse;
 use crate::worker::{self, Worker};
 
 /// Why a server does not start.
@@ -212,7 +213,10 @@ impl Server {
             identity.assume()?;
             folders.check(&config).map_err(StartError::Config)?;
         }
-        let ticker = EpochTicker::start(&engine).map_err(|error| host(&error))?;
+        let pulses = std::iter::repeat_with(Arc::<Pulse>::default);
+        let pulses: Arc<[_]> = pulses.take(usize::from(config.workers)).collect();
+        let ticker =
+            EpochTicker::start(&engine, Arc::clone(&pulses)).map_err(|error| host(&error))?;
         let config = Arc::new(config);
         let (shutdown, stopping) = watch::channel(false);
         let (live, _) = watch::channel(0);
@@ -227,6 +231,7 @@ impl Server {
                 live: live.clone(),
                 slots: Arc::default(),
                 shutdown: stopping,
+                pulses,
             },
         };
         let exports: Vec<_> = parts.handlers.iter().map(Source::exports).collect();

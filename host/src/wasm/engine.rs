@@ -1,14 +1,14 @@
 //! The engine, its configuration and its clock.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Cache, CacheConfig, Config, Engine, WasmBacktraceDetails};
 
-/// How often a running callback is looked at: the grain of its deadline and of fairness between handlers.
-pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(5);
+use super::pulse::Pulse;
 
 /// Stack of a callback in wasm frames. Deeper recursion traps.
 const WASM_STACK_BYTES: usize = 512 * 1024;
@@ -35,7 +35,10 @@ pub(crate) fn engine(cache: Option<PathBuf>) -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// Advances the engine's epoch until dropped.
+/// Has guests that compute for long yield, until dropped.
+///
+/// Each advance of the epoch makes every guest that computes give way to its neighbours once, so it is advanced only when one has computed
+/// for a while (docs/adr/0009).
 #[derive(Debug)]
 pub(crate) struct EpochTicker {
     stop: Option<Sender<()>>,
@@ -43,17 +46,24 @@ pub(crate) struct EpochTicker {
 }
 
 impl EpochTicker {
-    pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
+    pub(crate) fn start(engine: &Engine, pulses: Arc<[Arc<Pulse>]>) -> std::io::Result<Self> {
         let engine = engine.weak();
         let (stop, stopped) = channel::<()>();
+        let mut look = Look::new(pulses.len());
         let thread = std::thread::Builder::new()
             .name("wsrun-epoch".into())
             .spawn(move || {
-                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EPOCH_TICK) {
+                let mut interval = LOOK_IDLE;
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
                     let Some(engine) = engine.upgrade() else {
                         return;
                     };
-                    engine.increment_epoch();
+                    let long;
+                    (long, interval) =
+                        look.at(Instant::now(), pulses.iter().map(|pulse| pulse.slice()));
+                    if long {
+                        engine.increment_epoch();
+                    }
                 }
             })?;
         Ok(Self {
@@ -69,5 +79,117 @@ impl Drop for EpochTicker {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// What the ticker has seen of the workers.
+#[derive(Debug)]
+struct Look {
+    workers: Vec<Seen>,
+    last_long: Option<Instant>,
+    last_busy: Option<Instant>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    slice: Option<u64>,
+    /// Looks in a row that found the worker in a guest, whichever.
+    busy: u32,
+}
+
+impl Look {
+    fn new(workers: usize) -> Self {
+        Self {
+            workers: vec![Seen::default(); workers],
+            last_long: None,
+            last_busy: None,
+        }
+    }
+
+    /// Whether a guest is to yield, and when to look again.
+    fn at(&mut self, now: Instant, slices: impl Iterator<Item = Option<u64>>) -> (bool, Duration) {
+        let (mut busy, mut long) = (false, false);
+        for (seen, slice) in self.workers.iter_mut().zip(slices) {
+            seen.busy = if slice.is_some() { seen.busy + 1 } else { 0 };
+            busy |= slice.is_some();
+            // Many short callbacks in a row keep the others waiting as one long one does.
+            if (slice.is_some() && slice == seen.slice) || seen.busy == BUSY_LOOKS_MAX {
+                long = true;
+                seen.busy = 0;
+            }
+            seen.slice = slice;
+        }
+        let within = |then: Option<Instant>, time| {
+            then.is_some_and(|then| now.saturating_duration_since(then) < time)
+        };
+        if long {
+            self.last_long = Some(now);
+        }
+        if busy {
+            self.last_busy = Some(now);
+        }
+        let interval = if busy || within(self.last_long, ATTENTION) {
+            LOOK_BUSY
+        } else if within(self.last_busy, PATIENCE) {
+            LOOK
+        } else {
+            LOOK_IDLE
+        };
+        (long, interval)
+    }
+}
+
+/// How often the workers are looked at when none is in a guest.
+const LOOK: Duration = Duration::from_millis(2);
+/// When one is: twice in the same slice, and the guest yields. The grain of fairness.
+const LOOK_BUSY: Duration = Duration::from_micros(500);
+/// When none has been for [`PATIENCE`].
+const LOOK_IDLE: Duration = Duration::from_millis(5);
+/// After a guest had to yield, the workers are looked at closely for this long.
+const ATTENTION: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Looks in a row that find a worker in one guest or another, after which it yields.
+const BUSY_LOOKS_MAX: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_slice_yields_at_the_second_look() {
+        let mut look = Look::new(2);
+        let now = Instant::now();
+        assert_eq!(look.at(now, [None, None].into_iter()), (false, LOOK_IDLE));
+        assert_eq!(
+            look.at(now, [None, Some(7)].into_iter()),
+            (false, LOOK_BUSY)
+        );
+        assert_eq!(look.at(now, [None, Some(7)].into_iter()), (true, LOOK_BUSY));
+        assert_eq!(
+            look.at(now, [None, Some(9)].into_iter()),
+            (false, LOOK_BUSY)
+        );
+    }
+
+    #[test]
+    fn short_slices_in_a_row_yield_as_a_long_one() {
+        let mut look = Look::new(1);
+        let now = Instant::now();
+        let long: Vec<bool> = (0..8)
+            .map(|slice| look.at(now, [Some(slice * 2 + 1)].into_iter()).0)
+            .collect();
+        assert_eq!(long, [false, false, false, true, false, false, false, true]);
+    }
+
+    #[test]
+    fn looks_grow_rare_when_nothing_happens() {
+        let mut look = Look::new(1);
+        let now = Instant::now();
+        look.at(now, [Some(1)].into_iter());
+        look.at(now, [Some(1)].into_iter());
+        let mut after = |time| look.at(now + time, [None].into_iter()).1;
+        assert_eq!(after(Duration::from_millis(99)), LOOK_BUSY);
+        assert_eq!(after(Duration::from_millis(101)), LOOK);
+        assert_eq!(after(Duration::from_millis(1_001)), LOOK_IDLE);
     }
 }

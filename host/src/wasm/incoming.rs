@@ -151,7 +151,7 @@ impl Incoming {
             begin(&mut store);
             guest.call_handle(&mut store, request, response).await
         };
-        let result = bounded(limits.blocking_timeout, handled).await;
+        let result = bounded(&registry.pulse(), limits.blocking_timeout, handled).await;
         let result = result.map_err(|error| {
             // Before the store is dropped, which ends the body: what was sent of it is not all of it.
             failed.store(true, Ordering::Relaxed);

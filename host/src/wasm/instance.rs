@@ -21,6 +21,7 @@ use super::component::{PACKAGE, VERSION};
 use super::error::{DeadlineExceeded, GuestError};
 use super::linker::Linked;
 use super::message::{ChunkIn, MessageIn};
+use super::pulse::{Pulse, others_had_their_turn};
 use super::state::{GuestState, Log};
 use crate::command::Commands;
 use crate::config::HandlerLimits;
@@ -98,6 +99,7 @@ pub(crate) struct Instance {
     timer_handler: Option<timer_handler::Guest>,
     lifecycle: Option<lifecycle::Guest>,
     blocking_timeout: Duration,
+    pulse: Arc<Pulse>,
 }
 
 impl Instance {
@@ -111,7 +113,9 @@ impl Instance {
         let mut store = store(linked, limits, registry, log);
         begin(&mut store);
         let blocking_timeout = limits.blocking_timeout;
-        let instance = bounded(blocking_timeout, linked.pre.instantiate_async(&mut store)).await;
+        let pulse = Arc::clone(&store.data().pulse);
+        let instance = linked.pre.instantiate_async(&mut store);
+        let instance = bounded(&pulse, blocking_timeout, instance).await;
         let instance = match instance {
             Ok(instance) => instance,
             Err(error) => return Err(explain(&mut store, error)),
@@ -152,6 +156,7 @@ impl Instance {
             handler,
             store,
             blocking_timeout,
+            pulse,
         })
     }
 }
@@ -168,16 +173,15 @@ pub(super) fn store(
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
     store.set_max_component_handles(COMPONENT_HANDLES_MAX);
-    store.epoch_deadline_callback(|mut store| {
-        let budget = &mut store.data_mut().budget;
-        if budget.spend() {
-            // Neighbours run, and sockets are polled, before the callback goes on.
+    store.epoch_deadline_callback(|store| {
+        let state = store.data();
+        if state.pulse.spent() < state.callback_timeout {
             Ok(UpdateDeadline::YieldCustom(
                 1,
-                Box::pin(tokio::task::yield_now()),
+                Box::pin(others_had_their_turn()),
             ))
         } else {
-            Err(DeadlineExceeded(budget.limit).into())
+            Err(DeadlineExceeded(state.callback_timeout).into())
         }
     });
     store
@@ -212,7 +216,7 @@ fn by_hand<P: ComponentNamedList + Lower>(
 macro_rules! call {
     ($self:ident, $call:expr) => {{
         begin(&mut $self.store);
-        let result = bounded($self.blocking_timeout, $call).await;
+        let result = bounded(&$self.pulse, $self.blocking_timeout, $call).await;
         match result {
             Ok(value) => Ok(value),
             Err(error) => Err(explain(&mut $self.store, error)),
@@ -474,7 +478,7 @@ impl From<&CloseInfo> for types::CloseInfo {
 
 /// Gives a callback its time.
 pub(super) fn begin(store: &mut Store<GuestState>) {
-    store.data_mut().budget.refill();
+    store.data().pulse.begin();
     store.set_epoch_deadline(1);
 }
 
@@ -485,10 +489,11 @@ struct Blocked(Duration);
 
 /// Bounds the time that a call waits in the host. Its future is dropped at the limit, which ends the store, as a trap does.
 pub(super) async fn bounded<T>(
+    pulse: &Pulse,
     limit: Duration,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> wasmtime::Result<T> {
-    let mut call = pin!(call);
+    let mut call = pin!(pulse.watch(call));
     // Almost every call is over at its first poll, and no timer is made for it.
     if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
         return result;

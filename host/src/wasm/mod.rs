@@ -15,5 +15,6 @@ pub(crate) mod instance;
 mod limiter;
 pub(crate) mod linker;
 mod message;
+pub(crate) mod pulse;
 pub(crate) mod state;
 mod stdio;

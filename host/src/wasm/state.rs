@@ -9,9 +9,9 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::engine::EPOCH_TICK;
 use super::incoming::NothingGranted;
 use super::limiter::MemoryLimiter;
+use super::pulse::Pulse;
 use super::stdio::GuestLog;
 use crate::calls::Calls;
 use crate::config::HandlerLimits;
@@ -48,7 +48,10 @@ pub(crate) struct GuestState {
     /// What the callback asks for. The store must be `Send` for async calls but never leaves its thread; the wrapper checks that.
     pub(super) calls: SendWrapper<Calls>,
     pub(super) limiter: MemoryLimiter,
-    pub(super) budget: Budget,
+    /// The time that a callback may compute.
+    pub(super) callback_timeout: Duration,
+    /// Of the worker that this runs on.
+    pub(super) pulse: Arc<Pulse>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     http_hooks: NothingGranted,
@@ -69,7 +72,8 @@ impl GuestState {
             .build();
         Self {
             limiter: MemoryLimiter::new(limits.memory_bytes_max),
-            budget: Budget::new(limits.callback_timeout),
+            callback_timeout: limits.callback_timeout,
+            pulse: registry.pulse(),
             calls: SendWrapper::new(Calls::new(registry)),
             wasi,
             http: WasiHttpCtx::new(),
@@ -95,36 +99,5 @@ impl WasiHttpView for GuestState {
             table: &mut self.table,
             ctx: &mut self.http,
         }
-    }
-}
-
-/// The time that a callback may compute, counted in ticks during which it ran.
-#[derive(Debug)]
-pub(super) struct Budget {
-    pub(super) limit: Duration,
-    ticks_max: u32,
-    ticks_left: u32,
-}
-
-impl Budget {
-    fn new(limit: Duration) -> Self {
-        // One more, since the first tick comes at once when the call began just before it.
-        let ticks = limit.as_micros().div_ceil(EPOCH_TICK.as_micros()) + 1;
-        let ticks_max = u32::try_from(ticks).unwrap_or(u32::MAX);
-        Self {
-            limit,
-            ticks_max,
-            ticks_left: ticks_max,
-        }
-    }
-
-    pub(super) fn refill(&mut self) {
-        self.ticks_left = self.ticks_max;
-    }
-
-    /// Uses one tick; false when that was the last.
-    pub(super) fn spend(&mut self) -> bool {
-        self.ticks_left = self.ticks_left.saturating_sub(1);
-        self.ticks_left > 0
     }
 }

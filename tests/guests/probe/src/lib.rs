@@ -287,6 +287,12 @@ impl Probe {
             "trap" => misbehave::trap(),
             "panic" => panic!("{rest}"),
             "loop" => misbehave::spin(),
+            "compute" => {
+                misbehave::compute(millis(rest));
+                "ok".to_owned()
+            }
+            "fill" => misbehave::fill(number(rest)),
+            "poll" => misbehave::poll(),
             "alloc" => misbehave::allocate(),
             "recurse" => misbehave::recurse(0).to_string(),
 

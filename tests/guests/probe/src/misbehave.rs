@@ -1,6 +1,7 @@
 //! Ways to end an instance.
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 pub(crate) fn trap() -> ! {
     std::process::abort()
@@ -9,6 +10,31 @@ pub(crate) fn trap() -> ! {
 pub(crate) fn spin() -> ! {
     loop {
         black_box(());
+    }
+}
+
+/// Computes for so long.
+pub(crate) fn compute(time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        for step in 0..1_000 {
+            black_box(step);
+        }
+    }
+}
+
+/// Fills so many bytes for ever: each fill is one instruction, within which nothing interrupts it.
+pub(crate) fn fill(bytes: usize) -> ! {
+    let mut block = vec![0_u8; bytes];
+    loop {
+        black_box(&mut block).fill(black_box(1));
+    }
+}
+
+/// Waits for no time at all, for ever.
+pub(crate) fn poll() -> ! {
+    loop {
+        std::thread::sleep(Duration::ZERO);
     }
 }
 
