@@ -187,6 +187,36 @@ fn version_that_traps_when_told_of_connections_is_given_up() {
 }
 
 #[test]
+fn version_serves_on_all_workers_or_on_none() {
+    let file = File::new("one");
+    let server = Server::of(&file)
+        .args(["--workers", "3", "--trial-time", "2s"])
+        .start();
+    // Many enough that the kernel gives each worker some.
+    let mut peers: Vec<Peer> = (0..40).map(|_| server.open()).collect();
+    for peer in &mut peers {
+        assert_eq!(ask(peer, "a"), ("one".into(), 1, "opened".into()));
+    }
+    file.becomes("two");
+    server.signal(Signal::HUP);
+    server.expect_log("handler replaced");
+    for peer in &mut peers {
+        assert_eq!(ask(peer, "b"), ("two".into(), 2, "resumed".into()));
+    }
+    file.becomes("bad:received");
+    server.signal(Signal::HUP);
+    until("it is on trial on all workers", || {
+        times(&server, "a new version has taken over") == 6
+    });
+    // One message, on one worker, ends the trial of all.
+    assert_eq!(ask(&mut peers[0], "c"), ("two".into(), 3, "resumed".into()));
+    server.expect_log("handler not replaced");
+    for peer in &mut peers[1..] {
+        assert_eq!(ask(peer, "d"), ("two".into(), 3, "resumed".into()));
+    }
+}
+
+#[test]
 fn file_that_is_no_handler_is_given_up() {
     let file = File::new("one");
     let server = server(&file).start();
