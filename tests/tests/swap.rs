@@ -418,3 +418,50 @@ fn fifty_swaps_under_traffic_of_5000_connections_lose_nothing() {
     }
     assert_eq!(paused.len(), SWAPS);
 }
+
+/// Peers as in [`traffic`], some of which make the handler trap, by turns that the seed tells: those are closed with 1011, and nobody else.
+fn traffic_with_traps(address: SocketAddr, peers: usize, seed: usize, traps: usize) {
+    let mut peers: Vec<(Peer, u64)> = (0..peers).map(|_| (open(address), 0)).collect();
+    let mut random = seed;
+    for _ in 0..traps {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let guilty = (random >> 33) % peers.len();
+        for (position, (peer, _)) in peers.iter_mut().enumerate() {
+            peer.send_text(if position == guilty { "trap" } else { "x" });
+        }
+        for (position, (peer, count)) in peers.iter_mut().enumerate() {
+            if position == guilty {
+                peer.expect_close(1011);
+            } else {
+                // The count is in the session data: it outlives the instance that counted.
+                *count += 1;
+                let answer = peer.read_text();
+                assert!(
+                    answer.starts_with(&format!("one {count} ")),
+                    "seed {seed}, {answer}"
+                );
+                assert!(!answer.contains("unknown"), "seed {seed}, {answer}");
+            }
+        }
+        peers[guilty] = (open(address), 0);
+    }
+}
+
+#[test]
+fn traps_under_traffic_of_5000_connections_close_only_the_guilty() {
+    const THREADS: usize = 4;
+    const TRAPS: usize = 25;
+    let file = File::new("one");
+    let server = server(&file)
+        .args(["--max-connections", "6000", "--max-failures", "1000000"])
+        .start();
+    let address = server.address();
+    thread::scope(|scope| {
+        for seed in 0..THREADS {
+            scope.spawn(move || traffic_with_traps(address, 5_000 / THREADS, seed, TRAPS));
+        }
+    });
+    assert_eq!(times(&server, "callback failed"), THREADS * TRAPS);
+}
