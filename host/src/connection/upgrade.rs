@@ -8,8 +8,9 @@ use wsrun_proto::http::upgrade::{self, UpgradeError};
 use wsrun_proto::ws::deflate;
 
 use super::answer::{Body, empty, full, last, last_text};
+use crate::admission::HandlerSlot;
 use crate::contract::{Acceptance, Refusal, Request, Role};
-use crate::handler::Handler;
+use crate::handler::{Handler, Limit};
 use crate::worker::Worker;
 
 /// A handshake that was answered with 101.
@@ -19,6 +20,8 @@ pub(super) struct Upgraded {
     pub(super) protocol: Option<String>,
     pub(super) session: Vec<u8>,
     pub(super) deflate: Option<deflate::Agreed>,
+    /// One of `--max-handler-connections`, where those are limited.
+    pub(super) slot: Option<HandlerSlot>,
 }
 
 /// What the transport tells of a request.
@@ -81,13 +84,10 @@ async fn decide<B>(
     }
     if *worker.shutdown.borrow() {
         let text = "503 service unavailable: the server is shutting down";
-        let mut response = last_text(StatusCode::SERVICE_UNAVAILABLE, text);
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        return Err(response);
+        return Err(unavailable(text));
     }
     let (handler, routed) = route(worker, &checked.offered)?;
+    let slot = handler_slot(worker, &handler)?;
     let request = request(http, addresses, checked.host.clone());
     let request = Rc::new(Request {
         offered: checked.offered.clone(),
@@ -115,6 +115,15 @@ async fn decide<B>(
             ),
         ));
     }
+    if !handler
+        .registry
+        .usage()
+        .takes_session(acceptance.session.len())
+    {
+        handler.registry.note_limit(Limit::HandlerSession);
+        let text = "503 service unavailable: this handler keeps as much session data as it may";
+        return Err(unavailable(text));
+    }
     let accepted = checked
         .accept(protocol.as_deref(), worker.config.deflate.as_ref())
         .map_err(|error| broken(&handler, &error.to_string()))?;
@@ -138,8 +147,40 @@ async fn decide<B>(
         protocol,
         session: acceptance.session,
         deflate: accepted.deflate,
+        slot,
     };
     Ok((response, upgraded))
+}
+
+/// One of `--max-handler-connections`, where those are limited. Taken before the handler is asked anything.
+#[expect(
+    clippy::result_large_err,
+    reason = "once per handshake, and the caller wants the response"
+)]
+fn handler_slot(
+    worker: &Worker,
+    handler: &Rc<Handler>,
+) -> Result<Option<HandlerSlot>, Response<Body>> {
+    let Some(max) = worker.config.handler_limits.connections_max else {
+        return Ok(None);
+    };
+    let mut handlers = worker.handlers().iter();
+    let slot = handlers
+        .position(|other| Rc::ptr_eq(other, handler))
+        .and_then(|position| worker.admission.take_handler(position, max));
+    slot.map(Some).ok_or_else(|| {
+        handler.registry.note_limit(Limit::Connections);
+        unavailable("503 service unavailable: this handler has as many connections as it may have")
+    })
+}
+
+/// An answer that says to come again.
+fn unavailable(text: &str) -> Response<Body> {
+    let mut response = last_text(StatusCode::SERVICE_UNAVAILABLE, text);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// The `Host` of a plain request.

@@ -11,11 +11,13 @@
 mod apply;
 mod auto_reply;
 mod deliver;
+mod limit;
 mod queue;
 mod registry;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod usage;
 
 use std::cell::{OnceCell, RefCell};
 use std::future::poll_fn;
@@ -30,9 +32,11 @@ use tokio::sync::{mpsc, oneshot};
 use wsrun_proto::ws::MessageKind;
 
 pub(crate) use self::deliver::report;
+pub(crate) use self::limit::Limit;
 use self::queue::Event;
 pub(crate) use self::queue::{HttpRequest, Queue};
 pub(crate) use self::registry::Registry;
+pub(crate) use self::usage::{RatesIn, Usage};
 use crate::command::{Commands, Connect};
 use crate::connection::{self, HttpBody};
 use crate::contract::{
@@ -358,11 +362,13 @@ impl Handler {
         let Ok(mut turn) = self.turn.try_borrow_mut() else {
             return;
         };
+        self.registry.usage().begin_turn();
         if let Some(life) = &mut *turn
             && life.as_mut().poll(cx).is_ready()
         {
             unreachable!("the life of a handler has no end");
         }
+        self.registry.usage().end_turn();
     }
 
     fn spawn_driver(self: &Rc<Self>) {

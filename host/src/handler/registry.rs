@@ -8,7 +8,9 @@ use std::sync::Arc;
 use wsrun_proto::topic::{TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
+use super::limit::{Limit, Reached};
 use super::timers::Timers;
+use super::usage::Usage;
 use crate::command::SetAutoReply;
 use crate::config::HandlerLimits;
 use crate::contract::{ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId};
@@ -32,6 +34,8 @@ pub(crate) struct Registry {
     auto_replies: RefCell<AutoReplies>,
     /// How many connections and topics have the policy to wait, at least: publishes look at subscribers only if there are any.
     waits: Cell<bool>,
+    usage: Rc<Usage>,
+    reached: Reached,
 }
 
 /// What a topic says about subscribers without room.
@@ -56,6 +60,7 @@ impl Registry {
             topics_max: limits.topics_max,
             subscriptions_max: limits.subscriptions_max,
         };
+        let usage = Rc::new(Usage::new(&limits));
         Self {
             name,
             config,
@@ -70,6 +75,8 @@ impl Registry {
             policies: RefCell::default(),
             auto_replies: RefCell::default(),
             waits: Cell::new(false),
+            usage,
+            reached: Reached::default(),
         }
     }
 
@@ -85,6 +92,23 @@ impl Registry {
         &self.limits
     }
 
+    /// What its connections hold and use together.
+    pub(crate) fn usage(&self) -> &Rc<Usage> {
+        &self.usage
+    }
+
+    /// Counts that a limit was reached, and tells so in the log now and then.
+    pub(crate) fn note_limit(&self, limit: Limit) {
+        self.reached.note(&self.name, limit);
+    }
+
+    /// A message of `length` bytes was not queued: notes whose limit that was if it was that of all connections together.
+    pub(crate) fn note_if_queue_full(&self, length: usize) {
+        if !self.usage.takes(length) {
+            self.note_limit(Limit::HandlerQueue);
+        }
+    }
+
     /// Whether the handler would be told of a timer.
     pub(crate) fn has_timers(&self) -> bool {
         self.has_timers
@@ -95,6 +119,7 @@ impl Registry {
     }
 
     pub(crate) fn insert(&self, session: Rc<Session>) {
+        session.join(&self.usage);
         self.sessions.borrow_mut().insert(session.id, session);
         self.worker.live.send_modify(|live| *live += 1);
     }
@@ -316,6 +341,7 @@ impl Registry {
     ) -> Result<Vec<ConnectionId>, PublishError> {
         let (waiting, promised) = self.waiting(sessions.into_iter(), policy, length);
         if waiting > 0 {
+            self.note_if_queue_full(length);
             return Err(PublishError::Waiting(waiting));
         }
         if !count {
@@ -323,7 +349,8 @@ impl Registry {
         }
         Ok(promised
             .iter()
-            .inspect(|session| session.promise(length))
+            // Whose count was not 0 is known already, and may be so many times.
+            .filter(|session| session.promise(length))
             .map(|session| session.id)
             .collect())
     }

@@ -231,6 +231,7 @@ impl Bench {
             folders: Arc::new(folders),
             live: watch::channel(0).0,
             slots: Arc::default(),
+            admission: Arc::default(),
             shutdown,
         };
         let worker = Rc::new(Worker::new(0, shared));
