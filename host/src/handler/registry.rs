@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use wsrun_proto::topic::{TopicLimits, Topics};
+use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
 use super::limit::{Limit, Reached};
@@ -216,6 +216,11 @@ impl Registry {
         topic: &str,
         queued: usize,
     ) -> Result<(), ContractBroken> {
+        if topic.len() > TOPIC_NAME_BYTES_MAX {
+            return Err(ContractBroken(format!(
+                "topics.set-slow-policy: the name of a topic has at most {TOPIC_NAME_BYTES_MAX} bytes"
+            )));
+        }
         let policies = self.policies.borrow();
         if policies.contains_key(topic) || policies.len() + queued < TOPIC_POLICIES_MAX {
             return Ok(());
