@@ -16,7 +16,7 @@ use crate::contract::{
     AutoReplyError, ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken,
     PublishError, SendError, SlowPolicy, SubscribeError, TimerError, TimerId, is_sendable,
 };
-use crate::handler::Registry;
+use crate::handler::{Limit, Registry};
 
 /// The requests of the running callback, and what they are checked against.
 pub(crate) struct Calls {
@@ -51,11 +51,17 @@ impl Calls {
         let Some(session) = self.registry.get(to) else {
             return Err(SendError::Closed);
         };
+        if session.is_open() && !self.takes_send(1, length) {
+            return Err(SendError::QueueFull(session.buffered() as u64));
+        }
         let admitted = if self.of_request {
             session.check(length)
         } else {
             session.admit(length)
         };
+        if matches!(admitted, Err(Refused::QueueFull { .. })) {
+            self.registry.note_if_queue_full(length);
+        }
         admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => SendError::QueueFull(queued as u64),
             Refused::TooLarge { limit } => SendError::TooLarge(limit),
@@ -79,6 +85,14 @@ impl Calls {
         Ok(Ok(()))
     }
 
+    /// Whether the handler may send so much now; counts it if so.
+    fn takes_send(&self, messages: usize, bytes: usize) -> bool {
+        let taken = self.registry.usage().take_send(messages, bytes);
+        taken
+            .inspect_err(|limit| self.registry.note_limit(*limit))
+            .is_ok()
+    }
+
     /// Whether a part of a message can be sent now; counts it if so.
     pub(crate) fn admit_chunk(
         &self,
@@ -90,11 +104,17 @@ impl Calls {
         let Some(session) = self.registry.get(to) else {
             return Err(ChunkError::Closed);
         };
+        if session.is_open() && !self.takes_send(1, bytes.len()) {
+            return Err(ChunkError::QueueFull(session.buffered() as u64));
+        }
         let admitted = if self.of_request {
             session.check_chunk(None, kind, bytes, fin).map(drop)
         } else {
             session.admit_chunk(kind, bytes, fin)
         };
+        if matches!(admitted, Err(Refused::QueueFull { .. })) {
+            self.registry.note_if_queue_full(bytes.len());
+        }
         admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => ChunkError::QueueFull(queued as u64),
             Refused::TooLarge { limit } => ChunkError::TooLarge(limit),
@@ -267,6 +287,13 @@ impl Calls {
         if data.len() > limit {
             return Ok(Err(SendError::TooLarge(limit as u64)));
         }
+        // What is queued counts as added: its place is taken when it is carried out.
+        let queued = self.commands.session_bytes() + data.len();
+        if !self.registry.usage().takes_session(queued) {
+            self.registry.note_limit(Limit::HandlerSession);
+            let limit = self.registry.usage().session_max();
+            return Ok(Err(SendError::TooLarge(limit as u64)));
+        }
         self.commands
             .push(Command::SetSession { connection, data })?;
         Ok(Ok(()))
@@ -362,6 +389,9 @@ impl Calls {
         if let Err(refused) = self.check_size(bytes) {
             return Ok(Err(refused));
         }
+        if !self.takes_send(count, bytes.len().saturating_mul(count)) {
+            return Ok(Err(PublishError::Waiting(0)));
+        }
         match self
             .registry
             .admit_publish(&topic, bytes.len(), except, !self.of_request)
@@ -392,6 +422,10 @@ impl Calls {
         if let Err(refused) = self.check_size(bytes) {
             return Ok(Err(refused));
         }
+        let count = self.registry.open_count_of(protocol.as_deref());
+        if !self.takes_send(count, bytes.len().saturating_mul(count)) {
+            return Ok(Err(PublishError::Waiting(0)));
+        }
         let admitted =
             self.registry
                 .admit_broadcast(protocol.as_deref(), bytes.len(), !self.of_request);
@@ -399,7 +433,6 @@ impl Calls {
             Ok(waited_for) => self.commands.waited_for.extend(waited_for),
             Err(refused) => return Ok(Err(refused)),
         }
-        let count = self.registry.open_count_of(protocol.as_deref());
         let payload = self.commands.payload(kind, bytes);
         self.commands
             .push(Command::Broadcast { protocol, payload })?;

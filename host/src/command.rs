@@ -253,6 +253,18 @@ impl Commands {
         }
     }
 
+    /// Bytes of session data that are to be set.
+    pub(crate) fn session_bytes(&self) -> usize {
+        let of = |command: &Command| {
+            if let Command::SetSession { data, .. } = command {
+                data.len()
+            } else {
+                0
+            }
+        };
+        self.list.iter().map(of).sum()
+    }
+
     pub(crate) fn bytes(&self, payload: Payload) -> &[u8] {
         &self.data[payload.start..payload.end]
     }

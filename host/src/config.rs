@@ -48,6 +48,10 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Connections at a time over all workers, 10,000 by default, HTTP and handshakes included. One more is answered 503.
     pub connections_max: usize,
+    /// Connections of one address over all workers, HTTP and handshakes included; of IPv6, of one /64. None, which is the default, for no
+    /// limit: behind a proxy all come from one address. One more is cut off before TLS, or answered 503 where there is none. Unix sockets
+    /// are not concerned.
+    pub connections_per_address_max: Option<usize>,
     /// From accept to the end of the TLS handshake, and again to the end of each request's head: 10 s by default. Also the longest silence
     /// within a request's body, which has the [`message_timeout`](Timeouts::message_timeout) in all.
     pub handshake_timeout: Duration,
@@ -87,6 +91,7 @@ impl Default for Config {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             connections_max: 10_000,
+            connections_per_address_max: None,
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(10),
@@ -285,6 +290,32 @@ pub struct HandlerLimits {
     pub trial_callbacks: u32,
     /// How long a new version is on trial at most where fewer callbacks come: 2 s by default.
     pub trial_time: Duration,
+    /// Inbound connections of a handler over all workers. None, the default, for as many as [`Config::connections_max`]. One more handshake
+    /// is answered 503.
+    pub connections_max: Option<usize>,
+    /// Messages per second that one connection is read at, with what a second brings in one go; none, the default, for no limit. A peer that
+    /// sends faster is not read meanwhile, its control frames neither, and nothing is lost.
+    pub message_rate_max: Option<u64>,
+    /// The same for the bytes of frames, as they are on the wire.
+    pub byte_rate_max: Option<u64>,
+    /// Messages per second that all connections of a handler on one worker are read at together; none, the default, for no limit.
+    pub handler_message_rate_max: Option<u64>,
+    /// The same for the bytes of frames.
+    pub handler_byte_rate_max: Option<u64>,
+    /// Messages, pings and pongs per second that a handler sends on one worker, a published one counted for each subscriber; none, the
+    /// default, for no limit. Beyond it sends are refused with `queue-full`, and publishes with `waiting` of 0.
+    pub send_rate_max: Option<u64>,
+    /// The same for the bytes of payloads.
+    pub send_byte_rate_max: Option<u64>,
+    /// Bytes queued for all connections of a handler on one worker together, 256 MiB by default; a message that several wait for counts for
+    /// each. Beyond it sends are refused with `queue-full`, and published messages follow the policies for slow subscribers. As many
+    /// bytes of events may wait for the handler; beyond that no connection of it is read.
+    pub queued_bytes_max: usize,
+    /// Session data of all connections of a handler on one worker together, 64 MiB by default. More is refused with `too-large`.
+    pub session_total_bytes_max: usize,
+    /// Percent of the time of its worker's thread that a handler may take, measured over a second: 100 by default, which is no limit.
+    /// Beyond it the handler's events wait.
+    pub cpu_share_max: u32,
 }
 
 impl Default for HandlerLimits {
@@ -307,6 +338,16 @@ impl Default for HandlerLimits {
             failing_close_code: 1013,
             trial_callbacks: 100,
             trial_time: Duration::from_secs(2),
+            connections_max: None,
+            message_rate_max: None,
+            byte_rate_max: None,
+            handler_message_rate_max: None,
+            handler_byte_rate_max: None,
+            send_rate_max: None,
+            send_byte_rate_max: None,
+            queued_bytes_max: 256 * 1024 * 1024,
+            session_total_bytes_max: 64 * 1024 * 1024,
+            cpu_share_max: 100,
         }
     }
 }

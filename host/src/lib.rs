@@ -14,7 +14,9 @@
 //! * `privileges`: who the process is.
 //! * [`cli`]: the command line.
 
+mod admission;
 mod backlog;
+mod bucket;
 mod calls;
 pub mod cli;
 mod command;

@@ -2,7 +2,7 @@
 
 mod fan;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -17,6 +17,7 @@ use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Se
 use crate::backlog::{Backlog, Published, Waiting};
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
+use crate::handler::Usage;
 use crate::request::Request;
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
@@ -50,6 +51,11 @@ pub(crate) struct Session {
     ended: RefCell<Option<oneshot::Sender<CloseInfo>>>,
     worker: Rc<Worker>,
     data: RefCell<Vec<u8>>,
+    /// The sums of its handler, from when it is registered there, and what it has added to them.
+    usage: OnceCell<Rc<Usage>>,
+    counted: Cell<usize>,
+    in_low_queue: Cell<Option<u64>>,
+    in_low_events: Cell<Option<u64>>,
     pub(crate) connection: RefCell<ws::Connection>,
     pub(crate) stream: RefCell<Stream>,
     /// The connection's task, to be woken when something changed that it did not do itself.
@@ -124,6 +130,10 @@ impl Session {
             ended: RefCell::new(None),
             worker,
             data: RefCell::new(data),
+            usage: OnceCell::new(),
+            counted: Cell::new(0),
+            in_low_queue: Cell::new(None),
+            in_low_events: Cell::new(None),
             connection: RefCell::new(connection),
             stream: RefCell::new(stream),
             waker: RefCell::new(None),
@@ -150,6 +160,67 @@ impl Session {
         }
     }
 
+    /// Counts it in the sums of its handler from here on.
+    pub(crate) fn join(&self, usage: &Rc<Usage>) {
+        if self.usage.set(Rc::clone(usage)).is_ok() {
+            usage.change_session(0, self.data.borrow().len());
+            usage.change_events(0, self.queued_event_bytes.get());
+            self.count();
+        }
+    }
+
+    /// Brings the handler's sum of what is queued up to date.
+    fn count(&self) {
+        let queued = self.connection.borrow().output().len()
+            + self.pending_bytes.get()
+            + self.backlog.borrow().bytes();
+        let before = self.counted.replace(queued);
+        if before != queued
+            && let Some(usage) = self.usage.get()
+        {
+            usage.change_queued(before, queued);
+        }
+    }
+
+    /// Sets how many bytes of its events wait for the handler.
+    pub(crate) fn set_event_bytes(&self, bytes: usize) {
+        let before = self.queued_event_bytes.replace(bytes);
+        if let Some(usage) = self.usage.get() {
+            usage.change_events(before, bytes);
+        }
+    }
+
+    /// Whether the connections of the handler together have room for `length` bytes more.
+    fn handler_takes(&self, length: usize) -> bool {
+        self.usage.get().is_none_or(|usage| usage.takes(length))
+    }
+
+    /// Whether the connections of the handler together hold little enough for it to be told of room. If not, the task is woken then.
+    fn handler_queue_is_low(&self) -> bool {
+        let Some(usage) = self.usage.get() else {
+            return true;
+        };
+        if !usage.queue_is_low()
+            && let Some(task) = &*self.waker.borrow()
+        {
+            usage.low_queue().add(task, &self.in_low_queue);
+        }
+        usage.queue_is_low()
+    }
+
+    /// Whether so many events wait for the handler that none of its connections is to be read. If so, the task is woken when they are fewer.
+    pub(crate) fn must_wait_for_events(&self) -> bool {
+        let Some(usage) = self.usage.get() else {
+            return false;
+        };
+        if usage.events_are_full()
+            && let Some(task) = &*self.waker.borrow()
+        {
+            usage.low_events().add(task, &self.in_low_events);
+        }
+        usage.events_are_full()
+    }
+
     /// Marks a session of the client role whose transport is to be made.
     pub(crate) fn begin_opening(&self) {
         self.established.set(false);
@@ -163,6 +234,7 @@ impl Session {
             ws::Connection::new(Instant::now(), ws::Role::Client, ws::Config::default());
         self.backlog.borrow_mut().clear();
         self.must_wait.set(false);
+        self.count();
     }
 
     /// Tells how the opening handshake went that did not succeed.
@@ -195,6 +267,7 @@ impl Session {
         self.backlog.borrow_mut().clear();
         self.must_wait.set(false);
         self.established.set(true);
+        self.count();
     }
 
     /// Remembers an end that is to be mended. From here on the session is one that is being opened: who closes it now ends that.
@@ -328,19 +401,28 @@ impl Session {
         if waiting > 0 && queued + length > self.worker.config.limits.queued_bytes_max {
             return Err(SendError::QueueFull { queued });
         }
+        if !self.handler_takes(length) {
+            return Err(SendError::QueueFull { queued });
+        }
         Ok(())
     }
 
     /// Whether a published message of `length` bytes would find room.
     pub(crate) fn has_room(&self, length: usize) -> bool {
         let queued = self.buffered();
+        if !self.handler_takes(length) {
+            return false;
+        }
         queued == 0 || queued + length <= self.worker.config.limits.queued_bytes_max
     }
 
-    /// Counts a published message that this connection has promised to take.
-    pub(crate) fn promise(&self, length: usize) {
+    /// Counts a published message that this connection has promised to take. True for the first of a callback.
+    pub(crate) fn promise(&self, length: usize) -> bool {
+        let before = self.pending_bytes.get();
         self.pending_bytes
-            .set(self.pending_bytes.get() + length + FRAME_HEADER_BYTES_MAX);
+            .set(before + length + FRAME_HEADER_BYTES_MAX);
+        self.count();
+        before == 0
     }
 
     pub(crate) fn set_closing(&self) {
@@ -349,7 +431,9 @@ impl Session {
 
     /// Forgets what the callback had queued: it is being applied, or dropped.
     pub(crate) fn clear_pending(&self) {
-        self.pending_bytes.set(0);
+        if self.pending_bytes.replace(0) > 0 {
+            self.count();
+        }
         self.pending_close.set(false);
         self.pending_chunks.set(None);
         if self.want_writable.get() {
@@ -366,7 +450,7 @@ impl Session {
             self.backlog.borrow().bytes()
         };
         let queued = connection.output().len() + self.pending_bytes.get() + backlog;
-        queued < self.worker.config.limits.queued_bytes_max / 4
+        queued < self.worker.config.limits.queued_bytes_max / 4 && self.handler_queue_is_low()
     }
 
     pub(crate) fn buffered(&self) -> usize {
@@ -397,6 +481,9 @@ impl Session {
     }
 
     pub(crate) fn set_data(&self, data: Vec<u8>) {
+        if let Some(usage) = self.usage.get() {
+            usage.change_session(self.data.borrow().len(), data.len());
+        }
         *self.data.borrow_mut() = data;
     }
 
@@ -461,6 +548,7 @@ impl Session {
             published,
         });
         self.must_wait.set(true);
+        self.count();
         self.mark_dirty();
         Ok(())
     }
@@ -530,6 +618,7 @@ impl Session {
         self.local_end.set(Some(by));
         self.backlog.borrow_mut().clear();
         self.connection.borrow_mut().abort(Instant::now(), reason);
+        self.count();
         self.wake();
     }
 
@@ -584,6 +673,12 @@ impl Session {
 
     /// Writes until the queue is empty (`Ready`) or the socket is full (`Pending`, with `cx` registered).
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let written = self.poll_write_now(cx);
+        self.count();
+        written
+    }
+
+    fn poll_write_now(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut connection = self.connection.borrow_mut();
         if self.broken.get() {
             return Poll::Ready(());
@@ -696,6 +791,7 @@ impl Session {
             let result = put(&mut connection, &mut self.worker.scratch.borrow_mut());
             (result, connection.output().len().saturating_sub(before))
         };
+        self.count();
         self.mark_dirty();
         self.worker.count_queued(added);
         result
@@ -712,6 +808,16 @@ impl Session {
     pub(crate) fn mark_dirty(self: &Rc<Self>) {
         if !self.dirty.replace(true) {
             self.worker.dirty.borrow_mut().push(Rc::clone(self));
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(usage) = self.usage.get() {
+            usage.change_queued(self.counted.get(), 0);
+            usage.change_events(self.queued_event_bytes.get(), 0);
+            usage.change_session(self.data.borrow().len(), 0);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use wsrun_proto::ws::Scratch;
 
+use crate::admission::{AddressSlot, Admission, HandlerSlot};
 use crate::config::Config;
 use crate::connection::Folders;
 use crate::contract::ConnectionId;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) live: watch::Sender<usize>,
     /// Connections of all workers that hold a slot, HTTP and handshakes included.
     pub(crate) slots: Arc<AtomicUsize>,
+    /// Connections of all workers by handler and by address.
+    pub(crate) admission: Arc<Admission>,
     pub(crate) shutdown: watch::Receiver<bool>,
     /// One for each worker, at its index.
     pub(crate) pulses: Arc<[Arc<Pulse>]>,
@@ -88,6 +91,8 @@ pub(crate) struct Worker {
     room: Notify,
     /// Connections of all workers that hold a slot, HTTP and handshakes included.
     pub(crate) slots: Arc<AtomicUsize>,
+    /// Connections of all workers by handler and by address.
+    pub(crate) admission: Arc<Admission>,
     pub(crate) shutdown: watch::Receiver<bool>,
     /// Who computes, as the ticker of the epoch sees it.
     pub(crate) pulse: Arc<Pulse>,
@@ -102,6 +107,7 @@ impl Worker {
             folders,
             live,
             slots,
+            admission,
             shutdown,
             pulses,
         } = shared;
@@ -126,6 +132,7 @@ impl Worker {
             waiting_for_room: Cell::new(0),
             room: Notify::new(),
             slots,
+            admission,
             shutdown,
             pulse: Arc::clone(&pulses[usize::from(index)]),
         }
@@ -269,7 +276,12 @@ impl Drop for Outbound {
 }
 
 /// One of `--max-connections`.
-pub(crate) struct Slot(Arc<AtomicUsize>);
+pub(crate) struct Slot {
+    slots: Arc<AtomicUsize>,
+    /// What else it counts against.
+    address: Option<AddressSlot>,
+    handler: Option<HandlerSlot>,
+}
 
 impl Slot {
     pub(crate) fn take(worker: &Worker) -> Option<Self> {
@@ -280,12 +292,26 @@ impl Slot {
                 (used < max).then_some(used + 1)
             })
             .ok()?;
-        Some(Self(slots))
+        Some(Self {
+            slots,
+            address: None,
+            handler: None,
+        })
+    }
+
+    /// Counts it against its address as well.
+    pub(crate) fn hold_address(&mut self, address: Option<AddressSlot>) {
+        self.address = address;
+    }
+
+    /// Counts it against its handler as well.
+    pub(crate) fn hold_handler(&mut self, handler: Option<HandlerSlot>) {
+        self.handler = handler;
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.slots.fetch_sub(1, Ordering::Relaxed);
     }
 }

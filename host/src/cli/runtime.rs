@@ -102,6 +102,33 @@ pub(super) struct RuntimeArgs {
     /// Bytes of session data of a connection. More: `too-large`
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64KiB", help_heading = "Handler limits")]
     max_session: u64,
+    /// Session data of all connections of a handler per worker [default: 64MiB, at least --max-session]. More: `too-large`
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Handler limits")]
+    max_handler_session: Option<u64>,
+    /// Bytes queued for all connections of a handler per worker [default: 256MiB, at least twice --max-queue]. More: as for --max-queue
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Handler limits")]
+    max_handler_queue: Option<u64>,
+    /// Messages per second from one connection [default: no limit]. More: it is read no faster
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Handler limits")]
+    max_message_rate: Option<u64>,
+    /// Bytes per second from one connection [default: no limit]. More: it is read no faster
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Handler limits")]
+    max_byte_rate: Option<u64>,
+    /// Messages per second from all connections of a handler per worker [default: no limit]. More: they are read no faster
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Handler limits")]
+    max_handler_message_rate: Option<u64>,
+    /// Bytes per second from all connections of a handler per worker [default: no limit]. More: they are read no faster
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Handler limits")]
+    max_handler_byte_rate: Option<u64>,
+    /// Messages per second that a handler sends per worker [default: no limit]. More: `queue-full`, `waiting` for a publish
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Handler limits")]
+    max_send_rate: Option<u64>,
+    /// Bytes per second that a handler sends per worker [default: no limit]. More: as for --max-send-rate
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Handler limits")]
+    max_send_byte_rate: Option<u64>,
+    /// Share of the time of its worker's thread that a handler may take, over a second. More: its events wait
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100), default_value_t = 100, help_heading = "Handler limits")]
+    max_cpu_share: u32,
     /// Timers of a handler per worker. More: `limit`
     #[arg(
         long,
@@ -279,6 +306,27 @@ impl RuntimeArgs {
                 },
                 trial_callbacks: self.trial_callbacks,
                 trial_time: self.trial_time,
+                message_rate_max: self.max_message_rate,
+                byte_rate_max: self.max_byte_rate,
+                handler_message_rate_max: self.max_handler_message_rate,
+                handler_byte_rate_max: self.max_handler_byte_rate,
+                send_rate_max: self.max_send_rate,
+                send_byte_rate_max: self.max_send_byte_rate,
+                queued_bytes_max: self.max_handler_queue.map_or_else(
+                    || {
+                        let default = HandlerLimits::default().queued_bytes_max;
+                        default.max(size(max_queue).saturating_mul(2))
+                    },
+                    size,
+                ),
+                session_total_bytes_max: self.max_handler_session.map_or_else(
+                    || {
+                        let default = HandlerLimits::default().session_total_bytes_max;
+                        default.max(size(self.max_session))
+                    },
+                    size,
+                ),
+                cpu_share_max: self.max_cpu_share,
                 ..HandlerLimits::default()
             },
             cache_dir: if self.no_cache {

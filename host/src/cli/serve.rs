@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wsrun_proto::http::origin::Allowed;
 
 use super::runtime::RuntimeArgs;
-use super::values::{bytes, listen, network, protocol};
+use super::values::{bytes, count, listen, network, protocol};
 use super::{Failure, say, service_manager};
 use crate::config::{
     Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, TlsFiles,
@@ -66,6 +66,13 @@ pub(super) struct Args {
         help_heading = "Limits"
     )]
     max_connections: usize,
+    /// Connections at a time of one address, of one /64 for IPv6 [default: no limit]. More: cut off, 503 without TLS. Not for a server
+    /// behind a proxy
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Limits")]
+    max_connections_per_address: Option<usize>,
+    /// Connections of a handler at a time, over all workers [default: as --max-connections]. More: 503
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Handler limits")]
+    max_handler_connections: Option<usize>,
     /// Body of a plain HTTP request to a handler. More: 413
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1MiB", help_heading = "Limits")]
     max_request_body: u64,
@@ -301,8 +308,10 @@ fn config(args: Args) -> Result<Config, Failure> {
             allowed: origins(&args.allow_origin)?,
         },
         connections_max: args.max_connections,
+        connections_per_address_max: args.max_connections_per_address,
         ..args.runtime.into_config()?
     };
+    config.handler_limits.connections_max = args.max_handler_connections;
     config.handler_limits.http_instances_max = args.max_http_instances;
     Ok(config)
 }

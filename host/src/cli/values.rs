@@ -32,6 +32,12 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "it must be at least 1 and below 2^64".to_owned())
 }
 
+/// A number of things of which there must be one.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count: &usize| *count > 0);
+    count.ok_or_else(|| "it must be a whole number, at least 1".to_owned())
+}
+
 /// `250ms`, `10s`, `5m`, `1h`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);

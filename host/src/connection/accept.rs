@@ -16,6 +16,8 @@ use super::drive::drive_until_shutdown;
 use super::http::{Raw, serve as serve_http};
 use super::upgrade::Addresses;
 use super::ws_config;
+use crate::admission::AddressSlot;
+use crate::handler::Limit;
 use crate::session::Session;
 use crate::tls::Tls;
 use crate::transport::{Socket, Stream};
@@ -44,13 +46,28 @@ pub(crate) async fn serve(
         .handlers()
         .first()
         .filter(|handler| handler.exports().network_filter);
-    let Some(slot) = Slot::take(&worker) else {
-        // Whom the handler was not asked about is not spoken to.
+    let Ok(address) = address_slot(&worker, &socket) else {
+        if let Some(handler) = worker.handlers().first() {
+            handler.registry.note_limit(Limit::AddressConnections);
+        }
+        tracing::debug!(%peer, "connection turned away: --max-connections-per-address");
         if asked.is_none() {
-            turn_away(&worker, socket, tls.is_some()).await;
+            turn_away(socket, tls.is_some(), ADDRESS_FULL).await;
         }
         return;
     };
+    let Some(mut slot) = Slot::take(&worker) else {
+        tracing::debug!(
+            "connection turned away: --max-connections {} reached",
+            worker.config.connections_max
+        );
+        // Whom the handler was not asked about is not spoken to.
+        if asked.is_none() {
+            turn_away(socket, tls.is_some(), FULL).await;
+        }
+        return;
+    };
+    slot.hold_address(address);
     if let Some(handler) = asked {
         let decision = timeout(
             worker.config.handshake_timeout,
@@ -100,12 +117,28 @@ fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
     }
 }
 
-async fn run(worker: &Rc<Worker>, raw: Raw, slot: Slot) {
+/// One of `--max-connections-per-address`, where those are limited.
+fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>, AddressFull> {
+    let (Some(max), Socket::Tcp(stream)) = (worker.config.connections_per_address_max, socket)
+    else {
+        return Ok(None);
+    };
+    // Who is gone already has no address.
+    let peer = stream.peer_addr().map_err(|_| AddressFull)?;
+    let slot = worker.admission.take_address(peer.ip(), max);
+    slot.map(Some).ok_or(AddressFull)
+}
+
+/// The address of the peer has as many connections as it may have.
+struct AddressFull;
+
+async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot) {
     let Raw {
         stream,
         early,
         upgraded,
     } = raw;
+    slot.hold_handler(upgraded.slot);
     let handler = upgraded.handler;
     let config = ws_config(worker, &handler, upgraded.deflate);
     let connection = ws::Connection::new(Instant::now(), Role::Server, config);
@@ -153,13 +186,9 @@ async fn until_shutdown<T>(worker: &Worker, work: impl Future<Output = T>) -> Op
     }
 }
 
-/// Tells a client that the server is full, if that can be done quickly.
-async fn turn_away(worker: &Worker, socket: Socket, tls: bool) {
+/// Tells a client that there is no room for it, if that can be done quickly.
+async fn turn_away(socket: Socket, tls: bool, answer: &str) {
     static BUSY: AtomicUsize = AtomicUsize::new(0);
-    tracing::debug!(
-        "connection turned away: --max-connections {} reached",
-        worker.config.connections_max
-    );
     if tls || BUSY.fetch_add(1, Ordering::Relaxed) >= TURNED_AWAY_MAX {
         if !tls {
             BUSY.fetch_sub(1, Ordering::Relaxed);
@@ -181,7 +210,7 @@ async fn turn_away(worker: &Worker, socket: Socket, tls: bool) {
             }
         })
         .await?;
-        stream.write_all(FULL).await?;
+        stream.write_all(answer.as_bytes()).await?;
         std::io::Result::Ok(())
     })
     .await;
@@ -189,5 +218,8 @@ async fn turn_away(worker: &Worker, socket: Socket, tls: bool) {
     BUSY.fetch_sub(1, Ordering::Relaxed);
 }
 
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n\
+const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n\
 content-length: 74\r\n\r\n503 service unavailable: the server has as many connections as it may have";
+
+const ADDRESS_FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n\
+content-length: 76\r\n\r\n503 service unavailable: your address has as many connections as it may have";

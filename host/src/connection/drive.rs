@@ -21,7 +21,7 @@ use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, Stat
 
 use crate::command::Fixed;
 use crate::contract::ClosedBy;
-use crate::handler::Handler;
+use crate::handler::{Handler, RatesIn, Usage};
 use crate::outbound;
 use crate::session::Session;
 use crate::worker::Worker;
@@ -74,6 +74,8 @@ pub(super) async fn drive_until_shutdown(
 async fn drive(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, early: Vec<u8>) {
     let sleep = Box::pin(tokio::time::sleep(worker.config.timeouts.close_timeout));
     let writing = Writing::new(&worker);
+    let limits = handler.registry.limits();
+    let rates = RatesIn::new(limits.message_rate_max, limits.byte_rate_max);
     let mut driver = Driver {
         deadline: sleep.deadline().into_std(),
         session,
@@ -87,6 +89,9 @@ async fn drive(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, e
         writing: Some(writing),
         shut_down: false,
         discarded: 0,
+        rates,
+        rate_until: None,
+        rate_queue: None,
     };
     poll_fn(|cx| driver.poll(cx)).await;
 }
@@ -110,6 +115,32 @@ struct Driver {
     writing: Option<Writing>,
     shut_down: bool,
     discarded: usize,
+    /// How fast this connection is read; none without a limit.
+    rates: Option<RatesIn>,
+    /// It is not read before.
+    rate_until: Option<Instant>,
+    /// It waits for what all connections of the handler share.
+    rate_queue: Option<RateQueue>,
+}
+
+/// A place among those that wait to be read.
+struct RateQueue(Rc<Usage>);
+
+impl RateQueue {
+    fn new(usage: &Rc<Usage>) -> Self {
+        if let Some(rates) = usage.rates_in() {
+            rates.begin_waiting();
+        }
+        Self(Rc::clone(usage))
+    }
+}
+
+impl Drop for RateQueue {
+    fn drop(&mut self) {
+        if let Some(rates) = self.0.rates_in() {
+            rates.end_waiting();
+        }
+    }
 }
 
 /// One of [`Worker::writing`].
@@ -166,7 +197,7 @@ impl Driver {
 
     /// Reads once and lets the core and the handler work on it. False when there is nothing to read or nobody to read for.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.may_read() {
+        if !self.may_read() || self.is_too_fast() {
             // The peer is not to blame for silence that we do not hear.
             self.session.connection.borrow_mut().pause_input();
             return false;
@@ -182,9 +213,11 @@ impl Driver {
             return true;
         }
         let mut buffer = self.worker.take_read_buffer();
-        let mut read = ReadBuf::new(&mut buffer);
+        let length_max = self.readable_bytes().min(buffer.len());
+        let mut read = ReadBuf::new(&mut buffer[..length_max]);
         let result = Pin::new(&mut *self.session.stream.borrow_mut()).poll_read(cx, &mut read);
         let length = read.filled().len();
+        self.count_read(length);
         let progress = match result {
             Poll::Ready(Ok(())) if length > 0 => {
                 self.feed(&mut buffer[..length]);
@@ -203,8 +236,80 @@ impl Driver {
         progress
     }
 
+    /// Whether the peer has used up what it is read at.
+    fn is_too_fast(&mut self) -> bool {
+        let usage = self.handler.registry.usage();
+        if self.rates.is_none() && usage.rates_in().is_none() {
+            return false;
+        }
+        let now = Instant::now();
+        if self.rate_until.is_some_and(|until| now < until) {
+            return true;
+        }
+        self.rate_until = None;
+        self.rate_queue = None;
+        if self.state() != State::Open {
+            return false;
+        }
+        let own = self.rates.as_ref().and_then(|rates| rates.wait_until(now));
+        let shared = usage.rates_in().and_then(|rates| rates.wait_until(now));
+        let Some((until, limit)) = own.into_iter().chain(shared).max_by_key(|(at, _)| *at) else {
+            return false;
+        };
+        if shared.is_some() {
+            self.rate_queue = Some(RateQueue::new(usage));
+        }
+        self.rate_until = Some(until);
+        self.handler.registry.note_limit(limit);
+        true
+    }
+
+    /// Its own rates and those of the handler, where there are any.
+    fn all_rates(&self) -> impl Iterator<Item = &RatesIn> {
+        let shared = self.handler.registry.usage().rates_in();
+        self.rates.iter().chain(shared)
+    }
+
+    fn readable_bytes(&self) -> usize {
+        if self.all_rates().next().is_none() {
+            return usize::MAX;
+        }
+        let now = Instant::now();
+        let bytes = self.all_rates().map(|rates| rates.bytes(now)).min();
+        bytes.unwrap_or(usize::MAX).max(1)
+    }
+
+    fn count_read(&self, bytes: usize) {
+        if bytes > 0 && self.all_rates().next().is_some() {
+            let now = Instant::now();
+            self.all_rates()
+                .for_each(|rates| rates.take_bytes(now, bytes));
+        }
+    }
+
+    /// Messages that may be taken out of what was read.
+    fn readable_messages(&self) -> usize {
+        if self.all_rates().next().is_none() {
+            return usize::MAX;
+        }
+        let now = Instant::now();
+        let messages = self.all_rates().map(|rates| rates.messages(now)).min();
+        messages.unwrap_or(usize::MAX).max(1)
+    }
+
+    fn count_messages(&self, messages: usize) {
+        if messages > 0 && self.all_rates().next().is_some() {
+            let now = Instant::now();
+            self.all_rates()
+                .for_each(|rates| rates.take_messages(now, messages));
+        }
+    }
+
     fn may_read(&self) -> bool {
         let session = &self.session;
+        if session.must_wait_for_events() {
+            return false;
+        }
         if session.queued_event_bytes.get() >= EVENT_BYTES_MAX {
             session.waiting_for_handler.set(true);
             return false;
@@ -223,6 +328,8 @@ impl Driver {
         let session = &self.session;
         self.stopped_early = false;
         let (mut replies, mut reply_bytes) = (Vec::new(), 0);
+        let messages_max = self.readable_messages();
+        let mut messages = 0;
         {
             let mut connection = session.connection.borrow_mut();
             session.lend_buffer(&mut connection);
@@ -232,6 +339,7 @@ impl Driver {
             let wanted = !session.failed.get();
             let auto_replies = self.handler.registry.auto_replies();
             while let Some(event) = input.poll_event() {
+                messages += usize::from(begins_message(&event));
                 if !auto_replies.is_empty()
                     && wanted
                     && let Some((kind, payload)) = whole_message(&event)
@@ -240,7 +348,9 @@ impl Driver {
                     replies.push(reply.clone());
                     reply_bytes += reply.bytes.len() + AUTO_REPLY_OVERHEAD;
                     // They fit: nothing is read while more than half of the queue is used.
-                    if reply_bytes >= self.worker.config.limits.queued_bytes_max / 4 {
+                    if reply_bytes >= self.worker.config.limits.queued_bytes_max / 4
+                        || messages >= messages_max
+                    {
                         self.stopped_early = true;
                         break;
                     }
@@ -267,13 +377,14 @@ impl Driver {
                     | Event::Ping(_)
                     | Event::Close(_) => {}
                 }
-                if session.queued_event_bytes.get() >= EVENT_BYTES_MAX {
+                if session.queued_event_bytes.get() >= EVENT_BYTES_MAX || messages >= messages_max {
                     self.stopped_early = true;
                     break;
                 }
             }
             self.unread = input.unread().to_vec();
         }
+        self.count_messages(messages);
         for reply in replies {
             self.reply(&reply);
         }
@@ -307,7 +418,11 @@ impl Driver {
 
     fn tell_writable(&self) {
         let session = &self.session;
-        if session.want_writable.get() && !self.told && session.is_drained() {
+        if session.want_writable.get()
+            && !self.told
+            && session.is_drained()
+            && self.handler.registry.usage().may_send_at().is_none()
+        {
             session.want_writable.set(false);
             self.handler
                 .push(|queue| queue.push_writable(Rc::clone(session)));
@@ -434,10 +549,24 @@ impl Driver {
             .stalled_since
             .get()
             .map(|since| since + self.worker.config.write_timeout);
+        let rate = self.rate_until.filter(|until| *until > now);
+        let sends = (self.session.want_writable.get() && !self.told)
+            .then(|| self.handler.registry.usage().may_send_at())
+            .flatten();
         core.into_iter()
+            .chain(rate)
+            .chain(sends)
             .chain(stalled)
             .chain(look)
             .fold(far, Instant::min)
+    }
+}
+
+fn begins_message(event: &Event<'_>) -> bool {
+    match event {
+        Event::Text(_) | Event::Binary(_) => true,
+        Event::Chunk(chunk) => chunk.first,
+        Event::Ping(_) | Event::Pong { .. } | Event::Close(_) => false,
     }
 }
 

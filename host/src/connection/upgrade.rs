@@ -8,8 +8,9 @@ use wsrun_proto::http::upgrade::{self, UpgradeError};
 use wsrun_proto::ws::deflate;
 
 use super::answer::{Body, empty, full, last, last_text};
+use crate::admission::HandlerSlot;
 use crate::contract::{Acceptance, Refusal, Request, Role};
-use crate::handler::Handler;
+use crate::handler::{Handler, Limit};
 use crate::worker::Worker;
 
 /// A handshake that was answered with 101.
@@ -19,6 +20,8 @@ pub(super) struct Upgraded {
     pub(super) protocol: Option<String>,
     pub(super) session: Vec<u8>,
     pub(super) deflate: Option<deflate::Agreed>,
+    /// One of `--max-handler-connections`, where those are limited.
+    pub(super) slot: Option<HandlerSlot>,
 }
 
 /// What the transport tells of a request.
@@ -81,20 +84,14 @@ async fn decide<B>(
     }
     if *worker.shutdown.borrow() {
         let text = "503 service unavailable: the server is shutting down";
-        let mut response = last_text(StatusCode::SERVICE_UNAVAILABLE, text);
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        return Err(response);
+        return Err(unavailable(text, 1));
     }
     let (handler, routed) = route(worker, &checked.offered)?;
     if let Some(left) = handler.registry.backed_off() {
         let text = "503 service unavailable: the handler fails again and again, and is left alone for a while";
-        let mut response = last_text(StatusCode::SERVICE_UNAVAILABLE, text);
-        let seconds = HeaderValue::from(left.as_secs() + 1);
-        response.headers_mut().insert(RETRY_AFTER, seconds);
-        return Err(response);
+        return Err(unavailable(text, left.as_secs() + 1));
     }
+    let slot = handler_slot(worker, &handler)?;
     let request = request(http, addresses, checked.host.clone());
     let request = Rc::new(Request {
         offered: checked.offered.clone(),
@@ -122,6 +119,15 @@ async fn decide<B>(
             ),
         ));
     }
+    if !handler
+        .registry
+        .usage()
+        .takes_session(acceptance.session.len())
+    {
+        handler.registry.note_limit(Limit::HandlerSession);
+        let text = "503 service unavailable: this handler keeps as much session data as it may";
+        return Err(unavailable(text, 1));
+    }
     let accepted = checked
         .accept(protocol.as_deref(), worker.config.deflate.as_ref())
         .map_err(|error| broken(&handler, &error.to_string()))?;
@@ -145,8 +151,40 @@ async fn decide<B>(
         protocol,
         session: acceptance.session,
         deflate: accepted.deflate,
+        slot,
     };
     Ok((response, upgraded))
+}
+
+/// One of `--max-handler-connections`, where those are limited. Taken before the handler is asked anything.
+#[expect(
+    clippy::result_large_err,
+    reason = "once per handshake, and the caller wants the response"
+)]
+fn handler_slot(
+    worker: &Worker,
+    handler: &Rc<Handler>,
+) -> Result<Option<HandlerSlot>, Response<Body>> {
+    let Some(max) = worker.config.handler_limits.connections_max else {
+        return Ok(None);
+    };
+    let mut handlers = worker.handlers().iter();
+    let slot = handlers
+        .position(|other| Rc::ptr_eq(other, handler))
+        .and_then(|position| worker.admission.take_handler(position, max));
+    slot.map(Some).ok_or_else(|| {
+        handler.registry.note_limit(Limit::Connections);
+        let text = "503 service unavailable: this handler has as many connections as it may have";
+        unavailable(text, 1)
+    })
+}
+
+/// An answer that says to come again.
+fn unavailable(text: &str, retry_after_seconds: u64) -> Response<Body> {
+    let mut response = last_text(StatusCode::SERVICE_UNAVAILABLE, text);
+    let seconds = HeaderValue::from(retry_after_seconds);
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
 }
 
 /// The `Host` of a plain request.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
+use super::limit::Limit;
 use super::place::Place;
 use super::queue::{Event, Queue, cost, subject};
 use super::{DecisionFailed, Guest, GuestFactory, Handler};
@@ -36,6 +37,7 @@ impl Handler {
             .await;
             let Queue { events, data } = &mut batch;
             for event in events.drain(..) {
+                self.rest().await;
                 self.deliver(&mut place, event, data).await;
             }
             batch.clear();
@@ -44,6 +46,15 @@ impl Handler {
             if resuming {
                 tokio::task::yield_now().await;
             }
+        }
+    }
+
+    /// Waits while the handler has used up its share of the worker's time.
+    async fn rest(&self) {
+        while let Some(until) = self.registry.usage().rest_until() {
+            self.registry.note_limit(Limit::CpuShare);
+            self.worker.flush();
+            tokio::time::sleep_until(until.into()).await;
         }
     }
 
@@ -308,7 +319,7 @@ impl Handler {
             }
             | Event::Pong { session, payload } => {
                 let left = session.queued_event_bytes.get() - cost(payload.len());
-                session.queued_event_bytes.set(left);
+                session.set_event_bytes(left);
                 // The task may have stopped reading, or held the end of the connection back, until all of it was answered.
                 if left == 0 {
                     session.wake_if_waiting();

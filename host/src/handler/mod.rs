@@ -11,6 +11,7 @@
 mod apply;
 mod auto_reply;
 mod deliver;
+mod limit;
 mod place;
 mod queue;
 mod registry;
@@ -18,6 +19,7 @@ mod swap;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod usage;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
@@ -32,10 +34,12 @@ use tokio::sync::{mpsc, oneshot};
 use wsrun_proto::ws::MessageKind;
 
 pub(crate) use self::deliver::report;
+pub(crate) use self::limit::Limit;
 use self::queue::Event;
 pub(crate) use self::queue::{HttpRequest, Queue};
 pub(crate) use self::registry::Registry;
 pub(crate) use self::swap::{Extras, Trial};
+pub(crate) use self::usage::{RatesIn, Usage};
 use crate::command::{Commands, Connect};
 use crate::connection::{self, HttpBody};
 use crate::contract::{
@@ -411,11 +415,13 @@ impl Handler {
         let Ok(mut turn) = self.turn.try_borrow_mut() else {
             return;
         };
+        self.registry.usage().begin_turn();
         if let Some(life) = &mut *turn
             && life.as_mut().poll(cx).is_ready()
         {
             unreachable!("the life of a handler has no end");
         }
+        self.registry.usage().end_turn();
     }
 
     fn spawn_driver(self: &Rc<Self>) {

@@ -201,9 +201,7 @@ impl Queue {
     }
 
     fn payload(&mut self, session: &Session, payload: &[u8]) -> Range<usize> {
-        session
-            .queued_event_bytes
-            .set(session.queued_event_bytes.get() + cost(payload.len()));
+        session.set_event_bytes(session.queued_event_bytes.get() + cost(payload.len()));
         let start = self.data.len();
         self.data.extend_from_slice(payload);
         start..self.data.len()

@@ -6,10 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wsrun_proto::topic::{TopicLimits, Topics};
+use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
+use super::limit::{Limit, Reached};
 use super::timers::Timers;
+use super::usage::Usage;
 use crate::command::SetAutoReply;
 use crate::config::HandlerLimits;
 use crate::contract::{ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId};
@@ -36,6 +38,8 @@ pub(crate) struct Registry {
     auto_replies: RefCell<AutoReplies>,
     /// How many connections and topics have the policy to wait, at least: publishes look at subscribers only if there are any.
     waits: Cell<bool>,
+    usage: Rc<Usage>,
+    reached: Reached,
 }
 
 /// What a topic says about subscribers without room.
@@ -60,6 +64,7 @@ impl Registry {
             topics_max: limits.topics_max,
             subscriptions_max: limits.subscriptions_max,
         };
+        let usage = Rc::new(Usage::new(&limits));
         Self {
             name,
             config,
@@ -75,6 +80,8 @@ impl Registry {
             policies: RefCell::default(),
             auto_replies: RefCell::default(),
             waits: Cell::new(false),
+            usage,
+            reached: Reached::default(),
         }
     }
 
@@ -93,6 +100,23 @@ impl Registry {
     /// What its worker tells of who computes.
     pub(crate) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.worker.pulse)
+    }
+
+    /// What its connections hold and use together.
+    pub(crate) fn usage(&self) -> &Rc<Usage> {
+        &self.usage
+    }
+
+    /// Counts that a limit was reached, and tells so in the log now and then.
+    pub(crate) fn note_limit(&self, limit: Limit) {
+        self.reached.note(&self.name, limit);
+    }
+
+    /// A message of `length` bytes was not queued: notes whose limit that was if it was that of all connections together.
+    pub(crate) fn note_if_queue_full(&self, length: usize) {
+        if !self.usage.takes(length) {
+            self.note_limit(Limit::HandlerQueue);
+        }
     }
 
     /// Whether the handler would be told of a timer.
@@ -131,6 +155,7 @@ impl Registry {
     }
 
     pub(crate) fn insert(&self, session: Rc<Session>) {
+        session.join(&self.usage);
         self.sessions.borrow_mut().insert(session.id, session);
         self.worker.live.send_modify(|live| *live += 1);
     }
@@ -227,6 +252,11 @@ impl Registry {
         topic: &str,
         queued: usize,
     ) -> Result<(), ContractBroken> {
+        if topic.len() > TOPIC_NAME_BYTES_MAX {
+            return Err(ContractBroken(format!(
+                "topics.set-slow-policy: the name of a topic has at most {TOPIC_NAME_BYTES_MAX} bytes"
+            )));
+        }
         let policies = self.policies.borrow();
         if policies.contains_key(topic) || policies.len() + queued < TOPIC_POLICIES_MAX {
             return Ok(());
@@ -352,6 +382,7 @@ impl Registry {
     ) -> Result<Vec<ConnectionId>, PublishError> {
         let (waiting, promised) = self.waiting(sessions.into_iter(), policy, length);
         if waiting > 0 {
+            self.note_if_queue_full(length);
             return Err(PublishError::Waiting(waiting));
         }
         if !count {
@@ -359,7 +390,8 @@ impl Registry {
         }
         Ok(promised
             .iter()
-            .inspect(|session| session.promise(length))
+            // Whose count was not 0 is known already, and may be so many times.
+            .filter(|session| session.promise(length))
             .map(|session| session.id)
             .collect())
     }

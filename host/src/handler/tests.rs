@@ -236,6 +236,7 @@ impl Bench {
             live: watch::channel(0).0,
             slots: Arc::default(),
             pulses: [Arc::default()].into(),
+            admission: Arc::default(),
             shutdown,
         };
         let worker = Rc::new(Worker::new(0, shared));

@@ -51,6 +51,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::admission::Admission;
 use crate::config::{Config, HandlerSource, Listen};
 use crate::connection::Folders;
 use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
@@ -220,6 +221,7 @@ impl Server {
         let config = Arc::new(config);
         let (shutdown, stopping) = watch::channel(false);
         let (live, _) = watch::channel(0);
+        let admission = Arc::new(Admission::new(config.handlers.len()));
         let parts = Parts {
             handlers,
             tls: tls.clone(),
@@ -230,6 +232,7 @@ impl Server {
                 folders: Arc::new(folders),
                 live: live.clone(),
                 slots: Arc::default(),
+                admission,
                 shutdown: stopping,
                 pulses,
             },

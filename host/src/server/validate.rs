@@ -47,6 +47,25 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
     if config.handler_limits.http_instances_max == 0 {
         return fail("--max-http-instances 0: no request could be answered".into());
     }
+    let limits = &config.handler_limits;
+    if limits.queued_bytes_max < config.limits.queued_bytes_max {
+        return fail(format!(
+            "--max-handler-queue {} is smaller than --max-queue {}, which is for one connection",
+            limits.queued_bytes_max, config.limits.queued_bytes_max
+        ));
+    }
+    if limits.session_total_bytes_max < limits.session_bytes_max {
+        return fail(format!(
+            "--max-handler-session {} is smaller than --max-session {}, which is for one connection",
+            limits.session_total_bytes_max, limits.session_bytes_max
+        ));
+    }
+    if !(1..=100).contains(&limits.cpu_share_max) {
+        return fail(format!(
+            "--max-cpu-share {}: it must be 1 to 100 percent",
+            limits.cpu_share_max
+        ));
+    }
     if config.connections_max == 0 {
         return fail("--max-connections 0: nobody could connect".into());
     }

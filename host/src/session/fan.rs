@@ -66,6 +66,14 @@ impl Session {
             let _ = self.send_later(message.kind(), payload, None);
             return Ok(Fanned::Done);
         }
+        let length = message.payload().len();
+        if !self.handler_takes(length) {
+            self.flush();
+        }
+        if !self.handler_takes(length) {
+            let queued = self.buffered();
+            return Err(SendError::QueueFull { queued });
+        }
         let mut sent = self.send_prepared(message);
         if matches!(sent, Err(SendError::QueueFull { .. })) {
             // It may be this turn that has not written yet, and not the peer that does not read.
@@ -88,7 +96,7 @@ impl Session {
         if !self.must_wait.get() && !is_low() {
             self.flush();
         }
-        if !self.must_wait.get() && is_low() {
+        if !self.must_wait.get() && is_low() && self.handler_takes(message.payload().len()) {
             let mut sent = self.send_prepared(message);
             if matches!(sent, Err(SendError::QueueFull { .. })) {
                 self.flush();
@@ -108,6 +116,8 @@ impl Session {
             .limits
             .queued_bytes_max
             .saturating_sub(output);
+        let shared = self.usage.get().map_or(usize::MAX, |usage| usage.room());
+        let room = room.min(shared.saturating_add(self.backlog.borrow().bytes()));
         let mut backlog = self.backlog.borrow_mut();
         if backlog.kept_bytes() + payload.len() > room {
             // What stands before it was sent to this connection alone: dropping the others would not help.

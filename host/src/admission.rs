@@ -1,0 +1,133 @@
+//! What all workers count together before a connection is served: connections of each handler, and of each address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The counters.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    /// In the order of the configuration.
+    handlers: Vec<Arc<AtomicUsize>>,
+    /// Has an entry for each address that has a connection, and no others: bounded by `--max-connections`.
+    addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Admission {
+    pub(crate) fn new(handlers: usize) -> Self {
+        Self {
+            handlers: (0..handlers).map(|_| Arc::default()).collect(),
+            addresses: Arc::default(),
+        }
+    }
+
+    /// One more connection of a handler, unless it has `max`.
+    pub(crate) fn take_handler(&self, position: usize, max: usize) -> Option<HandlerSlot> {
+        let used = Arc::clone(self.handlers.get(position)?);
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            (used < max).then_some(used + 1)
+        })
+        .ok()?;
+        Some(HandlerSlot(used))
+    }
+
+    /// One more connection of an address, unless it has `max`.
+    pub(crate) fn take_address(&self, peer: IpAddr, max: usize) -> Option<AddressSlot> {
+        let network = network_of(peer);
+        let mut addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let used = addresses.get(&network).copied().unwrap_or_default();
+        if used >= max {
+            return None;
+        }
+        addresses.insert(network, used + 1);
+        Some(AddressSlot {
+            addresses: Arc::clone(&self.addresses),
+            network,
+        })
+    }
+}
+
+/// One of `--max-handler-connections`.
+#[derive(Debug)]
+pub(crate) struct HandlerSlot(Arc<AtomicUsize>);
+
+impl Drop for HandlerSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One of `--max-connections-per-address`.
+#[derive(Debug)]
+pub(crate) struct AddressSlot {
+    addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    network: IpAddr,
+}
+
+impl Drop for AddressSlot {
+    fn drop(&mut self) {
+        let mut addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(used) = addresses.get_mut(&self.network) {
+            *used -= 1;
+            if *used == 0 {
+                addresses.remove(&self.network);
+            }
+        }
+    }
+}
+
+/// An IPv4 address, or the /64 of one of IPv6: whoever has one of those has all.
+fn network_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn addresses_are_counted_by_network_and_forgotten() {
+        let admission = Admission::new(0);
+        let held = [
+            admission.take_address(ip("2001:db8::1"), 2),
+            admission.take_address(ip("2001:db8::ffff:1"), 2),
+            admission.take_address(ip("192.0.2.1"), 2),
+            admission.take_address(ip("::ffff:192.0.2.1"), 2),
+            admission.take_address(ip("2001:db8:0:1::1"), 2),
+        ];
+        assert!(held.iter().all(Option::is_some));
+        for full in ["2001:db8::2", "192.0.2.1"] {
+            assert!(admission.take_address(ip(full), 2).is_none(), "{full}");
+        }
+        drop(held);
+        assert!(admission.addresses.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn handlers_are_counted_apart() {
+        let admission = Admission::new(2);
+        let held = admission.take_handler(0, 1);
+        assert!(held.is_some());
+        assert!(admission.take_handler(0, 1).is_none());
+        assert!(admission.take_handler(1, 1).is_some());
+        drop(held);
+        assert!(admission.take_handler(0, 1).is_some());
+    }
+}

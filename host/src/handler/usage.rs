@@ -1,0 +1,320 @@
+//! What the connections of a handler on one worker hold and use together.
+
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
+use std::time::Instant;
+
+use super::limit::Limit;
+use crate::bucket::Bucket;
+use crate::config::HandlerLimits;
+
+/// Sums over all connections, against the limits of the handler.
+pub(crate) struct Usage {
+    queued: Cell<usize>,
+    queued_max: usize,
+    /// Bytes of events that wait for the handler.
+    events: Cell<usize>,
+    session: Cell<usize>,
+    session_max: usize,
+    /// Tasks that wait for `queued` to become low, and those that wait for `events`.
+    low_queue: Waiters,
+    low_events: Waiters,
+    /// What all connections together are read at; none without a limit.
+    rates_in: Option<RatesIn>,
+    send_messages: Option<RefCell<Bucket>>,
+    send_bytes: Option<RefCell<Bucket>>,
+    cpu: Option<Cpu>,
+}
+
+/// Tasks of connections that wait for the same thing.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    tasks: RefCell<Vec<Waker>>,
+    /// How often all of them were woken.
+    wakes: Cell<u64>,
+}
+
+impl Waiters {
+    /// Adds a task, once until the next wake. `added` is where it remembers that.
+    pub(crate) fn add(&self, task: &Waker, added: &Cell<Option<u64>>) {
+        if added.replace(Some(self.wakes.get())) != Some(self.wakes.get()) {
+            self.tasks.borrow_mut().push(task.clone());
+        }
+    }
+
+    #[inline]
+    fn wake(&self) {
+        if !self.tasks.borrow().is_empty() {
+            self.wakes.set(self.wakes.get() + 1);
+            for task in self.tasks.take() {
+                task.wake();
+            }
+        }
+    }
+}
+
+/// How fast connections are read.
+pub(crate) struct RatesIn {
+    messages: Option<RefCell<Bucket>>,
+    bytes: Option<RefCell<Bucket>>,
+    /// Connections that wait for their turn.
+    waiting: Cell<u32>,
+}
+
+/// The time of the worker's thread that a handler takes.
+struct Cpu {
+    /// Microseconds.
+    bucket: RefCell<Bucket>,
+    /// Since when the running turn has not been counted.
+    since: Cell<Option<Instant>>,
+}
+
+impl Usage {
+    pub(crate) fn new(limits: &HandlerLimits) -> Self {
+        let now = Instant::now();
+        let bucket = |rate: Option<u64>| rate.map(|rate| RefCell::new(Bucket::new(now, rate)));
+        let share = u64::from(limits.cpu_share_max);
+        Self {
+            queued: Cell::new(0),
+            queued_max: limits.queued_bytes_max,
+            events: Cell::new(0),
+            session: Cell::new(0),
+            session_max: limits.session_total_bytes_max,
+            low_queue: Waiters::default(),
+            low_events: Waiters::default(),
+            rates_in: RatesIn::new(
+                limits.handler_message_rate_max,
+                limits.handler_byte_rate_max,
+            ),
+            send_messages: bucket(limits.send_rate_max),
+            send_bytes: bucket(limits.send_byte_rate_max),
+            cpu: (share < 100).then(|| Cpu {
+                bucket: RefCell::new(Bucket::new(now, share * MICROSECONDS_PER_PERCENT)),
+                since: Cell::new(None),
+            }),
+        }
+    }
+
+    /// Whether `bytes` more may be queued for one of the connections.
+    pub(crate) fn takes(&self, bytes: usize) -> bool {
+        bytes <= self.room()
+    }
+
+    /// How much more may be queued.
+    pub(crate) fn room(&self) -> usize {
+        self.queued_max.saturating_sub(self.queued.get())
+    }
+
+    /// One connection has queued `after` bytes where there were `before`.
+    #[inline]
+    pub(crate) fn change_queued(&self, before: usize, after: usize) {
+        self.queued.set(self.queued.get() - before + after);
+        if after < before && self.queue_is_low() {
+            self.low_queue.wake();
+        }
+    }
+
+    /// The same for events that wait for the handler.
+    #[inline]
+    pub(crate) fn change_events(&self, before: usize, after: usize) {
+        self.events.set(self.events.get() - before + after);
+        if after < before && self.events.get() <= self.queued_max / 4 * 3 {
+            self.low_events.wake();
+        }
+    }
+
+    /// Whether so many events wait that no connection is read.
+    pub(crate) fn events_are_full(&self) -> bool {
+        self.events.get() >= self.queued_max
+    }
+
+    pub(crate) fn change_session(&self, before: usize, after: usize) {
+        self.session.set(self.session.get() - before + after);
+    }
+
+    /// Whether session data may become so much more.
+    pub(crate) fn takes_session(&self, bytes: usize) -> bool {
+        self.session.get().saturating_add(bytes) <= self.session_max
+    }
+
+    pub(crate) fn session_max(&self) -> usize {
+        self.session_max
+    }
+
+    /// Whether there is room again for those who were refused.
+    pub(crate) fn queue_is_low(&self) -> bool {
+        self.queued.get() <= self.queued_max / 4 * 3
+    }
+
+    /// Those who wait for that.
+    pub(crate) fn low_queue(&self) -> &Waiters {
+        &self.low_queue
+    }
+
+    /// Those who wait for the handler to have worked on its events.
+    pub(crate) fn low_events(&self) -> &Waiters {
+        &self.low_events
+    }
+
+    pub(crate) fn rates_in(&self) -> Option<&RatesIn> {
+        self.rates_in.as_ref()
+    }
+
+    /// Counts messages of `bytes` in all that the handler sends, or tells which limit is reached. The last one taken may overdraw.
+    #[inline]
+    pub(crate) fn take_send(&self, messages: usize, bytes: usize) -> Result<(), Limit> {
+        if self.send_messages.is_none() && self.send_bytes.is_none() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        for (bucket, limit) in [
+            (&self.send_messages, Limit::MessageRateOut),
+            (&self.send_bytes, Limit::ByteRateOut),
+        ] {
+            if let Some(bucket) = bucket
+                && !bucket.borrow_mut().has_any(now)
+            {
+                return Err(limit);
+            }
+        }
+        if let Some(bucket) = &self.send_messages {
+            bucket.borrow_mut().take(now, messages as u64);
+        }
+        if let Some(bucket) = &self.send_bytes {
+            bucket.borrow_mut().take(now, bytes as u64);
+        }
+        Ok(())
+    }
+
+    /// When the handler may send again what is worth being told of; none when it may.
+    pub(crate) fn may_send_at(&self) -> Option<Instant> {
+        if self.send_messages.is_none() && self.send_bytes.is_none() {
+            return None;
+        }
+        let now = Instant::now();
+        [&self.send_messages, &self.send_bytes]
+            .into_iter()
+            .flatten()
+            .filter_map(|bucket| bucket.borrow_mut().ready_at(now, SEND_PART, 0))
+            .max()
+    }
+
+    /// A turn of the handler begins, where its time is limited.
+    #[inline]
+    pub(crate) fn begin_turn(&self) {
+        if let Some(cpu) = &self.cpu {
+            cpu.since.set(Some(Instant::now()));
+        }
+    }
+
+    /// It ends.
+    #[inline]
+    pub(crate) fn end_turn(&self) {
+        if let Some(cpu) = &self.cpu {
+            cpu.count(Instant::now());
+            cpu.since.set(None);
+        }
+    }
+
+    /// How long the handler has to wait before it may go on, within a turn.
+    #[inline]
+    pub(crate) fn rest_until(&self) -> Option<Instant> {
+        let cpu = self.cpu.as_ref()?;
+        let now = Instant::now();
+        cpu.count(now);
+        let mut bucket = cpu.bucket.borrow_mut();
+        if bucket.has_any(now) {
+            return None;
+        }
+        // Not for each microsecond.
+        bucket.ready_at(now, CPU_PART, 0)
+    }
+}
+
+impl Cpu {
+    fn count(&self, now: Instant) {
+        let Some(since) = self.since.get() else {
+            return;
+        };
+        let taken = now.saturating_duration_since(since).as_micros();
+        let taken = u64::try_from(taken).unwrap_or(u64::MAX);
+        if taken > 0 {
+            self.since.set(Some(now));
+            self.bucket.borrow_mut().take(now, taken);
+        }
+    }
+}
+
+impl RatesIn {
+    pub(crate) fn new(messages: Option<u64>, bytes: Option<u64>) -> Option<Self> {
+        if messages.is_none() && bytes.is_none() {
+            return None;
+        }
+        let now = Instant::now();
+        let bucket = |rate: Option<u64>| rate.map(|rate| RefCell::new(Bucket::new(now, rate)));
+        Some(Self {
+            messages: bucket(messages),
+            bytes: bucket(bytes),
+            waiting: Cell::new(0),
+        })
+    }
+
+    /// Until when nothing may be read, and for which limit. Others that wait come first.
+    pub(crate) fn wait_until(&self, now: Instant) -> Option<(Instant, Limit)> {
+        let ahead = self.waiting.get();
+        let at = |bucket: &Option<RefCell<Bucket>>, part, limit| {
+            let mut bucket = bucket.as_ref()?.borrow_mut();
+            // Who waits must not be passed by who comes; but those who wait may not keep what is there from everybody.
+            bucket.ready_at(now, part, 0)?;
+            bucket.ready_at(now, part, ahead).map(|at| (at, limit))
+        };
+        let messages = at(&self.messages, 0.0, Limit::MessageRateIn);
+        let bytes = at(&self.bytes, READ_PART, Limit::ByteRateIn);
+        messages.into_iter().chain(bytes).max_by_key(|(at, _)| *at)
+    }
+
+    pub(crate) fn begin_waiting(&self) {
+        self.waiting.set(self.waiting.get() + 1);
+    }
+
+    pub(crate) fn end_waiting(&self) {
+        self.waiting.set(self.waiting.get() - 1);
+    }
+
+    pub(crate) fn messages(&self, now: Instant) -> usize {
+        available(self.messages.as_ref(), now)
+    }
+
+    pub(crate) fn bytes(&self, now: Instant) -> usize {
+        available(self.bytes.as_ref(), now)
+    }
+
+    pub(crate) fn take_messages(&self, now: Instant, messages: usize) {
+        if let Some(bucket) = &self.messages {
+            bucket.borrow_mut().take(now, messages as u64);
+        }
+    }
+
+    pub(crate) fn take_bytes(&self, now: Instant, bytes: usize) {
+        if let Some(bucket) = &self.bytes {
+            bucket.borrow_mut().take(now, bytes as u64);
+        }
+    }
+}
+
+fn available(bucket: Option<&RefCell<Bucket>>, now: Instant) -> usize {
+    bucket.map_or(usize::MAX, |bucket| {
+        usize::try_from(bucket.borrow_mut().available(now)).unwrap_or(usize::MAX)
+    })
+}
+
+const MICROSECONDS_PER_PERCENT: u64 = 10_000;
+
+/// What is read at once where a rate is used up: not a byte at a time.
+const READ_PART: f64 = 1.0 / 20.0;
+
+/// What a handler that waits to send may send at least when it is told.
+const SEND_PART: f64 = 1.0 / 4.0;
+
+/// What a handler that has used up its time may use when it goes on.
+const CPU_PART: f64 = 1.0 / 20.0;
