@@ -7,63 +7,20 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use wsrun_tests::admin::{Administered, value};
 use wsrun_tests::frame::Frame;
 use wsrun_tests::handlers;
-use wsrun_tests::server::{Ended, Server, run};
+use wsrun_tests::server::{Server, run};
 use wsrun_tests::wait::{self, PATIENCE};
-
-/// A server with an admin socket in a folder that is kept as long as this.
-struct Administered {
-    server: Server,
-    folder: tempfile::TempDir,
-}
-
-impl Administered {
-    fn start(handler: impl AsRef<Path>, arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let server = Server::of(handler)
-            .arg("--admin")
-            .arg(folder.path().join("admin"))
-            .args(arguments)
-            .start();
-        let administered = Self { server, folder };
-        wait::until("the admin socket is there", || {
-            administered.ctl(&["status"]).code == Some(0)
-        });
-        administered
-    }
-
-    fn socket(&self) -> String {
-        self.folder.path().join("admin").display().to_string()
-    }
-
-    fn ctl(&self, arguments: &[&str]) -> Ended {
-        let socket = self.socket();
-        run(["ctl", "--admin", &socket].iter().chain(arguments))
-    }
-
-    fn status(&self) -> Value {
-        let ended = self.ctl(&["status", "--json"]);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        serde_json::from_str(&ended.stdout).expect("it is JSON")
-    }
-
-    /// The value of a metric, as in `wsrun_connections{handler="echo"}`.
-    fn metric(&self, name: &str) -> u64 {
-        let ended = self.ctl(&["metrics"]);
-        value(&ended.stdout, name).unwrap_or_else(|| panic!("{name} is in {}", ended.stdout))
-    }
-}
-
-fn value(metrics: &str, name: &str) -> Option<u64> {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().parse().ok()
-}
 
 #[test]
 fn status_and_metrics_tell_what_happened() {
-    let admin = Administered::start(handlers::probe(), &["--workers", "2", "--max-timers", "3"]);
+    let admin = Administered::start(Server::of(handlers::probe()).args([
+        "--workers",
+        "2",
+        "--max-timers",
+        "3",
+    ]));
     let mut peer = admin.server.open();
     let mut other = admin.server.open();
     assert_eq!(peer.ask("session-set abc"), "ok");
@@ -110,7 +67,7 @@ fn status_and_metrics_tell_what_happened() {
     }
     assert!(admin.metric("wsrun_sent_bytes_total{handler=\"probe\"}") >= 4);
     // As a person reads it.
-    let text = admin.ctl(&["status"]).stdout;
+    let text = admin.ctl(["status"]).stdout;
     assert!(
         text.contains("serving") && text.contains("handler probe"),
         "{text}"
@@ -123,17 +80,14 @@ fn status_and_metrics_tell_what_happened() {
 
 #[test]
 fn metrics_and_health_are_told_over_http() {
-    let admin = Administered::start(
-        handlers::echo(),
-        &[
-            "--metrics",
-            "127.0.0.1:0",
-            "--shutdown-timeout",
-            "3s",
-            "--close-timeout",
-            "3s",
-        ],
-    );
+    let admin = Administered::start(Server::of(handlers::echo()).args([
+        "--metrics",
+        "127.0.0.1:0",
+        "--shutdown-timeout",
+        "3s",
+        "--close-timeout",
+        "3s",
+    ]));
     admin.server.expect_log("metrics on http://");
     let log = admin.server.log();
     let address = log.split("metrics on http://").nth(1);
@@ -153,7 +107,7 @@ fn metrics_and_health_are_told_over_http() {
     assert!(get(&address, "GET", "/ready").starts_with("HTTP/1.1 200"));
     assert!(get(&address, "GET", "/other").starts_with("HTTP/1.1 404"));
     assert!(get(&address, "POST", "/metrics").starts_with("HTTP/1.1 405"));
-    assert_eq!(admin.ctl(&["drain"]).code, Some(0));
+    assert_eq!(admin.ctl(["drain"]).code, Some(0));
     deaf.expect_close(1001);
     // It waits for the peer that does not answer: alive, and not ready.
     let ready = get(&address, "GET", "/ready");
@@ -182,9 +136,9 @@ fn get(address: &str, method: &str, path: &str) -> String {
 
 #[test]
 fn handler_is_replaced_by_ctl_and_errors_reach_the_operator() {
-    let admin = Administered::start(handlers::probe(), &["--trial-time", "200ms"]);
+    let admin = Administered::start(Server::of(handlers::probe()).args(["--trial-time", "200ms"]));
     let mut peer = admin.server.open();
-    let ended = admin.ctl(&["swap", &handlers::echo().display().to_string()]);
+    let ended = admin.ctl(["swap", &handlers::echo().display().to_string()]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(
         ended.stdout.contains("probe: ") && ended.stdout.contains("echo.wasm serves"),
@@ -192,7 +146,7 @@ fn handler_is_replaced_by_ctl_and_errors_reach_the_operator() {
         ended.stdout
     );
     assert_eq!(peer.ask("id"), "id");
-    let missing = admin.ctl(&["swap", "no-such-file.wasm"]);
+    let missing = admin.ctl(["swap", "no-such-file.wasm"]);
     assert_eq!(missing.code, Some(1));
     assert!(
         missing.stderr.contains("the old version serves")
@@ -200,7 +154,7 @@ fn handler_is_replaced_by_ctl_and_errors_reach_the_operator() {
         "{}",
         missing.stderr
     );
-    let unknown = admin.ctl(&["swap", "--handler", "nobody"]);
+    let unknown = admin.ctl(["swap", "--handler", "nobody"]);
     assert_eq!(unknown.code, Some(1));
     assert!(
         unknown.stderr.contains("there are: probe"),
@@ -213,7 +167,8 @@ fn handler_is_replaced_by_ctl_and_errors_reach_the_operator() {
 
 #[test]
 fn drain_by_ctl_waits_for_the_end() {
-    let mut admin = Administered::start(handlers::echo(), &["--drain-code", "1012"]);
+    let mut admin =
+        Administered::start(Server::of(handlers::echo()).args(["--drain-code", "1012"]));
     let mut peer = admin.server.open();
     let closing = std::thread::spawn(move || {
         peer.expect_close(1012);
@@ -221,7 +176,7 @@ fn drain_by_ctl_waits_for_the_end() {
         peer.send(&Frame::close(1012, ""));
         peer.expect_end();
     });
-    let ended = admin.ctl(&["drain", "--wait"]);
+    let ended = admin.ctl(["drain", "--wait"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     closing.join().expect("it was closed");
     assert_eq!(admin.server.wait(Duration::from_secs(1)).code(), Some(0));
@@ -230,7 +185,7 @@ fn drain_by_ctl_waits_for_the_end() {
 
 #[test]
 fn admin_socket_is_its_users_alone_and_bears_nonsense() {
-    let mut admin = Administered::start(handlers::echo(), &[]);
+    let mut admin = Administered::start(Server::of(handlers::echo()));
     let mode = std::fs::metadata(admin.socket())
         .expect("it is there")
         .permissions()
@@ -264,7 +219,7 @@ fn admin_socket_is_its_users_alone_and_bears_nonsense() {
         .collect();
     admin.server.lives();
     drop(idle);
-    assert_eq!(admin.ctl(&["status"]).code, Some(0));
+    assert_eq!(admin.ctl(["status"]).code, Some(0));
     admin.server.lives();
 }
 
@@ -281,7 +236,7 @@ fn ctl_says_when_nobody_answers() {
 
 #[test]
 fn second_server_does_not_take_the_admin_socket_of_the_first() {
-    let admin = Administered::start(handlers::echo(), &[]);
+    let admin = Administered::start(Server::of(handlers::echo()));
     let socket = admin.socket();
     let echo = handlers::echo().display().to_string();
     let ended = run([echo.as_str(), "--listen", "127.0.0.1:0", "--admin", &socket]);
@@ -291,5 +246,5 @@ fn second_server_does_not_take_the_admin_socket_of_the_first() {
         "{}",
         ended.stderr
     );
-    assert_eq!(admin.ctl(&["status"]).code, Some(0));
+    assert_eq!(admin.ctl(["status"]).code, Some(0));
 }
