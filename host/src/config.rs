@@ -141,6 +141,19 @@ pub struct HandlerConfig {
     pub source: HandlerSource,
     /// What `host-info.config` tells it.
     pub config: Arc<BTreeMap<String, String>>,
+    /// Which connections share an instance.
+    pub scope: Scope,
+}
+
+/// Which connections of a handler share an instance. In all of them the events of one connection come in order and one at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them: one worker has the instance, and gets the connections that others have accepted. The handler's globals are the same
+    /// for everybody, and it has one thread.
+    #[default]
+    Shared,
+    /// Those of one worker: each worker has an instance with globals of its own, and connections stay where they were accepted.
+    Worker,
 }
 
 impl HandlerConfig {
@@ -150,6 +163,7 @@ impl HandlerConfig {
             protocol,
             source,
             config: Arc::default(),
+            scope: Scope::default(),
         }
     }
 

@@ -15,10 +15,10 @@ use super::admin::http;
 use super::admin::socket::AdminSocket;
 use super::admin::take_over::Predecessor;
 use super::runtime::RuntimeArgs;
-use super::values::{bytes, count, listen, network, protocol};
+use super::values::{bytes, count, listen, network, protocol, scope};
 use super::{Failure, say, service_manager};
 use crate::config::{
-    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, TlsFiles,
+    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, Scope, TlsFiles,
 };
 use crate::server::{Control, Running, Server, Swapper, TlsError};
 
@@ -39,9 +39,13 @@ pub(super) struct Args {
     /// Grants the default handler this folder to answer plain HTTP requests with files of
     #[arg(long = "files", value_name = "DIR")]
     files_dir: Option<PathBuf>,
-    /// Worker threads, each with an instance of every handler
+    /// Worker threads. All of them accept, and do TLS and HTTP
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u16,
+    /// Which connections share an instance: `shared`, all of a handler, on one worker; `worker`, those of a worker. As `NAME=SCOPE` for one
+    /// handler, by its --protocol or `default`. Repeatable
+    #[arg(long, value_name = "SCOPE", value_parser = scope, default_value = "shared")]
+    scope: Vec<(Option<String>, Scope)>,
     /// Replaces a handler when its file changes, without closing a connection. SIGHUP does so once
     #[arg(long)]
     watch: bool,
@@ -398,15 +402,35 @@ fn config(args: Args) -> Result<Config, Failure> {
         .protocol
         .into_iter()
         .map(|(name, file)| (Some(name), file));
-    let handlers = default
+    let scopes = args.scope;
+    let mut unused: Vec<&str> = scopes
+        .iter()
+        .filter_map(|(name, _)| name.as_deref())
+        .collect();
+    let mut scope_of = |protocol: Option<&str>| {
+        let name = protocol.unwrap_or("default");
+        unused.retain(|unused| *unused != name);
+        let of = |wanted: Option<&str>| {
+            let last = scopes.iter().rfind(|(name, _)| name.as_deref() == wanted);
+            last.map(|(_, scope)| *scope)
+        };
+        of(Some(name)).or_else(|| of(None)).unwrap_or_default()
+    };
+    let handlers: Vec<_> = default
         .into_iter()
         .chain(named)
         .map(|(protocol, file)| HandlerConfig {
+            scope: scope_of(protocol.as_deref()),
             protocol,
             source: HandlerSource::File(file),
             config: Arc::clone(&values),
         })
         .collect();
+    if let Some(name) = unused.first() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--scope {name}=…: no handler has this name; it is that of a --protocol, or `default`"
+        )));
+    }
     let mut config = Config {
         listen: args.listen,
         handlers,

@@ -14,9 +14,11 @@ use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive_until_shutdown;
 use super::http::{Raw, serve as serve_http};
+use super::moving::Moving;
 use super::upgrade::Addresses;
 use super::ws_config;
 use crate::admission::AddressSlot;
+use crate::handler::Handler;
 use crate::handler::Limit;
 use crate::listener::Handshake;
 use crate::session::Session;
@@ -108,7 +110,16 @@ pub(crate) async fn serve(
     else {
         return;
     };
-    run(&worker, raw, slot, handshake).await;
+    let handler = Rc::clone(&raw.upgraded.handler);
+    let Some(way) = handler.way() else {
+        return run(&worker, raw, slot, handshake).await;
+    };
+    let mut raw = raw;
+    slot.hold_handler(raw.upgraded.slot.take());
+    match Moving::leave(raw, slot, handshake) {
+        Ok(moving) => way.hand_over(moving).await,
+        Err(error) => tracing::warn!("a connection was lost on its way between workers: {error}"),
+    }
 }
 
 /// What the lists say. Unix sockets have no address: the permissions of their file decide.
@@ -118,7 +129,7 @@ fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
         Socket::Tcp(stream) if !network.is_empty() => stream
             .peer_addr()
             .is_ok_and(|peer| network.accepts(peer.ip())),
-        Socket::Tcp(_) | Socket::Unix(_) => true,
+        Socket::Tcp(_) | Socket::Unix(_) | Socket::Gone => true,
     }
 }
 
@@ -137,13 +148,23 @@ fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>,
 /// The address of the peer has as many connections as it may have.
 struct AddressFull;
 
+/// Serves a connection that another worker has accepted.
+pub(crate) async fn adopt(worker: &Rc<Worker>, handler: &Rc<Handler>, moving: Moving) {
+    match moving.arrive(handler) {
+        Ok((raw, slot, handshake)) => run(worker, raw, slot, handshake).await,
+        Err(error) => tracing::warn!("a connection was lost on its way between workers: {error}"),
+    }
+}
+
 async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     let Raw {
         stream,
         early,
         upgraded,
     } = raw;
-    slot.hold_handler(upgraded.slot);
+    if upgraded.slot.is_some() {
+        slot.hold_handler(upgraded.slot);
+    }
     let handler = upgraded.handler;
     let config = ws_config(worker, &handler, upgraded.deflate);
     let connection = ws::Connection::new(Instant::now(), Role::Server, config);

@@ -184,6 +184,9 @@ impl Handler {
 
     fn replace_extras(&self, extras: Extras) -> Extras {
         self.registry.set_has_timers(extras.exports.timer_handler);
+        if let Some(tell) = &*self.tell_exports.borrow() {
+            tell.send_replace(extras.exports);
+        }
         Extras {
             exports: self.exports.replace(extras.exports),
             incoming: self.incoming.replace(extras.incoming),

@@ -260,7 +260,7 @@ impl Bench {
             network_filter: true,
             ..Exports::default()
         };
-        let handler = Handler::new(registry, Rc::clone(&worker), exports, Vec::new());
+        let handler = Handler::new(registry, Rc::clone(&worker), exports, Vec::new(), None);
         handler.start(Factory(Rc::clone(&script))).await.unwrap();
         tokio::task::yield_now().await;
         Self {

@@ -39,6 +39,7 @@ mod builder;
 mod control;
 mod life;
 mod local;
+mod plans;
 mod publisher;
 mod swap;
 mod validate;
@@ -51,12 +52,12 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::admission::Admission;
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen};
 use crate::connection::Folders;
-use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
+use crate::handler::Exports;
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
 pub use crate::tls::TlsError;
@@ -71,6 +72,7 @@ pub use self::swap::{SwapError, Swapped, Swapper};
 use self::control::Listeners;
 use self::life::{Plan, closed};
 use self::local::Turns;
+use self::plans::Parts;
 use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::native::Native;
@@ -505,68 +507,6 @@ fn url(address: &Address, tls: bool) -> String {
         Address::Tcp(address) => format!("ws://{address}"),
         Address::Unix(path) => format!("ws+unix:{}", path.display()),
     }
-}
-
-/// What the plans of the workers are made of.
-struct Parts {
-    handlers: Vec<Source>,
-    tls: Option<Arc<Tls>>,
-    shared: worker::Shared,
-}
-
-impl Parts {
-    /// A plan for each worker, with channels between all of them and from the publisher.
-    fn plans(self, bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
-        let workers = self.shared.config.workers;
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..workers).map(|_| channels(self.handlers.len())).unzip();
-        let named = self.shared.config.handlers.iter().enumerate();
-        let publisher = Publisher::new(
-            named.map(|(position, handler)| {
-                let workers = senders.iter().map(|senders| senders[position].clone());
-                (handler.name(), workers.collect())
-            }),
-            self.shared.config.handler_limits.sent_message_bytes_max,
-        );
-        let mut plans = Vec::new();
-        let mut bound = dealt(bound, workers);
-        for (index, remotes) in (0..workers).zip(receivers) {
-            let mut peers: Vec<Vec<_>> = vec![Vec::new(); self.handlers.len()];
-            for (other, senders) in (0..workers).zip(&senders) {
-                if other != index {
-                    peers
-                        .iter_mut()
-                        .zip(senders)
-                        .for_each(|(peers, sender)| peers.push(sender.clone()));
-                }
-            }
-            plans.push(Plan {
-                index,
-                handlers: self.handlers.clone(),
-                bound: std::mem::take(&mut bound[usize::from(index)]),
-                tls: self.tls.clone(),
-                shared: self.shared.clone(),
-                peers,
-                remotes,
-            });
-        }
-        (plans, publisher)
-    }
-}
-
-/// The listeners of each worker: of every address at least one, and none left over.
-fn dealt(bound: Vec<Vec<Bound>>, workers: u16) -> Vec<Vec<Bound>> {
-    let mut dealt: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
-    for listeners in bound {
-        for (position, listener) in listeners.into_iter().enumerate() {
-            dealt[position % usize::from(workers)].push(listener);
-        }
-    }
-    dealt
-}
-
-fn channels(count: usize) -> (Vec<mpsc::Sender<ToHandler>>, Vec<mpsc::Receiver<ToHandler>>) {
-    (0..count).map(|_| mpsc::channel(REMOTE_QUEUE_MAX)).unzip()
 }
 
 /// The addresses, for each of them a listener per worker, and the files that this made.
