@@ -71,6 +71,9 @@ pub struct Config {
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
     pub cache_dir: Option<PathBuf>,
+    /// Stack of the wasm frames of a callback, 512 KiB by default, from 64 KiB to 16 MiB. Deeper recursion traps. Host functions that it calls
+    /// have a stack of their own behind it, of one size.
+    pub wasm_stack_bytes_max: usize,
     /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
     pub privileges: Option<Privileges>,
 }
@@ -100,6 +103,7 @@ impl Default for Config {
             outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
+            wasm_stack_bytes_max: 512 * 1024,
             privileges: None,
         }
     }
@@ -262,6 +266,8 @@ pub struct HandlerLimits {
     pub blocking_timeout: Duration,
     /// Effects (sends, closes, timers…) of one callback, 262,144 by default. One more traps.
     pub effects_max: usize,
+    /// Calls of imports, of the contract and of WASI, in one callback: 1,000,000 by default. One more traps.
+    pub host_calls_max: u64,
     /// Bytes of the effects of one callback, 64 MiB by default. More traps.
     pub effect_bytes_max: usize,
     /// Bytes of a message that is published or broadcast, 2 MiB by default: as much as a queue holds. More traps.
@@ -316,6 +322,9 @@ pub struct HandlerLimits {
     /// Percent of the time of its worker's thread that a handler may take, measured over a second: 100 by default, which is no limit.
     /// Beyond it the handler's events wait.
     pub cpu_share_max: u32,
+    /// Lines per second that a handler's stdout and stderr may log on one worker, 1,000 by default, with what a second brings in one go.
+    /// More are counted and not written.
+    pub log_lines_per_second_max: u64,
 }
 
 impl Default for HandlerLimits {
@@ -325,6 +334,7 @@ impl Default for HandlerLimits {
             callback_timeout: Duration::from_millis(100),
             blocking_timeout: Duration::from_secs(5),
             effects_max: 262_144,
+            host_calls_max: 1_000_000,
             effect_bytes_max: 64 * 1024 * 1024,
             sent_message_bytes_max: 2 * 1024 * 1024,
             session_bytes_max: 64 * 1024,
@@ -348,6 +358,7 @@ impl Default for HandlerLimits {
             queued_bytes_max: 256 * 1024 * 1024,
             session_total_bytes_max: 64 * 1024 * 1024,
             cpu_share_max: 100,
+            log_lines_per_second_max: 1_000,
         }
     }
 }

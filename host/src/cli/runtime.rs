@@ -99,6 +99,12 @@ pub(super) struct RuntimeArgs {
     /// Time that a callback may take in all, waiting included. More: as above
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s", help_heading = "Handler limits")]
     blocking_timeout: Duration,
+    /// Calls of imports in one callback. More: as above
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 1_000_000, help_heading = "Handler limits")]
+    max_host_calls: u64,
+    /// Stack of a callback, 64KiB to 16MiB. Deeper recursion: as above
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "512KiB", help_heading = "Handler limits")]
+    max_wasm_stack: u64,
     /// Bytes of session data of a connection. More: `too-large`
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64KiB", help_heading = "Handler limits")]
     max_session: u64,
@@ -129,6 +135,9 @@ pub(super) struct RuntimeArgs {
     /// Share of the time of its worker's thread that a handler may take, over a second. More: its events wait
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100), default_value_t = 100, help_heading = "Handler limits")]
     max_cpu_share: u32,
+    /// Lines per second that a handler writes to stdout and stderr per worker. More: counted and left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 1_000, help_heading = "Handler limits")]
+    max_log_rate: u64,
     /// Timers of a handler per worker. More: `limit`
     #[arg(
         long,
@@ -289,6 +298,7 @@ impl RuntimeArgs {
                 memory_bytes_max: size(self.max_memory),
                 callback_timeout: self.callback_timeout,
                 blocking_timeout: self.blocking_timeout,
+                host_calls_max: self.max_host_calls,
                 effect_bytes_max: HandlerLimits::default()
                     .effect_bytes_max
                     .max(size(max_queue).saturating_mul(2)),
@@ -327,6 +337,7 @@ impl RuntimeArgs {
                     size,
                 ),
                 cpu_share_max: self.max_cpu_share,
+                log_lines_per_second_max: self.max_log_rate,
                 ..HandlerLimits::default()
             },
             cache_dir: if self.no_cache {
@@ -337,6 +348,7 @@ impl RuntimeArgs {
                     .or_else(default_cache)
                     .transpose()?
             },
+            wasm_stack_bytes_max: size(self.max_wasm_stack),
             privileges: self.privileges.into_config()?,
             ..Config::default()
         };

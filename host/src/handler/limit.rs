@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// A limit of a handler that does not end its callback.
+/// A limit of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     Connections,
@@ -15,10 +15,15 @@ pub(crate) enum Limit {
     HandlerQueue,
     HandlerSession,
     CpuShare,
+    LogRate,
+    LogBytes,
+    WasmStack,
+    HostCalls,
+    Memory,
 }
 
 impl Limit {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 14] = [
         Self::Connections,
         Self::AddressConnections,
         Self::MessageRateIn,
@@ -28,6 +33,11 @@ impl Limit {
         Self::HandlerQueue,
         Self::HandlerSession,
         Self::CpuShare,
+        Self::LogRate,
+        Self::LogBytes,
+        Self::WasmStack,
+        Self::HostCalls,
+        Self::Memory,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -41,6 +51,11 @@ impl Limit {
             Self::HandlerQueue => "handler-queue",
             Self::HandlerSession => "handler-session",
             Self::CpuShare => "cpu-share",
+            Self::LogRate => "log-rate",
+            Self::LogBytes => "log-bytes",
+            Self::WasmStack => "wasm-stack",
+            Self::HostCalls => "host-calls",
+            Self::Memory => "memory",
         }
     }
 
@@ -62,6 +77,11 @@ impl Limit {
             }
             Self::HandlerSession => "--max-handler-session: session data was refused",
             Self::CpuShare => "--max-cpu-share: the handler waits",
+            Self::LogRate => "--max-log-rate: lines of the handler's output were left out",
+            Self::LogBytes => "64 KiB/s of the handler's output: lines of it were left out",
+            Self::WasmStack => "--max-wasm-stack: a callback was stopped",
+            Self::HostCalls => "--max-host-calls: a callback was stopped",
+            Self::Memory => "--max-memory: an instance could not grow, and its callback failed",
         }
     }
 }

@@ -12,6 +12,7 @@ mod apply;
 mod auto_reply;
 mod deliver;
 mod limit;
+mod log_rate;
 mod place;
 mod queue;
 mod registry;

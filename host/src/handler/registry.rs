@@ -10,6 +10,7 @@ use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
 use super::limit::{Limit, Reached};
+use super::log_rate::LogRate;
 use super::timers::Timers;
 use super::usage::Usage;
 use crate::command::SetAutoReply;
@@ -40,6 +41,7 @@ pub(crate) struct Registry {
     waits: Cell<bool>,
     usage: Rc<Usage>,
     reached: Reached,
+    log_rate: RefCell<LogRate>,
 }
 
 /// What a topic says about subscribers without room.
@@ -65,6 +67,7 @@ impl Registry {
             subscriptions_max: limits.subscriptions_max,
         };
         let usage = Rc::new(Usage::new(&limits));
+        let log_rate = LogRate::new(Instant::now(), limits.log_lines_per_second_max);
         Self {
             name,
             config,
@@ -82,6 +85,7 @@ impl Registry {
             waits: Cell::new(false),
             usage,
             reached: Reached::default(),
+            log_rate: RefCell::new(log_rate),
         }
     }
 
@@ -110,6 +114,15 @@ impl Registry {
     /// Counts that a limit was reached, and tells so in the log now and then.
     pub(crate) fn note_limit(&self, limit: Limit) {
         self.reached.note(&self.name, limit);
+    }
+
+    /// Whether a line of the handler's output may be logged now. If so, how many were left out before it, told once.
+    pub(crate) fn take_log_line(&self) -> Option<u64> {
+        let taken = self.log_rate.borrow_mut().take(Instant::now());
+        if taken.is_none() {
+            self.note_limit(Limit::LogRate);
+        }
+        taken
     }
 
     /// A message of `length` bytes was not queued: notes whose limit that was if it was that of all connections together.

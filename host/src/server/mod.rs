@@ -74,7 +74,7 @@ use crate::outbound::Outbound;
 use crate::privileges::Identity;
 use crate::tls::Tls;
 use crate::wasm::component;
-use crate::wasm::engine::{EpochTicker, engine};
+use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
 use crate::wasm::pulse::Pulse;
 use crate::worker::{self, Worker};
@@ -189,7 +189,7 @@ impl Server {
         let identity = config.privileges.as_ref().map(Identity::look_up);
         let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
-        let engine = engine(config.cache_dir.clone()).map_err(|error| host(&error))?;
+        let engine = engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
         let linker = linker(&engine).map_err(|error| host(&error))?;
         let mut handlers = Vec::new();
         for handler in &config.handlers {

@@ -1,5 +1,7 @@
 //! Settings that contradict each other.
 
+use std::ops::RangeInclusive;
+
 use super::StartError;
 use crate::config::Config;
 
@@ -66,6 +68,14 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             limits.cpu_share_max
         ));
     }
+    if !WASM_STACK_BYTES.contains(&config.wasm_stack_bytes_max) {
+        return fail(format!(
+            "--max-wasm-stack {}: it must be {} to {}, since every instance has a stack of its own",
+            config.wasm_stack_bytes_max,
+            WASM_STACK_BYTES.start(),
+            WASM_STACK_BYTES.end()
+        ));
+    }
     if config.connections_max == 0 {
         return fail("--max-connections 0: nobody could connect".into());
     }
@@ -112,3 +122,5 @@ const HEADER_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 const HEADERS_LIMIT: usize = 10_000;
 /// What a request's body may be given at most: a handler gets it in one piece.
 const REQUEST_BODY_LIMIT: u64 = 1024 * 1024 * 1024;
+/// What a callback may be given as its stack: less does not hold the frames of an ordinary program.
+const WASM_STACK_BYTES: RangeInclusive<usize> = 64 * 1024..=16 * 1024 * 1024;

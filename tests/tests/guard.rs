@@ -1,0 +1,221 @@
+//! What a handler may do to its host: log without end, recurse, call without end, grow, trap. Each limit is reached, and a neighbour does
+//! not notice.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use wsrun_tests::handlers;
+use wsrun_tests::neighbour::Neighbour;
+use wsrun_tests::peer::Peer;
+use wsrun_tests::server::{self, Server};
+use wsrun_tests::usage::MIB;
+use wsrun_tests::wait;
+
+/// The probe under test is the default handler; the neighbour has a handler of its own, with the same limits.
+fn server(arguments: &[&str]) -> (Server, Neighbour) {
+    let server = Server::of(handlers::probe())
+        .arg("--protocol")
+        .arg(format!("echo={}", handlers::echo().display()))
+        .args(arguments)
+        .start();
+    let neighbour = Neighbour::on(server.open_protocol("echo"), "", "");
+    (server, neighbour)
+}
+
+#[test]
+fn lines_over_the_rate_are_counted_and_not_logged() {
+    const LINES: usize = 200;
+    let (server, neighbour) = server(&["--max-log-rate", "20"]);
+    let mut peer = server.open();
+    let flood: Vec<String> = (0..LINES).map(|n| format!("print noise {n}")).collect();
+    peer.ask(&format!("in-one {}", flood.join("; ")));
+    server.expect_log("--max-log-rate");
+    let log = server.log();
+    let noise = log.matches("noise").count();
+    assert!((20..40).contains(&noise), "{noise} lines:\n{log}");
+    // One more line than there is room for was counted, whichever second it is.
+    wait::until("there is room again", || {
+        thread::sleep(Duration::from_millis(100));
+        peer.ask("print afterwards");
+        server.log().contains("left_out=")
+    });
+    let log = server.log();
+    let told = log.lines().find(|line| line.contains("left_out="));
+    let told = told.expect("it was there");
+    let left_out: usize = told
+        .split_once("left_out=")
+        .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
+        .expect("a number");
+    assert_eq!(left_out, LINES - noise, "{told}");
+    assert!(told.contains("WARN") && told.contains("probe"), "{told}");
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn callback_that_calls_the_host_too_often_is_stopped() {
+    let (server, neighbour) = server(&["--max-host-calls", "1000", "--callback-timeout", "5s"]);
+    let mut innocent = server.open();
+    assert_eq!(innocent.ask("calls-flood 900"), "ok");
+    // Counted anew for each callback.
+    assert_eq!(innocent.ask("calls-flood 900"), "ok");
+    // Calls of the contract, and of WASI.
+    for command in ["calls-flood 1001", "calls-flood 100000000", "compute 4000"] {
+        let mut peer = server.open();
+        peer.send_text(command);
+        peer.expect_close(1011);
+    }
+    server.expect_log("callback called the host more than 1000 times (--max-host-calls)");
+    server.expect_log("limit=\"host-calls\" reached=1");
+    assert_eq!(innocent.ask("calls-flood 900"), "ok");
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn recursion_beyond_the_stack_closes_the_guilty_connection_alone() {
+    const DEPTH: &str = "nest 60000";
+    let (server, neighbour) = server(&[]);
+    let mut innocent = server.open();
+    assert!(innocent.ask("nest 1000").parse::<u64>().is_ok());
+    for _ in 0..3 {
+        let mut peer = server.open();
+        peer.send_text(DEPTH);
+        peer.expect_close(1011);
+    }
+    server.expect_log("call stack exhausted (--max-wasm-stack)");
+    server.expect_log("limit=\"wasm-stack\" reached=1");
+    assert_eq!(innocent.ask("echo still here"), "still here");
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn stack_of_a_callback_is_as_large_as_was_asked_for() {
+    let (server, neighbour) = server(&["--max-wasm-stack", "8MiB"]);
+    let mut peer = server.open();
+    assert!(peer.ask("nest 60000").parse::<u64>().is_ok());
+    // The host's functions have their own, at any depth.
+    assert_eq!(peer.ask("print something"), "ok");
+    peer.send_text("nest 100000000");
+    peer.expect_close(1011);
+    neighbour.is_unharmed();
+}
+
+/// How much the server's memory grew by what grows a table (a text), or a second memory (bytes), as far as it may.
+#[track_caller]
+fn growth_of(grow: impl Fn(&mut Peer)) -> u64 {
+    let server = Server::of(handlers::source("tests/guests/grower.wat"))
+        .args(["--max-memory", "16MiB", "--callback-timeout", "5s"])
+        .start();
+    server.usage().restart_peak();
+    let resident = server.usage().resident_bytes();
+    for _ in 0..5 {
+        let mut peer = server.open();
+        grow(&mut peer);
+        peer.expect_close(1011);
+    }
+    server.expect_log("it had asked for more memory than --max-memory");
+    server.expect_log("limit=\"memory\" reached=1");
+    server.usage().peak_bytes().saturating_sub(resident)
+}
+
+#[test]
+fn tables_count_as_memory() {
+    let grown = growth_of(|peer| peer.send_text("grow"));
+    assert!(grown < 40 * MIB, "{} MiB", grown / MIB);
+}
+
+#[test]
+fn every_memory_counts() {
+    let grown = growth_of(|peer| peer.send_binary(b"grow"));
+    assert!(grown < 40 * MIB, "{} MiB", grown / MIB);
+}
+
+/// Why a component that has this beside the echo does not start.
+#[track_caller]
+fn refusal_of(addition: &str, arguments: &[&str]) -> String {
+    let echo = fs::read_to_string(handlers::source("tests/guests/echo.wat")).expect("it is there");
+    let (whole, _) = echo.trim_end().rsplit_once(')').expect("it ends so");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("crowded.wat");
+    fs::write(&file, format!("{whole}{addition})")).expect("it can be written");
+    let mut command = vec![file.to_str().expect("UTF-8"), "--listen", "127.0.0.1:0"];
+    command.push("--no-cache");
+    command.extend(arguments);
+    let ended = server::run(command);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    ended.stderr
+}
+
+#[test]
+fn more_instances_memories_or_tables_than_may_be_are_refused_at_start() {
+    for (item, text) in [
+        ("", "instance count"),
+        ("(memory 1)", "memory count"),
+        ("(table 1 funcref)", "table count"),
+    ] {
+        let module = format!("(core module $m {item})");
+        let instances = "(core instance (instantiate $m))".repeat(65);
+        let refusal = refusal_of(&format!("{module}{instances}"), &[]);
+        // An instance is counted before what it has.
+        assert!(refusal.contains("count too high"), "{text}: {refusal}");
+    }
+    for (items, text) in [
+        ("(memory 1)", "memory count"),
+        ("(table 1 funcref)", "table count"),
+    ] {
+        let module = format!("(core module $m {})", items.repeat(65));
+        let refusal = refusal_of(&format!("{module}(core instance (instantiate $m))"), &[]);
+        assert!(refusal.contains(text), "{refusal}");
+    }
+}
+
+#[test]
+fn what_a_component_begins_with_counts_together() {
+    let memories = "(core module $m (memory 32))";
+    let tables = "(core module $m (table 262144 funcref))";
+    for module in [memories, tables] {
+        let crowd = |number: usize| {
+            let instances = "(core instance (instantiate $m))".repeat(number);
+            format!("{module}{instances}")
+        };
+        let refusal = refusal_of(&crowd(9), &["--max-memory", "16MiB"]);
+        assert!(refusal.contains("--max-memory"), "{refusal}");
+    }
+}
+
+#[test]
+fn backtrace_has_names_and_an_end() {
+    let (server, neighbour) = server(&[]);
+    let mut peer = server.open();
+    peer.send_text("nest 60000");
+    peer.expect_close(1011);
+    server.expect_log("call stack exhausted");
+    let log = server.log();
+    assert!(log.contains("misbehave::nest"), "{log}");
+    assert!(log.contains("… and more"), "the rest is left out: {log}");
+    assert!(log.len() < 16 * 1024, "{} bytes", log.len());
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn names_in_a_backtrace_are_cut_and_harmless() {
+    let source = fs::read_to_string(handlers::source("tests/guests/grower.wat"));
+    let source = source.expect("it is there");
+    let name = format!(
+        "(func $\"\\1b[31mnamed{}\" (export \"received\")",
+        "x".repeat(50_000)
+    );
+    let named = source.replace("(func (export \"received\")", &name);
+    assert_ne!(source, named);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("named.wat");
+    fs::write(&file, named).expect("it can be written");
+    let server = Server::of(&file).start();
+    let mut peer = server.open();
+    peer.send_text("grow");
+    peer.expect_close(1011);
+    server.expect_log("[31mnamedxxx");
+    let log = server.log();
+    assert!(log.len() < 8 * 1024, "{} bytes", log.len());
+    assert!(!log.contains('\u{1b}'), "{log:?}");
+}
