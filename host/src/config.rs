@@ -74,6 +74,8 @@ pub struct Config {
     /// Stack of the wasm frames of a callback, 512 KiB by default, from 64 KiB to 16 MiB. Deeper recursion traps. Host functions that it calls
     /// have a stack of their own behind it, of one size.
     pub wasm_stack_bytes_max: usize,
+    /// Where core dumps of handlers that trapped are written; none writes none.
+    pub coredumps: Option<Coredumps>,
     /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
     pub privileges: Option<Privileges>,
 }
@@ -104,9 +106,19 @@ impl Default for Config {
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
             wasm_stack_bytes_max: 512 * 1024,
+            coredumps: None,
             privileges: None,
         }
     }
+}
+
+/// Core dumps of instances whose callback failed. They have the whole memory of the instance, and with it what handler and peers keep secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coredumps {
+    /// An existing folder.
+    pub folder: PathBuf,
+    /// What the files in it may have together. No more are written then: the oldest, which mostly tell most, stay.
+    pub bytes_max: u64,
 }
 
 /// Who a process becomes: names, or numbers in decimal.

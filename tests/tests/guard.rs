@@ -2,8 +2,10 @@
 //! not notice.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wsrun_tests::handlers;
 use wsrun_tests::neighbour::Neighbour;
@@ -218,4 +220,118 @@ fn names_in_a_backtrace_are_cut_and_harmless() {
     let log = server.log();
     assert!(log.len() < 8 * 1024, "{} bytes", log.len());
     assert!(!log.contains('\u{1b}'), "{log:?}");
+}
+
+/// The core dumps in a folder.
+fn dumps(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("it is there");
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
+}
+
+#[test]
+fn trap_leaves_a_core_dump_that_has_names_and_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let (server, neighbour) = server(&["--coredump-dir", path]);
+    let mut peer = server.open();
+    assert_eq!(peer.ask("echo remember this"), "remember this");
+    peer.send_text("trap");
+    peer.expect_close(1011);
+    server.expect_log("core dump written");
+    let dumps = dumps(folder.path());
+    let [dump] = &dumps[..] else {
+        panic!("not one file: {dumps:?}");
+    };
+    let name = dump.file_name().expect("a name").to_string_lossy();
+    assert!(
+        name.starts_with("probe-") && name.ends_with("-1.coredump"),
+        "{name}"
+    );
+    let metadata = fs::metadata(dump).expect("it is there");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    let bytes = fs::read(dump).expect("it can be read");
+    let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    assert!(bytes.starts_with(b"\0asm"));
+    // The sections of the format: https://github.com/WebAssembly/tool-conventions/blob/main/Coredump.md
+    for section in [&b"core"[..], b"coremodules", b"coreinstances", b"corestack"] {
+        assert!(has(section), "no {:?}", String::from_utf8_lossy(section));
+    }
+    assert!(has(b"unknown command"), "the memory is in it");
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn core_dumps_are_few_and_stop_when_the_folder_is_full() {
+    const MAX: u64 = 4 * MIB;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let (server, neighbour) = server(&[
+        "--coredump-dir",
+        path,
+        "--coredump-max",
+        "4MiB",
+        "--max-failures",
+        "1000000",
+    ]);
+    let trap = || {
+        let mut peer = server.open();
+        peer.send_text("trap");
+        peer.expect_close(1011);
+    };
+    let began = Instant::now();
+    for _ in 0..20 {
+        trap();
+    }
+    server.expect_log("core dump written");
+    let seconds = began.elapsed().as_secs();
+    let written = dumps(folder.path()).len() as u64;
+    assert!(
+        written <= 1 + seconds,
+        "{written} in {seconds} s: one a second"
+    );
+    // Whatever is in the folder counts.
+    let other = folder.path().join("other");
+    let room = fs::File::create(&other).expect("it can be made");
+    room.set_len(MAX - 1024).expect("it can be as large");
+    wait::until("the folder is full", || {
+        thread::sleep(Duration::from_millis(200));
+        trap();
+        server.log().contains("--coredump-max")
+    });
+    fs::remove_file(other).expect("it is there");
+    let written = dumps(folder.path()).len();
+    wait::until("there is room again", || {
+        thread::sleep(Duration::from_millis(200));
+        trap();
+        dumps(folder.path()).len() > written
+    });
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn folder_of_core_dumps_must_exist() {
+    let ended = server::run([
+        handlers::probe().to_str().expect("UTF-8"),
+        "--coredump-dir",
+        "/nowhere/at/all",
+    ]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("--coredump-dir /nowhere/at/all: there is no such folder"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn stack_that_is_too_small_or_too_large_is_refused() {
+    for size in ["63KiB", "17MiB"] {
+        let probe = handlers::probe();
+        let ended = server::run([probe.to_str().expect("UTF-8"), "--max-wasm-stack", size]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("--max-wasm-stack"), "{ended:?}");
+    }
 }

@@ -12,7 +12,7 @@ use super::Failure;
 use super::logging::{self, Format, Level};
 use super::privileges::PrivilegeArgs;
 use super::values::{OptionalDuration, bytes, duration, identity, optional_duration, pair};
-use crate::config::{Config, Grant, HandlerLimits, OutboundConfig, TlsFiles};
+use crate::config::{Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles};
 
 /// How messages are compressed (RFC 7692).
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -225,6 +225,14 @@ pub(super) struct RuntimeArgs {
     #[arg(long, value_enum, default_value = "info", help_heading = "Log")]
     log_level: Level,
 
+    /// Writes a wasm core dump of an instance whose callback failed into this folder, at most one a second per handler and worker. It has all
+    /// of the instance's memory, secrets included
+    #[arg(long, value_name = "DIR", help_heading = "Failures and versions")]
+    coredump_dir: Option<PathBuf>,
+    /// What the files of --coredump-dir may have together. More: no more are written
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1GiB", requires = "coredump_dir", help_heading = "Failures and versions")]
+    coredump_max: u64,
+
     /// Folder for compiled components, writable by this user alone [default: wsrun in the user's cache folder]
     #[arg(
         long,
@@ -349,6 +357,13 @@ impl RuntimeArgs {
                     .transpose()?
             },
             wasm_stack_bytes_max: size(self.max_wasm_stack),
+            coredumps: match self.coredump_dir {
+                Some(folder) => Some(Coredumps {
+                    folder: std::path::absolute(folder)?,
+                    bytes_max: self.coredump_max,
+                }),
+                None => None,
+            },
             privileges: self.privileges.into_config()?,
             ..Config::default()
         };

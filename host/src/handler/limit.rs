@@ -20,10 +20,11 @@ pub(crate) enum Limit {
     WasmStack,
     HostCalls,
     Memory,
+    Coredumps,
 }
 
 impl Limit {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Connections,
         Self::AddressConnections,
         Self::MessageRateIn,
@@ -38,6 +39,7 @@ impl Limit {
         Self::WasmStack,
         Self::HostCalls,
         Self::Memory,
+        Self::Coredumps,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -56,6 +58,7 @@ impl Limit {
             Self::WasmStack => "wasm-stack",
             Self::HostCalls => "host-calls",
             Self::Memory => "memory",
+            Self::Coredumps => "coredumps",
         }
     }
 
@@ -82,6 +85,7 @@ impl Limit {
             Self::WasmStack => "--max-wasm-stack: a callback was stopped",
             Self::HostCalls => "--max-host-calls: a callback was stopped",
             Self::Memory => "--max-memory: an instance could not grow, and its callback failed",
+            Self::Coredumps => "--coredump-max: a core dump was not written",
         }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) struct Registry {
     usage: Rc<Usage>,
     reached: Reached,
     log_rate: RefCell<LogRate>,
+    dumped: Cell<Option<Instant>>,
 }
 
 /// What a topic says about subscribers without room.
@@ -50,6 +51,9 @@ struct TopicPolicy {
     policy: Option<SlowPolicy>,
     dropped: u64,
 }
+
+/// Between two core dumps of a handler: the worker makes nothing else meanwhile.
+const DUMP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Topics that have a policy.
 const TOPIC_POLICIES_MAX: usize = 1_000;
@@ -86,6 +90,7 @@ impl Registry {
             usage,
             reached: Reached::default(),
             log_rate: RefCell::new(log_rate),
+            dumped: Cell::new(None),
         }
     }
 
@@ -123,6 +128,16 @@ impl Registry {
             self.note_limit(Limit::LogRate);
         }
         taken
+    }
+
+    /// Whether a core dump may be written; if so, it is the last for a while.
+    pub(crate) fn may_dump(&self) -> bool {
+        let now = Instant::now();
+        let may = self.dumped.get().is_none_or(|at| now >= at + DUMP_INTERVAL);
+        if may {
+            self.dumped.set(Some(now));
+        }
+        may
     }
 
     /// A message of `length` bytes was not queued: notes whose limit that was if it was that of all connections together.

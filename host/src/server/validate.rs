@@ -27,9 +27,14 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             ));
         }
     }
+    let coredumps = config.coredumps.as_ref();
     for (flag, folder) in [
-        ("--static", &config.static_dir),
-        ("--files", &config.files_dir),
+        ("--static", config.static_dir.as_ref()),
+        ("--files", config.files_dir.as_ref()),
+        (
+            "--coredump-dir",
+            coredumps.map(|coredumps| &coredumps.folder),
+        ),
     ] {
         if let Some(folder) = folder
             && !folder.is_dir()

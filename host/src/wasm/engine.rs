@@ -21,6 +21,8 @@ pub(crate) struct EngineConfig {
     pub(crate) cache: Option<PathBuf>,
     /// Stack of a callback in wasm frames. Deeper recursion traps.
     pub(crate) wasm_stack_bytes: usize,
+    /// Failing callbacks come with a core dump.
+    pub(crate) coredumps: bool,
 }
 
 impl From<&crate::config::Config> for EngineConfig {
@@ -28,6 +30,7 @@ impl From<&crate::config::Config> for EngineConfig {
         Self {
             cache: config.cache_dir.clone(),
             wasm_stack_bytes: config.wasm_stack_bytes_max,
+            coredumps: config.coredumps.is_some(),
         }
     }
 }
@@ -42,6 +45,7 @@ pub(crate) fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
         .max_wasm_stack(settings.wasm_stack_bytes)
         .async_stack_size(settings.wasm_stack_bytes + HOST_STACK_BYTES)
         .wasm_backtrace_max_frames(Some(FRAMES_ASKED))
+        .coredump_on_trap(settings.coredumps)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable);
     if let Some(directory) = &settings.cache {
         let mut cache = CacheConfig::new();

@@ -18,6 +18,7 @@ use super::bindings::exports::wsrun::websocket::{
 };
 use super::bindings::wsrun::websocket::types;
 use super::component::{PACKAGE, VERSION};
+use super::coredump;
 use super::error::{DeadlineExceeded, GuestError, HostCallsExceeded};
 use super::linker::Linked;
 use super::message::{ChunkIn, MessageIn};
@@ -514,6 +515,7 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
     if let Some(blocked) = error.downcast_ref::<Blocked>() {
         return GuestError::Blocked { limit: blocked.0 };
     }
+    coredump::dump(store, &error);
     let state = store.data_mut();
     let registry = &state.calls.registry;
     let out_of_memory = state.limiter.take_refused();

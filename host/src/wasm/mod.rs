@@ -7,6 +7,7 @@
 
 pub(crate) mod bindings;
 pub(crate) mod component;
+mod coredump;
 pub(crate) mod engine;
 pub(crate) mod error;
 mod host;
