@@ -71,6 +71,8 @@ pub struct Config {
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
     pub cache_dir: Option<PathBuf>,
+    /// How components are compiled.
+    pub compilation: Compilation,
     /// Stack of the wasm frames of a callback, 512 KiB by default, from 64 KiB to 16 MiB. Deeper recursion traps. Host functions that it calls
     /// have a stack of their own behind it, of one size.
     pub wasm_stack_bytes_max: usize,
@@ -105,9 +107,35 @@ impl Default for Config {
             outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
+            compilation: Compilation::default(),
             wasm_stack_bytes_max: 512 * 1024,
             coredumps: None,
             privileges: None,
+        }
+    }
+}
+
+/// Bounds of compiling a component, which takes time and memory as its author likes.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    /// The `wsrun` whose process compiles first, with the limits below: `/proc/self/exe` in `wsrun` itself. None, the default of the library,
+    /// compiles in this process, without a limit but that of the size.
+    pub program: Option<PathBuf>,
+    /// The largest component, 64 MiB by default.
+    pub component_bytes_max: u64,
+    /// How long that process may take: 60 s by default.
+    pub timeout: Duration,
+    /// Its address space, 2 GiB by default, from 256 MiB.
+    pub memory_bytes_max: u64,
+}
+
+impl Default for Compilation {
+    fn default() -> Self {
+        Self {
+            program: None,
+            component_bytes_max: 64 * 1024 * 1024,
+            timeout: Duration::from_secs(60),
+            memory_bytes_max: 2 << 30,
         }
     }
 }

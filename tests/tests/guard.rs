@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use wsrun_tests::handlers;
 use wsrun_tests::neighbour::Neighbour;
 use wsrun_tests::peer::Peer;
@@ -132,14 +133,19 @@ fn every_memory_counts() {
     assert!(grown < 40 * MIB, "{} MiB", grown / MIB);
 }
 
+/// The echo as text, with this beside it.
+fn echo_with(addition: &str) -> String {
+    let echo = fs::read_to_string(handlers::source("tests/guests/echo.wat")).expect("it is there");
+    let (whole, _) = echo.trim_end().rsplit_once(')').expect("it ends so");
+    format!("{whole}{addition})")
+}
+
 /// Why a component that has this beside the echo does not start.
 #[track_caller]
 fn refusal_of(addition: &str, arguments: &[&str]) -> String {
-    let echo = fs::read_to_string(handlers::source("tests/guests/echo.wat")).expect("it is there");
-    let (whole, _) = echo.trim_end().rsplit_once(')').expect("it ends so");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("crowded.wat");
-    fs::write(&file, format!("{whole}{addition})")).expect("it can be written");
+    fs::write(&file, echo_with(addition)).expect("it can be written");
     let mut command = vec![file.to_str().expect("UTF-8"), "--listen", "127.0.0.1:0"];
     command.push("--no-cache");
     command.extend(arguments);
@@ -334,4 +340,96 @@ fn stack_that_is_too_small_or_too_large_is_refused() {
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.stderr.contains("--max-wasm-stack"), "{ended:?}");
     }
+}
+
+/// A function that is valid, is never called, and costs a compiler half a GiB and some seconds.
+fn compile_bomb() -> String {
+    let step = " local.get 0 i32.load local.get 1 i32.xor local.set 1";
+    let body = step.repeat(600_000);
+    let function = format!("(func (param i32 i32) (result i32) {body} local.get 1)");
+    format!("(core module (memory 1) {function})")
+}
+
+#[test]
+fn component_that_takes_too_much_to_compile_is_refused_at_start() {
+    let bomb = compile_bomb();
+    for (flag, value) in [
+        ("--compile-memory", "256MiB"),
+        ("--compile-timeout", "500ms"),
+    ] {
+        let refusal = refusal_of(&bomb, &[flag, value]);
+        assert!(
+            refusal.contains("could not be compiled within"),
+            "{refusal}"
+        );
+        assert!(refusal.contains(flag), "{refusal}");
+    }
+    let refusal = refusal_of("", &["--compile-memory", "255MiB"]);
+    assert!(refusal.contains("--compile-memory"), "{refusal}");
+}
+
+#[test]
+fn version_that_takes_too_much_to_compile_does_not_replace_a_handler() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("app.wat");
+    fs::write(&file, echo_with("")).expect("it can be written");
+    let server = Server::of(&file)
+        .args(["--compile-memory", "256MiB"])
+        .start();
+    let neighbour = server.echoing_neighbour();
+    fs::write(&file, echo_with(&compile_bomb())).expect("it can be written");
+    server.usage().restart_peak();
+    let resident = server.usage().resident_bytes();
+    server.signal(Signal::HUP);
+    server.expect_log("handler not replaced");
+    server.expect_log("--compile-memory");
+    let grown = server.usage().peak_bytes().saturating_sub(resident);
+    // The text itself and what it is parsed into, not what compiling it takes.
+    assert!(grown < 400 * MIB, "{} MiB", grown / MIB);
+    neighbour.is_unharmed();
+}
+
+#[test]
+fn component_is_compiled_once_into_the_cache() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("cache");
+    fs::create_dir(&cache).expect("it can be made");
+    let compiled = || {
+        let mut names: Vec<PathBuf> = Vec::new();
+        let mut folders = vec![cache.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("it is there") {
+                let path = entry.expect("an entry").path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => names.push(path),
+                }
+            }
+        }
+        let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().len());
+        // The names of the engine's own records have an extension.
+        names.retain(|path| path.extension().is_none() && name(path) == Some(43));
+        names
+    };
+    let path = cache.to_str().expect("UTF-8");
+    let coredumps = folder.path().to_str().expect("UTF-8");
+    for more in [&[][..], &["--coredump-dir", coredumps]] {
+        let server = Server::of(handlers::echo())
+            .args(["--cache-dir", path])
+            .args(more)
+            .start();
+        assert_eq!(server.open().ask("hello"), "hello");
+        // The server found what the other process had made, or there would be another.
+        assert_eq!(compiled().len(), 1, "{:?}", compiled());
+    }
+    let server = Server::of(handlers::echo())
+        .args(["--no-cache", "--compile-in-process"])
+        .start();
+    assert_eq!(server.open().ask("hello"), "hello");
+}
+
+#[test]
+fn component_that_is_too_large_is_refused() {
+    let refusal = refusal_of("", &["--max-component", "1KiB"]);
+    assert!(refusal.contains("--max-component"), "{refusal}");
 }

@@ -12,7 +12,9 @@ use super::Failure;
 use super::logging::{self, Format, Level};
 use super::privileges::PrivilegeArgs;
 use super::values::{OptionalDuration, bytes, duration, identity, optional_duration, pair};
-use crate::config::{Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles};
+use crate::config::{
+    Compilation, Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles,
+};
 
 /// How messages are compressed (RFC 7692).
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -244,6 +246,18 @@ pub(super) struct RuntimeArgs {
     /// Compiles the handlers at each start
     #[arg(long, help_heading = "Compilation")]
     no_cache: bool,
+    /// Largest component. More: refused
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB", help_heading = "Compilation")]
+    max_component: u64,
+    /// Time that compiling a handler may take. More: refused
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Compilation")]
+    compile_timeout: Duration,
+    /// Address space of the process that compiles, at least 256MiB. More: refused
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2GiB", help_heading = "Compilation")]
+    compile_memory: u64,
+    /// Compiles in the process that serves, without limits of time and memory: for handlers that are trusted, where no process can be started
+    #[arg(long, conflicts_with_all = ["compile_timeout", "compile_memory"], help_heading = "Compilation")]
+    compile_in_process: bool,
 }
 
 impl RuntimeArgs {
@@ -355,6 +369,13 @@ impl RuntimeArgs {
                     .map(std::path::absolute)
                     .or_else(default_cache)
                     .transpose()?
+            },
+            compilation: Compilation {
+                // The program that runs, also when another has taken its place in the file system.
+                program: (!self.compile_in_process).then(|| "/proc/self/exe".into()),
+                component_bytes_max: self.max_component,
+                timeout: self.compile_timeout,
+                memory_bytes_max: self.compile_memory,
             },
             wasm_stack_bytes_max: size(self.max_wasm_stack),
             coredumps: match self.coredump_dir {

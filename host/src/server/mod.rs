@@ -195,7 +195,7 @@ impl Server {
         for handler in &config.handlers {
             handlers.push(match &handler.source {
                 HandlerSource::File(file) => {
-                    let (component, exports) = component::load(&engine, file)?;
+                    let (component, exports) = component::load(&engine, &config, file)?;
                     let file = file.display().to_string();
                     let linked = Linked::new(&linker, &component, exports, &file)?;
                     Source::Component(Box::new(linked))

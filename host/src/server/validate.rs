@@ -81,6 +81,12 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             WASM_STACK_BYTES.end()
         ));
     }
+    if config.compilation.memory_bytes_max < COMPILE_MEMORY_MIN {
+        return fail(format!(
+            "--compile-memory {}: it must be at least {COMPILE_MEMORY_MIN}, which the compiler needs for the smallest handler",
+            config.compilation.memory_bytes_max
+        ));
+    }
     if config.connections_max == 0 {
         return fail("--max-connections 0: nobody could connect".into());
     }
@@ -129,3 +135,5 @@ const HEADERS_LIMIT: usize = 10_000;
 const REQUEST_BODY_LIMIT: u64 = 1024 * 1024 * 1024;
 /// What a callback may be given as its stack: less does not hold the frames of an ordinary program.
 const WASM_STACK_BYTES: RangeInclusive<usize> = 64 * 1024..=16 * 1024 * 1024;
+/// Addresses of the process that compiles: its program, its threads and their stacks are in them.
+const COMPILE_MEMORY_MIN: u64 = 256 * 1024 * 1024;

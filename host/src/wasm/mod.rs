@@ -6,6 +6,7 @@
 //! socket is touched while a callback runs.
 
 pub(crate) mod bindings;
+pub(crate) mod compile;
 pub(crate) mod component;
 mod coredump;
 pub(crate) mod engine;
