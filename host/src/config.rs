@@ -76,6 +76,9 @@ pub struct Config {
     /// Stack of the wasm frames of a callback, 512 KiB by default, from 64 KiB to 16 MiB. Deeper recursion traps. Host functions that it calls
     /// have a stack of their own behind it, of one size.
     pub wasm_stack_bytes_max: usize,
+    /// Whether backtraces tell files and lines where a handler has debug information. For handlers that are trusted: it is read for each frame
+    /// of each trap, while the worker waits, and costs time and memory as its author likes.
+    pub backtrace_lines: bool,
     /// Where core dumps of handlers that trapped are written; none writes none.
     pub coredumps: Option<Coredumps>,
     /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
@@ -109,6 +112,7 @@ impl Default for Config {
             cache_dir: None,
             compilation: Compilation::default(),
             wasm_stack_bytes_max: 512 * 1024,
+            backtrace_lines: false,
             coredumps: None,
             privileges: None,
         }

@@ -15,6 +15,9 @@ pub(super) struct Args {
     /// Bytes of a callback's stack
     #[arg(long)]
     stack: usize,
+    /// Keeps debug information
+    #[arg(long)]
+    backtrace_lines: bool,
     /// Bytes of this process
     #[arg(long)]
     memory: u64,
@@ -27,6 +30,7 @@ pub(super) fn run(args: Args) -> ExitCode {
     let engine = EngineConfig {
         cache: args.cache,
         wasm_stack_bytes: args.stack,
+        backtrace_lines: args.backtrace_lines,
         coredumps: false,
     };
     let (error, code) = match compile::run(&engine, args.memory, args.seconds) {

@@ -227,6 +227,9 @@ pub(super) struct RuntimeArgs {
     #[arg(long, value_enum, default_value = "info", help_heading = "Log")]
     log_level: Level,
 
+    /// Tells files and lines in backtraces of handlers that have debug information. For trusted handlers: reading it takes a worker's time
+    #[arg(long, help_heading = "Failures and versions")]
+    backtrace_lines: bool,
     /// Writes a wasm core dump of an instance whose callback failed into this folder, at most one a second per handler and worker. It has all
     /// of the instance's memory, secrets included
     #[arg(long, value_name = "DIR", help_heading = "Failures and versions")]
@@ -378,6 +381,7 @@ impl RuntimeArgs {
                 memory_bytes_max: self.compile_memory,
             },
             wasm_stack_bytes_max: size(self.max_wasm_stack),
+            backtrace_lines: self.backtrace_lines,
             coredumps: match self.coredump_dir {
                 Some(folder) => Some(Coredumps {
                     folder: std::path::absolute(folder)?,

@@ -51,6 +51,9 @@ pub(super) fn try_out(
     if let Some(cache) = &engine.cache {
         command.arg("--cache").arg(cache);
     }
+    if engine.backtrace_lines {
+        command.arg("--backtrace-lines");
+    }
     command
         .env_clear()
         .env("RAYON_NUM_THREADS", THREADS.to_string())

@@ -21,6 +21,8 @@ pub(crate) struct EngineConfig {
     pub(crate) cache: Option<PathBuf>,
     /// Stack of a callback in wasm frames. Deeper recursion traps.
     pub(crate) wasm_stack_bytes: usize,
+    /// Backtraces tell files and lines.
+    pub(crate) backtrace_lines: bool,
     /// Failing callbacks come with a core dump.
     pub(crate) coredumps: bool,
 }
@@ -30,6 +32,7 @@ impl From<&crate::config::Config> for EngineConfig {
         Self {
             cache: config.cache_dir.clone(),
             wasm_stack_bytes: config.wasm_stack_bytes_max,
+            backtrace_lines: config.backtrace_lines,
             coredumps: config.coredumps.is_some(),
         }
     }
@@ -46,7 +49,10 @@ pub(crate) fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
         .async_stack_size(settings.wasm_stack_bytes + HOST_STACK_BYTES)
         .wasm_backtrace_max_frames(Some(FRAMES_ASKED))
         .coredump_on_trap(settings.coredumps)
-        .wasm_backtrace_details(WasmBacktraceDetails::Enable);
+        .wasm_backtrace_details(match settings.backtrace_lines {
+            true => WasmBacktraceDetails::Enable,
+            false => WasmBacktraceDetails::Disable,
+        });
     if let Some(directory) = &settings.cache {
         let mut cache = CacheConfig::new();
         cache.with_directory(directory);
