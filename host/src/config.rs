@@ -59,6 +59,10 @@ pub struct Config {
     pub write_timeout: Duration,
     /// From the signal to stop until connections that have not closed are cut: 10 s by default.
     pub shutdown_timeout: Duration,
+    /// Over how much of it the closes are spread. None, the default: about 2 ms for each connection, half of it at most.
+    pub drain_window: Option<Duration>,
+    /// The code of those closes: 1001 (going away) by default, or 1012 (service restart).
+    pub drain_close_code: u16,
     /// The largest message that is received or sent in parts, 4 GiB by default. Beyond it a received one fails the connection with 1009,
     /// and a part to be sent is refused with `too-large`.
     pub stream_bytes_max: u64,
@@ -105,6 +109,8 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(10),
+            drain_window: None,
+            drain_close_code: 1001,
             stream_bytes_max: 4 << 30,
             danger_unmasked_frames: false,
             outbound: OutboundConfig::default(),

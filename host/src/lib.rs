@@ -11,6 +11,7 @@
 //! * `listener`: binds and accepts. `connection`: a socket from accept to close. `session`: what the host keeps for a connection.
 //! * `handler`: events in, commands out, on one worker. `command`: what a callback asked for.
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
+//! * `observability`: what is counted. `admission`, `bucket`: connections and rates against their limits.
 //! * `privileges`: who the process is.
 //! * [`cli`]: the command line.
 
@@ -26,6 +27,7 @@ pub mod contract;
 mod handler;
 mod listener;
 pub mod native;
+mod observability;
 mod outbound;
 mod privileges;
 mod request;

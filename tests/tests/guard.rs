@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use wsrun_tests::admin::Administered;
 use wsrun_tests::handlers;
 use wsrun_tests::neighbour::Neighbour;
 use wsrun_tests::peer::Peer;
@@ -16,12 +17,12 @@ use wsrun_tests::usage::MIB;
 use wsrun_tests::wait;
 
 /// The probe under test is the default handler; the neighbour has a handler of its own, with the same limits.
-fn server(arguments: &[&str]) -> (Server, Neighbour) {
+fn server(arguments: &[&str]) -> (Administered, Neighbour) {
     let server = Server::of(handlers::probe())
         .arg("--protocol")
         .arg(format!("echo={}", handlers::echo().display()))
-        .args(arguments)
-        .start();
+        .args(arguments);
+    let server = Administered::start(server);
     let neighbour = Neighbour::on(server.open_protocol("echo"), "", "");
     (server, neighbour)
 }
@@ -51,6 +52,7 @@ fn lines_over_the_rate_are_counted_and_not_logged() {
         .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
         .expect("a number");
     assert_eq!(left_out, LINES - noise, "{told}");
+    assert!(server.hits("probe", "log-rate") >= left_out as u64);
     assert!(told.contains("WARN") && told.contains("probe"), "{told}");
     neighbour.is_unharmed();
 }
@@ -69,7 +71,7 @@ fn callback_that_calls_the_host_too_often_is_stopped() {
         peer.expect_close(1011);
     }
     server.expect_log("callback called the host more than 1000 times (--max-host-calls)");
-    server.expect_log("limit=\"host-calls\" reached=1");
+    assert_eq!(server.hits("probe", "host-calls"), 3);
     assert_eq!(innocent.ask("calls-flood 900"), "ok");
     neighbour.is_unharmed();
 }
@@ -86,7 +88,7 @@ fn recursion_beyond_the_stack_closes_the_guilty_connection_alone() {
         peer.expect_close(1011);
     }
     server.expect_log("call stack exhausted (--max-wasm-stack)");
-    server.expect_log("limit=\"wasm-stack\" reached=1");
+    assert_eq!(server.hits("probe", "wasm-stack"), 3);
     assert_eq!(innocent.ask("echo still here"), "still here");
     neighbour.is_unharmed();
 }
@@ -117,7 +119,6 @@ fn growth_of(grow: impl Fn(&mut Peer)) -> u64 {
         peer.expect_close(1011);
     }
     server.expect_log("it had asked for more memory than --max-memory");
-    server.expect_log("limit=\"memory\" reached=1");
     server.usage().peak_bytes().saturating_sub(resident)
 }
 
@@ -306,6 +307,7 @@ fn core_dumps_are_few_and_stop_when_the_folder_is_full() {
         trap();
         server.log().contains("--coredump-max")
     });
+    assert!(server.hits("probe", "coredumps") > 0);
     fs::remove_file(other).expect("it is there");
     let written = dumps(folder.path()).len();
     wait::until("there is room again", || {

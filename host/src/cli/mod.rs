@@ -1,8 +1,10 @@
 //! The command line: arguments to a configuration, and the small commands beside serving.
 
+mod admin;
 mod client;
 mod compile;
 mod connect;
+mod ctl;
 mod inspect;
 mod logging;
 mod ping;
@@ -52,6 +54,8 @@ enum Command {
         /// The component (.wasm, or .wat text)
         file: PathBuf,
     },
+    /// Asks something of a running server: status, metrics, a new version of a handler, or an end
+    Ctl(ctl::Args),
     /// Talks to a WebSocket server: lines of standard input go out and messages come in, or a handler does the talking
     #[command(visible_alias = "client")]
     Connect(Box<connect::Args>),
@@ -73,6 +77,7 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         None => serve::run(cli.serve),
         Some(Command::Inspect { file }) => inspect::run(&file),
+        Some(Command::Ctl(args)) => ctl::run(args),
         Some(Command::Connect(args)) => connect::run(*args),
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Compile(args)) => Ok(compile::run(args)),

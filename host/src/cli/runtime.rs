@@ -61,6 +61,12 @@ pub(super) struct RuntimeArgs {
     /// Time from SIGTERM until connections that have not closed are cut
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Protocol")]
     shutdown_timeout: Duration,
+    /// Spreads the closes after SIGTERM evenly over this time [default: 2 ms for each connection, at most half of --shutdown-timeout]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Protocol")]
+    drain_window: Option<Duration>,
+    /// The code of those closes: 1001 (going away), or 1012 (service restart)
+    #[arg(long, value_name = "CODE", value_parser = ["1001", "1012"], default_value = "1001", help_heading = "Protocol")]
+    drain_code: String,
 
     /// Largest message, after inflating. More: close 1009
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1MiB", help_heading = "Limits")]
@@ -310,6 +316,11 @@ impl RuntimeArgs {
             handshake_timeout: self.handshake_timeout,
             write_timeout: self.write_timeout,
             shutdown_timeout: self.shutdown_timeout,
+            drain_window: self.drain_window,
+            drain_close_code: match self.drain_code.as_str() {
+                "1012" => 1012,
+                _ => 1001,
+            },
             stream_bytes_max: self.max_stream,
             outbound: OutboundConfig {
                 grants: self.allow_connect.into_iter().collect(),

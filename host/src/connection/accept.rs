@@ -18,6 +18,7 @@ use super::upgrade::Addresses;
 use super::ws_config;
 use crate::admission::AddressSlot;
 use crate::handler::Limit;
+use crate::listener::Handshake;
 use crate::session::Session;
 use crate::tls::Tls;
 use crate::transport::{Socket, Stream};
@@ -33,6 +34,7 @@ const TURNED_AWAY_MAX: usize = 64;
 /// cut off before anything of it is read.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
+    handshake: Handshake,
     socket: Socket,
     peer: String,
     local: String,
@@ -46,7 +48,9 @@ pub(crate) async fn serve(
         .handlers()
         .first()
         .filter(|handler| handler.exports().network_filter);
+    worker.tally.accepted.add(1);
     let Ok(address) = address_slot(&worker, &socket) else {
+        worker.tally.turned_away.add(1);
         if let Some(handler) = worker.handlers().first() {
             handler.registry.note_limit(Limit::AddressConnections);
         }
@@ -57,6 +61,7 @@ pub(crate) async fn serve(
         return;
     };
     let Some(mut slot) = Slot::take(&worker) else {
+        worker.tally.turned_away.add(1);
         tracing::debug!(
             "connection turned away: --max-connections {} reached",
             worker.config.connections_max
@@ -103,7 +108,7 @@ pub(crate) async fn serve(
     else {
         return;
     };
-    run(&worker, raw, slot).await;
+    run(&worker, raw, slot, handshake).await;
 }
 
 /// What the lists say. Unix sockets have no address: the permissions of their file decide.
@@ -132,7 +137,7 @@ fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>,
 /// The address of the peer has as many connections as it may have.
 struct AddressFull;
 
-async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot) {
+async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     let Raw {
         stream,
         early,
@@ -156,6 +161,7 @@ async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot) {
         handler = %handler.registry.name(), connection = session.id, peer = %session.request().peer, "connection opened"
     );
     handler.registry.insert(Rc::clone(&session));
+    drop(handshake);
     handler.push(|queue| queue.push_opened(Rc::clone(&session)));
     worker.flush();
     drive_until_shutdown(&session, &handler, worker, early).await;

@@ -82,13 +82,15 @@ impl Plan {
         let worker = Rc::new(Worker::new(self.index, self.shared.clone()));
         let mut handlers = Vec::new();
         let peers = std::mem::take(&mut self.peers);
-        for ((config, source), peers) in self
+        let tallies = &self.shared.tallies.workers[usize::from(self.index)].handlers;
+        for (((config, source), peers), tally) in self
             .shared
             .config
             .handlers
             .iter()
             .zip(self.handlers.drain(..))
             .zip(peers)
+            .zip(tallies)
         {
             let limits = self.shared.config.handler_limits.clone();
             let name: Arc<str> = config.name().into();
@@ -98,6 +100,7 @@ impl Plan {
                 Arc::clone(&config.config),
                 limits.clone(),
                 exports.timer_handler,
+                Arc::clone(tally),
                 Rc::clone(&worker),
             );
             let handler = Handler::new(Rc::new(registry), Rc::clone(&worker), exports, peers);

@@ -36,6 +36,7 @@
 //! ```
 
 mod builder;
+mod control;
 mod life;
 mod local;
 mod publisher;
@@ -46,13 +47,14 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::Admission;
-use crate::config::{Config, HandlerSource, Listen};
+use crate::config::{Config, HandlerConfig, HandlerSource, Listen};
 use crate::connection::Folders;
 use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
 pub use crate::listener::{Address, ListenError};
@@ -62,14 +64,17 @@ pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
 
 pub use self::builder::Builder;
+pub use self::control::{Control, HandlerStatus, Phase, Status};
 pub use self::publisher::{ConnectFailed, Connecting, PublishFailed, Publisher};
 pub use self::swap::{SwapError, Swapped, Swapper};
 
+use self::control::Listeners;
 use self::life::{Plan, closed};
 use self::local::Turns;
 use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::native::Native;
+use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::privileges::Identity;
 use crate::tls::Tls;
@@ -158,10 +163,8 @@ struct Shared {
     tls: Option<Arc<Tls>>,
     publisher: Publisher,
     swapper: Swapper,
-    shutdown: watch::Sender<bool>,
     live: watch::Sender<usize>,
-    /// Removed with the server.
-    _socket_files: Vec<SocketFile>,
+    control: Control,
     /// Advances the epoch that ends callbacks which run for too long: needed as long as a worker lives.
     _ticker: EpochTicker,
 }
@@ -220,7 +223,15 @@ impl Server {
             EpochTicker::start(&engine, Arc::clone(&pulses)).map_err(|error| host(&error))?;
         let config = Arc::new(config);
         let (shutdown, stopping) = watch::channel(false);
+        let (retiring, retired) = watch::channel(false);
+        let handshakes = Arc::<AtomicUsize>::default();
+        let listeners = Listeners {
+            sockets: Listeners::duplicate(&bound).map_err(|error| host(&error))?,
+            files: socket_files,
+        };
         let (live, _) = watch::channel(0);
+        let names = config.handlers.iter().map(HandlerConfig::name).collect();
+        let tallies = Arc::new(Tallies::new(names, config.workers));
         let admission = Arc::new(Admission::new(config.handlers.len()));
         let parts = Parts {
             handlers,
@@ -233,6 +244,9 @@ impl Server {
                 live: live.clone(),
                 slots: Arc::default(),
                 admission,
+                tallies: Arc::clone(&tallies),
+                handshakes: Arc::clone(&handshakes),
+                retiring: retired,
                 shutdown: stopping,
                 pulses,
             },
@@ -241,6 +255,18 @@ impl Server {
         let (plans, publisher) = parts.plans(bound);
         let workers = publisher.workers();
         let swapper = Swapper::new(engine, linker, Arc::clone(&config), &exports, workers);
+        let urls = addresses.iter().map(|address| url(address, tls.is_some()));
+        let control = Control::new(control::Parts {
+            config: Arc::clone(&config),
+            urls: urls.collect(),
+            tallies,
+            swapper: swapper.clone(),
+            live: live.clone(),
+            retiring,
+            shutdown,
+            handshakes,
+            listeners,
+        });
         Ok(Self {
             local: None,
             plans,
@@ -250,9 +276,8 @@ impl Server {
                 tls,
                 publisher,
                 swapper,
-                shutdown,
                 live,
-                _socket_files: socket_files,
+                control,
                 _ticker: ticker,
             },
         })
@@ -276,6 +301,11 @@ impl Server {
     /// Replaces handlers from any thread.
     pub fn swapper(&self) -> Swapper {
         self.shared.swapper.clone()
+    }
+
+    /// Tells of the server, and drains it, from any thread.
+    pub fn control(&self) -> Control {
+        self.shared.control.clone()
     }
 
     /// Runs it on threads of its own, one for each worker. When this returns, connections are accepted.
@@ -347,7 +377,7 @@ impl Server {
     }
 
     fn end(&mut self) -> bool {
-        self.shared.shutdown.send_replace(true);
+        self.shared.control.drain();
         let Some(Local { worker, mut turns }) = self.local.take() else {
             return true;
         };
@@ -400,6 +430,11 @@ impl Running {
         self.shared.swapper.clone()
     }
 
+    /// Tells of the server, and drains it, from any thread.
+    pub fn control(&self) -> Control {
+        self.shared.control.clone()
+    }
+
     /// Open connections, handshakes of outbound ones included.
     pub fn connections(&self) -> usize {
         *self.shared.live.borrow()
@@ -437,7 +472,7 @@ impl Running {
     }
 
     fn end(&mut self) -> bool {
-        self.shared.shutdown.send_replace(true);
+        self.shared.control.drain();
         let mut clean = true;
         for worker in self.workers.drain(..) {
             clean &= worker.join().unwrap_or(false);
@@ -454,11 +489,21 @@ impl Drop for Running {
 
 impl Shared {
     fn url(&self, address: &Address) -> String {
-        match address {
-            Address::Tcp(address) if self.tls.is_some() => format!("wss://{address}"),
-            Address::Tcp(address) => format!("ws://{address}"),
-            Address::Unix(path) => format!("ws+unix:{}", path.display()),
-        }
+        url(address, self.tls.is_some())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.control.close_listeners();
+    }
+}
+
+fn url(address: &Address, tls: bool) -> String {
+    match address {
+        Address::Tcp(address) if tls => format!("wss://{address}"),
+        Address::Tcp(address) => format!("ws://{address}"),
+        Address::Unix(path) => format!("ws+unix:{}", path.display()),
     }
 }
 
@@ -471,7 +516,7 @@ struct Parts {
 
 impl Parts {
     /// A plan for each worker, with channels between all of them and from the publisher.
-    fn plans(self, mut bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
+    fn plans(self, bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
         let workers = self.shared.config.workers;
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| channels(self.handlers.len())).unzip();
@@ -484,6 +529,7 @@ impl Parts {
             self.shared.config.handler_limits.sent_message_bytes_max,
         );
         let mut plans = Vec::new();
+        let mut bound = dealt(bound, workers);
         for (index, remotes) in (0..workers).zip(receivers) {
             let mut peers: Vec<Vec<_>> = vec![Vec::new(); self.handlers.len()];
             for (other, senders) in (0..workers).zip(&senders) {
@@ -497,7 +543,7 @@ impl Parts {
             plans.push(Plan {
                 index,
                 handlers: self.handlers.clone(),
-                bound: bound.iter_mut().filter_map(Vec::pop).collect(),
+                bound: std::mem::take(&mut bound[usize::from(index)]),
                 tls: self.tls.clone(),
                 shared: self.shared.clone(),
                 peers,
@@ -506,6 +552,17 @@ impl Parts {
         }
         (plans, publisher)
     }
+}
+
+/// The listeners of each worker: of every address at least one, and none left over.
+fn dealt(bound: Vec<Vec<Bound>>, workers: u16) -> Vec<Vec<Bound>> {
+    let mut dealt: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
+    for listeners in bound {
+        for (position, listener) in listeners.into_iter().enumerate() {
+            dealt[position % usize::from(workers)].push(listener);
+        }
+    }
+    dealt
 }
 
 fn channels(count: usize) -> (Vec<mpsc::Sender<ToHandler>>, Vec<mpsc::Receiver<ToHandler>>) {
@@ -519,8 +576,12 @@ fn bind(config: &Config) -> Result<Listening, StartError> {
     let (mut addresses, mut bound, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for listen in &config.listen {
         let (address, listeners) = listener::bind(listen, config.workers)?;
-        if let Listen::Unix(path) = listen {
-            files.push(SocketFile::new(path));
+        match listen {
+            Listen::Unix(path) => files.push(SocketFile::new(path)),
+            Listen::Inherited(inherited) => {
+                files.extend(inherited.own_file().map(|path| SocketFile::new(&path)));
+            }
+            Listen::Tcp(_) => {}
         }
         addresses.push(address);
         bound.push(listeners);

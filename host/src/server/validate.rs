@@ -87,6 +87,20 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             config.compilation.memory_bytes_max
         ));
     }
+    if let Some(window) = config.drain_window
+        && window > config.shutdown_timeout
+    {
+        return fail(format!(
+            "--drain-window {window:?} is longer than --shutdown-timeout {:?}, when connections are cut",
+            config.shutdown_timeout
+        ));
+    }
+    if !matches!(config.drain_close_code, 1001 | 1012) {
+        return fail(format!(
+            "--drain-code {}: it must be 1001 (going away) or 1012 (service restart)",
+            config.drain_close_code
+        ));
+    }
     if config.connections_max == 0 {
         return fail("--max-connections 0: nobody could connect".into());
     }

@@ -521,13 +521,10 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
     let out_of_memory = state.limiter.take_refused();
     let overflow = error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow);
     match GuestError::from_wasmtime(&error) {
-        GuestError::Trap { message, backtrace } if out_of_memory => {
-            registry.note_limit(Limit::Memory);
-            GuestError::Trap {
-                message: format!("{message} (it had asked for more memory than --max-memory)"),
-                backtrace,
-            }
-        }
+        GuestError::Trap { message, backtrace } if out_of_memory => GuestError::Trap {
+            message: format!("{message} (it had asked for more memory than --max-memory)"),
+            backtrace,
+        },
         GuestError::Trap { message, backtrace } if overflow => {
             registry.note_limit(Limit::WasmStack);
             GuestError::Trap {
@@ -535,11 +532,8 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
                 backtrace,
             }
         }
-        error @ GuestError::HostCalls { .. } => {
-            registry.note_limit(Limit::HostCalls);
-            error
-        }
         error @ (GuestError::Trap { .. }
+        | GuestError::HostCalls { .. }
         | GuestError::Deadline { .. }
         | GuestError::Blocked { .. }
         | GuestError::Types { .. }) => error,
