@@ -75,6 +75,16 @@ pub struct Config {
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
     pub cache_dir: Option<PathBuf>,
+    /// How components are compiled.
+    pub compilation: Compilation,
+    /// Stack of the wasm frames of a callback, 512 KiB by default, from 64 KiB to 16 MiB. Deeper recursion traps. Host functions that it calls
+    /// have a stack of their own behind it, of one size.
+    pub wasm_stack_bytes_max: usize,
+    /// Whether backtraces tell files and lines where a handler has debug information. For handlers that are trusted: it is read for each frame
+    /// of each trap, while the worker waits, and costs time and memory as its author likes.
+    pub backtrace_lines: bool,
+    /// Where core dumps of handlers that trapped are written; none writes none.
+    pub coredumps: Option<Coredumps>,
     /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
     pub privileges: Option<Privileges>,
 }
@@ -106,9 +116,47 @@ impl Default for Config {
             outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
+            compilation: Compilation::default(),
+            wasm_stack_bytes_max: 512 * 1024,
+            backtrace_lines: false,
+            coredumps: None,
             privileges: None,
         }
     }
+}
+
+/// Bounds of compiling a component, which takes time and memory as its author likes.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    /// The `wsrun` whose process compiles first, with the limits below: `/proc/self/exe` in `wsrun` itself. None, the default of the library,
+    /// compiles in this process, without a limit but that of the size.
+    pub program: Option<PathBuf>,
+    /// The largest component, 64 MiB by default.
+    pub component_bytes_max: u64,
+    /// How long that process may take: 60 s by default.
+    pub timeout: Duration,
+    /// Its address space, 2 GiB by default, from 256 MiB.
+    pub memory_bytes_max: u64,
+}
+
+impl Default for Compilation {
+    fn default() -> Self {
+        Self {
+            program: None,
+            component_bytes_max: 64 * 1024 * 1024,
+            timeout: Duration::from_secs(60),
+            memory_bytes_max: 2 << 30,
+        }
+    }
+}
+
+/// Core dumps of instances whose callback failed. They have the whole memory of the instance, and with it what handler and peers keep secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coredumps {
+    /// An existing folder.
+    pub folder: PathBuf,
+    /// What the files in it may have together. No more are written then: the oldest, which mostly tell most, stay.
+    pub bytes_max: u64,
 }
 
 /// Who a process becomes: names, or numbers in decimal.
@@ -282,6 +330,8 @@ pub struct HandlerLimits {
     pub blocking_timeout: Duration,
     /// Effects (sends, closes, timers…) of one callback, 262,144 by default. One more traps.
     pub effects_max: usize,
+    /// Calls of imports, of the contract and of WASI, in one callback: 1,000,000 by default. One more traps.
+    pub host_calls_max: u64,
     /// Bytes of the effects of one callback, 64 MiB by default. More traps.
     pub effect_bytes_max: usize,
     /// Bytes of a message that is published or broadcast, 2 MiB by default: as much as a queue holds. More traps.
@@ -336,6 +386,9 @@ pub struct HandlerLimits {
     /// Percent of the time of its worker's thread that a handler may take, measured over a second: 100 by default, which is no limit.
     /// Beyond it the handler's events wait.
     pub cpu_share_max: u32,
+    /// Lines per second that a handler's stdout and stderr may log on one worker, 1,000 by default, with what a second brings in one go.
+    /// More are counted and not written.
+    pub log_lines_per_second_max: u64,
 }
 
 impl Default for HandlerLimits {
@@ -345,6 +398,7 @@ impl Default for HandlerLimits {
             callback_timeout: Duration::from_millis(100),
             blocking_timeout: Duration::from_secs(5),
             effects_max: 262_144,
+            host_calls_max: 1_000_000,
             effect_bytes_max: 64 * 1024 * 1024,
             sent_message_bytes_max: 2 * 1024 * 1024,
             session_bytes_max: 64 * 1024,
@@ -368,6 +422,7 @@ impl Default for HandlerLimits {
             queued_bytes_max: 256 * 1024 * 1024,
             session_total_bytes_max: 64 * 1024 * 1024,
             cpu_share_max: 100,
+            log_lines_per_second_max: 1_000,
         }
     }
 }

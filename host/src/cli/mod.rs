@@ -2,6 +2,7 @@
 
 mod admin;
 mod client;
+mod compile;
 mod connect;
 mod ctl;
 mod inspect;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::server::{PrivilegeError, StartError};
+use crate::wasm::compile::COMMAND;
 
 /// Exit code of a wrong argument or a file that is not a handler.
 const USAGE: u8 = 2;
@@ -59,6 +61,9 @@ enum Command {
     Connect(Box<connect::Args>),
     /// Measures round trips to a WebSocket server with pings
     Ping(Box<ping::Args>),
+    /// Compiles a component from standard input into the cache, within limits: what a server starts to compile a handler
+    #[command(name = COMMAND, hide = true)]
+    Compile(compile::Args),
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -75,6 +80,7 @@ pub fn run() -> ExitCode {
         Some(Command::Ctl(args)) => ctl::run(args),
         Some(Command::Connect(args)) => connect::run(*args),
         Some(Command::Ping(args)) => ping::run(&args),
+        Some(Command::Compile(args)) => Ok(compile::run(args)),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

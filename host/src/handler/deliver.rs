@@ -402,7 +402,7 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
 fn count(registry: &super::Registry, callback: &str, error: &GuestError) {
     let kind = match error {
         _ if callback == "lifecycle.started" => FailureKind::Start,
-        GuestError::Trap { .. } => FailureKind::Trap,
+        GuestError::Trap { .. } | GuestError::HostCalls { .. } => FailureKind::Trap,
         GuestError::Deadline { .. } => FailureKind::Deadline,
         GuestError::Blocked { .. } => FailureKind::Blocked,
         GuestError::Types { .. } => FailureKind::Start,
@@ -411,6 +411,7 @@ fn count(registry: &super::Registry, callback: &str, error: &GuestError) {
     match error {
         GuestError::Deadline { .. } => registry.note_limit(Limit::CallbackTimeout),
         GuestError::Blocked { .. } => registry.note_limit(Limit::BlockingTimeout),
+        GuestError::HostCalls { .. } => registry.note_limit(Limit::HostCalls),
         GuestError::Trap { .. } | GuestError::Types { .. } => {}
     }
 }

@@ -52,6 +52,11 @@ limits! {
     Outbound "outbound" "--max-outbound: a connection was refused",
     HttpInstances "http-instances" "--max-http-instances: a request waited",
     State "state" "--max-state: the old version serves on",
+    LogRate "log-rate" "--max-log-rate: lines of the handler's output were left out",
+    LogBytes "log-bytes" "64 KiB/s of the handler's output: lines of it were left out",
+    WasmStack "wasm-stack" "--max-wasm-stack: a callback was stopped",
+    HostCalls "host-calls" "--max-host-calls: a callback was stopped",
+    Coredumps "coredumps" "--coredump-max: a core dump was not written",
     Failures "failures" "--max-failures: the handler is left alone",
 }
 

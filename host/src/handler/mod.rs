@@ -13,6 +13,7 @@ mod auto_reply;
 mod deliver;
 mod home;
 mod limit;
+mod log_rate;
 mod place;
 mod queue;
 mod registry;

@@ -10,6 +10,7 @@ use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
 use super::limit::{Limit, Reached};
+use super::log_rate::LogRate;
 use super::timers::Timers;
 use super::usage::Usage;
 use crate::command::SetAutoReply;
@@ -42,6 +43,8 @@ pub(crate) struct Registry {
     usage: Rc<Usage>,
     tally: Arc<HandlerTally>,
     reached: Reached,
+    log_rate: RefCell<LogRate>,
+    dumped: Cell<Option<Instant>>,
 }
 
 /// What a topic says about subscribers without room.
@@ -50,6 +53,9 @@ struct TopicPolicy {
     policy: Option<SlowPolicy>,
     dropped: u64,
 }
+
+/// Between two core dumps of a handler: the worker makes nothing else meanwhile.
+const DUMP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Topics that have a policy.
 const TOPIC_POLICIES_MAX: usize = 1_000;
@@ -68,6 +74,7 @@ impl Registry {
             subscriptions_max: limits.subscriptions_max,
         };
         let usage = Rc::new(Usage::new(&limits, Arc::clone(&tally)));
+        let log_rate = LogRate::new(Instant::now(), limits.log_lines_per_second_max);
         Self {
             name,
             config,
@@ -86,6 +93,8 @@ impl Registry {
             usage,
             reached: Reached::new(Arc::clone(&tally)),
             tally,
+            log_rate: RefCell::new(log_rate),
+            dumped: Cell::new(None),
         }
     }
 
@@ -119,6 +128,25 @@ impl Registry {
     /// Counts that a limit was reached, and tells so in the log now and then.
     pub(crate) fn note_limit(&self, limit: Limit) {
         self.reached.note(&self.name, limit);
+    }
+
+    /// Whether a line of the handler's output may be logged now. If so, how many were left out before it, told once.
+    pub(crate) fn take_log_line(&self) -> Option<u64> {
+        let taken = self.log_rate.borrow_mut().take(Instant::now());
+        if taken.is_none() {
+            self.note_limit(Limit::LogRate);
+        }
+        taken
+    }
+
+    /// Whether a core dump may be written; if so, it is the last for a while.
+    pub(crate) fn may_dump(&self) -> bool {
+        let now = Instant::now();
+        let may = self.dumped.get().is_none_or(|at| now >= at + DUMP_INTERVAL);
+        if may {
+            self.dumped.set(Some(now));
+        }
+        may
     }
 
     /// A message of `length` bytes was not queued: notes whose limit that was.

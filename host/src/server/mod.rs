@@ -81,7 +81,7 @@ use crate::outbound::Outbound;
 use crate::privileges::Identity;
 use crate::tls::Tls;
 use crate::wasm::component;
-use crate::wasm::engine::{EpochTicker, engine};
+use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
 use crate::wasm::pulse::Pulse;
 use crate::worker::{self, Worker};
@@ -194,13 +194,13 @@ impl Server {
         let identity = config.privileges.as_ref().map(Identity::look_up);
         let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
-        let engine = engine(config.cache_dir.clone()).map_err(|error| host(&error))?;
+        let engine = engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
         let linker = linker(&engine).map_err(|error| host(&error))?;
         let mut handlers = Vec::new();
         for handler in &config.handlers {
             handlers.push(match &handler.source {
                 HandlerSource::File(file) => {
-                    let (component, exports) = component::load(&engine, file)?;
+                    let (component, exports) = component::load(&engine, &config, file)?;
                     let file = file.display().to_string();
                     let linked = Linked::new(&linker, &component, exports, &file)?;
                     Source::Component(Box::new(linked))

@@ -183,7 +183,7 @@ impl Swapper {
             tried: content,
             ..served.clone()
         });
-        let (component, exports) = component::load(&inner.engine, &file)?;
+        let (component, exports) = component::load(&inner.engine, &inner.config, &file)?;
         let linked = Linked::new(&inner.linker, &component, exports, &name)?;
         if exports.chunks != served.exports.chunks {
             return Err(SwapError::Chunks { file: name });

@@ -40,6 +40,11 @@ impl MemoryLimiter {
         }
     }
 
+    /// Bytes of all memories and tables.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
     /// Whether an allocation was refused since the last call.
     pub(super) fn take_refused(&mut self) -> bool {
         std::mem::take(&mut self.refused)
