@@ -200,6 +200,10 @@ pub enum Scope {
     /// for everybody, and it has one thread.
     #[default]
     Shared,
+    /// None: each has an instance of its own, on the worker that accepted it, made for its first event. Globals are those of one connection,
+    /// which is the strongest isolation and costs the most memory. What belongs to no connection, as plain requests do, has one for each
+    /// worker.
+    Connection,
     /// Those of one worker: each worker has an instance with globals of its own, and connections stay where they were accepted.
     Worker,
 }
@@ -360,6 +364,15 @@ pub struct HandlerLimits {
     pub trial_callbacks: u32,
     /// How long a new version is on trial at most where fewer callbacks come: 2 s by default.
     pub trial_time: Duration,
+    /// Instances of a handler on one worker, with spare ones and those that answer plain requests: 10,000 by default. At it, in the scope
+    /// `connection`, a handshake is answered 503, and an event that would wake an instance waits for another to end, as long as
+    /// [`Config::handshake_timeout`]; then its connection fails.
+    pub instances_max: usize,
+    /// Memories and tables of all instances of a handler on one worker, 4 GiB by default. Growing beyond it fails in the handler.
+    pub handler_memory_bytes_max: usize,
+    /// An instance that is told of nothing for so long is let go, and its memory given back. Its connections stay, and the next event makes
+    /// another instance, which is told them by `lifecycle.resumed`. None, the default, for never: globals are lost with the instance.
+    pub hibernate_after: Option<Duration>,
     /// Inbound connections of a handler over all workers. None, the default, for as many as [`Config::connections_max`]. One more handshake
     /// is answered 503.
     pub connections_max: Option<usize>,
@@ -412,6 +425,9 @@ impl Default for HandlerLimits {
             failing_close_code: 1013,
             trial_callbacks: 100,
             trial_time: Duration::from_secs(2),
+            instances_max: 10_000,
+            handler_memory_bytes_max: 4 << 30,
+            hibernate_after: None,
             connections_max: None,
             message_rate_max: None,
             byte_rate_max: None,

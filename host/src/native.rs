@@ -552,6 +552,8 @@ impl GuestFactory for Native {
         })
     }
 
+    fn release(&self) {}
+
     async fn prepare(&self, _: &Rc<Registry>) {
         // It is made at once: a spare would only run the program's own code earlier than it expects.
     }

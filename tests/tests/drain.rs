@@ -16,7 +16,6 @@ use wsrun_tests::wait::{self, PATIENCE};
 
 const CONNECTIONS: usize = 5_000;
 const THREADS: usize = 4;
-const WINDOW: Duration = Duration::from_secs(10);
 
 struct Talker {
     peer: Peer,

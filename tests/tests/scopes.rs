@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use wsrun_tests::admin::Administered;
 use wsrun_tests::certificate::Certificate;
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
 use wsrun_tests::server::{Server, run};
+use wsrun_tests::wait;
 
 /// What an id tells of the worker that made it.
 fn worker_of(peer: &mut Peer) -> u64 {
@@ -179,4 +181,184 @@ fn scope_of_nobody_is_a_mistake() {
         assert_eq!(ended.code, Some(2));
         assert!(ended.stderr.contains(says), "{}", ended.stderr);
     }
+}
+
+fn each_its_own(arguments: &[&str]) -> Administered {
+    let server = Server::of(handlers::probe())
+        .args(["--scope", "connection"])
+        .args(arguments);
+    Administered::start(server)
+}
+
+const LIVE: &str = "wsrun_live_instances{handler=\"probe\"}";
+const HIBERNATIONS: &str = "wsrun_hibernations_total{handler=\"probe\"}";
+
+#[test]
+fn connection_scope_has_an_instance_for_each_connection() {
+    let server = each_its_own(&["--workers", "2"]);
+    let mut peers: Vec<_> = (0..20).map(|_| server.open()).collect();
+    // A global of the handler counts calls: everybody's are the same, as nobody else is counted.
+    let calls: BTreeSet<String> = peers.iter_mut().map(|peer| peer.ask("calls")).collect();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    // What belongs to the handler is shared.
+    for peer in &mut peers {
+        assert_eq!(peer.ask("subscribe all"), "ok true");
+    }
+    peers[0].send_text("publish all hello");
+    for peer in &mut peers[1..] {
+        peer.expect_text("hello");
+    }
+    assert!(server.metric(LIVE) >= 20);
+    for peer in peers {
+        peer.close();
+    }
+    // One for what belongs to no connection, and a spare one, on each worker.
+    wait::until("instances go with their connections", || {
+        server.metric(LIVE) <= 4
+    });
+}
+
+#[test]
+fn trap_in_connection_scope_costs_one_connection_and_closed_is_told_to_another_instance() {
+    let server = each_its_own(&[]);
+    let mut watcher = server.open();
+    assert_eq!(watcher.ask("subscribe closed-events"), "ok true");
+    let mut other = server.open();
+    let before = other.ask("calls");
+    let mut guilty = server.open();
+    let id = guilty.ask("id");
+    guilty.send_text("trap");
+    guilty.expect_close(1011);
+    let told = watcher.read_text();
+    assert!(told.contains(&id), "{told}");
+    let after: u64 = other.ask("calls").parse().expect("a number");
+    assert_eq!(after, before.parse::<u64>().expect("a number") + 1);
+}
+
+#[test]
+fn timers_of_a_connection_are_told_to_its_instance() {
+    let server = each_its_own(&["--hibernate-after", "150ms"]);
+    let mut first = server.open();
+    let mut second = server.open();
+    first.send_text("timer-conn 400 1");
+    first.read_text();
+    second.send_text("timer-conn 600 2");
+    second.read_text();
+    // They sleep when it fires.
+    wait::until("both sleep", || server.metric(HIBERNATIONS) >= 2);
+    let fired = first.read_text();
+    assert!(fired.starts_with("timer "), "{fired}");
+    let fired = second.read_text();
+    assert!(fired.starts_with("timer "), "{fired}");
+}
+
+#[test]
+fn instance_that_nothing_happens_to_sleeps_and_finds_its_session_data_when_it_wakes() {
+    for scope in ["connection", "shared"] {
+        let server = Administered::start(Server::of(handlers::probe()).args([
+            "--scope",
+            scope,
+            "--hibernate-after",
+            "200ms",
+        ]));
+        let mut peers: Vec<_> = (0..10).map(|_| server.open()).collect();
+        for peer in &mut peers {
+            assert_eq!(peer.ask("session-set kept"), "ok");
+            assert_eq!(peer.ask("subscribe all"), "ok true");
+            peer.send_text("auto-reply ping pong");
+            assert_eq!(peer.read_text(), "ok");
+        }
+        wait::until("they sleep", || {
+            server.metric(LIVE) == 0 || { scope == "connection" && server.metric(LIVE) <= 1 }
+        });
+        let memory = server.metric("wsrun_memory_bytes{handler=\"probe\"}");
+        assert!(memory < 3_000_000, "{memory}");
+        let slept = server.metric(HIBERNATIONS);
+        // The host answers in sleep.
+        for peer in &mut peers {
+            assert_eq!(peer.ask("ping"), "pong");
+        }
+        assert!(server.metric(LIVE) <= 1);
+        assert_eq!(server.metric(HIBERNATIONS), slept);
+        // Any other event wakes.
+        for peer in &mut peers {
+            assert_eq!(peer.ask("session-get"), "kept");
+        }
+        peers[0].send_text("publish all awake");
+        for peer in &mut peers[1..] {
+            peer.expect_text("awake");
+        }
+        wait::until("they sleep again", || server.metric(HIBERNATIONS) > slept);
+        let last = peers.pop().expect("there are some");
+        last.close();
+        assert_eq!(peers[1].ask("count"), "9");
+    }
+}
+
+#[test]
+fn one_instance_more_than_there_may_be_is_answered_503() {
+    let server = each_its_own(&["--max-instances", "6"]);
+    let mut peers = Vec::new();
+    let refused = loop {
+        let mut peer = server.connect();
+        let answer = peer.request(&Request::upgrade("/"));
+        if answer.status != 101 {
+            break answer;
+        }
+        peers.push(peer);
+        assert_eq!(
+            peers.last_mut().map(|peer| peer.ask("echo x")).as_deref(),
+            Some("x")
+        );
+        assert!(peers.len() < 10, "there is no limit");
+    };
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").is_some());
+    assert!(server.hits("probe", "instances") > 0);
+    for peer in &mut peers {
+        assert_eq!(peer.ask("echo lives"), "lives");
+    }
+    for peer in peers {
+        peer.close();
+    }
+    wait::until("there is room again", || {
+        let mut peer = server.connect();
+        peer.request(&Request::upgrade("/")).status == 101
+    });
+}
+
+#[test]
+fn memory_of_all_instances_together_is_bounded() {
+    let server = each_its_own(&["--max-memory", "16MiB", "--max-handler-memory", "48MiB"]);
+    let mut peers: Vec<_> = (0..8).map(|_| server.open()).collect();
+    for peer in &mut peers {
+        peer.send_text("alloc");
+    }
+    wait::until("the limit is reached", || {
+        server.hits("probe", "handler-memory") > 0
+    });
+    let memory = server.metric("wsrun_memory_bytes{handler=\"probe\"}");
+    assert!(memory <= 48 << 20, "{memory}");
+}
+
+#[test]
+fn decision_in_connection_scope_is_made_by_the_instance_of_the_connection() {
+    let server = Administered::start(Server::of(handlers::built("gate")).args([
+        "--scope",
+        "connection",
+        "--max-failures",
+        "100",
+    ]));
+    for _ in 0..10 {
+        let mut peer = server.connect();
+        assert_eq!(peer.request(&Request::upgrade("/refuse")).status, 403);
+        let mut peer = server.connect();
+        assert_eq!(peer.request(&Request::upgrade("/trap")).status, 500);
+        let mut peer = server.connect();
+        peer.upgrade(&Request::upgrade("/"));
+        peer.close();
+    }
+    wait::until("no instance is left of those", || {
+        server.metric("wsrun_live_instances{handler=\"gate\"}") <= 2
+    });
 }

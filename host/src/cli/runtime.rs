@@ -11,7 +11,7 @@ use wsrun_proto::ws::deflate::DeflateConfig;
 use super::Failure;
 use super::logging::{self, Format, Level};
 use super::privileges::PrivilegeArgs;
-use super::values::{OptionalDuration, bytes, duration, identity, optional_duration, pair};
+use super::values::{OptionalDuration, bytes, count, duration, identity, optional_duration, pair};
 use crate::config::{
     Compilation, Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles,
 };
@@ -67,6 +67,16 @@ pub(super) struct RuntimeArgs {
     /// The code of those closes: 1001 (going away), or 1012 (service restart)
     #[arg(long, value_name = "CODE", value_parser = ["1001", "1012"], default_value = "1001", help_heading = "Protocol")]
     drain_code: String,
+
+    /// Lets an instance go that is told of nothing for so long; the next event makes another, which is told its connections [default: never]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Handler limits")]
+    hibernate_after: Option<Duration>,
+    /// Instances of a handler on one worker, for `--scope connection`. More: 503
+    #[arg(long, value_name = "N", value_parser = count, default_value = "10000", help_heading = "Handler limits")]
+    max_instances: usize,
+    /// Memories and tables of all instances of a handler on one worker. More is refused to the handler
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4GiB", help_heading = "Handler limits")]
+    max_handler_memory: u64,
 
     /// Largest message, after inflating. More: close 1009
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1MiB", help_heading = "Limits")]
@@ -332,6 +342,9 @@ impl RuntimeArgs {
             danger_unmasked_frames: self.danger_unmasked_frames,
             handler_limits: HandlerLimits {
                 memory_bytes_max: size(self.max_memory),
+                handler_memory_bytes_max: size(self.max_handler_memory),
+                instances_max: self.max_instances,
+                hibernate_after: self.hibernate_after,
                 callback_timeout: self.callback_timeout,
                 blocking_timeout: self.blocking_timeout,
                 host_calls_max: self.max_host_calls,

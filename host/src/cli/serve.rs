@@ -42,8 +42,8 @@ pub(super) struct Args {
     /// Worker threads. All of them accept, and do TLS and HTTP
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u16,
-    /// Which connections share an instance: `shared`, all of a handler, on one worker; `worker`, those of a worker. As `NAME=SCOPE` for one
-    /// handler, by its --protocol or `default`. Repeatable
+    /// Which connections share an instance: `shared`, all of a handler, on one worker; `worker`, those of a worker;
+    /// `connection`, each has its own. As `NAME=SCOPE` for one handler, by its --protocol or `default`. Repeatable
     #[arg(long, value_name = "SCOPE", value_parser = scope, default_value = "shared")]
     scope: Vec<(Option<String>, Scope)>,
     /// Replaces a handler when its file changes, without closing a connection. SIGHUP does so once

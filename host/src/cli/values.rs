@@ -167,9 +167,10 @@ pub(super) fn scope(text: &str) -> Result<(Option<String>, Scope), String> {
     let scope = match scope {
         "shared" => Scope::Shared,
         "worker" => Scope::Worker,
+        "connection" => Scope::Connection,
         other => {
             return Err(format!(
-                "`{other}` is no scope: there are shared and worker, for one handler NAME=shared"
+                "`{other}` is no scope: there are shared, worker and connection; for one handler NAME=SCOPE"
             ));
         }
     };

@@ -110,7 +110,7 @@ pub(crate) async fn serve(
     else {
         return;
     };
-    let handler = Rc::clone(&raw.upgraded.handler);
+    let handler = Rc::clone(&*raw.upgraded.handler);
     let Some(way) = handler.way() else {
         return run(&worker, raw, slot, handshake).await;
     };
@@ -165,7 +165,7 @@ async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake
     if upgraded.slot.is_some() {
         slot.hold_handler(upgraded.slot);
     }
-    let handler = upgraded.handler;
+    let handler = upgraded.handler.take();
     let config = ws_config(worker, &handler, upgraded.deflate);
     let connection = ws::Connection::new(Instant::now(), Role::Server, config);
     let session = Rc::new(Session::new(
@@ -181,6 +181,7 @@ async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake
     tracing::debug!(
         handler = %handler.registry.name(), connection = session.id, peer = %session.request().peer, "connection opened"
     );
+    handler.own(session.id);
     handler.registry.insert(Rc::clone(&session));
     drop(handshake);
     handler.push(|queue| queue.push_opened(Rc::clone(&session)));

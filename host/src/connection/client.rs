@@ -47,6 +47,7 @@ pub(crate) fn connect(
     if let Some(ended) = ended {
         session.when_ended(ended);
     }
+    handler.own(session.id);
     handler.registry.insert(Rc::clone(&session));
     let client = Client {
         session,

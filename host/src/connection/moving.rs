@@ -8,7 +8,7 @@ use wsrun_proto::ws::deflate;
 use super::http::Raw;
 use super::upgrade::Upgraded;
 use crate::contract::Request;
-use crate::handler::Handler;
+use crate::handler::{Handler, Seated};
 use crate::listener::Handshake;
 use crate::transport::Detached;
 use crate::worker::Slot;
@@ -47,7 +47,7 @@ impl Moving {
 
     pub(super) fn arrive(self, handler: &Rc<Handler>) -> io::Result<(Raw, Slot, Handshake)> {
         let upgraded = Upgraded {
-            handler: Rc::clone(handler),
+            handler: Seated::new(Rc::clone(handler)),
             request: Rc::new(self.request),
             protocol: self.protocol,
             session: self.session,

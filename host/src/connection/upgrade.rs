@@ -10,12 +10,12 @@ use wsrun_proto::ws::deflate;
 use super::answer::{Body, empty, full, last, last_text};
 use crate::admission::HandlerSlot;
 use crate::contract::{Refusal, Request, Role};
-use crate::handler::{Handler, Limit, NotAdmitted};
+use crate::handler::{Handler, Limit, NotAdmitted, Seated};
 use crate::worker::Worker;
 
 /// A handshake that was answered with 101.
 pub(super) struct Upgraded {
-    pub(super) handler: Rc<Handler>,
+    pub(super) handler: Seated,
     pub(super) request: Rc<Request>,
     pub(super) protocol: Option<String>,
     pub(super) session: Vec<u8>,
@@ -88,6 +88,11 @@ async fn decide<B>(
     }
     let (handler, routed) = route(worker, &checked.offered)?;
     let slot = handler_slot(worker, &handler)?;
+    let Some(seat) = handler.seat() else {
+        let text = "503 service unavailable: this handler has as many instances as it may have";
+        return Err(unavailable(text, 1));
+    };
+    let handler = Seated::new(seat);
     let request = request(http, addresses, checked.host.clone());
     let request = Rc::new(Request {
         offered: checked.offered.clone(),

@@ -128,8 +128,18 @@ impl Handler {
     /// Drops the commands of a callback that failed.
     pub(super) fn drop_commands(&self, commands: &mut Commands) {
         // It may have failed between counting an effect and queueing it.
-        for session in self.registry.sessions() {
-            session.clear_pending();
+        if self.is_seat() {
+            // Others may be in a callback of theirs.
+            for connection in self.connections() {
+                if let Some(session) = self.registry.get(connection) {
+                    session.clear_pending();
+                }
+            }
+            self.clear_pending(commands);
+        } else {
+            for session in self.registry.sessions() {
+                session.clear_pending();
+            }
         }
         commands.clear();
     }
@@ -178,7 +188,11 @@ impl Handler {
         let mut wanted = Vec::new();
         let mut asked_for = Vec::new();
         for session in self.registry.sessions() {
-            if !session.has_protocol(protocol) || !session.is_open() || session.failed.get() {
+            if !session.has_protocol(protocol)
+                || !session.is_open()
+                || session.failed.get()
+                || !self.owns(session.id)
+            {
                 continue;
             }
             // A second time where a new version failed and the old one is back.
@@ -371,6 +385,7 @@ impl Handler {
                         id: *timer,
                         tag: *tag,
                         connection: *connection,
+                        owner: connection.or_else(|| self.a_connection()),
                     };
                     self.registry.timers_mut().set(*after, timer);
                 }

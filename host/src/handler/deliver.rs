@@ -24,17 +24,18 @@ enum Answer {
 }
 
 impl Handler {
-    /// Never ends: the handler's future, polled by [`Handler::turn`].
-    pub(super) async fn live<F: GuestFactory>(self: Rc<Self>, guest: F::Guest, factory: F) {
-        let mut place = Place::new(factory, guest);
+    /// The handler's future, polled by [`Handler::turn`]. That of a seat ends when it sleeps, or has nobody left; any other never does.
+    pub(super) async fn live<F: GuestFactory>(self: Rc<Self>, mut place: Place<F>) {
         let mut batch = Queue::default();
         let mut resuming = false;
         loop {
-            poll_fn(|_| match self.take_batch(&mut batch) || resuming {
-                true => Poll::Ready(()),
-                // Whoever pushes an event polls this future: there is nobody to be woken by.
-                false => Poll::Pending,
-            })
+            poll_fn(
+                |_| match self.take_batch(&mut batch) || resuming || self.is_vacant() {
+                    true => Poll::Ready(()),
+                    // Whoever pushes an event polls this future: there is nobody to be woken by.
+                    false => Poll::Pending,
+                },
+            )
             .await;
             let Queue { events, data } = &mut batch;
             for event in events.drain(..) {
@@ -46,6 +47,8 @@ impl Handler {
             self.worker.flush();
             if resuming {
                 tokio::task::yield_now().await;
+            } else if self.is_vacant() || (self.is_seat() && place.is_asleep()) {
+                return;
             }
         }
     }
@@ -76,7 +79,25 @@ impl Handler {
         let Some(event) = self.do_own(place, event).await else {
             return;
         };
+        if self.registry.limits().hibernate_after.is_some() {
+            self.last_event.set(Instant::now());
+        }
+        if self.is_seat() && place.guest.is_none() {
+            self.wait_for_room().await;
+        }
         self.deliver_to_guest(place, event, data).await;
+    }
+
+    /// Waits a while for another instance to end, where there are as many as may be.
+    async fn wait_for_room(&self) {
+        const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
+        let until = Instant::now() + self.worker.config.handshake_timeout;
+        if self.has_all_instances() {
+            self.registry.note_limit(Limit::Instances);
+        }
+        while self.has_all_instances() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Does what is the host's own. Any other event comes back.
@@ -94,6 +115,10 @@ impl Handler {
             let _ = reply.send(self.settle_trial(place, keep));
             return None;
         }
+        if matches!(event, Event::Hibernate) {
+            self.hibernate(place);
+            return None;
+        }
         Some(event)
     }
 
@@ -109,7 +134,8 @@ impl Handler {
             if matches!(event, Event::Fired(_) | Event::Closed { .. }) {
                 // Nobody can be told that these are lost, so they wait.
                 while self.guest(place).await.is_none() {
-                    let at = place.retry_at.unwrap_or_else(Instant::now);
+                    let left = self.registry.backed_off().unwrap_or_default();
+                    let at = place.retry_at.unwrap_or_else(|| Instant::now() + left);
                     tokio::time::sleep_until(at.into()).await;
                 }
             }
@@ -156,7 +182,9 @@ impl Handler {
         error: &GuestError,
     ) {
         self.end_guest(place, callback, connection, error);
-        let _ = self.guest(place).await;
+        if !self.is_seat() {
+            let _ = self.guest(place).await;
+        }
     }
 
     /// Lets go of an instance whose callback failed, and of the connection that it failed for.
@@ -180,9 +208,10 @@ impl Handler {
     fn count_failure<F: GuestFactory>(&self, place: &mut Place<F>) {
         let limits = self.registry.limits();
         let now = Instant::now();
-        let counted = place
-            .failures
-            .count(now, limits.failures_max, limits.failure_window);
+        let counted =
+            self.failures
+                .borrow_mut()
+                .count(now, limits.failures_max, limits.failure_window);
         let Some(backoff) = counted else {
             return;
         };
@@ -224,6 +253,7 @@ impl Handler {
             | Event::Http { .. }
             | Event::Broadcast { .. }
             | Event::Draining(_)
+            | Event::Hibernate
             | Event::Swap(_)
             | Event::Settle { .. }
             | Event::Closed { .. } => true,
@@ -241,14 +271,15 @@ impl Handler {
         place: &'a mut Place<F>,
     ) -> Option<&'a mut F::Guest> {
         if place.guest.is_none() {
-            if place.must_wait() {
+            let is_full = self.is_seat() && self.has_all_instances();
+            if place.must_wait() || self.registry.backed_off().is_some() || is_full {
                 return None;
             }
             let factory = Rc::clone(&place.factory);
             match self.make(&*factory).await {
                 Ok(guest) => {
                     place.made(guest);
-                    place.inherit(&self.registry);
+                    place.inherit(self.told());
                     self.registry.set_backed_off(None);
                     self.prepare_spare(factory);
                 }
@@ -259,6 +290,24 @@ impl Handler {
             }
         }
         place.guest.as_mut()
+    }
+
+    /// Lets go of the instance. The next event finds another one, which is told the connections.
+    fn hibernate<F: GuestFactory>(&self, place: &mut Place<F>) {
+        let awake = self.registry.limits().hibernate_after;
+        let is_idle = awake.is_some_and(|after| self.last_event.get().elapsed() >= after);
+        if !is_idle || place.previous.is_some() || !place.unknown.is_empty() {
+            return;
+        }
+        if let Some(mut guest) = place.guest.take() {
+            self.drop_commands(guest.commands());
+            drop(guest);
+            self.registry.tally().hibernations.add(1);
+            tracing::debug!(handler = %self.registry.name(), "nothing happened for long: the instance sleeps");
+        }
+        if !self.is_seat() {
+            place.factory.release();
+        }
     }
 
     /// Makes the next instance while nobody waits for it.
@@ -312,6 +361,7 @@ impl Handler {
                 Answer::Nothing | Answer::Handshake(_) | Answer::Accepts(_) => Err(DecisionFailed),
             })),
             Event::Closed { session, info } => {
+                self.disown(session.id);
                 place.forget(session.id);
                 self.registry.remove(session.id);
                 session.tell_end(info);
@@ -340,6 +390,7 @@ impl Handler {
             | Event::Lost { .. }
             | Event::Restored(_)
             | Event::Draining(_)
+            | Event::Hibernate
             | Event::Swap(_)
             | Event::Settle { .. }
             | Event::Broadcast { .. } => {}
@@ -393,7 +444,9 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
         Event::Restored(session) => guest.restored(session.id).await?,
         Event::Draining(deadline) => guest.draining(*deadline).await?,
         Event::Broadcast { .. } => unreachable!("it is offered to each connection"),
-        Event::Swap(_) | Event::Settle { .. } => unreachable!("they are the host's own"),
+        Event::Hibernate | Event::Swap(_) | Event::Settle { .. } => {
+            unreachable!("they are the host's own")
+        }
     }
     Ok(Answer::Nothing)
 }

@@ -32,6 +32,8 @@ limits! {
     CallbackTimeout "callback-timeout" "--callback-timeout: a callback was stopped",
     BlockingTimeout "blocking-timeout" "--blocking-timeout: a callback was stopped",
     Memory "memory" "--max-memory: the handler did not get more",
+    HandlerMemory "handler-memory" "--max-handler-memory: the handler did not get more",
+    Instances "instances" "--max-instances: a connection waits, or was refused",
     Effects "effects" "a callback asked for more than it may",
     Connections "connections" "--max-handler-connections: a handshake was answered 503",
     AddressConnections "address-connections" "--max-connections-per-address: a peer was cut off",

@@ -17,19 +17,21 @@ mod log_rate;
 mod place;
 mod queue;
 mod registry;
+mod seat;
 mod swap;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod usage;
 
+use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,12 +40,17 @@ use wsrun_proto::ws::MessageKind;
 pub(crate) use self::deliver::report;
 pub(crate) use self::home::{Door, NotAdmitted, Way, door};
 pub(crate) use self::limit::Limit;
+use self::place::{Failures, Place};
 use self::queue::Event;
 pub(crate) use self::queue::{HttpRequest, Queue};
 pub(crate) use self::registry::Registry;
+pub(crate) use self::seat::Seated;
+use self::seat::{Owner, Seat, Seats};
+use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
 pub(crate) use self::usage::{RatesIn, Usage};
 use crate::command::{Commands, Connect};
+use crate::config::Scope;
 use crate::connection::{self, HttpBody};
 use crate::contract::{
     Acceptance, Chunk, CloseInfo, ConnectError, ConnectOptions, ConnectionId, HttpResponse,
@@ -123,6 +130,9 @@ pub(crate) trait GuestFactory: 'static {
     type Guest: Guest;
 
     async fn make(&self, registry: &Rc<Registry>) -> Result<Self::Guest, GuestError>;
+
+    /// Lets go of the one that is ready.
+    fn release(&self);
 
     /// Gets the next one ready, where that takes time.
     async fn prepare(&self, registry: &Rc<Registry>);
@@ -220,6 +230,20 @@ pub(crate) struct Handler {
     peers: Vec<mpsc::Sender<ToHandler>>,
     /// To the instance, where another worker has it.
     way: Option<Way>,
+    /// Which connections it is told of.
+    owner: Owner,
+    /// A seat without a life, which begins with its next event.
+    asleep: Cell<bool>,
+    /// When it was last told of anything, where it may sleep.
+    last_event: Cell<Instant>,
+    /// The failures of all instances.
+    failures: Rc<RefCell<Failures>>,
+    /// A turn of this handler, or of one of its seats, is being taken.
+    in_turn: Rc<Cell<bool>>,
+    /// The factory that new lives begin with, an `Rc<RefCell<Rc<F>>>`.
+    factory: OnceCell<Rc<dyn Any>>,
+    /// What new lives began with before the version that is on trial.
+    before: RefCell<Option<Before>>,
     /// Tells the other workers which callbacks the version that serves has.
     tell_exports: RefCell<Option<watch::Sender<Exports>>>,
 }
@@ -231,8 +255,20 @@ impl Handler {
         exports: Exports,
         peers: Vec<mpsc::Sender<ToHandler>>,
         way: Option<Way>,
+        scope: Scope,
     ) -> Rc<Self> {
+        let owner = match scope {
+            Scope::Shared | Scope::Worker => Owner::All,
+            Scope::Connection => Owner::Nobody(Box::<Seats>::default()),
+        };
         Rc::new_cyclic(|me| Self {
+            owner,
+            asleep: Cell::new(false),
+            last_event: Cell::new(Instant::now()),
+            failures: Rc::default(),
+            in_turn: Rc::default(),
+            factory: OnceCell::new(),
+            before: RefCell::default(),
             registry,
             exports: Cell::new(exports),
             me: Weak::clone(me),
@@ -243,6 +279,30 @@ impl Handler {
             incoming: RefCell::default(),
             peers,
             way,
+            tell_exports: RefCell::default(),
+        })
+    }
+
+    /// A handler for one connection, that shares everything but the instance.
+    fn make_seat(handler: &Rc<Self>, seat: Seat) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            registry: Rc::clone(&handler.registry),
+            exports: Cell::new(handler.exports.get()),
+            me: Weak::clone(me),
+            worker: Rc::clone(&handler.worker),
+            queue: RefCell::default(),
+            turn: RefCell::new(None),
+            waker: OnceCell::new(),
+            incoming: RefCell::default(),
+            peers: handler.peers.clone(),
+            way: None,
+            owner: Owner::Seat(seat),
+            asleep: Cell::new(true),
+            last_event: Cell::new(Instant::now()),
+            failures: Rc::clone(&handler.failures),
+            in_turn: Rc::clone(&handler.in_turn),
+            factory: OnceCell::new(),
+            before: RefCell::default(),
             tell_exports: RefCell::default(),
         })
     }
@@ -258,10 +318,18 @@ impl Handler {
     ) -> Result<(), GuestError> {
         let guest = self.make(&factory).await?;
         factory.prepare(&self.registry).await;
-        let life = Rc::clone(self).live(guest, factory);
+        let factory = Rc::new(factory);
+        let current = Rc::new(RefCell::new(Rc::clone(&factory)));
+        let _ = self.factory.set(Rc::clone(&current) as Rc<dyn Any>);
+        self.set_make_life(Box::new(move |seat| {
+            let factory = Rc::clone(&current.borrow());
+            Box::pin(seat.live(Place::new(factory, None)))
+        }));
+        let life = Rc::clone(self).live(Place::new(factory, Some(guest)));
         *self.turn.borrow_mut() = Some(Box::pin(life));
         self.spawn_driver();
         self.spawn_timers();
+        self.spawn_sweeper();
         Ok(())
     }
 
@@ -331,6 +399,9 @@ impl Handler {
     pub(crate) fn tell_draining(&self, deadline: Duration) {
         if self.way.is_none() {
             self.push(|queue| queue.push(Event::Draining(deadline)));
+        }
+        for seat in self.awake_seats() {
+            seat.push(|queue| queue.push(Event::Draining(deadline)));
         }
     }
 
@@ -428,6 +499,11 @@ impl Handler {
     /// Has the handler look at a broadcast when its turn comes; what it returns is ready then.
     fn queue_broadcast(&self, remote: Remote) -> oneshot::Receiver<()> {
         let (done, offered) = oneshot::channel();
+        for seat in self.seats() {
+            let (done, _) = oneshot::channel();
+            let remote = remote.clone();
+            seat.push(|queue| queue.push(Event::Broadcast { remote, done }));
+        }
         let event = Event::Broadcast { remote, done };
         self.queue.borrow_mut().push(event);
         offered
@@ -438,13 +514,29 @@ impl Handler {
         let Ok(mut turn) = self.turn.try_borrow_mut() else {
             return;
         };
+        if self.in_turn.replace(true) {
+            // That of another seat.
+            self.wake();
+            return;
+        }
         self.registry.usage().begin_turn();
-        if let Some(life) = &mut *turn
-            && life.as_mut().poll(cx).is_ready()
-        {
-            unreachable!("the life of a handler has no end");
+        loop {
+            if turn.is_none() && !self.queue.borrow().is_empty() {
+                *turn = self.new_life();
+                self.asleep.set(self.is_seat() && turn.is_none());
+            }
+            let Some(life) = &mut *turn else {
+                break;
+            };
+            if life.as_mut().poll(cx).is_pending() {
+                break;
+            }
+            // Only that of a seat ends, between two events.
+            *turn = None;
+            self.life_ended();
         }
         self.registry.usage().end_turn();
+        self.in_turn.set(false);
     }
 
     fn spawn_driver(self: &Rc<Self>) {
@@ -452,6 +544,7 @@ impl Handler {
         tokio::task::spawn_local(poll_fn(move |cx| {
             handler.waker.get_or_init(|| cx.waker().clone());
             handler.poll_turn(cx);
+            handler.poll_seats(cx.waker());
             Poll::<()>::Pending
         }));
     }
@@ -462,7 +555,13 @@ impl Handler {
             loop {
                 let expired = handler.registry.timers_mut().poll_expired(cx);
                 match expired {
-                    Poll::Ready(Some(timer)) => handler.queue.borrow_mut().push_fired(timer),
+                    Poll::Ready(Some(timer)) => {
+                        let seat = handler.seat_of(timer.owner);
+                        seat.queue.borrow_mut().push_fired(timer);
+                        if seat.is_seat() {
+                            seat.turn();
+                        }
+                    }
                     Poll::Ready(None) | Poll::Pending => break,
                 }
             }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::GuestFactory;
 use super::swap::Extras;
-use super::{GuestFactory, Registry};
 use crate::contract::ConnectionId;
 
 /// After an instance that could not be made, or a handler that failed too often, the wait before the next try: doubled each time.
@@ -23,7 +23,6 @@ pub(super) struct Place<F: GuestFactory> {
     pub(super) unknown: BTreeSet<ConnectionId>,
     /// The version before, while the new one is on trial.
     pub(super) previous: Option<Previous<F>>,
-    pub(super) failures: Failures,
     retry: Duration,
     pub(super) retry_at: Option<Instant>,
 }
@@ -41,16 +40,21 @@ pub(super) struct Previous<F: GuestFactory> {
 }
 
 impl<F: GuestFactory> Place<F> {
-    pub(super) fn new(factory: F, guest: F::Guest) -> Self {
+    /// With an instance, or with one that is made for the first event.
+    pub(super) fn new(factory: Rc<F>, guest: Option<F::Guest>) -> Self {
         Self {
-            factory: Rc::new(factory),
-            guest: Some(guest),
+            factory,
+            guest,
             unknown: BTreeSet::new(),
             previous: None,
-            failures: Failures::default(),
             retry: RETRY_MIN,
             retry_at: None,
         }
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.guest.is_none() && self.previous.is_none() && self.retry_at.is_none()
     }
 
     /// Whether it is too early to make another instance.
@@ -70,8 +74,8 @@ impl<F: GuestFactory> Place<F> {
     }
 
     /// Every connection that some instance was told of has to be told to this one.
-    pub(super) fn inherit(&mut self, registry: &Registry) {
-        self.unknown = registry.told();
+    pub(super) fn inherit(&mut self, told: BTreeSet<ConnectionId>) {
+        self.unknown = told;
     }
 
     /// A connection was told to the instance by its first event.

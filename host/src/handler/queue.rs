@@ -67,6 +67,8 @@ pub(super) enum Event {
     },
     /// The server stops: what is open after this time is cut.
     Draining(Duration),
+    /// Nothing has happened for long.
+    Hibernate,
     /// A new version takes over.
     Swap(Box<Next>),
     /// The trial of a new version is over.
@@ -226,7 +228,7 @@ pub(super) fn subject(event: &Event) -> (&'static str, Option<ConnectionId>) {
         Event::Http { .. } => ("http.requested", None),
         Event::Broadcast { .. } => ("broadcast-filter.wanted", None),
         Event::Draining(_) => ("lifecycle.draining", None),
-        Event::Swap(_) | Event::Settle { .. } => ("lifecycle", None),
+        Event::Hibernate | Event::Swap(_) | Event::Settle { .. } => ("lifecycle", None),
         Event::Lost { session, .. } => ("reconnection.lost", Some(session.id)),
         Event::Restored(session) => ("reconnection.restored", Some(session.id)),
         Event::Received { session, .. } => ("handler.received", Some(session.id)),

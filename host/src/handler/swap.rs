@@ -10,7 +10,11 @@
 //! What `started` and `restore` asked for is carried out when the new version has taken over, or never.
 
 use std::any::Any;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -49,8 +53,15 @@ pub(super) struct Next {
 }
 
 struct Version<F: GuestFactory> {
-    factory: F,
-    guest: F::Guest,
+    factory: Rc<F>,
+    /// None for a seat, whose instance is made when its turn comes.
+    guest: Option<F::Guest>,
+}
+
+/// The version before the one that is on trial, as new seats begin with it.
+pub(super) struct Before {
+    restore: Box<dyn FnOnce()>,
+    exports: Exports,
 }
 
 impl Handler {
@@ -61,24 +72,21 @@ impl Handler {
         extras: Extras,
         trial: Trial,
     ) {
-        let made = factory.make(&self.registry).await;
-        let started = match made {
-            Ok(mut guest) => {
-                guest.set_beside(true);
-                let started = guest.started().await;
-                started.map(|()| guest)
-            }
-            Err(error) => Err(error),
-        };
-        match started {
+        match self.make_beside(&factory).await {
             Ok(guest) => {
-                let version = Box::new(Version { factory, guest });
-                let next = Next {
-                    version,
-                    extras,
-                    trial,
-                };
-                self.push(|queue| queue.push(super::queue::Event::Swap(Box::new(next))));
+                let factory = Rc::new(factory);
+                let seats = self.awake_seats();
+                self.begin_lives_with(&factory, extras.exports);
+                let mut trials = joined(trial, seats.len() + 1).into_iter();
+                for (seat, trial) in seats.iter().zip(&mut trials) {
+                    let extras = Extras {
+                        exports: extras.exports,
+                        incoming: None,
+                    };
+                    seat.push_version::<F>(&factory, None, extras, trial);
+                }
+                let trial = trials.next().expect("there is one more than seats");
+                self.push_version(&factory, Some(guest), extras, trial);
             }
             Err(error) => {
                 let _ = trial.switched.send(Err(failed("does not start", &error)));
@@ -89,6 +97,18 @@ impl Handler {
     /// Keeps the version that has taken over, or has the one before come back. Told through `reply`: an error says why the new version is
     /// gone already.
     pub(crate) fn settle_swap(&self, keep: bool, reply: oneshot::Sender<Result<(), String>>) {
+        let before = self.before.borrow_mut().take();
+        if let Some(before) = before
+            && !keep
+        {
+            self.exports.set(before.exports);
+            (before.restore)();
+        }
+        for seat in self.awake_seats() {
+            let (reply, _) = oneshot::channel();
+            let settle = super::queue::Event::Settle { keep, reply };
+            seat.push(|queue| queue.push(settle));
+        }
         self.push(|queue| queue.push(super::queue::Event::Settle { keep, reply }));
     }
 
@@ -102,12 +122,30 @@ impl Handler {
         let Ok(version) = version.downcast::<Version<F>>() else {
             unreachable!("versions of a handler are made by factories of one type");
         };
-        let Version { factory, mut guest } = *version;
+        let Version { factory, guest } = *version;
         if place.previous.is_some() {
             let text = "another version is on trial: try again when it is over".to_owned();
             let _ = trial.switched.send(Err(text));
             return;
         }
+        if self.is_seat() && place.guest.is_none() {
+            place.factory = factory;
+            self.replace_extras(extras);
+            let _ = trial.switched.send(Ok(()));
+            let _ = trial.tried.send(Ok(()));
+            return;
+        }
+        let made = match guest {
+            Some(guest) => Ok(guest),
+            None => self.make_beside(&*factory).await,
+        };
+        let mut guest = match made {
+            Ok(guest) => guest,
+            Err(error) => {
+                let _ = trial.switched.send(Err(failed("does not start", &error)));
+                return;
+            }
+        };
         let began = Instant::now();
         if let Err(text) = self.hand_over(place, &mut guest).await {
             self.registry.tally().swaps_given_up.add(1);
@@ -117,12 +155,12 @@ impl Handler {
         let commands = guest.commands().take();
         guest.set_beside(false);
         let old = place.guest.replace(guest);
-        let old_factory = std::mem::replace(&mut place.factory, Rc::new(factory));
+        let old_factory = std::mem::replace(&mut place.factory, factory);
         let old_unknown = std::mem::take(&mut place.unknown);
         let old_extras = self.replace_extras(extras);
         place.retry_at = None;
         self.registry.set_backed_off(None);
-        place.inherit(&self.registry);
+        place.inherit(self.told());
         match old {
             Some(guest) => {
                 place.previous = Some(Previous {
@@ -182,6 +220,74 @@ impl Handler {
         }
     }
 
+    async fn make_beside<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
+        let mut guest = factory.make(&self.registry).await?;
+        guest.set_beside(true);
+        guest.started().await?;
+        Ok(guest)
+    }
+
+    fn push_version<F: GuestFactory>(
+        &self,
+        factory: &Rc<F>,
+        guest: Option<F::Guest>,
+        extras: Extras,
+        trial: Trial,
+    ) {
+        let version = Version {
+            factory: Rc::clone(factory),
+            guest,
+        };
+        let next = Next {
+            version: Box::new(version),
+            extras,
+            trial,
+        };
+        self.push(|queue| queue.push(super::queue::Event::Swap(Box::new(next))));
+    }
+
+    /// Has seats begin their lives with another version, until the end of its trial at least.
+    fn begin_lives_with<F: GuestFactory>(&self, factory: &Rc<F>, exports: Exports) {
+        let Some(current) = self.current::<F>() else {
+            return;
+        };
+        let old = current.replace(Rc::clone(factory));
+        let before = Before {
+            restore: Box::new(move || drop(current.replace(old))),
+            exports: self.exports.replace(exports),
+        };
+        *self.before.borrow_mut() = Some(before);
+    }
+
+    /// The factory that lives begin with, of a handler that has seats or of one of them.
+    fn current<F: GuestFactory>(&self) -> Option<Rc<RefCell<Rc<F>>>> {
+        let current = match self.handler_of_seat() {
+            Some(handler) => handler.factory.get().cloned(),
+            None if self.has_seats() => self.factory.get().cloned(),
+            None => None,
+        };
+        current?.downcast().ok()
+    }
+
+    /// A seat that began its life with a version that was given up goes on with the one that serves.
+    fn return_to_current<F: GuestFactory>(&self, place: &mut Place<F>) {
+        let Some(current) = self.current::<F>() else {
+            return;
+        };
+        let current = Rc::clone(&current.borrow());
+        if Rc::ptr_eq(&current, &place.factory) {
+            return;
+        }
+        place.factory = current;
+        if let Some(handler) = self.handler_of_seat() {
+            self.exports.set(handler.exports.get());
+        }
+        if let Some(mut guest) = place.guest.take() {
+            self.drop_commands(guest.commands());
+        }
+        place.unknown.clear();
+    }
+
     fn replace_extras(&self, extras: Extras) -> Extras {
         self.registry.set_has_timers(extras.exports.timer_handler);
         if let Some(tell) = &*self.tell_exports.borrow() {
@@ -237,6 +343,9 @@ impl Handler {
         keep: bool,
     ) -> Result<(), String> {
         let Some(previous) = place.previous.take() else {
+            if self.is_seat() && !keep {
+                self.return_to_current(place);
+            }
             return match keep {
                 true => Err("the new version was given up already".into()),
                 false => Ok(()),
@@ -307,6 +416,59 @@ impl Handler {
         }
         false
     }
+}
+
+/// Trials for so many instances, which together are one.
+fn joined(trial: Trial, count: usize) -> Vec<Trial> {
+    if count == 1 {
+        return vec![trial];
+    }
+    let callbacks = trial.callbacks;
+    let (mut trials, mut switches, mut tries) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..count {
+        let (switched, switch) = oneshot::channel();
+        let (tried, verdict) = oneshot::channel();
+        switches.push(switch);
+        tries.push(verdict);
+        trials.push(Trial {
+            callbacks,
+            switched,
+            tried,
+        });
+    }
+    tokio::task::spawn_local(async move {
+        let switched = all(switches, false).await;
+        let _ = trial.switched.send(switched);
+        let tried = all(tries, true).await;
+        let _ = trial.tried.send(tried);
+    });
+    trials
+}
+
+type Verdict = oneshot::Receiver<Result<(), String>>;
+
+/// Waits for all, or with `hasty` until one has failed. Who is gone without a word has not failed.
+async fn all(mut verdicts: Vec<Verdict>, hasty: bool) -> Result<(), String> {
+    let mut outcome = Ok(());
+    poll_fn(move |cx| {
+        verdicts.retain_mut(|verdict| match Pin::new(verdict).poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(verdict) => {
+                if let Ok(Err(text)) = verdict
+                    && outcome.is_ok()
+                {
+                    outcome = Err(text);
+                }
+                false
+            }
+        });
+        if verdicts.is_empty() || (hasty && outcome.is_err()) {
+            Poll::Ready(std::mem::replace(&mut outcome, Ok(())))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 /// Time for telling connections before events get their turn.

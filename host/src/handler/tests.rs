@@ -14,7 +14,7 @@ use wsrun_proto::ws::{self, MessageKind, Role, State};
 use super::{Exports, Guest, GuestFactory, Handler, HttpRequest, Registry, Remote};
 use crate::calls::Calls;
 use crate::command::{Command, Commands};
-use crate::config::{Config, HandlerLimits};
+use crate::config::{Config, HandlerLimits, Scope};
 use crate::connection::Folders;
 use crate::contract::{
     Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
@@ -209,6 +209,8 @@ impl GuestFactory for Factory {
         })
     }
 
+    fn release(&self) {}
+
     async fn prepare(&self, _: &Rc<Registry>) {}
 }
 
@@ -260,7 +262,14 @@ impl Bench {
             network_filter: true,
             ..Exports::default()
         };
-        let handler = Handler::new(registry, Rc::clone(&worker), exports, Vec::new(), None);
+        let handler = Handler::new(
+            registry,
+            Rc::clone(&worker),
+            exports,
+            Vec::new(),
+            None,
+            Scope::Shared,
+        );
         handler.start(Factory(Rc::clone(&script))).await.unwrap();
         tokio::task::yield_now().await;
         Self {

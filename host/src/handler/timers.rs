@@ -16,6 +16,8 @@ pub(crate) struct Timer {
     pub(crate) id: TimerId,
     pub(crate) tag: u64,
     pub(crate) connection: Option<ConnectionId>,
+    /// A connection of the instance that set it: whose seat is told, and with which it ends. None for an instance of no connection.
+    pub(crate) owner: Option<ConnectionId>,
 }
 
 /// The wheel, and an index from timers and connections into it.
@@ -38,8 +40,8 @@ impl Timers {
 
     pub(crate) fn set(&mut self, after: Duration, timer: Timer) {
         let key = self.wheel.insert(timer, after);
-        self.known.insert(timer.id, (Some(key), timer.connection));
-        if let Some(connection) = timer.connection {
+        self.known.insert(timer.id, (Some(key), timer.owner));
+        if let Some(connection) = timer.owner {
             self.of_connection
                 .entry(connection)
                 .or_default()

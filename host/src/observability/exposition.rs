@@ -89,6 +89,11 @@ const COUNTERS: &[(&str, &str, Of)] = &[
         tally.instances.get()
     }),
     (
+        "wsrun_hibernations",
+        "Instances that were let go because nothing happened",
+        |tally| tally.hibernations.get(),
+    ),
+    (
         "wsrun_back_offs",
         "Times that the handler was left alone because it failed again and again, on each worker",
         |tally| tally.back_offs.get(),
@@ -129,6 +134,11 @@ const GAUGES: &[(&str, &str, Of)] = &[
     ("wsrun_session_bytes", "Session data", |tally| {
         tally.session_bytes.get() as u64
     }),
+    (
+        "wsrun_live_instances",
+        "Instances that there are, spare ones included",
+        |tally| tally.live_instances.get() as u64,
+    ),
     (
         "wsrun_memory_bytes",
         "Memories and tables of the handler's instances",

@@ -92,6 +92,10 @@ pub(crate) struct HandlerTally {
     pub(crate) queued_bytes: Gauge,
     pub(crate) event_bytes: Gauge,
     pub(crate) session_bytes: Gauge,
+    /// Instances that there are, those of plain requests and the spare one included.
+    pub(crate) live_instances: Gauge,
+    /// Instances that were let go because nothing happened.
+    pub(crate) hibernations: Counter,
     /// Memories and tables of all its instances.
     pub(crate) memory_bytes: Gauge,
 }

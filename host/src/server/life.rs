@@ -125,7 +125,8 @@ impl Plan {
             };
             let is_elsewhere = way.is_some();
             let worker = Rc::clone(&worker);
-            let handler = Handler::new(Rc::new(registry), worker, exports, peers, way);
+            let handler =
+                Handler::new(Rc::new(registry), worker, exports, peers, way, config.scope);
             if is_elsewhere {
                 handlers.push(handler);
                 continue;

@@ -88,7 +88,7 @@ impl Parts {
 fn has_instance(config: &Config, position: usize, worker: u16) -> bool {
     match config.handlers[position].scope {
         Scope::Shared => position % usize::from(config.workers) == usize::from(worker),
-        Scope::Worker => true,
+        Scope::Worker | Scope::Connection => true,
     }
 }
 

@@ -51,6 +51,18 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             config.request_body_bytes_max
         ));
     }
+    if config.handler_limits.handler_memory_bytes_max < config.handler_limits.memory_bytes_max {
+        return fail(format!(
+            "--max-handler-memory {} is smaller than --max-memory {}, which is for one instance",
+            config.handler_limits.handler_memory_bytes_max, config.handler_limits.memory_bytes_max
+        ));
+    }
+    if config.handler_limits.instances_max < 3 {
+        return fail(format!(
+            "--max-instances {}: it must be at least 3, as a worker has one for what belongs to no connection, and a spare one",
+            config.handler_limits.instances_max
+        ));
+    }
     if config.handler_limits.http_instances_max == 0 {
         return fail("--max-http-instances 0: no request could be answered".into());
     }

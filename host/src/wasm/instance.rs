@@ -73,6 +73,10 @@ impl GuestFactory for Instances {
         }
     }
 
+    fn release(&self) {
+        drop(self.spare.borrow_mut().take());
+    }
+
     async fn prepare(&self, registry: &Rc<Registry>) {
         if self.spare.borrow().is_some() {
             return;

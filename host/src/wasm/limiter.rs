@@ -18,6 +18,8 @@ const ITEMS_MAX: usize = 64;
 pub(super) struct MemoryLimiter {
     used: usize,
     limit: usize,
+    /// For all instances of the handler on this worker.
+    total: usize,
     /// Told in the error of the trap that usually follows.
     refused: bool,
     /// What it adds to, and takes off again when the store goes.
@@ -27,15 +29,18 @@ pub(super) struct MemoryLimiter {
 impl Drop for MemoryLimiter {
     fn drop(&mut self) {
         self.tally.memory_bytes.change(self.used, 0);
+        self.tally.live_instances.change(1, 0);
     }
 }
 
 impl MemoryLimiter {
-    pub(super) fn new(limit: usize, tally: Arc<HandlerTally>) -> Self {
+    pub(super) fn new(limit: usize, total: usize, tally: Arc<HandlerTally>) -> Self {
+        tally.live_instances.change(0, 1);
         Self {
             tally,
             used: 0,
             limit,
+            total,
             refused: false,
         }
     }
@@ -55,6 +60,12 @@ impl MemoryLimiter {
         if used > self.limit {
             self.refused = true;
             self.tally.limits[Limit::Memory as usize].add(1);
+            return false;
+        }
+        let others = self.tally.memory_bytes.get() - self.used;
+        if used > self.used && others.saturating_add(used) > self.total {
+            self.refused = true;
+            self.tally.limits[Limit::HandlerMemory as usize].add(1);
             return false;
         }
         self.tally.memory_bytes.change(self.used, used);
@@ -110,7 +121,7 @@ mod tests {
 
     #[test]
     fn limit_is_the_sum_of_memories_and_tables() {
-        let mut limiter = MemoryLimiter::new(1_000, Arc::default());
+        let mut limiter = MemoryLimiter::new(1_000, 1_000, Arc::default());
         assert!(limiter.memory_growing(0, 400, None).unwrap());
         assert!(limiter.memory_growing(0, 400, None).unwrap());
         assert!(!limiter.memory_growing(400, 700, None).unwrap());

@@ -82,7 +82,11 @@ impl GuestState {
             .allow_ip_name_lookup(false)
             .build();
         Self {
-            limiter: MemoryLimiter::new(limits.memory_bytes_max, Arc::clone(registry.tally())),
+            limiter: MemoryLimiter::new(
+                limits.memory_bytes_max,
+                limits.handler_memory_bytes_max,
+                Arc::clone(registry.tally()),
+            ),
             callback_timeout: limits.callback_timeout,
             pulse: registry.pulse(),
             calls: SendWrapper::new(Calls::new(registry)),
