@@ -17,6 +17,7 @@ pub use crate::listener::Inherited;
 use crate::native::Native;
 pub use crate::outbound::OutboundConfig;
 pub use crate::outbound::grants::{Grant, GrantError, Grants};
+pub use crate::tape::RecordConfig;
 
 /// Everything that [`Server::new`](crate::server::Server::new) needs to know.
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ pub struct Config {
     pub cache_dir: Option<PathBuf>,
     /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
     pub privileges: Option<Privileges>,
+    /// Records what handlers are called with and ask for, to be played again by `wsrun replay`.
+    pub record: Option<RecordConfig>,
 }
 
 impl Default for Config {
@@ -101,6 +104,7 @@ impl Default for Config {
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
             privileges: None,
+            record: None,
         }
     }
 }

@@ -39,6 +39,7 @@ mod builder;
 mod life;
 mod local;
 mod publisher;
+mod record;
 mod swap;
 mod validate;
 
@@ -57,6 +58,7 @@ use crate::connection::Folders;
 use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
+pub use crate::tape::RecordError;
 pub use crate::tls::TlsError;
 pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
@@ -67,16 +69,19 @@ pub use self::swap::{SwapError, Swapped, Swapper};
 
 use self::life::{Plan, closed};
 use self::local::Turns;
+use self::record::Recorded;
 use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::native::Native;
 use crate::outbound::Outbound;
 use crate::privileges::Identity;
+use crate::tape::recorder::{Finish, Recorder};
 use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
 use crate::wasm::pulse::Pulse;
+use crate::wasm::taped::taped_linker;
 use crate::worker::{self, Worker};
 
 /// Why a server does not start.
@@ -106,6 +111,9 @@ pub enum StartError {
     /// The process does not become the user or group that it was told to be.
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
+    /// Nothing can be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The engine, a thread or a runtime cannot be made.
     #[error("cannot start: {0}")]
     Host(String),
@@ -164,6 +172,8 @@ struct Shared {
     _socket_files: Vec<SocketFile>,
     /// Advances the epoch that ends callbacks which run for too long: needed as long as a worker lives.
     _ticker: EpochTicker,
+    /// Written to its end when the workers have ended.
+    _tape: Option<Finish>,
 }
 
 /// A worker on the caller's thread.
@@ -190,15 +200,26 @@ impl Server {
         let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
         let engine = engine(config.cache_dir.clone()).map_err(|error| host(&error))?;
-        let linker = linker(&engine).map_err(|error| host(&error))?;
+        let linker = match config.record {
+            None => linker(&engine),
+            Some(_) => taped_linker(&engine),
+        };
+        let linker = linker.map_err(|error| host(&error))?;
         let mut handlers = Vec::new();
+        let mut recorded = Recorded::default();
         for handler in &config.handlers {
             handlers.push(match &handler.source {
                 HandlerSource::File(file) => {
-                    let (component, exports) = component::load(&engine, file)?;
+                    let (component, exports) = match config.record {
+                        None => component::load(&engine, file)?,
+                        Some(_) => recorded.load(&engine, file, handler.name())?,
+                    };
                     let file = file.display().to_string();
                     let linked = Linked::new(&linker, &component, exports, &file)?;
                     Source::Component(Box::new(linked))
+                }
+                HandlerSource::Native(_) if config.record.is_some() => {
+                    return Err(RecordError::Native(handler.name()).into());
                 }
                 HandlerSource::Native(native) => Source::Native(native.clone()),
             });
@@ -214,6 +235,7 @@ impl Server {
             identity.assume()?;
             folders.check(&config).map_err(StartError::Config)?;
         }
+        let recorder = recorded.begin(&config, &mut handlers)?;
         let pulses = std::iter::repeat_with(Arc::<Pulse>::default);
         let pulses: Arc<[_]> = pulses.take(usize::from(config.workers)).collect();
         let ticker =
@@ -240,7 +262,13 @@ impl Server {
         let exports: Vec<_> = parts.handlers.iter().map(Source::exports).collect();
         let (plans, publisher) = parts.plans(bound);
         let workers = publisher.workers();
-        let swapper = Swapper::new(engine, linker, Arc::clone(&config), &exports, workers);
+        let swapper = Swapper::new(
+            (engine, linker),
+            Arc::clone(&config),
+            recorder.clone(),
+            &exports,
+            workers,
+        );
         Ok(Self {
             local: None,
             plans,
@@ -254,6 +282,7 @@ impl Server {
                 live,
                 _socket_files: socket_files,
                 _ticker: ticker,
+                _tape: recorder.as_ref().map(Recorder::finish_later),
             },
         })
     }

@@ -1,7 +1,9 @@
 //! Loading a component and checking what it asks for, with errors that say what to do.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use sha2::Digest as _;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
@@ -169,12 +171,37 @@ pub enum ComponentError {
 pub(crate) fn load(engine: &Engine, file: &Path) -> Result<(Component, Exports), ComponentError> {
     let name = file.display().to_string();
     let bytes = read(file, &name)?;
+    compile(engine, &bytes, &name)
+}
+
+/// The same, with the SHA-256 of the component in hexadecimal digits.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub(crate) fn load_hashed(
+    engine: &Engine,
+    file: &Path,
+) -> Result<(Component, Exports, Arc<str>), ComponentError> {
+    let name = file.display().to_string();
+    let bytes = read(file, &name)?;
+    let (component, exports) = compile(engine, &bytes, &name)?;
+    let digest = sha2::Sha256::digest(&bytes);
+    let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((component, exports, sha256.into()))
+}
+
+fn compile(
+    engine: &Engine,
+    bytes: &[u8],
+    name: &str,
+) -> Result<(Component, Exports), ComponentError> {
     let component =
-        Component::from_binary(engine, &bytes).map_err(|error| ComponentError::Invalid {
-            file: name.clone(),
+        Component::from_binary(engine, bytes).map_err(|error| ComponentError::Invalid {
+            file: name.to_owned(),
             cause: first_line(&error),
         })?;
-    let exports = check(engine, &component, &name)?;
+    let exports = check(engine, &component, name)?;
     Ok((component, exports))
 }
 

@@ -18,3 +18,4 @@ mod message;
 pub(crate) mod pulse;
 pub(crate) mod state;
 mod stdio;
+pub(crate) mod taped;

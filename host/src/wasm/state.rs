@@ -16,6 +16,7 @@ use super::stdio::GuestLog;
 use crate::calls::Calls;
 use crate::config::HandlerLimits;
 use crate::handler::Registry;
+use crate::tape::Track;
 
 /// Random bytes per call of `wasi:random`.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
@@ -52,6 +53,8 @@ pub(crate) struct GuestState {
     pub(super) callback_timeout: Duration,
     /// Of the worker that this runs on.
     pub(super) pulse: Arc<Pulse>,
+    /// Where callbacks and calls are recorded, or played from.
+    pub(super) tape: Option<Track>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     http_hooks: NothingGranted,
@@ -74,6 +77,7 @@ impl GuestState {
             limiter: MemoryLimiter::new(limits.memory_bytes_max),
             callback_timeout: limits.callback_timeout,
             pulse: registry.pulse(),
+            tape: None,
             calls: SendWrapper::new(Calls::new(registry)),
             wasi,
             http: WasiHttpCtx::new(),
