@@ -129,7 +129,7 @@ fn traffic(server: &Server) {
         "send-size 300",
         r#"connect {"url":"ws://127.0.0.1:1"}"#,
         "policy drop-oldest",
-        "want-writable-all",
+        "want-writable",
     ] {
         ann.send_text(command);
     }
@@ -213,9 +213,8 @@ fn recorded_hour_is_identical_in_a_replay() {
     let server = tape.of(handlers::probe()).args(["--workers", "2"]).start();
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
-            let server = &server;
+            let mut peer = server.open();
             scope.spawn(move || {
-                let mut peer = server.open();
                 peer.ask("subscribe all");
                 for window in 0..MESSAGES / WINDOW {
                     let mut wire = Vec::new();
@@ -372,7 +371,8 @@ fn callbacks_of_every_interface_are_identical_in_a_replay() {
     let server = tape.of(handlers::built("chunk-echo")).start();
     let mut peer = server.open();
     let large = "x".repeat(600_000);
-    assert_eq!(peer.ask(&large).len(), large.len());
+    peer.send_text(&large);
+    while !peer.read_frame().last {}
     peer.close();
     stop(server);
     tape.is_identical(handlers::built("chunk-echo"));

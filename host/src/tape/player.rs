@@ -83,6 +83,12 @@ impl Playing {
         };
     }
 
+    /// Whether the next recorded call is this one.
+    pub(crate) fn expects(&self, call: &str) -> bool {
+        let script = self.script();
+        script.calls.front().is_some_and(|next| next.call == call)
+    }
+
     /// What a recorded call was answered with.
     pub(crate) fn answer(&self, call: &str, args: Value) -> wasmtime::Result<Value> {
         let mut script = self.script();
