@@ -140,9 +140,10 @@ fn describe(found: &Found) -> Vec<String> {
 }
 
 fn call((name, args): &(String, Value)) -> String {
-    match args {
-        Value::Null => name.clone(),
-        args => format!("{name} {args}"),
+    if args.is_null() {
+        name.clone()
+    } else {
+        format!("{name} {args}")
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::HandlerLimits;
 pub(crate) const FORMAT: u32 = 1;
 
 /// The largest line: what one callback may put on a tape.
-pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// An instance was made, with what it did meanwhile.
 pub(crate) const NEW: &str = "instance.new";
@@ -151,8 +151,10 @@ pub(crate) enum EndReason {
     Stopped,
     /// The tape was full.
     Full,
-    /// The disk was slower than the traffic, or one callback was larger than a line may be.
+    /// The disk was slower than the traffic.
     Behind,
+    /// One callback had more than a line may have.
+    Large,
 }
 
 /// Writes an entry whose calls are text already.

@@ -187,8 +187,8 @@ impl Recording {
             answer,
         };
         let text = serde_json::to_string(&call).unwrap_or_default();
-        if self.calls.len() + text.len() + self.args.len() > LINE_BYTES_MAX / 2 {
-            self.recorder.0.writer.end(EndReason::Behind);
+        if self.calls.len() + text.len() + self.args.len() > LINE_BYTES_MAX {
+            self.recorder.0.writer.end(EndReason::Large);
             return;
         }
         if !self.calls.is_empty() {
@@ -217,7 +217,7 @@ impl Recording {
             outcome,
         );
         if line.len() >= LINE_BYTES_MAX {
-            self.recorder.0.writer.end(EndReason::Behind);
+            self.recorder.0.writer.end(EndReason::Large);
         }
         self.recorder.0.writer.push(line);
         self.calls.clear();

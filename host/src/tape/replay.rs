@@ -13,7 +13,7 @@ use wsrun_proto::ws::MessageKind;
 
 use super::Tape;
 use super::format::{
-    Entry, GONE, Header, LINE_BYTES_MAX, Line, Made, NEW, Outcome, Reader, TapeError,
+    EndReason, Entry, GONE, Header, LINE_BYTES_MAX, Line, Made, NEW, Outcome, Reader, TapeError,
 };
 use super::player::{Difference, Playing};
 use super::recorder::{failed, names};
@@ -173,7 +173,7 @@ impl Choice {
         Ok(Self {
             sha256: same.map(|made| made.sha256.clone()),
             recorded_exports: same
-                .or(versions.last())
+                .or_else(|| versions.last())
                 .map(|made| made.exports.clone())
                 .unwrap_or_default(),
             handler,
@@ -310,8 +310,7 @@ impl Player {
                     break;
                 }
                 Some(Line::End(end)) => {
-                    let stopped = end.end == super::format::EndReason::Stopped;
-                    if !stopped {
+                    if end.end != EndReason::Stopped {
                         self.note(&format!("recording ended early: {}", end.text));
                     }
                     break;

@@ -48,10 +48,10 @@ impl Put for () {
 
 impl Take for () {
     fn take(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Null => Ok(()),
-            other => wrong(&other, "null"),
+        if value.is_null() {
+            return Ok(());
         }
+        wrong(&value, "null")
     }
 }
 
@@ -106,10 +106,10 @@ impl Put for String {
 
 impl Take for String {
     fn take(value: Value) -> Result<Self, String> {
-        match value {
-            Value::String(text) => Ok(text),
-            other => wrong(&other, "a string"),
+        if let Value::String(text) = value {
+            return Ok(text);
         }
+        wrong(&value, "a string")
     }
 }
 
@@ -192,10 +192,10 @@ impl<T: Put> Put for Option<T> {
 
 impl<T: Take> Take for Option<T> {
     fn take(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Null => Ok(None),
-            value => T::take(value).map(Some),
+        if value.is_null() {
+            return Ok(None);
         }
+        T::take(value).map(Some)
     }
 }
 
@@ -242,12 +242,12 @@ impl<A: Put, B: Put> Put for Two<A, B> {
 
 /// The arguments of a callback or a call.
 pub(crate) fn args<const N: usize>(value: Value) -> Result<[Value; N], String> {
-    match value {
-        Value::Array(items) => items
-            .try_into()
-            .or_else(|items: Vec<Value>| wrong(&Value::Array(items), "so many arguments")),
-        other => wrong(&other, "a list of arguments"),
-    }
+    let Value::Array(items) = value else {
+        return wrong(&value, "a list of arguments");
+    };
+    items
+        .try_into()
+        .or_else(|items: Vec<Value>| wrong(&Value::Array(items), "so many arguments"))
 }
 
 impl Take for (String, String) {
@@ -280,11 +280,15 @@ impl Put for (u64, u64) {
 
 /// A case of a variant and its value.
 fn case(value: Value) -> Result<(String, Value), Value> {
-    match value {
-        Value::String(name) => Ok((name, Value::Null)),
-        Value::Object(map) if map.len() == 1 => map.into_iter().next().ok_or(Value::Null),
-        other => Err(other),
+    if let Value::String(name) = value {
+        return Ok((name, Value::Null));
     }
+    if let Value::Object(map) = value {
+        let is_case = map.len() == 1;
+        let mut cases = map.into_iter();
+        return cases.next().filter(|_| is_case).ok_or(Value::Null);
+    }
+    Err(value)
 }
 
 /// A field of a record.

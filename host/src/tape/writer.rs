@@ -13,7 +13,7 @@ use super::RecordError;
 use super::format::{End, EndReason, LINE_BYTES_MAX};
 
 /// Bytes that wait for the disk. A line that finds no room ends the tape: it must have no gaps.
-const QUEUED_BYTES_MAX: usize = LINE_BYTES_MAX;
+const QUEUED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Kept free for the line that says why the tape ends.
 const END_BYTES: u64 = 512;
@@ -52,12 +52,13 @@ impl Writer {
         header: &str,
         queued_bytes_max: usize,
     ) -> Result<Self, RecordError> {
-        let failed = |cause: std::io::Error| match cause.kind() {
-            ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
-            _ => RecordError::File {
-                file: path.to_owned(),
-                cause,
-            },
+        let failed = |cause: std::io::Error| {
+            let file = path.to_owned();
+            if cause.kind() == ErrorKind::AlreadyExists {
+                RecordError::Exists(file)
+            } else {
+                RecordError::File { file, cause }
+            }
         };
         let file = File::options()
             .write(true)
@@ -197,15 +198,18 @@ impl Output {
             EndReason::Stopped => "the server ended".to_owned(),
             EndReason::Full => format!("the tape was full (--record-max {})", self.bytes_max),
             EndReason::Behind => format!(
-                "events came faster than the disk took them, or one callback had more than a line holds: {} bytes",
+                "events came faster than the disk took them: {} bytes waited",
                 self.shared.queued_bytes_max
             ),
+            EndReason::Large => {
+                format!("one callback had more than a line may have: {LINE_BYTES_MAX} bytes")
+            }
         };
         match reason {
             EndReason::Stopped => {
                 tracing::info!(file = %self.path.display(), bytes = self.written, "tape written");
             }
-            EndReason::Full | EndReason::Behind => tracing::warn!(
+            EndReason::Full | EndReason::Behind | EndReason::Large => tracing::warn!(
                 file = %self.path.display(), bytes = self.written,
                 "recording ended, the server goes on: {text}"
             ),
