@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use wsrun_tests::frame::{Frame, TEXT};
+use wsrun::config::{Config, HandlerConfig, HandlerSource, RecordConfig};
+use wsrun_tests::frame::{Frame, PONG, TEXT};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::server::{Builder, Ended, Server, kept_folder, run};
@@ -139,6 +141,8 @@ fn traffic(server: &Server) {
     bob.expect_text("to all");
     bob.send_binary(&[0, 159, 146, 150]);
     assert_eq!(bob.read_frame().payload, [0, 159, 146, 150]);
+    bob.send(&Frame::new(PONG, "unasked"));
+    bob.expect_text("pong unasked");
     bob.ask("timer-conn 20 5");
     assert!(bob.read_text().starts_with("timer "));
     // A trap, which has no effect, and the next instance.
@@ -372,6 +376,84 @@ fn callbacks_of_every_interface_are_identical_in_a_replay() {
     stop(server);
     tape.is_identical(handlers::built("chunk-echo"));
     assert!(tape.text().contains("chunks.received-chunk"));
+
+    let tape = Tape::new();
+    let server = tape.of(handlers::built("filter")).start();
+    let mut wants = server.open();
+    let mut declines = server.open();
+    assert_eq!(declines.ask("no"), "ok");
+    wants.send_text("say also");
+    until("the broadcast is over", || wants.read_text() == "said 2");
+    wants.send_text("say trap");
+    wants.expect_close_at_last(1011);
+    stop(server);
+    tape.is_identical(handlers::built("filter"));
+    let text = tape.text();
+    assert!(text.contains("broadcast-filter.wanted") && text.contains("network-filter.accepts"));
+
+    let tape = Tape::new();
+    let server = tape
+        .of(handlers::built("reconnect"))
+        .args(["--allow-connect", "127.0.0.1"])
+        .start();
+    let mut events = server.open();
+    events.ask("subscribe");
+    let mut control = server.open();
+    let options = |port: u16| {
+        format!(
+            r#"connect {{"url":"ws://127.0.0.1:{port}","reconnect":{{"attempts-max":2,"delay-ms":10}}}}"#
+        )
+    };
+    assert!(
+        control
+            .ask(&options(server.address().port()))
+            .starts_with("ok ")
+    );
+    until("it is open", || events.read_text().contains("opened"));
+    assert!(control.ask(&options(1)).starts_with("ok "));
+    until("it is given up", || events.read_text().contains("closed"));
+    stop(server);
+    tape.is_identical(handlers::built("reconnect"));
+    assert!(tape.text().contains("reconnection.lost"));
+}
+
+#[test]
+fn requests_by_wasi_http_are_left_out_and_the_rest_is_recorded() {
+    let tape = Tape::new();
+    let server = tape.of(handlers::built("wasi-http")).start();
+    server.expect_log("requests that wasi:http answers are not recorded");
+    let mut peer = server.open();
+    assert_eq!(peer.ask("open"), "open");
+    let page = server.connect().request(&Request::get("/count"));
+    assert_eq!(page.text(), "1");
+    assert_eq!(peer.ask("still open"), "still open");
+    peer.close();
+    stop(server);
+    let ended = tape.is_identical(handlers::built("wasi-http"));
+    assert!(ended.stderr.contains("wasi:http"), "{ended:?}");
+    assert!(!tape.text().contains("/count"));
+}
+
+#[test]
+fn handlers_in_rust_are_not_recorded() {
+    struct Silent;
+    impl wsrun::native::Handler for Silent {}
+    let tape = Tape::new();
+    let silent = wsrun::native::Native::new("silent", || Silent);
+    let config = Config {
+        handlers: vec![HandlerConfig {
+            protocol: None,
+            source: HandlerSource::Native(silent),
+            config: Arc::default(),
+        }],
+        listen: Vec::new(),
+        record: Some(RecordConfig::new(&tape.path)),
+        ..Config::default()
+    };
+    let error = wsrun::server::Server::new(config).err();
+    let error = error.expect("it is refused").to_string();
+    assert!(error.contains("only components can be recorded"), "{error}");
+    assert!(!tape.path.exists());
 }
 
 #[test]

@@ -105,6 +105,7 @@ pub(crate) enum Track {
 
 impl Track {
     /// A callback begins.
+    #[cold]
     pub(crate) fn begin(&mut self, event: &'static str, args: &impl Put) {
         match self {
             Self::Recording(recording) => recording.begin(event, args),
@@ -114,6 +115,7 @@ impl Track {
     }
 
     /// The callback is over.
+    #[cold]
     pub(crate) fn end<T: Put>(&mut self, result: Result<&T, &GuestError>) {
         match self {
             Self::Recording(recording) => recording.end(result),
@@ -125,11 +127,13 @@ impl Track {
         }
     }
 
-    /// A value as this tape has it.
-    pub(crate) fn put(&self, value: &impl Put) -> Value {
+    /// A value as this tape has it; none where nothing is written any more.
+    pub(crate) fn put(&self, value: &impl Put) -> Option<Value> {
         match self {
-            Self::Recording(recording) => value.put(recording.redaction()),
-            Self::Playing(playing) => value.put(playing.redaction()),
+            Self::Recording(recording) => {
+                recording.is_on().then(|| value.put(recording.redaction()))
+            }
+            Self::Playing(playing) => Some(value.put(playing.redaction())),
         }
     }
 }

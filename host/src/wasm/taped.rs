@@ -69,7 +69,7 @@ struct Taped<'a>(&'a mut GuestState);
 impl Taped<'_> {
     /// The arguments of a call; none where there is no tape, as in instances that answer plain requests.
     fn put(&self, args: &impl Put) -> Option<Value> {
-        self.0.tape.as_ref().map(|track| track.put(args))
+        self.0.tape.as_ref().and_then(|track| track.put(args))
     }
 
     /// Has the tape answer, or the host and the tape take note.
