@@ -8,7 +8,7 @@
 //! An instance sees nothing but the arguments of its callbacks and the answers of its imports. Both are on the tape, at the place where they
 //! cross into the instance, so that the same component does the same again.
 //!
-//! * [`format`]: the lines of a tape. [`value`]: the values of the contract as JSON. [`redact`]: what is not written.
+//! * [`mod@format`]: the lines of a tape. [`value`]: the values of the contract as JSON. [`redact`]: what is not written.
 //! * [`recorder`]: a tape that is being written. [`writer`]: its file. [`player`]: answers from a tape. [`replay`]: a whole one.
 
 pub(crate) mod format;
