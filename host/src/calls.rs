@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wsrun_proto::topic::SubscribeError as SubscribeRefused;
@@ -38,7 +39,7 @@ type Checked<T> = Result<T, ContractBroken>;
 
 impl Calls {
     pub(crate) fn new(registry: Rc<Registry>) -> Self {
-        let commands = Commands::new(registry.limits());
+        let commands = Commands::new(registry.limits(), Arc::clone(registry.tally()));
         Self {
             registry,
             commands,
@@ -60,7 +61,7 @@ impl Calls {
             session.admit(length)
         };
         if matches!(admitted, Err(Refused::QueueFull { .. })) {
-            self.registry.note_if_queue_full(length);
+            self.registry.note_queue_full(length);
         }
         admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => SendError::QueueFull(queued as u64),
@@ -113,7 +114,7 @@ impl Calls {
             session.admit_chunk(kind, bytes, fin)
         };
         if matches!(admitted, Err(Refused::QueueFull { .. })) {
-            self.registry.note_if_queue_full(bytes.len());
+            self.registry.note_queue_full(bytes.len());
         }
         admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => ChunkError::QueueFull(queued as u64),
@@ -285,6 +286,7 @@ impl Calls {
         }
         let limit = self.registry.limits().session_bytes_max;
         if data.len() > limit {
+            self.registry.note_limit(Limit::Session);
             return Ok(Err(SendError::TooLarge(limit as u64)));
         }
         // What is queued counts as added: its place is taken when it is carried out.
@@ -330,7 +332,12 @@ impl Calls {
         if let Err(refused) = checked {
             return Ok(Err(match refused {
                 SubscribeRefused::InvalidName => SubscribeError::InvalidName,
-                SubscribeRefused::SubscriptionLimit | SubscribeRefused::TopicLimit | _ => {
+                SubscribeRefused::SubscriptionLimit => {
+                    self.registry.note_limit(Limit::Subscriptions);
+                    SubscribeError::Limit
+                }
+                SubscribeRefused::TopicLimit | _ => {
+                    self.registry.note_limit(Limit::Topics);
                     SubscribeError::Limit
                 }
             }));
@@ -458,6 +465,7 @@ impl Calls {
                 .auto_replies()
                 .takes(kind, bytes, queued.count())
             {
+                self.registry.note_limit(Limit::AutoReplies);
                 return Ok(Err(AutoReplyError::Limit));
             }
         }
@@ -511,6 +519,7 @@ impl Calls {
             .filter(|command| matches!(command, Command::SetTimer { .. }))
             .count();
         if self.registry.timers().len() + queued >= self.registry.limits().timers_max {
+            self.registry.note_limit(Limit::Timers);
             return Ok(Err(TimerError::Limit));
         }
         let timer = self.registry.next_timer();
@@ -563,6 +572,7 @@ impl Calls {
             .filter(|command| matches!(command, Command::Connect(_)))
             .count();
         if self.registry.outbound_count() + queued >= worker.config.outbound.connections_max {
+            self.registry.note_limit(Limit::Outbound);
             return Ok(Err(ConnectError::Limit));
         }
         let connection = worker.next_connection_id();
@@ -594,6 +604,7 @@ impl Calls {
     fn check_size(&self, bytes: &[u8]) -> Result<(), PublishError> {
         let limit = self.registry.limits().sent_message_bytes_max;
         if bytes.len() > limit {
+            self.registry.note_limit(Limit::MessageSize);
             return Err(PublishError::TooLarge(limit as u64));
         }
         Ok(())

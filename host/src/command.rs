@@ -3,12 +3,15 @@
 //! The functions that a handler imports check and queue; nothing happens before the callback has returned. Then the commands are
 //! applied in order (`handler::apply`), or dropped when it failed: a callback is all or nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wsrun_proto::ws::MessageKind;
 
 use crate::config::HandlerLimits;
 use crate::contract::{ConnectOptions, ConnectionId, ContractBroken, SlowPolicy, TimerId};
+use crate::handler::Limit;
+use crate::observability::HandlerTally;
 
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -174,11 +177,14 @@ pub(crate) struct Commands {
     bytes_max: usize,
     /// Bytes of commands beside `data`: names, reasons, session data.
     other_bytes: usize,
+    /// None in what was taken out.
+    tally: Option<Arc<HandlerTally>>,
 }
 
 impl Commands {
-    pub(crate) fn new(limits: &HandlerLimits) -> Self {
+    pub(crate) fn new(limits: &HandlerLimits, tally: Arc<HandlerTally>) -> Self {
         Self {
+            tally: Some(tally),
             list: Vec::new(),
             data: Vec::new(),
             waited_for: Vec::new(),
@@ -224,6 +230,9 @@ impl Commands {
         self.other_bytes += bytes;
         if self.list.len() >= self.count_max || self.data.len() + self.other_bytes > self.bytes_max
         {
+            if let Some(tally) = &self.tally {
+                tally.limits[Limit::Effects as usize].add(1);
+            }
             return Err(ContractBroken(format!(
                 "one callback may queue at most {} effects with {} bytes",
                 self.count_max, self.bytes_max
@@ -279,6 +288,7 @@ impl Commands {
             count_max: self.count_max,
             bytes_max: self.bytes_max,
             other_bytes: std::mem::take(&mut self.other_bytes),
+            tally: None,
         }
     }
 

@@ -60,6 +60,10 @@ pub struct Config {
     pub write_timeout: Duration,
     /// From the signal to stop until connections that have not closed are cut: 10 s by default.
     pub shutdown_timeout: Duration,
+    /// Over how much of it the closes are spread. None, the default: about 2 ms for each connection, half of it at most.
+    pub drain_window: Option<Duration>,
+    /// The code of those closes: 1001 (going away) by default, or 1012 (service restart).
+    pub drain_close_code: u16,
     /// The largest message that is received or sent in parts, 4 GiB by default. Beyond it a received one fails the connection with 1009,
     /// and a part to be sent is refused with `too-large`.
     pub stream_bytes_max: u64,
@@ -72,6 +76,16 @@ pub struct Config {
     pub handler_limits: HandlerLimits,
     /// Folder for compiled components; none compiles at each start.
     pub cache_dir: Option<PathBuf>,
+    /// How components are compiled.
+    pub compilation: Compilation,
+    /// Stack of the wasm frames of a callback, 512 KiB by default, from 64 KiB to 16 MiB. Deeper recursion traps. Host functions that it calls
+    /// have a stack of their own behind it, of one size.
+    pub wasm_stack_bytes_max: usize,
+    /// Whether backtraces tell files and lines where a handler has debug information. For handlers that are trusted: it is read for each frame
+    /// of each trap, while the worker waits, and costs time and memory as its author likes.
+    pub backtrace_lines: bool,
+    /// Where core dumps of handlers that trapped are written; none writes none.
+    pub coredumps: Option<Coredumps>,
     /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
     pub privileges: Option<Privileges>,
     /// Records what handlers are called with and ask for, to be played again by `wsrun replay`.
@@ -98,15 +112,55 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(10),
+            drain_window: None,
+            drain_close_code: 1001,
             stream_bytes_max: 4 << 30,
             danger_unmasked_frames: false,
             outbound: OutboundConfig::default(),
             handler_limits: HandlerLimits::default(),
             cache_dir: None,
+            compilation: Compilation::default(),
+            wasm_stack_bytes_max: 512 * 1024,
+            backtrace_lines: false,
+            coredumps: None,
             privileges: None,
             record: None,
         }
     }
+}
+
+/// Bounds of compiling a component, which takes time and memory as its author likes.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    /// The `wsrun` whose process compiles first, with the limits below: `/proc/self/exe` in `wsrun` itself. None, the default of the library,
+    /// compiles in this process, without a limit but that of the size.
+    pub program: Option<PathBuf>,
+    /// The largest component, 64 MiB by default.
+    pub component_bytes_max: u64,
+    /// How long that process may take: 60 s by default.
+    pub timeout: Duration,
+    /// Its address space, 2 GiB by default, from 256 MiB.
+    pub memory_bytes_max: u64,
+}
+
+impl Default for Compilation {
+    fn default() -> Self {
+        Self {
+            program: None,
+            component_bytes_max: 64 * 1024 * 1024,
+            timeout: Duration::from_secs(60),
+            memory_bytes_max: 2 << 30,
+        }
+    }
+}
+
+/// Core dumps of instances whose callback failed. They have the whole memory of the instance, and with it what handler and peers keep secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coredumps {
+    /// An existing folder.
+    pub folder: PathBuf,
+    /// What the files in it may have together. No more are written then: the oldest, which mostly tell most, stay.
+    pub bytes_max: u64,
 }
 
 /// Who a process becomes: names, or numbers in decimal.
@@ -139,6 +193,19 @@ pub struct HandlerConfig {
     pub source: HandlerSource,
     /// What `host-info.config` tells it.
     pub config: Arc<BTreeMap<String, String>>,
+    /// Which connections share an instance.
+    pub scope: Scope,
+}
+
+/// Which connections of a handler share an instance. In all of them the events of one connection come in order and one at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them: one worker has the instance, and gets the connections that others have accepted. The handler's globals are the same
+    /// for everybody, and it has one thread.
+    #[default]
+    Shared,
+    /// Those of one worker: each worker has an instance with globals of its own, and connections stay where they were accepted.
+    Worker,
 }
 
 impl HandlerConfig {
@@ -148,6 +215,7 @@ impl HandlerConfig {
             protocol,
             source,
             config: Arc::default(),
+            scope: Scope::default(),
         }
     }
 
@@ -266,6 +334,8 @@ pub struct HandlerLimits {
     pub blocking_timeout: Duration,
     /// Effects (sends, closes, timers…) of one callback, 262,144 by default. One more traps.
     pub effects_max: usize,
+    /// Calls of imports, of the contract and of WASI, in one callback: 1,000,000 by default. One more traps.
+    pub host_calls_max: u64,
     /// Bytes of the effects of one callback, 64 MiB by default. More traps.
     pub effect_bytes_max: usize,
     /// Bytes of a message that is published or broadcast, 2 MiB by default: as much as a queue holds. More traps.
@@ -320,6 +390,9 @@ pub struct HandlerLimits {
     /// Percent of the time of its worker's thread that a handler may take, measured over a second: 100 by default, which is no limit.
     /// Beyond it the handler's events wait.
     pub cpu_share_max: u32,
+    /// Lines per second that a handler's stdout and stderr may log on one worker, 1,000 by default, with what a second brings in one go.
+    /// More are counted and not written.
+    pub log_lines_per_second_max: u64,
 }
 
 impl Default for HandlerLimits {
@@ -329,6 +402,7 @@ impl Default for HandlerLimits {
             callback_timeout: Duration::from_millis(100),
             blocking_timeout: Duration::from_secs(5),
             effects_max: 262_144,
+            host_calls_max: 1_000_000,
             effect_bytes_max: 64 * 1024 * 1024,
             sent_message_bytes_max: 2 * 1024 * 1024,
             session_bytes_max: 64 * 1024,
@@ -352,6 +426,7 @@ impl Default for HandlerLimits {
             queued_bytes_max: 256 * 1024 * 1024,
             session_total_bytes_max: 64 * 1024 * 1024,
             cpu_share_max: 100,
+            log_lines_per_second_max: 1_000,
         }
     }
 }

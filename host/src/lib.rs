@@ -12,6 +12,7 @@
 //! * `handler`: events in, commands out, on one worker. `command`: what a callback asked for.
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
 //! * `tape`: records what instances were called with and asked for, and plays it again.
+//! * `observability`: what is counted. `admission`, `bucket`: connections and rates against their limits.
 //! * `privileges`: who the process is.
 //! * [`cli`]: the command line.
 
@@ -27,6 +28,7 @@ pub mod contract;
 mod handler;
 mod listener;
 pub mod native;
+mod observability;
 mod outbound;
 mod privileges;
 mod request;

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
@@ -36,9 +37,30 @@ pub(crate) enum Bound {
     Unix(StdUnixListener, PathBuf),
 }
 
+impl Bound {
+    /// The same socket again, to be handed over to another process.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.as_fd().try_clone_to_owned()
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener, _) => listener.as_fd(),
+        }
+    }
+}
+
 /// A TCP or Unix listener that was bound by somebody else. Its socket file, if it has one, stays when the server ends.
 #[derive(Clone, Debug)]
-pub struct Inherited(Handed);
+pub struct Inherited {
+    /// At least one; more are sockets of one address, among which the kernel spreads connections.
+    sockets: Vec<Handed>,
+    /// The server before is gone: its socket file is this one's.
+    owns_file: bool,
+}
 
 #[derive(Clone, Debug)]
 enum Handed {
@@ -48,13 +70,13 @@ enum Handed {
 
 impl From<StdTcpListener> for Inherited {
     fn from(listener: StdTcpListener) -> Self {
-        Self(Handed::Tcp(Arc::new(listener)))
+        Self::of(Handed::Tcp(Arc::new(listener)))
     }
 }
 
 impl From<StdUnixListener> for Inherited {
     fn from(listener: StdUnixListener) -> Self {
-        Self(Handed::Unix(Arc::new(listener)))
+        Self::of(Handed::Unix(Arc::new(listener)))
     }
 }
 
@@ -68,40 +90,83 @@ impl PartialEq for Inherited {
 impl Eq for Inherited {}
 
 impl Inherited {
+    fn of(socket: Handed) -> Self {
+        Self {
+            sockets: vec![socket],
+            owns_file: false,
+        }
+    }
+
+    /// All sockets of an address of another server, which stops. None for no sockets.
+    pub(crate) fn taken_over(sockets: Vec<OwnedFd>) -> io::Result<Option<Self>> {
+        let mut handed = Vec::new();
+        for socket in sockets {
+            let domain = SockRef::from(&socket).domain()?;
+            handed.push(match domain {
+                Domain::UNIX => Handed::Unix(Arc::new(socket.into())),
+                _ => Handed::Tcp(Arc::new(socket.into())),
+            });
+        }
+        Ok((!handed.is_empty()).then_some(Self {
+            sockets: handed,
+            owns_file: true,
+        }))
+    }
+
     fn fd(&self) -> RawFd {
-        match &self.0 {
+        match &self.sockets[0] {
             Handed::Tcp(listener) => listener.as_raw_fd(),
             Handed::Unix(listener) => listener.as_raw_fd(),
         }
     }
 
+    /// The path of a socket file that is this server's to remove.
+    pub(crate) fn own_file(&self) -> Option<PathBuf> {
+        match &self.sockets[0] {
+            Handed::Unix(listener) if self.owns_file => {
+                Some(listener.local_addr().ok()?.as_pathname()?.to_owned())
+            }
+            Handed::Unix(_) | Handed::Tcp(_) => None,
+        }
+    }
+
+    /// A listener for each worker at least, and every socket at least once: what comes in at one that nobody accepts from would wait for
+    /// ever.
     fn bound(&self, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
-        let socket = match &self.0 {
-            Handed::Tcp(listener) => SockRef::from(&**listener),
-            Handed::Unix(listener) => SockRef::from(&**listener),
+        let mut bound = Vec::new();
+        let mut address = None;
+        let count = self.sockets.len().max(usize::from(workers));
+        for socket in self.sockets.iter().cycle().take(count) {
+            let (at, listener) = socket.bound()?;
+            address.get_or_insert(at);
+            bound.push(listener);
+        }
+        Ok((address.ok_or(io::ErrorKind::InvalidInput)?, bound))
+    }
+}
+
+impl Handed {
+    fn bound(&self) -> io::Result<(Address, Bound)> {
+        let socket = match self {
+            Self::Tcp(listener) => SockRef::from(&**listener),
+            Self::Unix(listener) => SockRef::from(&**listener),
         };
         if !socket.is_listener()? {
             let text = "it is not listening: what is handed over must be a listener, not a connection (Accept=no)";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         socket.set_nonblocking(true)?;
-        let mut bound = Vec::new();
-        let address = match &self.0 {
-            Handed::Tcp(listener) => {
-                for _ in 0..workers {
-                    bound.push(Bound::Tcp(listener.try_clone()?));
-                }
-                Address::Tcp(listener.local_addr()?)
+        Ok(match self {
+            Self::Tcp(listener) => {
+                let address = Address::Tcp(listener.local_addr()?);
+                (address, Bound::Tcp(listener.try_clone()?))
             }
-            Handed::Unix(listener) => {
+            Self::Unix(listener) => {
                 let path = unix_path(listener)?;
-                for _ in 0..workers {
-                    bound.push(Bound::Unix(listener.try_clone()?, path.clone()));
-                }
-                Address::Unix(path)
+                let bound = Bound::Unix(listener.try_clone()?, path.clone());
+                (Address::Unix(path), bound)
             }
-        };
-        Ok((address, bound))
+        })
     }
 }
 
@@ -225,7 +290,7 @@ fn bind_unix(path: &Path, workers: u16) -> io::Result<(Address, Vec<Bound>)> {
 }
 
 /// Removes the socket file of a server that is gone. One that answers, or a file of another kind, stays.
-fn remove_stale(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_stale(path: &Path) -> io::Result<()> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
@@ -275,11 +340,42 @@ impl SocketFile {
     }
 }
 
+impl SocketFile {
+    /// Moves it, to a path where there may be another.
+    pub(crate) fn rename(&mut self, path: &Path) -> io::Result<()> {
+        std::fs::rename(&self.path, path)?;
+        path.clone_into(&mut self.path);
+        Ok(())
+    }
+
+    /// It is another server's from here on.
+    pub(crate) fn leave(&mut self) {
+        self.identity = None;
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.identity.is_some() && Self::identity_of(&self.path) == self.identity {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+/// A socket that was accepted and is not yet a connection.
+#[derive(Debug)]
+pub(crate) struct Handshake(Arc<AtomicUsize>);
+
+impl Handshake {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -290,6 +386,7 @@ pub(crate) async fn accept(
     tls: Option<Arc<Tls>>,
 ) -> io::Result<()> {
     let listener = Listener::new(bound)?;
+    let mut retiring = worker.retiring.clone();
     let mut shutdown = worker.shutdown.clone();
     let mut backoff = BACKOFF_MIN;
     let mut logged: Option<Instant> = None;
@@ -299,6 +396,7 @@ pub(crate) async fn accept(
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = shutdown.wait_for(|shutdown| *shutdown) => return Ok(()),
+            _ = retiring.wait_for(|retiring| *retiring) => return Ok(()),
         };
         match accepted {
             Ok((socket, peer, local)) => {
@@ -306,8 +404,10 @@ pub(crate) async fn accept(
                 // TLS is for TCP: who can open the Unix socket is on this machine already.
                 let tls = tls.clone().filter(|_| matches!(socket, Socket::Tcp(_)));
                 // The task ends by its own deadlines, and with the worker's runtime.
+                let handshake = Handshake::begin(&worker.handshakes);
                 tokio::task::spawn_local(connection::serve(
                     Rc::clone(&worker),
+                    handshake,
                     socket,
                     peer,
                     local,

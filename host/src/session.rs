@@ -18,6 +18,7 @@ use crate::backlog::{Backlog, Published, Waiting};
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
+use crate::observability::HandlerTally;
 use crate::request::Request;
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
@@ -180,6 +181,19 @@ impl Session {
         {
             usage.change_queued(before, queued);
         }
+    }
+
+    /// What is counted of its handler.
+    #[inline]
+    fn tally(&self, count: impl FnOnce(&HandlerTally)) {
+        if let Some(usage) = self.usage.get() {
+            count(usage.tally());
+        }
+    }
+
+    #[inline]
+    fn count_sent(&self) {
+        self.tally(|tally| tally.messages_out.add(1));
     }
 
     /// Sets how many bytes of its events wait for the handler.
@@ -493,10 +507,13 @@ impl Session {
         kind: MessageKind,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        if self.must_wait.get() {
-            return self.send_later(kind, Bytes::copy_from_slice(payload), None);
-        }
-        self.queue(|connection, scratch| connection.send_promised_message(kind, payload, scratch))
+        let sent = match self.must_wait.get() {
+            true => self.send_later(kind, Bytes::copy_from_slice(payload), None),
+            false => self.queue(|connection, scratch| {
+                connection.send_promised_message(kind, payload, scratch)
+            }),
+        };
+        sent.inspect(|()| self.count_sent())
     }
 
     /// Sends what [`Session::admit_chunk`] took.
@@ -506,7 +523,7 @@ impl Session {
         data: &[u8],
         fin: bool,
     ) -> Result<(), SendError> {
-        self.queue(|connection, scratch| {
+        let sent = self.queue(|connection, scratch| {
             if !connection.is_sending() {
                 // Its parts cannot stand in the backlog: what waits there goes first.
                 self.empty_backlog(connection, scratch);
@@ -515,6 +532,11 @@ impl Session {
             self.refill(connection, scratch);
             self.note_waiting(connection);
             Ok(())
+        });
+        sent.inspect(|()| {
+            if fin {
+                self.count_sent();
+            }
         })
     }
 
@@ -705,6 +727,7 @@ impl Session {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => {
                     progress = true;
+                    self.tally(|tally| tally.bytes_out.add(written as u64));
                     self.unflushed.set(true);
                     output.consume(written);
                 }

@@ -16,6 +16,37 @@ use tokio_rustls::server::TlsStream;
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// It was taken out of a stream that goes to another worker: reads and writes wait for ever.
+    Gone,
+}
+
+/// A stream that belongs to no runtime.
+#[derive(Debug)]
+pub(crate) struct Detached {
+    /// Without its socket.
+    stream: Stream,
+    socket: Unbound,
+}
+
+#[derive(Debug)]
+enum Unbound {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Detached {
+    /// Makes it part of the runtime of this thread.
+    pub(crate) fn attach(self) -> io::Result<Stream> {
+        let socket = match self.socket {
+            Unbound::Tcp(socket) => Socket::Tcp(TcpStream::from_std(socket)?),
+            Unbound::Unix(socket) => Socket::Unix(UnixStream::from_std(socket)?),
+        };
+        let mut stream = self.stream;
+        if let Some(place) = stream.socket_mut() {
+            *place = socket;
+        }
+        Ok(stream)
+    }
 }
 
 /// What HTTP and WebSocket are spoken over.
@@ -35,7 +66,7 @@ impl Stream {
         let error = match self.socket() {
             Some(Socket::Tcp(stream)) => SockRef::from(stream).take_error(),
             Some(Socket::Unix(stream)) => SockRef::from(stream).take_error(),
-            None => Ok(None),
+            Some(Socket::Gone) | None => Ok(None),
         };
         !matches!(error, Ok(None))
     }
@@ -45,6 +76,30 @@ impl Stream {
         match self.socket()? {
             Socket::Tcp(stream) => Some(stream.as_raw_fd()),
             Socket::Unix(stream) => Some(stream.as_raw_fd()),
+            Socket::Gone => None,
+        }
+    }
+
+    /// Takes it out of the runtime of this thread.
+    pub(crate) fn detach(mut self) -> io::Result<Detached> {
+        let socket = self.socket_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let socket = match std::mem::replace(socket, Socket::Gone) {
+            Socket::Tcp(socket) => Unbound::Tcp(socket.into_std()?),
+            Socket::Unix(socket) => Unbound::Unix(socket.into_std()?),
+            Socket::Gone => return Err(io::ErrorKind::NotConnected.into()),
+        };
+        Ok(Detached {
+            stream: self,
+            socket,
+        })
+    }
+
+    fn socket_mut(&mut self) -> Option<&mut Socket> {
+        match self {
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(stream) => Some(stream.get_mut().0),
+            Self::ClientTls(stream) => Some(stream.get_mut().0),
+            Self::Unconnected => None,
         }
     }
 
@@ -103,7 +158,7 @@ macro_rules! delegate_io {
     };
 }
 
-delegate_io!(Socket, [Socket::Tcp, Socket::Unix], []);
+delegate_io!(Socket, [Socket::Tcp, Socket::Unix], [Socket::Gone]);
 delegate_io!(
     Stream,
     [Stream::Plain, Stream::Tls, Stream::ClientTls],

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::connection::Folders;
 use crate::contract::ConnectionId;
 use crate::handler::Handler;
+use crate::observability::{HostTally, Tallies};
 use crate::outbound;
 use crate::session::Session;
 use crate::wasm::pulse::Pulse;
@@ -52,6 +53,12 @@ pub(crate) struct Shared {
     pub(crate) slots: Arc<AtomicUsize>,
     /// Connections of all workers by handler and by address.
     pub(crate) admission: Arc<Admission>,
+    /// What is counted.
+    pub(crate) tallies: Arc<Tallies>,
+    /// Sockets of all workers that were accepted and are no connections yet.
+    pub(crate) handshakes: Arc<AtomicUsize>,
+    /// Another process accepts from now on.
+    pub(crate) retiring: watch::Receiver<bool>,
     pub(crate) shutdown: watch::Receiver<bool>,
     /// One for each worker, at its index.
     pub(crate) pulses: Arc<[Arc<Pulse>]>,
@@ -93,6 +100,12 @@ pub(crate) struct Worker {
     pub(crate) slots: Arc<AtomicUsize>,
     /// Connections of all workers by handler and by address.
     pub(crate) admission: Arc<Admission>,
+    /// What is counted here of no handler.
+    pub(crate) tally: Arc<HostTally>,
+    /// Sockets of all workers that were accepted and are no connections yet.
+    pub(crate) handshakes: Arc<AtomicUsize>,
+    /// Another process accepts from now on.
+    pub(crate) retiring: watch::Receiver<bool>,
     pub(crate) shutdown: watch::Receiver<bool>,
     /// Who computes, as the ticker of the epoch sees it.
     pub(crate) pulse: Arc<Pulse>,
@@ -108,6 +121,9 @@ impl Worker {
             live,
             slots,
             admission,
+            tallies,
+            handshakes,
+            retiring,
             shutdown,
             pulses,
         } = shared;
@@ -133,6 +149,9 @@ impl Worker {
             room: Notify::new(),
             slots,
             admission,
+            tally: Arc::clone(&tallies.workers[usize::from(index)].host),
+            handshakes,
+            retiring,
             shutdown,
             pulse: Arc::clone(&pulses[usize::from(index)]),
         }
@@ -175,14 +194,16 @@ impl Worker {
         self.flush();
     }
 
-    /// When the next connection closes after the server was told to stop: spread over a window that grows with their number. Multiples of
+    /// When the next connection closes after the server was told to stop: spread over the configured window, or one that grows with their number. Multiples of
     /// the golden ratio, modulo 1, lie evenly in it however many they are.
     pub(crate) fn close_delay(&self) -> Duration {
         let handlers = self.handlers().iter();
         let connections: usize = handlers.map(|handler| handler.registry.len()).sum();
-        let window = CLOSE_INTERVAL
-            .saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX))
-            .min(self.config.shutdown_timeout / 2);
+        let window = self.config.drain_window.unwrap_or_else(|| {
+            CLOSE_INTERVAL
+                .saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX))
+                .min(self.config.shutdown_timeout / 2)
+        });
         self.tell_draining();
         let place = self.closes.get() + 1;
         self.closes.set(place);

@@ -4,6 +4,7 @@
 //! back, byte by byte where it matters. A [`neighbour::Neighbour`] is a well-behaved connection that must not notice what the test does
 //! to the server.
 
+pub mod admin;
 pub mod certificate;
 pub mod environment;
 pub mod frame;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +31,12 @@ pub enum NoFrame {
     Ended,
     /// Nothing came in time.
     TimedOut,
+}
+
+impl AsFd for Peer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
 }
 
 impl Peer {
@@ -83,6 +90,11 @@ impl Peer {
             stream,
             input: Vec::new(),
         }
+    }
+
+    /// Whether reads return at once: [`NoFrame::TimedOut`] when nothing is there.
+    pub fn set_nonblocking(&self, nonblocking: bool) {
+        self.stream.set_nonblocking(nonblocking);
     }
 
     /// Limits how long a read waits; [`PATIENCE`] otherwise.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -29,6 +30,16 @@ impl Stream {
         set.expect("a timeout that is not zero is taken");
     }
 
+    /// Whether reads and writes return at once.
+    pub fn set_nonblocking(&self, nonblocking: bool) {
+        let set = match self {
+            Self::Tcp(stream) => stream.set_nonblocking(nonblocking),
+            Self::Unix(stream) => stream.set_nonblocking(nonblocking),
+            Self::Tls(stream) => stream.sock.set_nonblocking(nonblocking),
+        };
+        set.expect("a socket can be set so");
+    }
+
     /// How long a write may take.
     pub fn set_write_timeout(&self, timeout: Option<Duration>) {
         let set = match self {
@@ -48,6 +59,16 @@ impl Stream {
                 stream.conn.send_close_notify();
                 stream.flush()
             }
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tls(stream) => stream.sock.as_fd(),
         }
     }
 }

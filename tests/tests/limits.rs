@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use wsrun_tests::admin::Administered;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::neighbour::Neighbour;
@@ -10,12 +11,12 @@ use wsrun_tests::server::Server;
 use wsrun_tests::wait;
 
 /// The probe under test is the default handler; the neighbour has a handler of its own, with the same limits.
-fn server(arguments: &[&str]) -> (Server, Neighbour) {
+fn server(arguments: &[&str]) -> (Administered, Neighbour) {
     let server = Server::of(handlers::probe())
         .arg("--protocol")
         .arg(format!("echo={}", handlers::echo().display()))
-        .args(arguments)
-        .start();
+        .args(arguments);
+    let server = Administered::start(server);
     let neighbour = Neighbour::on(server.open_protocol("echo"), "", "");
     (server, neighbour)
 }
@@ -39,6 +40,7 @@ fn one_connection_more_than_a_handler_may_have_is_answered_503() {
     let mut peers: Vec<Peer> = (0..3).map(|_| server.open()).collect();
     assert!(refused(&server));
     server.expect_log("--max-handler-connections");
+    assert!(server.hits("probe", "connections") > 0);
     peers.pop().expect("there are three").close();
     wait::until("there is room again", || !refused(&server));
     neighbour.is_unharmed();
@@ -50,6 +52,7 @@ fn one_connection_more_than_an_address_may_have_is_answered_503() {
     let mut peers: Vec<Peer> = (0..2).map(|_| server.open()).collect();
     assert!(refused(&server));
     server.expect_log("--max-connections-per-address");
+    assert!(server.hits("probe", "address-connections") > 0);
     // Another address is not concerned.
     let other = "127.0.0.2".parse().expect("an address");
     let mut elsewhere = Peer::tcp_from(other, server.address());
@@ -79,6 +82,11 @@ fn is_read_no_faster(arguments: &[&str], log: &str) {
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(1_200), "{took:?}");
     server.expect_log(log);
+    let limit = match log.contains("byte") {
+        true => "byte-rate-in",
+        false => "message-rate-in",
+    };
+    assert!(server.hits("probe", limit) > 0);
     neighbour.is_unharmed();
 }
 
@@ -134,6 +142,7 @@ fn send_over_the_rate_is_refused_and_possible_again() {
     wait::until("the flood was cut short", || {
         server.log().contains("--max-send-rate")
     });
+    assert!(server.hits("probe", "message-rate-out") > 0);
     let mut messages = 0;
     wait::until("the rate allows an answer again", || {
         let mut other = server.open();
@@ -164,6 +173,7 @@ fn bytes_queued_for_all_connections_of_a_handler_are_bounded() {
         silent.push(peer);
     }
     server.expect_log("--max-handler-queue");
+    assert!(server.hits("probe", "handler-queue") > 0);
     let grown = server.usage().resident_bytes().saturating_sub(before);
     assert!(
         grown < 160 << 20,
@@ -189,6 +199,7 @@ fn session_data_of_all_connections_of_a_handler_is_bounded() {
     let refused = second.ask("session-set-size 60000");
     assert!(refused.starts_with("err too-large"), "{refused}");
     server.expect_log("--max-handler-session");
+    assert!(server.hits("probe", "handler-session") > 0);
     assert_eq!(second.ask("session-set-size 40000"), "ok");
     first.close();
     wait::until("its room is given back", || {
@@ -206,6 +217,7 @@ fn handler_that_has_used_up_its_share_of_time_waits() {
         peer.send_text("publish-flood none 3000 1000");
     }
     server.expect_log("--max-cpu-share");
+    assert!(server.hits("probe", "cpu-share") > 0);
     neighbour.lives();
     // It is not stopped for good, and nothing is lost.
     for _ in 0..10 {

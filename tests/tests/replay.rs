@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use wsrun::config::{Config, HandlerConfig, HandlerSource, RecordConfig};
+use wsrun::config::{Config, HandlerConfig, HandlerSource, RecordConfig, Scope};
 use wsrun_tests::frame::{Frame, PONG, TEXT};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
@@ -169,7 +169,7 @@ fn recorded_traffic_is_identical_in_a_replay() {
     let tape = Tape::new();
     let server = tape
         .of(handlers::probe())
-        .args(["--config", "key=value"])
+        .args(["--config", "key=value", "--workers", "2"])
         .start();
     traffic(&server);
     stop(server);
@@ -211,7 +211,10 @@ fn recorded_hour_is_identical_in_a_replay() {
     const MESSAGES: usize = 5_000;
     const WINDOW: usize = 100;
     let tape = Tape::new();
-    let server = tape.of(handlers::probe()).args(["--workers", "2"]).start();
+    let server = tape
+        .of(handlers::probe())
+        .args(["--workers", "2", "--scope", "worker"])
+        .start();
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
             let mut peer = server.open();
@@ -244,6 +247,8 @@ fn recorded_hour_is_identical_in_a_replay() {
         .and_then(|number| number.parse().ok())
         .expect("a number of events");
     assert!(events >= CLIENTS * MESSAGES, "{ended:?}");
+    let text = tape.text();
+    assert!(text.contains(r#""worker":0,"#) && text.contains(r#""worker":1,"#));
 }
 
 #[test]
@@ -445,6 +450,7 @@ fn handlers_in_rust_are_not_recorded() {
             protocol: None,
             source: HandlerSource::Native(silent),
             config: Arc::default(),
+            scope: Scope::default(),
         }],
         listen: Vec::new(),
         record: Some(RecordConfig::new(&tape.path)),

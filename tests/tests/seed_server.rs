@@ -78,7 +78,7 @@ fn seed_02_context_destroy_closes_active_connections_and_frees_everything() {
 #[test]
 fn seed_06_fork_service_loop_serves_on_threads_of_its_own() {
     let server = Server::of(handlers::probe())
-        .args(["--workers", "4"])
+        .args(["--workers", "4", "--scope", "worker"])
         .start();
     let mut workers = BTreeSet::new();
     let mut peers = Vec::new();

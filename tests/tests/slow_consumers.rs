@@ -217,7 +217,7 @@ fn wait_tells_the_publisher_and_nobody_gets_it_until_there_is_room() {
 #[test]
 fn wait_of_a_subscriber_of_another_worker_holds_up_the_publishes_and_loses_none() {
     let server = Server::of(handlers::probe())
-        .args(["--workers", "2"])
+        .args(["--workers", "2", "--scope", "worker"])
         .start();
     // One subscriber on each worker: ids tell them apart.
     let (mut slow, mut publisher, mut spare) = (None::<(Peer, String)>, None::<Peer>, Vec::new());

@@ -190,7 +190,7 @@ fn version_that_traps_when_told_of_connections_is_given_up() {
 fn version_serves_on_all_workers_or_on_none() {
     let file = File::new("one");
     let server = Server::of(&file)
-        .args(["--workers", "3", "--trial-time", "2s"])
+        .args(["--workers", "3", "--scope", "worker", "--trial-time", "2s"])
         .start();
     // Many enough that the kernel gives each worker some.
     let mut peers: Vec<Peer> = (0..40).map(|_| server.open()).collect();

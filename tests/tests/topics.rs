@@ -63,7 +63,7 @@ fn broadcast_reaches_every_connection() {
 #[test]
 fn topics_and_broadcasts_reach_the_connections_of_all_workers() {
     let server = Server::of(handlers::probe())
-        .args(["--workers", "2"])
+        .args(["--workers", "2", "--scope", "worker"])
         .start();
     let mut peers: Vec<Peer> = (0..24).map(|_| server.open()).collect();
     for peer in &mut peers {

@@ -4,11 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{Failure, say};
+use crate::config::Config;
 use crate::wasm::{component, engine, linker};
 
 pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
-    let engine = engine::engine(None).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let (loaded, exports) = component::load(&engine, file).map_err(Failure::usage)?;
+    let config = Config::default();
+    let engine = engine::engine(&engine::EngineConfig::from(&config))
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let (loaded, exports) = component::load(&engine, &config, file).map_err(Failure::usage)?;
     let linker = linker::linker(&engine).map_err(|error| anyhow::anyhow!("{error}"))?;
     linker::Linked::new(&linker, &loaded, exports, &file.display().to_string())
         .map_err(Failure::usage)?;

@@ -1,7 +1,10 @@
 //! The command line: arguments to a configuration, and the small commands beside serving.
 
+mod admin;
 mod client;
+mod compile;
 mod connect;
+mod ctl;
 mod inspect;
 mod logging;
 mod ping;
@@ -20,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::server::{PrivilegeError, StartError};
+use crate::wasm::compile::COMMAND;
 
 /// Exit code of a wrong argument or a file that is not a handler.
 const USAGE: u8 = 2;
@@ -53,6 +57,8 @@ enum Command {
         /// The component (.wasm, or .wat text)
         file: PathBuf,
     },
+    /// Asks something of a running server: status, metrics, a new version of a handler, or an end
+    Ctl(ctl::Args),
     /// Talks to a WebSocket server: lines of standard input go out and messages come in, or a handler does the talking
     #[command(visible_alias = "client")]
     Connect(Box<connect::Args>),
@@ -60,6 +66,9 @@ enum Command {
     Replay(replay::Args),
     /// Measures round trips to a WebSocket server with pings
     Ping(Box<ping::Args>),
+    /// Compiles a component from standard input into the cache, within limits: what a server starts to compile a handler
+    #[command(name = COMMAND, hide = true)]
+    Compile(compile::Args),
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -73,9 +82,11 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         None => serve::run(cli.serve),
         Some(Command::Inspect { file }) => inspect::run(&file),
+        Some(Command::Ctl(args)) => ctl::run(args),
         Some(Command::Connect(args)) => connect::run(*args),
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Compile(args)) => Ok(compile::run(args)),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

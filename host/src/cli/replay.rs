@@ -12,7 +12,6 @@ use crate::privileges;
 use crate::tape::format::Outcome;
 use crate::tape::player::Difference;
 use crate::tape::replay::{Found, replay};
-use crate::wasm::engine::engine;
 
 /// Characters shown of a value.
 const SHOWN: usize = 400;
@@ -58,9 +57,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         (false, Some(folder)) => Some(std::path::absolute(folder)?),
         (false, None) => default_cache().transpose()?,
     };
-    let engine = engine(cache).map_err(|error| anyhow::anyhow!("{error}"))?;
     let report =
-        replay(&args.tape, &args.handler, args.name.as_deref(), &engine).map_err(Failure::usage)?;
+        replay(&args.tape, &args.handler, args.name.as_deref(), cache).map_err(Failure::usage)?;
     for note in &report.notes {
         say_error(&format!("note: {note}"));
     }

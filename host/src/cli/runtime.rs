@@ -13,7 +13,9 @@ use super::logging::{self, Format, Level};
 use super::privileges::PrivilegeArgs;
 use super::record::RecordArgs;
 use super::values::{OptionalDuration, bytes, duration, identity, optional_duration, pair};
-use crate::config::{Config, Grant, HandlerLimits, OutboundConfig, TlsFiles};
+use crate::config::{
+    Compilation, Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles,
+};
 
 /// How messages are compressed (RFC 7692).
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -60,6 +62,12 @@ pub(super) struct RuntimeArgs {
     /// Time from SIGTERM until connections that have not closed are cut
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Protocol")]
     shutdown_timeout: Duration,
+    /// Spreads the closes after SIGTERM evenly over this time [default: 2 ms for each connection, at most half of --shutdown-timeout]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Protocol")]
+    drain_window: Option<Duration>,
+    /// The code of those closes: 1001 (going away), or 1012 (service restart)
+    #[arg(long, value_name = "CODE", value_parser = ["1001", "1012"], default_value = "1001", help_heading = "Protocol")]
+    drain_code: String,
 
     /// Largest message, after inflating. More: close 1009
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1MiB", help_heading = "Limits")]
@@ -100,6 +108,12 @@ pub(super) struct RuntimeArgs {
     /// Time that a callback may take in all, waiting included. More: as above
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s", help_heading = "Handler limits")]
     blocking_timeout: Duration,
+    /// Calls of imports in one callback. More: as above
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 1_000_000, help_heading = "Handler limits")]
+    max_host_calls: u64,
+    /// Stack of a callback, 64KiB to 16MiB. Deeper recursion: as above
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "512KiB", help_heading = "Handler limits")]
+    max_wasm_stack: u64,
     /// Bytes of session data of a connection. More: `too-large`
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64KiB", help_heading = "Handler limits")]
     max_session: u64,
@@ -130,6 +144,9 @@ pub(super) struct RuntimeArgs {
     /// Share of the time of its worker's thread that a handler may take, over a second. More: its events wait
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100), default_value_t = 100, help_heading = "Handler limits")]
     max_cpu_share: u32,
+    /// Lines per second that a handler writes to stdout and stderr per worker. More: counted and left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 1_000, help_heading = "Handler limits")]
+    max_log_rate: u64,
     /// Timers of a handler per worker. More: `limit`
     #[arg(
         long,
@@ -220,6 +237,17 @@ pub(super) struct RuntimeArgs {
     #[arg(long, value_enum, default_value = "info", help_heading = "Log")]
     log_level: Level,
 
+    /// Tells files and lines in backtraces of handlers that have debug information. For trusted handlers: reading it takes a worker's time
+    #[arg(long, help_heading = "Failures and versions")]
+    backtrace_lines: bool,
+    /// Writes a wasm core dump of an instance whose callback failed into this folder, at most one a second per handler and worker. It has all
+    /// of the instance's memory, secrets included
+    #[arg(long, value_name = "DIR", help_heading = "Failures and versions")]
+    coredump_dir: Option<PathBuf>,
+    /// What the files of --coredump-dir may have together. More: no more are written
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1GiB", requires = "coredump_dir", help_heading = "Failures and versions")]
+    coredump_max: u64,
+
     /// Folder for compiled components, writable by this user alone [default: wsrun in the user's cache folder]
     #[arg(
         long,
@@ -231,6 +259,18 @@ pub(super) struct RuntimeArgs {
     /// Compiles the handlers at each start
     #[arg(long, help_heading = "Compilation")]
     no_cache: bool,
+    /// Largest component. More: refused
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB", help_heading = "Compilation")]
+    max_component: u64,
+    /// Time that compiling a handler may take. More: refused
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Compilation")]
+    compile_timeout: Duration,
+    /// Address space of the process that compiles, at least 256MiB. More: refused
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2GiB", help_heading = "Compilation")]
+    compile_memory: u64,
+    /// Compiles in the process that serves, without limits of time and memory: for handlers that are trusted, where no process can be started
+    #[arg(long, conflicts_with_all = ["compile_timeout", "compile_memory"], help_heading = "Compilation")]
+    compile_in_process: bool,
 }
 
 impl RuntimeArgs {
@@ -280,6 +320,11 @@ impl RuntimeArgs {
             handshake_timeout: self.handshake_timeout,
             write_timeout: self.write_timeout,
             shutdown_timeout: self.shutdown_timeout,
+            drain_window: self.drain_window,
+            drain_close_code: match self.drain_code.as_str() {
+                "1012" => 1012,
+                _ => 1001,
+            },
             stream_bytes_max: self.max_stream,
             outbound: OutboundConfig {
                 grants: self.allow_connect.into_iter().collect(),
@@ -293,6 +338,7 @@ impl RuntimeArgs {
                 memory_bytes_max: size(self.max_memory),
                 callback_timeout: self.callback_timeout,
                 blocking_timeout: self.blocking_timeout,
+                host_calls_max: self.max_host_calls,
                 effect_bytes_max: HandlerLimits::default()
                     .effect_bytes_max
                     .max(size(max_queue).saturating_mul(2)),
@@ -331,6 +377,7 @@ impl RuntimeArgs {
                     size,
                 ),
                 cpu_share_max: self.max_cpu_share,
+                log_lines_per_second_max: self.max_log_rate,
                 ..HandlerLimits::default()
             },
             cache_dir: if self.no_cache {
@@ -340,6 +387,22 @@ impl RuntimeArgs {
                     .map(std::path::absolute)
                     .or_else(default_cache)
                     .transpose()?
+            },
+            compilation: Compilation {
+                // The program that runs, also when another has taken its place in the file system.
+                program: (!self.compile_in_process).then(|| "/proc/self/exe".into()),
+                component_bytes_max: self.max_component,
+                timeout: self.compile_timeout,
+                memory_bytes_max: self.compile_memory,
+            },
+            wasm_stack_bytes_max: size(self.max_wasm_stack),
+            backtrace_lines: self.backtrace_lines,
+            coredumps: match self.coredump_dir {
+                Some(folder) => Some(Coredumps {
+                    folder: std::path::absolute(folder)?,
+                    bytes_max: self.coredump_max,
+                }),
+                None => None,
             },
             privileges: self.privileges.into_config()?,
             record: self.record.into_config(),

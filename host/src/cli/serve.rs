@@ -1,21 +1,26 @@
 //! `wsrun HANDLER`: serves until a signal says stop.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use notify::Watcher as _;
 use tokio::signal::unix::{SignalKind, signal};
 use wsrun_proto::http::origin::Allowed;
 
+use super::admin::http;
+use super::admin::socket::AdminSocket;
+use super::admin::take_over::Predecessor;
 use super::runtime::RuntimeArgs;
-use super::values::{bytes, count, listen, network, protocol};
+use super::values::{bytes, count, listen, network, protocol, scope};
 use super::{Failure, say, service_manager};
 use crate::config::{
-    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, TlsFiles,
+    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, Scope, TlsFiles,
 };
-use crate::server::{Running, Server, Swapper, TlsError};
+use crate::server::{Control, Running, Server, Swapper, TlsError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -34,12 +39,25 @@ pub(super) struct Args {
     /// Grants the default handler this folder to answer plain HTTP requests with files of
     #[arg(long = "files", value_name = "DIR")]
     files_dir: Option<PathBuf>,
-    /// Worker threads, each with an instance of every handler
+    /// Worker threads. All of them accept, and do TLS and HTTP
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u16,
+    /// Which connections share an instance: `shared`, all of a handler, on one worker; `worker`, those of a worker. As `NAME=SCOPE` for one
+    /// handler, by its --protocol or `default`. Repeatable
+    #[arg(long, value_name = "SCOPE", value_parser = scope, default_value = "shared")]
+    scope: Vec<(Option<String>, Scope)>,
     /// Replaces a handler when its file changes, without closing a connection. SIGHUP does so once
     #[arg(long)]
     watch: bool,
+    /// Listens here, a Unix socket of this user, for `wsrun ctl` and --take-over
+    #[arg(long, value_name = "PATH", help_heading = "Operating")]
+    admin: Option<PathBuf>,
+    /// Answers /metrics, /live and /ready here by HTTP: IP:PORT
+    #[arg(long, value_name = "ADDR", help_heading = "Operating")]
+    metrics: Option<SocketAddr>,
+    /// Takes the listeners over from the server with this --admin socket, which drains when this one accepts. --listen is not used
+    #[arg(long, value_name = "PATH", help_heading = "Operating")]
+    take_over: Option<PathBuf>,
     /// Certificate chain (PEM); read again on SIGHUP and when the file changes
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
     tls_cert: Option<PathBuf>,
@@ -93,7 +111,14 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     args.runtime.start_log();
     // While this is the only thread: the variables are taken out of the environment.
     let inherited = service_manager::listeners()?;
-    let watched = args.watch;
+    let mut operating = Operating {
+        watched: args.watch,
+        predecessor: None,
+        admin: None,
+        metrics: None,
+        metrics_later: None,
+    };
+    let (admin, metrics, take_over) = (args.admin.clone(), args.metrics, args.take_over.clone());
     let mut config = config(args)?;
     if let Some(listeners) = inherited {
         tracing::info!(
@@ -102,19 +127,29 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         );
         config.listen = listeners;
     }
+    if let Some(path) = &take_over {
+        let (predecessor, listen) = Predecessor::ask(path)?;
+        tracing::info!(
+            count = listen.len(),
+            "listening on what another server hands over, not on --listen"
+        );
+        config.listen = listen;
+        operating.predecessor = Some(predecessor);
+    }
+    operating.bind(admin.as_deref(), metrics, take_over.as_deref())?;
     // As many sockets as the system allows; a lower limit is no reason not to start.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(serve(config, watched));
+    let result = runtime.block_on(serve(config, operating));
     // After a second signal the server is still stopping; nobody waits for it.
     runtime.shutdown_background();
     result
 }
 
 /// Starts, tells where, and waits for signals.
-async fn serve(config: Config, watched: bool) -> Result<ExitCode, Failure> {
+async fn serve(config: Config, operating: Operating) -> Result<ExitCode, Failure> {
     // Before the server starts: a signal that comes early is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -128,10 +163,12 @@ async fn serve(config: Config, watched: bool) -> Result<ExitCode, Failure> {
     let (rebuilt, mut rebuilds) = tokio::sync::mpsc::channel(1);
     let handler_files: Vec<PathBuf> = swapper.files().into_iter().map(|(_, file)| file).collect();
     let handler_files: Vec<&Path> = handler_files.iter().map(PathBuf::as_path).collect();
-    let _handler_watcher = watched.then(|| watch(&handler_files, rebuilt));
+    let _handler_watcher = operating.watched.then(|| watch(&handler_files, rebuilt));
+    let (stop, mut stopped) = tokio::sync::mpsc::channel(1);
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
     }
+    operating.start(&server, stop);
     let urls: Vec<_> = server
         .addresses()
         .iter()
@@ -144,6 +181,7 @@ async fn serve(config: Config, watched: bool) -> Result<ExitCode, Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            Some(()) = stopped.recv() => break,
             _ = hangup.recv() => {
                 service_manager::reloading();
                 match reload(&server) {
@@ -189,6 +227,87 @@ async fn serve(config: Config, watched: bool) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What goes on beside serving.
+struct Operating {
+    watched: bool,
+    predecessor: Option<Predecessor>,
+    admin: Option<AdminSocket>,
+    metrics: Option<TcpListener>,
+    /// An address that the server before may still listen on.
+    metrics_later: Option<SocketAddr>,
+}
+
+impl Operating {
+    /// Before anything is started: an address that is taken is told at once.
+    fn bind(
+        &mut self,
+        admin: Option<&Path>,
+        metrics: Option<SocketAddr>,
+        take_over: Option<&Path>,
+    ) -> Result<(), Failure> {
+        if let Some(path) = admin {
+            // That of the server before has served when this one accepts.
+            let replaces = take_over == Some(path);
+            let socket = AdminSocket::bind(path, replaces);
+            self.admin = Some(socket.with_context(|| format!("--admin {}", path.display()))?);
+        }
+        if let Some(address) = metrics
+            && take_over.is_some()
+        {
+            self.metrics_later = Some(address);
+        } else if let Some(address) = metrics {
+            let listener = http::bind(address);
+            self.metrics = Some(listener.with_context(|| format!("--metrics {address}"))?);
+        }
+        Ok(())
+    }
+
+    /// From when the server accepts.
+    fn start(self, server: &Running, stop: tokio::sync::mpsc::Sender<()>) {
+        if let Some(listener) = self.metrics {
+            tell_metrics(listener, server.control());
+        }
+        if let Some(socket) = self.admin {
+            let serving = socket.serve(server.control(), stop);
+            tokio::spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!("--admin could not be started: {error}");
+                }
+            });
+        }
+        let Some(predecessor) = self.predecessor else {
+            return;
+        };
+        let (later, control) = (self.metrics_later, server.control());
+        tokio::spawn(async move {
+            let released = tokio::task::spawn_blocking(|| predecessor.release()).await;
+            match released.unwrap_or_else(|error| Err(error.into())) {
+                Ok(()) => tracing::info!("the server before drains"),
+                Err(error) => {
+                    tracing::error!("the server before was not told to drain, stop it: {error:#}");
+                }
+            }
+            match later.map(http::bind) {
+                Some(Ok(listener)) => tell_metrics(listener, control),
+                Some(Err(error)) => tracing::error!("--metrics could not be started: {error}"),
+                None => {}
+            }
+        });
+    }
+}
+
+fn tell_metrics(listener: TcpListener, control: Control) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("metrics on http://{address}/metrics");
+    }
+    let serving = http::serve(listener, control);
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!("--metrics could not be started: {error}");
+        }
+    });
 }
 
 /// Replaces the handlers whose files have changed, without holding up signals.
@@ -283,15 +402,35 @@ fn config(args: Args) -> Result<Config, Failure> {
         .protocol
         .into_iter()
         .map(|(name, file)| (Some(name), file));
-    let handlers = default
+    let scopes = args.scope;
+    let mut unused: Vec<&str> = scopes
+        .iter()
+        .filter_map(|(name, _)| name.as_deref())
+        .collect();
+    let mut scope_of = |protocol: Option<&str>| {
+        let name = protocol.unwrap_or("default");
+        unused.retain(|unused| *unused != name);
+        let of = |wanted: Option<&str>| {
+            let last = scopes.iter().rfind(|(name, _)| name.as_deref() == wanted);
+            last.map(|(_, scope)| *scope)
+        };
+        of(Some(name)).or_else(|| of(None)).unwrap_or_default()
+    };
+    let handlers: Vec<_> = default
         .into_iter()
         .chain(named)
         .map(|(protocol, file)| HandlerConfig {
+            scope: scope_of(protocol.as_deref()),
             protocol,
             source: HandlerSource::File(file),
             config: Arc::clone(&values),
         })
         .collect();
+    if let Some(name) = unused.first() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--scope {name}=…: no handler has this name; it is that of a --protocol, or `default`"
+        )));
+    }
     let mut config = Config {
         listen: args.listen,
         handlers,

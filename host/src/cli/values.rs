@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{IpNet, Listen, TlsFiles};
+use crate::config::{IpNet, Listen, Scope, TlsFiles};
 
 /// `64KiB`, `1MiB`, `2GiB`, `4096`; units of 1,024 with or without the `iB`, of 1,000 as `kB`, `MB`, `GB`.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
@@ -156,6 +156,24 @@ pub(super) fn protocol(text: &str) -> Result<(String, PathBuf), String> {
         return Err("it must be NAME=FILE".to_owned());
     }
     Ok((name, PathBuf::from(file)))
+}
+
+/// A scope, for all handlers or the one that is named: `worker`, `chat=shared`.
+pub(super) fn scope(text: &str) -> Result<(Option<String>, Scope), String> {
+    let (name, scope) = match text.split_once('=') {
+        Some((name, scope)) => (Some(name.to_owned()), scope),
+        None => (None, text),
+    };
+    let scope = match scope {
+        "shared" => Scope::Shared,
+        "worker" => Scope::Worker,
+        other => {
+            return Err(format!(
+                "`{other}` is no scope: there are shared and worker, for one handler NAME=shared"
+            ));
+        }
+    };
+    Ok((name, scope))
 }
 
 const DURATION_MAX: Duration = Duration::from_secs(8_760 * 3_600);

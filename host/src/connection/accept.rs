@@ -14,10 +14,13 @@ use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive_until_shutdown;
 use super::http::{Raw, serve as serve_http};
+use super::moving::Moving;
 use super::upgrade::Addresses;
 use super::ws_config;
 use crate::admission::AddressSlot;
+use crate::handler::Handler;
 use crate::handler::Limit;
+use crate::listener::Handshake;
 use crate::session::Session;
 use crate::tls::Tls;
 use crate::transport::{Socket, Stream};
@@ -33,6 +36,7 @@ const TURNED_AWAY_MAX: usize = 64;
 /// cut off before anything of it is read.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
+    handshake: Handshake,
     socket: Socket,
     peer: String,
     local: String,
@@ -46,7 +50,9 @@ pub(crate) async fn serve(
         .handlers()
         .first()
         .filter(|handler| handler.exports().network_filter);
+    worker.tally.accepted.add(1);
     let Ok(address) = address_slot(&worker, &socket) else {
+        worker.tally.turned_away.add(1);
         if let Some(handler) = worker.handlers().first() {
             handler.registry.note_limit(Limit::AddressConnections);
         }
@@ -57,6 +63,7 @@ pub(crate) async fn serve(
         return;
     };
     let Some(mut slot) = Slot::take(&worker) else {
+        worker.tally.turned_away.add(1);
         tracing::debug!(
             "connection turned away: --max-connections {} reached",
             worker.config.connections_max
@@ -103,7 +110,16 @@ pub(crate) async fn serve(
     else {
         return;
     };
-    run(&worker, raw, slot).await;
+    let handler = Rc::clone(&raw.upgraded.handler);
+    let Some(way) = handler.way() else {
+        return run(&worker, raw, slot, handshake).await;
+    };
+    let mut raw = raw;
+    slot.hold_handler(raw.upgraded.slot.take());
+    match Moving::leave(raw, slot, handshake) {
+        Ok(moving) => way.hand_over(moving).await,
+        Err(error) => tracing::warn!("a connection was lost on its way between workers: {error}"),
+    }
 }
 
 /// What the lists say. Unix sockets have no address: the permissions of their file decide.
@@ -113,7 +129,7 @@ fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
         Socket::Tcp(stream) if !network.is_empty() => stream
             .peer_addr()
             .is_ok_and(|peer| network.accepts(peer.ip())),
-        Socket::Tcp(_) | Socket::Unix(_) => true,
+        Socket::Tcp(_) | Socket::Unix(_) | Socket::Gone => true,
     }
 }
 
@@ -132,13 +148,23 @@ fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>,
 /// The address of the peer has as many connections as it may have.
 struct AddressFull;
 
-async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot) {
+/// Serves a connection that another worker has accepted.
+pub(crate) async fn adopt(worker: &Rc<Worker>, handler: &Rc<Handler>, moving: Moving) {
+    match moving.arrive(handler) {
+        Ok((raw, slot, handshake)) => run(worker, raw, slot, handshake).await,
+        Err(error) => tracing::warn!("a connection was lost on its way between workers: {error}"),
+    }
+}
+
+async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     let Raw {
         stream,
         early,
         upgraded,
     } = raw;
-    slot.hold_handler(upgraded.slot);
+    if upgraded.slot.is_some() {
+        slot.hold_handler(upgraded.slot);
+    }
     let handler = upgraded.handler;
     let config = ws_config(worker, &handler, upgraded.deflate);
     let connection = ws::Connection::new(Instant::now(), Role::Server, config);
@@ -156,6 +182,7 @@ async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot) {
         handler = %handler.registry.name(), connection = session.id, peer = %session.request().peer, "connection opened"
     );
     handler.registry.insert(Rc::clone(&session));
+    drop(handshake);
     handler.push(|queue| queue.push_opened(Rc::clone(&session)));
     worker.flush();
     drive_until_shutdown(&session, &handler, worker, early).await;

@@ -62,9 +62,11 @@ pub(super) async fn drive_until_shutdown(
         () = delay => {}
     }
     handler.registry.leave(session.id);
+    let code = worker.config.drain_close_code;
+    let close = CloseFrame::new(code, "server is shutting down");
     session.close(
         ClosedBy::Host,
-        CloseFrame::with_code(CloseCode::GOING_AWAY, "server is shutting down"),
+        close.unwrap_or_else(|_| CloseFrame::empty()),
     );
     worker.flush();
     driven.await;
@@ -280,6 +282,7 @@ impl Driver {
     }
 
     fn count_read(&self, bytes: usize) {
+        self.handler.registry.tally().bytes_in.add(bytes as u64);
         if bytes > 0 && self.all_rates().next().is_some() {
             let now = Instant::now();
             self.all_rates()
@@ -298,6 +301,8 @@ impl Driver {
     }
 
     fn count_messages(&self, messages: usize) {
+        let tally = self.handler.registry.tally();
+        tally.messages_in.add(messages as u64);
         if messages > 0 && self.all_rates().next().is_some() {
             let now = Instant::now();
             self.all_rates()
@@ -385,6 +390,8 @@ impl Driver {
             self.unread = input.unread().to_vec();
         }
         self.count_messages(messages);
+        let tally = self.handler.registry.tally();
+        tally.auto_replies.add(replies.len() as u64);
         for reply in replies {
             self.reply(&reply);
         }

@@ -7,16 +7,18 @@ mod client;
 mod drive;
 mod files;
 mod http;
+mod moving;
 mod plain;
 mod upgrade;
 
 use wsrun_proto::ws::deflate::Agreed;
 use wsrun_proto::ws::{self, Delivery};
 
-pub(crate) use self::accept::serve;
+pub(crate) use self::accept::{adopt, serve};
 pub(crate) use self::answer::Body as HttpBody;
 pub(crate) use self::client::connect;
 pub(crate) use self::files::Folders;
+pub(crate) use self::moving::Moving;
 use crate::handler::Handler;
 use crate::worker::Worker;
 

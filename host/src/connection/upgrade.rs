@@ -9,8 +9,8 @@ use wsrun_proto::ws::deflate;
 
 use super::answer::{Body, empty, full, last, last_text};
 use crate::admission::HandlerSlot;
-use crate::contract::{Acceptance, Refusal, Request, Role};
-use crate::handler::{Handler, Limit};
+use crate::contract::{Refusal, Request, Role};
+use crate::handler::{Handler, Limit, NotAdmitted};
 use crate::worker::Worker;
 
 /// A handshake that was answered with 101.
@@ -87,27 +87,13 @@ async fn decide<B>(
         return Err(unavailable(text, 1));
     }
     let (handler, routed) = route(worker, &checked.offered)?;
-    if let Some(left) = handler.registry.backed_off() {
-        let text = "503 service unavailable: the handler fails again and again, and is left alone for a while";
-        return Err(unavailable(text, left.as_secs() + 1));
-    }
     let slot = handler_slot(worker, &handler)?;
     let request = request(http, addresses, checked.host.clone());
     let request = Rc::new(Request {
         offered: checked.offered.clone(),
         ..request
     });
-    let acceptance = if handler.exports().handshake {
-        match handler.decide(Rc::clone(&request)).await {
-            Ok(Ok(acceptance)) => acceptance,
-            Ok(Err(refusal)) => return Err(refusal_response(refusal)),
-            Err(_) => {
-                return Err(last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED));
-            }
-        }
-    } else {
-        Acceptance::default()
-    };
+    let acceptance = handler.knock(&request).await.map_err(not_admitted)?;
     let protocol = acceptance.protocol.or(routed);
     let limit = worker.config.handler_limits.session_bytes_max;
     if acceptance.session.len() > limit {
@@ -118,15 +104,6 @@ async fn decide<B>(
                 acceptance.session.len()
             ),
         ));
-    }
-    if !handler
-        .registry
-        .usage()
-        .takes_session(acceptance.session.len())
-    {
-        handler.registry.note_limit(Limit::HandlerSession);
-        let text = "503 service unavailable: this handler keeps as much session data as it may";
-        return Err(unavailable(text, 1));
     }
     let accepted = checked
         .accept(protocol.as_deref(), worker.config.deflate.as_ref())
@@ -154,6 +131,21 @@ async fn decide<B>(
         slot,
     };
     Ok((response, upgraded))
+}
+
+fn not_admitted(why: NotAdmitted) -> Response<Body> {
+    match why {
+        NotAdmitted::BackedOff(left) => {
+            let text = "503 service unavailable: the handler fails again and again, and is left alone for a while";
+            unavailable(text, left.as_secs() + 1)
+        }
+        NotAdmitted::Refused(refusal) => refusal_response(refusal),
+        NotAdmitted::Failed => last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED),
+        NotAdmitted::SessionFull => {
+            let text = "503 service unavailable: this handler keeps as much session data as it may";
+            unavailable(text, 1)
+        }
+    }
 }
 
 /// One of `--max-handler-connections`, where those are limited. Taken before the handler is asked anything.

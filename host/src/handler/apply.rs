@@ -433,13 +433,13 @@ impl Handler {
         match session.fan(message, published, policy) {
             Fanned::Done => {}
             Fanned::Dropped(messages) => {
-                self.registry.note_if_queue_full(message.payload().len());
+                self.registry.note_queue_full(message.payload().len());
                 if let Published::Topic(topic) = published {
                     self.registry.count_dropped(topic, messages);
                 }
             }
             Fanned::Full(error) => {
-                self.registry.note_if_queue_full(message.payload().len());
+                self.registry.note_queue_full(message.payload().len());
                 let code = match policy {
                     Some(SlowPolicy::Disconnect(code)) => code,
                     Some(

@@ -12,6 +12,7 @@ use super::place::Place;
 use super::queue::{Event, Queue, cost, subject};
 use super::{DecisionFailed, Guest, GuestFactory, Handler};
 use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, Refusal};
+use crate::observability::FailureKind;
 use crate::wasm::error::GuestError;
 
 /// What a callback answered.
@@ -128,6 +129,7 @@ impl Handler {
             };
             match call(guest, &event, data).await {
                 Ok(answer) => {
+                    self.registry.tally().callbacks.add(1);
                     place.survive();
                     self.apply(place).await;
                     self.settle_with(place, event, answer);
@@ -185,6 +187,8 @@ impl Handler {
             return;
         };
         place.retry_at = Some(now + backoff);
+        self.registry.tally().back_offs.add(1);
+        self.registry.note_limit(Limit::Failures);
         self.registry.set_backed_off(place.retry_at);
         let code = limits.failing_close_code;
         tracing::error!(
@@ -265,6 +269,7 @@ impl Handler {
 
     pub(super) async fn make<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
         let mut guest = factory.make(&self.registry).await?;
+        self.registry.tally().instances.add(1);
         if let Err(error) = guest.started().await {
             self.drop_commands(guest.commands());
             return Err(error);
@@ -393,12 +398,31 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
     Ok(Answer::Nothing)
 }
 
+/// What the metrics say of a callback that failed.
+fn count(registry: &super::Registry, callback: &str, error: &GuestError) {
+    let kind = match error {
+        _ if callback == "lifecycle.started" => FailureKind::Start,
+        GuestError::Trap { .. } | GuestError::HostCalls { .. } => FailureKind::Trap,
+        GuestError::Deadline { .. } => FailureKind::Deadline,
+        GuestError::Blocked { .. } => FailureKind::Blocked,
+        GuestError::Types { .. } => FailureKind::Start,
+    };
+    registry.tally().failures[kind as usize].add(1);
+    match error {
+        GuestError::Deadline { .. } => registry.note_limit(Limit::CallbackTimeout),
+        GuestError::Blocked { .. } => registry.note_limit(Limit::BlockingTimeout),
+        GuestError::HostCalls { .. } => registry.note_limit(Limit::HostCalls),
+        GuestError::Trap { .. } | GuestError::Types { .. } => {}
+    }
+}
+
 pub(crate) fn report(
     registry: &super::Registry,
     callback: &str,
     connection: Option<ConnectionId>,
     error: &GuestError,
 ) {
+    count(registry, callback, error);
     let mut text = error.to_string();
     for frame in error.backtrace().lines() {
         text.push_str("\n    ");

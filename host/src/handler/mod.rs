@@ -11,7 +11,9 @@
 mod apply;
 mod auto_reply;
 mod deliver;
+mod home;
 mod limit;
+mod log_rate;
 mod place;
 mod queue;
 mod registry;
@@ -30,10 +32,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use wsrun_proto::ws::MessageKind;
 
 pub(crate) use self::deliver::report;
+pub(crate) use self::home::{Door, NotAdmitted, Way, door};
 pub(crate) use self::limit::Limit;
 use self::queue::Event;
 pub(crate) use self::queue::{HttpRequest, Queue};
@@ -215,6 +218,10 @@ pub(crate) struct Handler {
     incoming: RefCell<Option<Rc<Incoming>>>,
     /// The same handler on the other workers.
     peers: Vec<mpsc::Sender<ToHandler>>,
+    /// To the instance, where another worker has it.
+    way: Option<Way>,
+    /// Tells the other workers which callbacks the version that serves has.
+    tell_exports: RefCell<Option<watch::Sender<Exports>>>,
 }
 
 impl Handler {
@@ -223,6 +230,7 @@ impl Handler {
         worker: Rc<Worker>,
         exports: Exports,
         peers: Vec<mpsc::Sender<ToHandler>>,
+        way: Option<Way>,
     ) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             registry,
@@ -234,6 +242,8 @@ impl Handler {
             waker: OnceCell::new(),
             incoming: RefCell::default(),
             peers,
+            way,
+            tell_exports: RefCell::default(),
         })
     }
 
@@ -257,7 +267,9 @@ impl Handler {
 
     /// Which optional callbacks the version that serves has.
     pub(crate) fn exports(&self) -> Exports {
-        self.exports.get()
+        self.way
+            .as_ref()
+            .map_or_else(|| self.exports.get(), Way::exports)
     }
 
     /// Adds events to the queue. Ends with a [`turn`](Self::turn).
@@ -280,7 +292,7 @@ impl Handler {
     }
 
     /// Asks the handler's `handshake` export.
-    pub(crate) async fn decide(&self, request: Rc<Request>) -> Decision {
+    async fn decide(&self, request: Rc<Request>) -> Decision {
         let (reply, decision) = oneshot::channel();
         self.push(|queue| queue.push_requested(request, reply));
         decision.await.unwrap_or(Err(DecisionFailed))
@@ -288,6 +300,9 @@ impl Handler {
 
     /// Asks the handler's `network-filter` export. A filter that fails lets nobody in.
     pub(crate) async fn accepts(&self, peer: String, local: String) -> bool {
+        if let Some(way) = &self.way {
+            return way.accepts(peer, local).await;
+        }
         let (reply, decision) = oneshot::channel();
         self.push(|queue| queue.push(Event::Accepts { peer, local, reply }));
         matches!(decision.await, Ok(Ok(true)))
@@ -298,6 +313,9 @@ impl Handler {
         &self,
         request: HttpRequest,
     ) -> Result<HttpResponse, DecisionFailed> {
+        if let Some(way) = &self.way {
+            return way.answer(request).await;
+        }
         let (reply, response) = oneshot::channel();
         let request = Rc::new(request);
         self.push(|queue| queue.push(Event::Http { request, reply }));
@@ -311,7 +329,9 @@ impl Handler {
 
     /// Tells the handler that the server stops, and how long it takes at most.
     pub(crate) fn tell_draining(&self, deadline: Duration) {
-        self.push(|queue| queue.push(Event::Draining(deadline)));
+        if self.way.is_none() {
+            self.push(|queue| queue.push(Event::Draining(deadline)));
+        }
     }
 
     /// Has a plain request answered by an instance of its own.
@@ -320,6 +340,9 @@ impl Handler {
         request: hyper::Request<Bytes>,
         secure: bool,
     ) -> Result<hyper::Response<HttpBody>, NotServed> {
+        if let Some(way) = &self.way {
+            return way.incoming(request, secure).await;
+        }
         let incoming = self.incoming.borrow().clone().ok_or(NotServed::Failed)?;
         let patience = self.worker.config.handshake_timeout;
         incoming.answer(self, request, secure, patience).await

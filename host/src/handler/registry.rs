@@ -10,11 +10,13 @@ use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
 use super::limit::{Limit, Reached};
+use super::log_rate::LogRate;
 use super::timers::Timers;
 use super::usage::Usage;
 use crate::command::SetAutoReply;
 use crate::config::HandlerLimits;
 use crate::contract::{ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId};
+use crate::observability::HandlerTally;
 use crate::session::Session;
 use crate::wasm::pulse::Pulse;
 use crate::worker::{Outbound, Worker};
@@ -39,7 +41,10 @@ pub(crate) struct Registry {
     /// How many connections and topics have the policy to wait, at least: publishes look at subscribers only if there are any.
     waits: Cell<bool>,
     usage: Rc<Usage>,
+    tally: Arc<HandlerTally>,
     reached: Reached,
+    log_rate: RefCell<LogRate>,
+    dumped: Cell<Option<Instant>>,
 }
 
 /// What a topic says about subscribers without room.
@@ -48,6 +53,9 @@ struct TopicPolicy {
     policy: Option<SlowPolicy>,
     dropped: u64,
 }
+
+/// Between two core dumps of a handler: the worker makes nothing else meanwhile.
+const DUMP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Topics that have a policy.
 const TOPIC_POLICIES_MAX: usize = 1_000;
@@ -58,13 +66,15 @@ impl Registry {
         config: Arc<BTreeMap<String, String>>,
         limits: HandlerLimits,
         has_timers: bool,
+        tally: Arc<HandlerTally>,
         worker: Rc<Worker>,
     ) -> Self {
         let topic_limits = TopicLimits {
             topics_max: limits.topics_max,
             subscriptions_max: limits.subscriptions_max,
         };
-        let usage = Rc::new(Usage::new(&limits));
+        let usage = Rc::new(Usage::new(&limits, Arc::clone(&tally)));
+        let log_rate = LogRate::new(Instant::now(), limits.log_lines_per_second_max);
         Self {
             name,
             config,
@@ -81,7 +91,10 @@ impl Registry {
             auto_replies: RefCell::default(),
             waits: Cell::new(false),
             usage,
-            reached: Reached::default(),
+            reached: Reached::new(Arc::clone(&tally)),
+            tally,
+            log_rate: RefCell::new(log_rate),
+            dumped: Cell::new(None),
         }
     }
 
@@ -107,16 +120,41 @@ impl Registry {
         &self.usage
     }
 
+    /// What is counted of it.
+    pub(crate) fn tally(&self) -> &Arc<HandlerTally> {
+        &self.tally
+    }
+
     /// Counts that a limit was reached, and tells so in the log now and then.
     pub(crate) fn note_limit(&self, limit: Limit) {
         self.reached.note(&self.name, limit);
     }
 
-    /// A message of `length` bytes was not queued: notes whose limit that was if it was that of all connections together.
-    pub(crate) fn note_if_queue_full(&self, length: usize) {
-        if !self.usage.takes(length) {
-            self.note_limit(Limit::HandlerQueue);
+    /// Whether a line of the handler's output may be logged now. If so, how many were left out before it, told once.
+    pub(crate) fn take_log_line(&self) -> Option<u64> {
+        let taken = self.log_rate.borrow_mut().take(Instant::now());
+        if taken.is_none() {
+            self.note_limit(Limit::LogRate);
         }
+        taken
+    }
+
+    /// Whether a core dump may be written; if so, it is the last for a while.
+    pub(crate) fn may_dump(&self) -> bool {
+        let now = Instant::now();
+        let may = self.dumped.get().is_none_or(|at| now >= at + DUMP_INTERVAL);
+        if may {
+            self.dumped.set(Some(now));
+        }
+        may
+    }
+
+    /// A message of `length` bytes was not queued: notes whose limit that was.
+    pub(crate) fn note_queue_full(&self, length: usize) {
+        self.note_limit(match self.usage.takes(length) {
+            true => Limit::Queue,
+            false => Limit::HandlerQueue,
+        });
     }
 
     /// Whether the handler would be told of a timer.
@@ -139,6 +177,7 @@ impl Registry {
 
     pub(crate) fn set_backed_off(&self, until: Option<Instant>) {
         self.backed_off.set(until);
+        self.tally.backed_off.set(usize::from(until.is_some()));
     }
 
     /// Connections that an instance was told of and that have not failed.
@@ -157,12 +196,15 @@ impl Registry {
     pub(crate) fn insert(&self, session: Rc<Session>) {
         session.join(&self.usage);
         self.sessions.borrow_mut().insert(session.id, session);
+        self.tally.opened.add(1);
+        self.tally.connections.set(self.len());
         self.worker.live.send_modify(|live| *live += 1);
     }
 
     /// Forgets a connection whose `closed` has been delivered.
     pub(crate) fn remove(&self, connection: ConnectionId) {
         if self.sessions.borrow_mut().remove(&connection).is_some() {
+            self.tally.connections.set(self.len());
             self.worker.live.send_modify(|live| *live -= 1);
         }
     }
@@ -382,7 +424,7 @@ impl Registry {
     ) -> Result<Vec<ConnectionId>, PublishError> {
         let (waiting, promised) = self.waiting(sessions.into_iter(), policy, length);
         if waiting > 0 {
-            self.note_if_queue_full(length);
+            self.note_queue_full(length);
             return Err(PublishError::Waiting(waiting));
         }
         if !count {

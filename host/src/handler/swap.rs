@@ -16,7 +16,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::place::{Place, Previous};
-use super::{Exports, Guest as _, GuestFactory, Handler, report};
+use super::{Exports, Guest as _, GuestFactory, Handler, Limit, report};
 use crate::contract::ConnectionId;
 use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
@@ -110,6 +110,7 @@ impl Handler {
         }
         let began = Instant::now();
         if let Err(text) = self.hand_over(place, &mut guest).await {
+            self.registry.tally().swaps_given_up.add(1);
             let _ = trial.switched.send(Err(text));
             return;
         }
@@ -165,6 +166,7 @@ impl Handler {
         self.apply(place).await;
         let limit = self.registry.limits().state_bytes_max;
         if state.len() > limit {
+            self.registry.note_limit(Limit::State);
             return Err(format!(
                 "the old version saved {} bytes of state: --max-state is {limit}",
                 state.len()
@@ -182,6 +184,9 @@ impl Handler {
 
     fn replace_extras(&self, extras: Extras) -> Extras {
         self.registry.set_has_timers(extras.exports.timer_handler);
+        if let Some(tell) = &*self.tell_exports.borrow() {
+            tell.send_replace(extras.exports);
+        }
         Extras {
             exports: self.exports.replace(extras.exports),
             incoming: self.incoming.replace(extras.incoming),
@@ -202,6 +207,7 @@ impl Handler {
         place.guest = Some(previous.guest);
         place.unknown = previous.unknown;
         self.replace_extras(previous.extras);
+        self.registry.tally().swaps_given_up.add(1);
         tracing::error!(handler = %self.registry.name(), "the new version was given up, the old one serves: {why}");
         if let Some(tried) = previous.tried {
             let _ = tried.send(Err(why.to_owned()));
@@ -237,6 +243,7 @@ impl Handler {
             };
         };
         if keep {
+            self.registry.tally().swaps.add(1);
             tracing::info!(handler = %self.registry.name(), "the new version serves");
             self.prepare_spare(Rc::clone(&place.factory));
             return Ok(());

@@ -20,6 +20,7 @@ use crate::contract::{
     Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
     TimerId,
 };
+use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::session::Session;
 use crate::transport::{Socket, Stream};
@@ -204,7 +205,7 @@ impl GuestFactory for Factory {
     async fn make(&self, _: &Rc<Registry>) -> Result<Fake, GuestError> {
         Ok(Fake {
             script: Rc::clone(&self.0),
-            commands: Commands::new(&HandlerLimits::default()),
+            commands: Commands::new(&HandlerLimits::default(), Arc::default()),
         })
     }
 
@@ -237,6 +238,9 @@ impl Bench {
             slots: Arc::default(),
             pulses: [Arc::default()].into(),
             admission: Arc::default(),
+            handshakes: Arc::default(),
+            retiring: watch::channel(false).1,
+            tallies: Arc::new(Tallies::new(vec!["test".into()], 1)),
             shutdown,
         };
         let worker = Rc::new(Worker::new(0, shared));
@@ -246,6 +250,7 @@ impl Bench {
             Arc::default(),
             limits,
             true,
+            Arc::default(),
             Rc::clone(&worker),
         ));
         let exports = Exports {
@@ -255,7 +260,7 @@ impl Bench {
             network_filter: true,
             ..Exports::default()
         };
-        let handler = Handler::new(registry, Rc::clone(&worker), exports, Vec::new());
+        let handler = Handler::new(registry, Rc::clone(&worker), exports, Vec::new(), None);
         handler.start(Factory(Rc::clone(&script))).await.unwrap();
         tokio::task::yield_now().await;
         Self {

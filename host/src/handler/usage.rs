@@ -1,20 +1,20 @@
 //! What the connections of a handler on one worker hold and use together.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use super::limit::Limit;
 use crate::bucket::Bucket;
 use crate::config::HandlerLimits;
+use crate::observability::HandlerTally;
 
 /// Sums over all connections, against the limits of the handler.
 pub(crate) struct Usage {
-    queued: Cell<usize>,
+    /// Holds the sums.
+    tally: Arc<HandlerTally>,
     queued_max: usize,
-    /// Bytes of events that wait for the handler.
-    events: Cell<usize>,
-    session: Cell<usize>,
     session_max: usize,
     /// Tasks that wait for `queued` to become low, and those that wait for `events`.
     low_queue: Waiters,
@@ -70,15 +70,13 @@ struct Cpu {
 }
 
 impl Usage {
-    pub(crate) fn new(limits: &HandlerLimits) -> Self {
+    pub(crate) fn new(limits: &HandlerLimits, tally: Arc<HandlerTally>) -> Self {
         let now = Instant::now();
         let bucket = |rate: Option<u64>| rate.map(|rate| RefCell::new(Bucket::new(now, rate)));
         let share = u64::from(limits.cpu_share_max);
         Self {
-            queued: Cell::new(0),
+            tally,
             queued_max: limits.queued_bytes_max,
-            events: Cell::new(0),
-            session: Cell::new(0),
             session_max: limits.session_total_bytes_max,
             low_queue: Waiters::default(),
             low_events: Waiters::default(),
@@ -102,13 +100,14 @@ impl Usage {
 
     /// How much more may be queued.
     pub(crate) fn room(&self) -> usize {
-        self.queued_max.saturating_sub(self.queued.get())
+        self.queued_max
+            .saturating_sub(self.tally.queued_bytes.get())
     }
 
     /// One connection has queued `after` bytes where there were `before`.
     #[inline]
     pub(crate) fn change_queued(&self, before: usize, after: usize) {
-        self.queued.set(self.queued.get() - before + after);
+        self.tally.queued_bytes.change(before, after);
         if after < before && self.queue_is_low() {
             self.low_queue.wake();
         }
@@ -117,24 +116,24 @@ impl Usage {
     /// The same for events that wait for the handler.
     #[inline]
     pub(crate) fn change_events(&self, before: usize, after: usize) {
-        self.events.set(self.events.get() - before + after);
-        if after < before && self.events.get() <= self.queued_max / 4 * 3 {
+        self.tally.event_bytes.change(before, after);
+        if after < before && self.tally.event_bytes.get() <= self.queued_max / 4 * 3 {
             self.low_events.wake();
         }
     }
 
     /// Whether so many events wait that no connection is read.
     pub(crate) fn events_are_full(&self) -> bool {
-        self.events.get() >= self.queued_max
+        self.tally.event_bytes.get() >= self.queued_max
     }
 
     pub(crate) fn change_session(&self, before: usize, after: usize) {
-        self.session.set(self.session.get() - before + after);
+        self.tally.session_bytes.change(before, after);
     }
 
     /// Whether session data may become so much more.
     pub(crate) fn takes_session(&self, bytes: usize) -> bool {
-        self.session.get().saturating_add(bytes) <= self.session_max
+        self.tally.session_bytes.get().saturating_add(bytes) <= self.session_max
     }
 
     pub(crate) fn session_max(&self) -> usize {
@@ -143,7 +142,7 @@ impl Usage {
 
     /// Whether there is room again for those who were refused.
     pub(crate) fn queue_is_low(&self) -> bool {
-        self.queued.get() <= self.queued_max / 4 * 3
+        self.tally.queued_bytes.get() <= self.queued_max / 4 * 3
     }
 
     /// Those who wait for that.
@@ -154,6 +153,11 @@ impl Usage {
     /// Those who wait for the handler to have worked on its events.
     pub(crate) fn low_events(&self) -> &Waiters {
         &self.low_events
+    }
+
+    /// What is counted of the handler.
+    pub(crate) fn tally(&self) -> &HandlerTally {
+        &self.tally
     }
 
     pub(crate) fn rates_in(&self) -> Option<&RatesIn> {

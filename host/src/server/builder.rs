@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Server, StartError};
-use crate::config::{Config, HandlerConfig, HandlerSource, Inherited, Listen, TlsFiles};
+use crate::config::{Config, HandlerConfig, HandlerSource, Inherited, Listen, Scope, TlsFiles};
 
 /// Makes a [`Server`]. Everything that the command line has can be set: what has no method of its own here, with
 /// [`configure`](Self::configure).
@@ -16,6 +16,7 @@ pub struct Builder {
     config: Config,
     listen: Option<Vec<Listen>>,
     values: BTreeMap<String, String>,
+    scope: Option<Scope>,
 }
 
 impl Builder {
@@ -67,6 +68,12 @@ impl Builder {
         self
     }
 
+    /// Which connections share an instance, for all handlers, [`Scope::Shared`] by default. For one of them: [`configure`](Self::configure).
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
     /// Worker threads, 1 by default.
     pub fn workers(mut self, workers: u16) -> Self {
         self.config.workers = workers;
@@ -109,6 +116,11 @@ impl Builder {
         let mut config = self.config;
         if let Some(listen) = self.listen {
             config.listen = listen;
+        }
+        if let Some(scope) = self.scope {
+            for handler in &mut config.handlers {
+                handler.scope = scope;
+            }
         }
         if !self.values.is_empty() {
             let values = Arc::new(self.values);

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
@@ -9,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::{Source, StartError};
-use crate::handler::{Handler, Registry, ToHandler};
+use crate::handler::{Door, Handler, Registry, ToHandler, Way};
 use crate::listener::{self, Bound};
 use crate::tls::Tls;
 use crate::wasm::incoming::Incoming;
@@ -26,6 +27,18 @@ pub(super) struct Plan {
     /// Per handler, the senders to the other workers.
     pub(super) peers: Vec<Vec<mpsc::Sender<ToHandler>>>,
     pub(super) remotes: Vec<mpsc::Receiver<ToHandler>>,
+    /// Per handler, where its instances are.
+    pub(super) places: Vec<InstancePlace>,
+}
+
+/// Whether a worker has an instance of a handler.
+pub(super) enum InstancePlace {
+    /// Each worker has one.
+    Here,
+    /// This one alone.
+    Home(Door),
+    /// Another.
+    Elsewhere(Way),
 }
 
 impl Plan {
@@ -82,13 +95,17 @@ impl Plan {
         let worker = Rc::new(Worker::new(self.index, self.shared.clone()));
         let mut handlers = Vec::new();
         let peers = std::mem::take(&mut self.peers);
-        for ((config, source), peers) in self
+        let tallies = &self.shared.tallies.workers[usize::from(self.index)].handlers;
+        let places = std::mem::take(&mut self.places);
+        for ((((config, source), peers), tally), place) in self
             .shared
             .config
             .handlers
             .iter()
             .zip(self.handlers.drain(..))
             .zip(peers)
+            .zip(tallies)
+            .zip(places)
         {
             let limits = self.shared.config.handler_limits.clone();
             let name: Arc<str> = config.name().into();
@@ -98,9 +115,21 @@ impl Plan {
                 Arc::clone(&config.config),
                 limits.clone(),
                 exports.timer_handler,
+                Arc::clone(tally),
                 Rc::clone(&worker),
             );
-            let handler = Handler::new(Rc::new(registry), Rc::clone(&worker), exports, peers);
+            let (door, way) = match place {
+                InstancePlace::Here => (None, None),
+                InstancePlace::Home(door) => (Some(door), None),
+                InstancePlace::Elsewhere(way) => (None, Some(way)),
+            };
+            let is_elsewhere = way.is_some();
+            let worker = Rc::clone(&worker);
+            let handler = Handler::new(Rc::new(registry), worker, exports, peers, way);
+            if is_elsewhere {
+                handlers.push(handler);
+                continue;
+            }
             let started = match source {
                 Source::Component(linked) => {
                     if let Some(incoming) = Incoming::of(&name, &linked, &limits) {
@@ -114,6 +143,9 @@ impl Plan {
                 name: name.to_string(),
                 cause,
             })?;
+            if let Some(door) = door {
+                handler.open_door(door);
+            }
             handlers.push(handler);
         }
         for (handler, mut remote) in handlers.iter().zip(self.remotes.drain(..)) {
@@ -136,6 +168,8 @@ pub(super) async fn closed(worker: &Worker, timeout: Duration) -> bool {
     const LOOK: Duration = Duration::from_millis(10);
     let deadline = Instant::now() + timeout;
     while worker.writing.get() > 0
+        // One may be on its way here.
+        || worker.handshakes.load(Ordering::Relaxed) > 0
         || worker
             .handlers()
             .iter()

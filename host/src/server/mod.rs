@@ -36,8 +36,10 @@
 //! ```
 
 mod builder;
+mod control;
 mod life;
 mod local;
+mod plans;
 mod publisher;
 mod record;
 mod swap;
@@ -47,15 +49,16 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::admission::Admission;
-use crate::config::{Config, HandlerSource, Listen};
+use crate::config::{Config, HandlerConfig, HandlerSource, Listen};
 use crate::connection::Folders;
-use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler};
+use crate::handler::Exports;
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
 pub use crate::tape::RecordError;
@@ -64,21 +67,25 @@ pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
 
 pub use self::builder::Builder;
+pub use self::control::{Control, HandlerStatus, Phase, Status};
 pub use self::publisher::{ConnectFailed, Connecting, PublishFailed, Publisher};
 pub use self::swap::{SwapError, Swapped, Swapper};
 
+use self::control::Listeners;
 use self::life::{Plan, closed};
 use self::local::Turns;
+use self::plans::Parts;
 use self::record::Recorded;
 use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::native::Native;
+use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::privileges::Identity;
 use crate::tape::recorder::{Finish, Recorder};
 use crate::tls::Tls;
 use crate::wasm::component;
-use crate::wasm::engine::{EpochTicker, engine};
+use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
 use crate::wasm::pulse::Pulse;
 use crate::wasm::taped::taped_linker;
@@ -166,10 +173,8 @@ struct Shared {
     tls: Option<Arc<Tls>>,
     publisher: Publisher,
     swapper: Swapper,
-    shutdown: watch::Sender<bool>,
     live: watch::Sender<usize>,
-    /// Removed with the server.
-    _socket_files: Vec<SocketFile>,
+    control: Control,
     /// Advances the epoch that ends callbacks which run for too long: needed as long as a worker lives.
     _ticker: EpochTicker,
     /// Written to its end when the workers have ended.
@@ -199,7 +204,7 @@ impl Server {
         let identity = config.privileges.as_ref().map(Identity::look_up);
         let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
-        let engine = engine(config.cache_dir.clone()).map_err(|error| host(&error))?;
+        let engine = engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
         let linker = match config.record {
             None => linker(&engine),
             Some(_) => taped_linker(&engine),
@@ -211,8 +216,8 @@ impl Server {
             handlers.push(match &handler.source {
                 HandlerSource::File(file) => {
                     let (component, exports) = match config.record {
-                        None => component::load(&engine, file)?,
-                        Some(_) => recorded.load(&engine, file, handler.name())?,
+                        None => component::load(&engine, &config, file)?,
+                        Some(_) => recorded.load(&engine, &config, file, handler.name())?,
                     };
                     let file = file.display().to_string();
                     let linked = Linked::new(&linker, &component, exports, &file)?;
@@ -242,7 +247,15 @@ impl Server {
             EpochTicker::start(&engine, Arc::clone(&pulses)).map_err(|error| host(&error))?;
         let config = Arc::new(config);
         let (shutdown, stopping) = watch::channel(false);
+        let (retiring, retired) = watch::channel(false);
+        let handshakes = Arc::<AtomicUsize>::default();
+        let listeners = Listeners {
+            sockets: Listeners::duplicate(&bound).map_err(|error| host(&error))?,
+            files: socket_files,
+        };
         let (live, _) = watch::channel(0);
+        let names = config.handlers.iter().map(HandlerConfig::name).collect();
+        let tallies = Arc::new(Tallies::new(names, config.workers));
         let admission = Arc::new(Admission::new(config.handlers.len()));
         let parts = Parts {
             handlers,
@@ -255,6 +268,9 @@ impl Server {
                 live: live.clone(),
                 slots: Arc::default(),
                 admission,
+                tallies: Arc::clone(&tallies),
+                handshakes: Arc::clone(&handshakes),
+                retiring: retired,
                 shutdown: stopping,
                 pulses,
             },
@@ -269,6 +285,18 @@ impl Server {
             &exports,
             workers,
         );
+        let urls = addresses.iter().map(|address| url(address, tls.is_some()));
+        let control = Control::new(control::Parts {
+            config: Arc::clone(&config),
+            urls: urls.collect(),
+            tallies,
+            swapper: swapper.clone(),
+            live: live.clone(),
+            retiring,
+            shutdown,
+            handshakes,
+            listeners,
+        });
         Ok(Self {
             local: None,
             plans,
@@ -278,9 +306,8 @@ impl Server {
                 tls,
                 publisher,
                 swapper,
-                shutdown,
                 live,
-                _socket_files: socket_files,
+                control,
                 _ticker: ticker,
                 _tape: recorder.as_ref().map(Recorder::finish_later),
             },
@@ -305,6 +332,11 @@ impl Server {
     /// Replaces handlers from any thread.
     pub fn swapper(&self) -> Swapper {
         self.shared.swapper.clone()
+    }
+
+    /// Tells of the server, and drains it, from any thread.
+    pub fn control(&self) -> Control {
+        self.shared.control.clone()
     }
 
     /// Runs it on threads of its own, one for each worker. When this returns, connections are accepted.
@@ -376,7 +408,7 @@ impl Server {
     }
 
     fn end(&mut self) -> bool {
-        self.shared.shutdown.send_replace(true);
+        self.shared.control.drain();
         let Some(Local { worker, mut turns }) = self.local.take() else {
             return true;
         };
@@ -429,6 +461,11 @@ impl Running {
         self.shared.swapper.clone()
     }
 
+    /// Tells of the server, and drains it, from any thread.
+    pub fn control(&self) -> Control {
+        self.shared.control.clone()
+    }
+
     /// Open connections, handshakes of outbound ones included.
     pub fn connections(&self) -> usize {
         *self.shared.live.borrow()
@@ -466,7 +503,7 @@ impl Running {
     }
 
     fn end(&mut self) -> bool {
-        self.shared.shutdown.send_replace(true);
+        self.shared.control.drain();
         let mut clean = true;
         for worker in self.workers.drain(..) {
             clean &= worker.join().unwrap_or(false);
@@ -483,62 +520,22 @@ impl Drop for Running {
 
 impl Shared {
     fn url(&self, address: &Address) -> String {
-        match address {
-            Address::Tcp(address) if self.tls.is_some() => format!("wss://{address}"),
-            Address::Tcp(address) => format!("ws://{address}"),
-            Address::Unix(path) => format!("ws+unix:{}", path.display()),
-        }
+        url(address, self.tls.is_some())
     }
 }
 
-/// What the plans of the workers are made of.
-struct Parts {
-    handlers: Vec<Source>,
-    tls: Option<Arc<Tls>>,
-    shared: worker::Shared,
-}
-
-impl Parts {
-    /// A plan for each worker, with channels between all of them and from the publisher.
-    fn plans(self, mut bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
-        let workers = self.shared.config.workers;
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..workers).map(|_| channels(self.handlers.len())).unzip();
-        let named = self.shared.config.handlers.iter().enumerate();
-        let publisher = Publisher::new(
-            named.map(|(position, handler)| {
-                let workers = senders.iter().map(|senders| senders[position].clone());
-                (handler.name(), workers.collect())
-            }),
-            self.shared.config.handler_limits.sent_message_bytes_max,
-        );
-        let mut plans = Vec::new();
-        for (index, remotes) in (0..workers).zip(receivers) {
-            let mut peers: Vec<Vec<_>> = vec![Vec::new(); self.handlers.len()];
-            for (other, senders) in (0..workers).zip(&senders) {
-                if other != index {
-                    peers
-                        .iter_mut()
-                        .zip(senders)
-                        .for_each(|(peers, sender)| peers.push(sender.clone()));
-                }
-            }
-            plans.push(Plan {
-                index,
-                handlers: self.handlers.clone(),
-                bound: bound.iter_mut().filter_map(Vec::pop).collect(),
-                tls: self.tls.clone(),
-                shared: self.shared.clone(),
-                peers,
-                remotes,
-            });
-        }
-        (plans, publisher)
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.control.close_listeners();
     }
 }
 
-fn channels(count: usize) -> (Vec<mpsc::Sender<ToHandler>>, Vec<mpsc::Receiver<ToHandler>>) {
-    (0..count).map(|_| mpsc::channel(REMOTE_QUEUE_MAX)).unzip()
+fn url(address: &Address, tls: bool) -> String {
+    match address {
+        Address::Tcp(address) if tls => format!("wss://{address}"),
+        Address::Tcp(address) => format!("ws://{address}"),
+        Address::Unix(path) => format!("ws+unix:{}", path.display()),
+    }
 }
 
 /// The addresses, for each of them a listener per worker, and the files that this made.
@@ -548,8 +545,12 @@ fn bind(config: &Config) -> Result<Listening, StartError> {
     let (mut addresses, mut bound, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for listen in &config.listen {
         let (address, listeners) = listener::bind(listen, config.workers)?;
-        if let Listen::Unix(path) = listen {
-            files.push(SocketFile::new(path));
+        match listen {
+            Listen::Unix(path) => files.push(SocketFile::new(path)),
+            Listen::Inherited(inherited) => {
+                files.extend(inherited.own_file().map(|path| SocketFile::new(&path)));
+            }
+            Listen::Tcp(_) => {}
         }
         addresses.push(address);
         bound.push(listeners);

@@ -26,10 +26,11 @@ impl Recorded {
     pub(super) fn load(
         &mut self,
         engine: &Engine,
+        config: &Config,
         file: &Path,
         name: String,
     ) -> Result<(Component, Exports), ComponentError> {
-        let (component, exports, sha256) = component::load_hashed(engine, file)?;
+        let (component, exports, sha256) = component::load_hashed(engine, config, file)?;
         if exports.wasi_http {
             tracing::warn!(
                 handler = %name,

@@ -135,6 +135,18 @@ impl Swapper {
         }))
     }
 
+    /// The name of the handler that can be replaced, where there is only one.
+    pub(crate) fn only(&self) -> Result<String, SwapError> {
+        let files = self.files();
+        match files.as_slice() {
+            [(name, _)] => Ok(name.clone()),
+            _ => Err(SwapError::UnknownHandler {
+                name: String::new(),
+                known: files.into_iter().map(|(name, _)| name).collect(),
+            }),
+        }
+    }
+
     /// The names of the handlers and the files that they come from.
     pub fn files(&self) -> Vec<(String, PathBuf)> {
         let handlers = self.0.handlers.iter();
@@ -176,7 +188,8 @@ impl Swapper {
             tried: content,
             ..served.clone()
         });
-        let (component, exports, sha256) = component::load_hashed(&inner.engine, &file)?;
+        let (component, exports, sha256) =
+            component::load_hashed(&inner.engine, &inner.config, &file)?;
         let mut linked = Linked::new(&inner.linker, &component, exports, &name)?;
         linked.tape = inner
             .recorder

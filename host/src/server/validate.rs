@@ -1,5 +1,7 @@
 //! Settings that contradict each other.
 
+use std::ops::RangeInclusive;
+
 use super::StartError;
 use crate::config::Config;
 
@@ -25,9 +27,14 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             ));
         }
     }
+    let coredumps = config.coredumps.as_ref();
     for (flag, folder) in [
-        ("--static", &config.static_dir),
-        ("--files", &config.files_dir),
+        ("--static", config.static_dir.as_ref()),
+        ("--files", config.files_dir.as_ref()),
+        (
+            "--coredump-dir",
+            coredumps.map(|coredumps| &coredumps.folder),
+        ),
     ] {
         if let Some(folder) = folder
             && !folder.is_dir()
@@ -64,6 +71,34 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
         return fail(format!(
             "--max-cpu-share {}: it must be 1 to 100 percent",
             limits.cpu_share_max
+        ));
+    }
+    if !WASM_STACK_BYTES.contains(&config.wasm_stack_bytes_max) {
+        return fail(format!(
+            "--max-wasm-stack {}: it must be {} to {}, since every instance has a stack of its own",
+            config.wasm_stack_bytes_max,
+            WASM_STACK_BYTES.start(),
+            WASM_STACK_BYTES.end()
+        ));
+    }
+    if config.compilation.memory_bytes_max < COMPILE_MEMORY_MIN {
+        return fail(format!(
+            "--compile-memory {}: it must be at least {COMPILE_MEMORY_MIN}, which the compiler needs for the smallest handler",
+            config.compilation.memory_bytes_max
+        ));
+    }
+    if let Some(window) = config.drain_window
+        && window > config.shutdown_timeout
+    {
+        return fail(format!(
+            "--drain-window {window:?} is longer than --shutdown-timeout {:?}, when connections are cut",
+            config.shutdown_timeout
+        ));
+    }
+    if !matches!(config.drain_close_code, 1001 | 1012) {
+        return fail(format!(
+            "--drain-code {}: it must be 1001 (going away) or 1012 (service restart)",
+            config.drain_close_code
         ));
     }
     if config.connections_max == 0 {
@@ -112,3 +147,7 @@ const HEADER_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 const HEADERS_LIMIT: usize = 10_000;
 /// What a request's body may be given at most: a handler gets it in one piece.
 const REQUEST_BODY_LIMIT: u64 = 1024 * 1024 * 1024;
+/// What a callback may be given as its stack: less does not hold the frames of an ordinary program.
+const WASM_STACK_BYTES: RangeInclusive<usize> = 64 * 1024..=16 * 1024 * 1024;
+/// Addresses of the process that compiles: its program, its threads and their stacks are in them.
+const COMPILE_MEMORY_MIN: u64 = 256 * 1024 * 1024;

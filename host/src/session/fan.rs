@@ -49,6 +49,7 @@ impl Session {
         };
         if let Fanned::Dropped(count) = fanned {
             self.dropped.set(self.dropped.get() + count);
+            self.tally(|tally| tally.dropped.add(count));
         }
         fanned
     }
@@ -63,6 +64,7 @@ impl Session {
                 let queued = self.buffered();
                 return Err(SendError::QueueFull { queued });
             }
+            self.count_sent();
             let _ = self.send_later(message.kind(), payload, None);
             return Ok(Fanned::Done);
         }
@@ -81,7 +83,11 @@ impl Session {
             sent = self.send_prepared(message);
         }
         match sent {
-            Ok(()) | Err(SendError::Closed) => Ok(Fanned::Done),
+            Ok(()) => {
+                self.count_sent();
+                Ok(Fanned::Done)
+            }
+            Err(SendError::Closed) => Ok(Fanned::Done),
             Err(error) => Err(error),
         }
     }
@@ -103,7 +109,11 @@ impl Session {
                 sent = self.send_prepared(message);
             }
             match sent {
-                Ok(()) | Err(SendError::Closed) => return Fanned::Done,
+                Ok(()) => {
+                    self.count_sent();
+                    return Fanned::Done;
+                }
+                Err(SendError::Closed) => return Fanned::Done,
                 Err(SendError::QueueFull { .. }) => {}
                 Err(_) => return Fanned::Dropped(1),
             }
@@ -129,6 +139,7 @@ impl Session {
         }
         dropped += backlog.make_room(payload.len(), room);
         drop(backlog);
+        self.count_sent();
         let _ = self.send_later(message.kind(), payload, Some(published.clone()));
         if dropped > 0 {
             Fanned::Dropped(dropped)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::HandlerLimits;
+use crate::config::{Config, HandlerLimits};
 
 /// What this version writes, and reads.
 pub(crate) const FORMAT: u32 = 1;
@@ -50,7 +50,9 @@ pub(crate) struct Served {
 /// The limits that decide what an instance can do by itself; every other is in an answer of the host.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct TapeLimits {
+    wasm_stack_bytes_max: usize,
     memory_bytes_max: usize,
+    host_calls_max: u64,
     effect_bytes_max: usize,
     callback_timeout_ms: u64,
     blocking_timeout_ms: u64,
@@ -59,11 +61,14 @@ pub(crate) struct TapeLimits {
 /// How much longer a callback may take in a replay: the machine may be a slower one.
 const PATIENCE: u32 = 10;
 
-impl From<&HandlerLimits> for TapeLimits {
-    fn from(limits: &HandlerLimits) -> Self {
+impl From<&Config> for TapeLimits {
+    fn from(config: &Config) -> Self {
+        let limits = &config.handler_limits;
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
+            wasm_stack_bytes_max: config.wasm_stack_bytes_max,
             memory_bytes_max: limits.memory_bytes_max,
+            host_calls_max: limits.host_calls_max,
             effect_bytes_max: limits.effect_bytes_max,
             callback_timeout_ms: millis(limits.callback_timeout),
             blocking_timeout_ms: millis(limits.blocking_timeout),
@@ -72,15 +77,22 @@ impl From<&HandlerLimits> for TapeLimits {
 }
 
 impl TapeLimits {
-    pub(crate) fn for_replay(&self) -> HandlerLimits {
-        HandlerLimits {
+    /// The configuration of a replay.
+    pub(crate) fn for_replay(&self) -> Config {
+        let handler_limits = HandlerLimits {
             memory_bytes_max: self.memory_bytes_max,
+            host_calls_max: self.host_calls_max,
             effect_bytes_max: self.effect_bytes_max,
             callback_timeout: Duration::from_millis(self.callback_timeout_ms)
                 .saturating_mul(PATIENCE),
             blocking_timeout: Duration::from_millis(self.blocking_timeout_ms)
                 .saturating_mul(PATIENCE),
             ..HandlerLimits::default()
+        };
+        Config {
+            wasm_stack_bytes_max: self.wasm_stack_bytes_max,
+            handler_limits,
+            ..Config::default()
         }
     }
 }
@@ -327,7 +339,7 @@ mod tests {
             workers: 1,
             handlers: Vec::new(),
             redacted: Vec::new(),
-            limits: TapeLimits::from(&HandlerLimits::default()),
+            limits: TapeLimits::from(&Config::default()),
         }
     }
 

@@ -56,7 +56,7 @@ impl Recorder {
             workers: config.workers,
             handlers,
             redacted: redaction.names().to_vec(),
-            limits: TapeLimits::from(&config.handler_limits),
+            limits: TapeLimits::from(config),
         };
         let header = serde_json::to_string(&header).map_err(|error| RecordError::File {
             file: record.file.clone(),
@@ -244,7 +244,7 @@ pub(crate) fn failed(error: &GuestError) -> Outcome {
     match error {
         GuestError::Trap { message, .. } => Outcome::Trapped(message.clone()),
         GuestError::Types { .. } => Outcome::Trapped(error.to_string()),
-        GuestError::Deadline { .. } | GuestError::Blocked { .. } => {
+        GuestError::Deadline { .. } | GuestError::Blocked { .. } | GuestError::HostCalls { .. } => {
             Outcome::Stopped(error.to_string())
         }
     }

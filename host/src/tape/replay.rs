@@ -1,7 +1,7 @@
 //! A whole tape over again: every recorded callback is made, and what the component does is compared.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,7 @@ use wasmtime::Engine;
 use wsrun_proto::ws::MessageKind;
 
 use super::Tape;
-use super::format::{
-    EndReason, Entry, GONE, Header, LINE_BYTES_MAX, Line, Made, NEW, Outcome, Reader, TapeError,
-};
+use super::format::{EndReason, Entry, GONE, Line, Made, NEW, Outcome, Reader, TapeError};
 use super::player::{Difference, Playing};
 use super::recorder::{failed, names};
 use super::redact::Redaction;
@@ -24,10 +22,11 @@ use crate::config::{Config, OutboundConfig};
 use crate::connection::Folders;
 use crate::contract::{self, Chunk, ConnectionId};
 use crate::handler::{Exports, Guest as _, GuestFactory as _, HttpRequest, Registry};
+use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::wasm::bindings::wsrun::websocket::types;
 use crate::wasm::component::{self, ComponentError};
-use crate::wasm::engine::EpochTicker;
+use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::error::GuestError;
 use crate::wasm::instance::{Instance, Instances};
 use crate::wasm::linker::Linked;
@@ -87,11 +86,15 @@ pub(crate) fn replay(
     tape: &Path,
     component: &Path,
     handler: Option<&str>,
-    engine: &Engine,
+    cache: Option<PathBuf>,
 ) -> Result<Report, ReplayError> {
-    let (component, exports, sha256) = component::load_hashed(engine, component)?;
-    let choice = Choice::make(tape, handler, &sha256)?;
     let host = |error: &dyn std::fmt::Display| ReplayError::Host(error.to_string());
+    let (reader, header) = Reader::open(tape)?;
+    let mut config = header.limits.for_replay();
+    config.cache_dir = cache;
+    let engine = &engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
+    let (component, exports, sha256) = component::load_hashed(engine, &config, component)?;
+    let choice = Choice::make(tape, handler, &sha256)?;
     let linker = taped_linker(engine).map_err(|error| host(&error))?;
     let linked = Linked::new(&linker, &component, exports, &tape.display().to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -99,9 +102,8 @@ pub(crate) fn replay(
         .build()
         .map_err(|error| host(&error))?;
     let local = tokio::task::LocalSet::new();
-    let (reader, header) = Reader::open(tape)?;
     let play = async {
-        let stage = Stage::new(engine, &header, &choice.handler, exports)?;
+        let stage = Stage::new(engine, config, &choice.handler, exports)?;
         let player = Player {
             linked,
             stage,
@@ -226,17 +228,13 @@ struct Stage {
 impl Stage {
     fn new(
         engine: &Engine,
-        header: &Header,
+        config: Config,
         handler: &str,
         exports: Exports,
     ) -> Result<Self, ReplayError> {
         let host = |error: &dyn std::fmt::Display| ReplayError::Host(error.to_string());
-        let mut limits = header.limits.for_replay();
-        limits.effect_bytes_max = limits.effect_bytes_max.min(LINE_BYTES_MAX);
-        let config = Arc::new(Config {
-            handler_limits: limits.clone(),
-            ..Config::default()
-        });
+        let limits = config.handler_limits.clone();
+        let config = Arc::new(config);
         let outbound = Outbound::new(&OutboundConfig::default(), config.limits, None)
             .map_err(|error| host(&error))?;
         let folders = Folders::open(&config).map_err(|error| host(&error))?;
@@ -249,6 +247,9 @@ impl Stage {
             folders: Arc::new(folders),
             live: watch::channel(0).0,
             slots: Arc::default(),
+            handshakes: Arc::default(),
+            retiring: watch::channel(false).1,
+            tallies: Arc::new(Tallies::new(vec![handler.into()], 1)),
             admission: Arc::new(Admission::new(1)),
             shutdown: watch::channel(false).1,
             pulses,
@@ -259,6 +260,7 @@ impl Stage {
             Arc::default(),
             limits,
             exports.timer_handler,
+            Arc::default(),
             Rc::new(Worker::new(0, shared)),
         );
         Ok(Self {

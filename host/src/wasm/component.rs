@@ -1,13 +1,18 @@
 //! Loading a component and checking what it asks for, with errors that say what to do.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::Digest as _;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use super::compile;
+use super::engine::EngineConfig;
+use crate::config::Config;
 use crate::handler::Exports;
 
 /// The package that handlers speak.
@@ -40,9 +45,6 @@ const IMPORTS: [&str; 6] = [
     "host-info",
 ];
 
-/// A component file larger than this is not read.
-const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
 /// Why a file is not a handler.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,13 +57,49 @@ pub enum ComponentError {
         /// Why.
         cause: std::io::Error,
     },
-    /// The file is larger than 64 MiB.
-    #[error("{file} has {bytes} bytes; a handler may have at most {FILE_BYTES_MAX}")]
+    /// The file is larger than a component may be.
+    #[error("{file} has {bytes} bytes; a handler may have at most {limit} (--max-component)")]
     TooLarge {
         /// The file.
         file: String,
         /// Its size.
         bytes: u64,
+        /// What it may be.
+        limit: u64,
+    },
+    /// Compiling takes longer than it may.
+    #[error(
+        "{file} could not be compiled within {limit:?} (--compile-timeout); a handler that takes longer has very large functions, or \
+         was made to: build it optimised"
+    )]
+    CompileTimeout {
+        /// The file.
+        file: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The process that compiles ended early, mostly since it needs more memory than it may have.
+    #[error(
+        "{file} could not be compiled within {limit} bytes of memory (--compile-memory): the compiler ended ({how})"
+    )]
+    CompileMemory {
+        /// The file.
+        file: String,
+        /// The limit.
+        limit: u64,
+        /// What it said, or the signal that ended it.
+        how: String,
+    },
+    /// No process that compiles could be started.
+    #[error(
+        "{program} could not be started to compile a handler: {cause}; where no process can be started, --compile-in-process compiles \
+         without limits"
+    )]
+    CompilerNotStarted {
+        /// What was to be started.
+        program: String,
+        /// Why.
+        cause: std::io::Error,
     },
     /// The file is a core module.
     #[error(
@@ -168,10 +206,14 @@ pub enum ComponentError {
 /// # Errors
 ///
 /// See [`ComponentError`]; every text names the file.
-pub(crate) fn load(engine: &Engine, file: &Path) -> Result<(Component, Exports), ComponentError> {
+pub(crate) fn load(
+    engine: &Engine,
+    config: &Config,
+    file: &Path,
+) -> Result<(Component, Exports), ComponentError> {
     let name = file.display().to_string();
-    let bytes = read(file, &name)?;
-    compile(engine, &bytes, &name)
+    let bytes = read(file, config.compilation.component_bytes_max, &name)?;
+    compile(engine, config, &bytes, &name)
 }
 
 /// The same, with the SHA-256 of the component in hexadecimal digits.
@@ -181,11 +223,12 @@ pub(crate) fn load(engine: &Engine, file: &Path) -> Result<(Component, Exports),
 /// As for [`load`].
 pub(crate) fn load_hashed(
     engine: &Engine,
+    config: &Config,
     file: &Path,
 ) -> Result<(Component, Exports, Arc<str>), ComponentError> {
     let name = file.display().to_string();
-    let bytes = read(file, &name)?;
-    let (component, exports) = compile(engine, &bytes, &name)?;
+    let bytes = read(file, config.compilation.component_bytes_max, &name)?;
+    let (component, exports) = compile(engine, config, &bytes, &name)?;
     let digest = sha2::Sha256::digest(&bytes);
     let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((component, exports, sha256.into()))
@@ -193,9 +236,16 @@ pub(crate) fn load_hashed(
 
 fn compile(
     engine: &Engine,
+    config: &Config,
     bytes: &[u8],
     name: &str,
 ) -> Result<(Component, Exports), ComponentError> {
+    compile::try_out(
+        &config.compilation,
+        &EngineConfig::from(config),
+        name,
+        bytes,
+    )?;
     let component =
         Component::from_binary(engine, bytes).map_err(|error| ComponentError::Invalid {
             file: name.to_owned(),
@@ -221,19 +271,24 @@ pub(crate) fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec
     (imports, exports)
 }
 
-fn read(file: &Path, name: &str) -> Result<Vec<u8>, ComponentError> {
+fn read(file: &Path, limit: u64, name: &str) -> Result<Vec<u8>, ComponentError> {
     let unreadable = |cause| ComponentError::Unreadable {
         file: name.to_owned(),
         cause,
     };
     let length = std::fs::metadata(file).map_err(unreadable)?.len();
-    if length > FILE_BYTES_MAX {
+    if length > limit {
         return Err(ComponentError::TooLarge {
             file: name.to_owned(),
             bytes: length,
+            limit,
         });
     }
-    let bytes = std::fs::read(file).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // It may grow meanwhile.
+    std::fs::File::open(file)
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
     if file.extension().is_some_and(|extension| extension == "wat") {
         let text = |cause: String| ComponentError::Text {
             file: name.to_owned(),

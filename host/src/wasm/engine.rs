@@ -8,26 +8,52 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Cache, CacheConfig, Config, Engine, WasmBacktraceDetails};
 
+use super::error::FRAMES_ASKED;
 use super::pulse::Pulse;
 
-/// Stack of a callback in wasm frames. Deeper recursion traps.
-const WASM_STACK_BYTES: usize = 512 * 1024;
+/// What a callback's stack has beside the wasm frames is all that a host function has, and an overflow there would abort the process.
+const HOST_STACK_BYTES: usize = 1536 * 1024;
 
-/// Stack of a callback and the host functions that it calls. What is left beside the wasm frames is all that a host function has, and an
-/// overflow there would abort the process.
-const ASYNC_STACK_BYTES: usize = 2 * 1024 * 1024;
+/// What of the configuration concerns the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineConfig {
+    /// The folder for compiled components; none compiles at each start.
+    pub(crate) cache: Option<PathBuf>,
+    /// Stack of a callback in wasm frames. Deeper recursion traps.
+    pub(crate) wasm_stack_bytes: usize,
+    /// Backtraces tell files and lines.
+    pub(crate) backtrace_lines: bool,
+    /// Failing callbacks come with a core dump.
+    pub(crate) coredumps: bool,
+}
 
-/// Makes the engine of the process. `cache` is the folder for compiled components; none compiles at each start.
-pub(crate) fn engine(cache: Option<PathBuf>) -> wasmtime::Result<Engine> {
+impl From<&crate::config::Config> for EngineConfig {
+    fn from(config: &crate::config::Config) -> Self {
+        Self {
+            cache: config.cache_dir.clone(),
+            wasm_stack_bytes: config.wasm_stack_bytes_max,
+            backtrace_lines: config.backtrace_lines,
+            coredumps: config.coredumps.is_some(),
+        }
+    }
+}
+
+/// Makes the engine of the process.
+pub(crate) fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
         // The bookkeeping of component-model-async costs three to four times a call (docs/adr/0003).
         .concurrency_support(false)
         .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK_BYTES)
-        .async_stack_size(ASYNC_STACK_BYTES)
-        .wasm_backtrace_details(WasmBacktraceDetails::Enable);
-    if let Some(directory) = cache {
+        .max_wasm_stack(settings.wasm_stack_bytes)
+        .async_stack_size(settings.wasm_stack_bytes + HOST_STACK_BYTES)
+        .wasm_backtrace_max_frames(Some(FRAMES_ASKED))
+        .coredump_on_trap(settings.coredumps)
+        .wasm_backtrace_details(match settings.backtrace_lines {
+            true => WasmBacktraceDetails::Enable,
+            false => WasmBacktraceDetails::Disable,
+        });
+    if let Some(directory) = &settings.cache {
         let mut cache = CacheConfig::new();
         cache.with_directory(directory);
         config.cache(Some(Cache::new(cache)?));

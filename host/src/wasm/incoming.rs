@@ -26,7 +26,7 @@ use super::state::Log;
 use crate::command::Commands;
 use crate::config::HandlerLimits;
 use crate::connection::HttpBody;
-use crate::handler::{Handler, NotServed, Registry, report};
+use crate::handler::{Handler, Limit, NotServed, Registry, report};
 
 /// Bytes of one write to the body of a response, two of which may wait for the client.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
@@ -61,6 +61,9 @@ impl Incoming {
         secure: bool,
         patience: Duration,
     ) -> Result<Response<HttpBody>, NotServed> {
+        if self.free.available_permits() == 0 {
+            handler.registry.note_limit(Limit::HttpInstances);
+        }
         let permit = Arc::clone(&self.free).acquire_owned();
         let Ok(Ok(permit)) = tokio::time::timeout(patience, permit).await else {
             return Err(NotServed::Busy);

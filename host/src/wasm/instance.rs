@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use wasmtime::component::{ComponentNamedList, Lower, TypedFunc};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
 use wsrun_proto::ws::MessageKind;
 
 use super::bindings::exports::wsrun::websocket::{
@@ -18,7 +18,8 @@ use super::bindings::exports::wsrun::websocket::{
 };
 use super::bindings::wsrun::websocket::types;
 use super::component::{PACKAGE, VERSION};
-use super::error::{DeadlineExceeded, GuestError};
+use super::coredump;
+use super::error::{DeadlineExceeded, GuestError, HostCallsExceeded};
 use super::linker::Linked;
 use super::message::{ChunkIn, MessageIn};
 use super::pulse::{Pulse, others_had_their_turn};
@@ -29,7 +30,7 @@ use crate::contract::{
     Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
     TimerId,
 };
-use crate::handler::{Guest, GuestFactory, HttpRequest, Registry};
+use crate::handler::{Guest, GuestFactory, HttpRequest, Limit, Registry};
 use crate::tape::value::Two;
 
 /// Handles of component resources that an instance may hold.
@@ -65,7 +66,7 @@ impl GuestFactory for Instances {
     type Guest = Instance;
 
     async fn make(&self, registry: &Rc<Registry>) -> Result<Instance, GuestError> {
-        self.log.begin();
+        self.log.begin(registry);
         let spare = self.spare.borrow_mut().take();
         match spare {
             Some(spare) => Ok(spare),
@@ -173,13 +174,17 @@ pub(super) fn store(
     registry: Rc<Registry>,
     log: &Log,
 ) -> Store<GuestState> {
-    let state = GuestState::new(registry, limits, log);
-    let mut store = Store::new(linked.pre.engine(), state);
+    let engine = linked.pre.engine();
+    let state = GuestState::new(engine, registry, limits, log);
+    let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
     store.set_max_component_handles(COMPONENT_HANDLES_MAX);
     store.epoch_deadline_callback(|store| {
         let state = store.data();
+        if state.has_exceeded_host_calls() {
+            return Err(HostCallsExceeded(state.host_calls_max).into());
+        }
         if state.pulse.spent() < state.callback_timeout {
             Ok(UpdateDeadline::YieldCustom(
                 1,
@@ -557,7 +562,9 @@ impl From<&CloseInfo> for types::CloseInfo {
 
 /// Gives a callback its time.
 pub(super) fn begin(store: &mut Store<GuestState>) {
-    store.data().pulse.begin();
+    let state = store.data_mut();
+    state.pulse.begin();
+    state.begin_host_calls();
     store.set_epoch_deadline(1);
 }
 
@@ -587,13 +594,25 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
     if let Some(blocked) = error.downcast_ref::<Blocked>() {
         return GuestError::Blocked { limit: blocked.0 };
     }
-    let out_of_memory = store.data_mut().limiter.take_refused();
+    coredump::dump(store, &error);
+    let state = store.data_mut();
+    let registry = &state.calls.registry;
+    let out_of_memory = state.limiter.take_refused();
+    let overflow = error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow);
     match GuestError::from_wasmtime(&error) {
         GuestError::Trap { message, backtrace } if out_of_memory => GuestError::Trap {
             message: format!("{message} (it had asked for more memory than --max-memory)"),
             backtrace,
         },
+        GuestError::Trap { message, backtrace } if overflow => {
+            registry.note_limit(Limit::WasmStack);
+            GuestError::Trap {
+                message: format!("{message} (--max-wasm-stack)"),
+                backtrace,
+            }
+        }
         error @ (GuestError::Trap { .. }
+        | GuestError::HostCalls { .. }
         | GuestError::Deadline { .. }
         | GuestError::Blocked { .. }
         | GuestError::Types { .. }) => error,

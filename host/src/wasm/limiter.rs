@@ -1,6 +1,11 @@
 //! Memory of one instance.
 
+use std::sync::Arc;
+
 use wasmtime::ResourceLimiter;
+
+use crate::handler::Limit;
+use crate::observability::HandlerTally;
 
 /// Bytes that a table element costs the host.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
@@ -15,15 +20,29 @@ pub(super) struct MemoryLimiter {
     limit: usize,
     /// Told in the error of the trap that usually follows.
     refused: bool,
+    /// What it adds to, and takes off again when the store goes.
+    tally: Arc<HandlerTally>,
+}
+
+impl Drop for MemoryLimiter {
+    fn drop(&mut self) {
+        self.tally.memory_bytes.change(self.used, 0);
+    }
 }
 
 impl MemoryLimiter {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, tally: Arc<HandlerTally>) -> Self {
         Self {
+            tally,
             used: 0,
             limit,
             refused: false,
         }
+    }
+
+    /// Bytes of all memories and tables.
+    pub(super) fn used(&self) -> usize {
+        self.used
     }
 
     /// Whether an allocation was refused since the last call.
@@ -35,8 +54,10 @@ impl MemoryLimiter {
         let used = self.used.saturating_sub(current).saturating_add(desired);
         if used > self.limit {
             self.refused = true;
+            self.tally.limits[Limit::Memory as usize].add(1);
             return false;
         }
+        self.tally.memory_bytes.change(self.used, used);
         self.used = used;
         true
     }
@@ -89,7 +110,7 @@ mod tests {
 
     #[test]
     fn limit_is_the_sum_of_memories_and_tables() {
-        let mut limiter = MemoryLimiter::new(1_000);
+        let mut limiter = MemoryLimiter::new(1_000, Arc::default());
         assert!(limiter.memory_growing(0, 400, None).unwrap());
         assert!(limiter.memory_growing(0, 400, None).unwrap());
         assert!(!limiter.memory_growing(400, 700, None).unwrap());

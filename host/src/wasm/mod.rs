@@ -6,7 +6,9 @@
 //! socket is touched while a callback runs.
 
 pub(crate) mod bindings;
+pub(crate) mod compile;
 pub(crate) mod component;
+mod coredump;
 pub(crate) mod engine;
 pub(crate) mod error;
 mod host;

@@ -18,6 +18,9 @@ pub(crate) struct Pulse {
     slices: AtomicU64,
     /// When the slice began, in nanoseconds since `base`.
     since: AtomicU64,
+    /// What the thread's clock of processor time said then; 0 for the first slice of a callback, where asking would cost more than most
+    /// callbacks take.
+    cpu_since: AtomicU64,
     /// Nanoseconds that the callback of this slice computed before it.
     spent: AtomicU64,
     base: Instant,
@@ -28,6 +31,7 @@ impl Default for Pulse {
         Self {
             slices: AtomicU64::new(0),
             since: AtomicU64::new(0),
+            cpu_since: AtomicU64::new(0),
             spent: AtomicU64::new(0),
             base: Instant::now(),
         }
@@ -43,19 +47,29 @@ impl Pulse {
 
     /// A callback begins: it has computed for no time.
     pub(super) fn begin(&self) {
-        self.set(Duration::ZERO);
-    }
-
-    /// How long the callback has computed in all its slices.
-    pub(super) fn spent(&self) -> Duration {
-        let before = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
-        let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
-        before + self.base.elapsed().saturating_sub(since)
-    }
-
-    fn set(&self, spent: Duration) {
         self.since
             .store(nanos(self.base.elapsed()), Ordering::Relaxed);
+        self.cpu_since.store(0, Ordering::Relaxed);
+        self.spent.store(0, Ordering::Relaxed);
+    }
+
+    /// How long the callback has computed in all its slices: processor time, so that a machine that is busy elsewhere ends no callback.
+    pub(super) fn spent(&self) -> Duration {
+        let before = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
+        let cpu_since = self.cpu_since.load(Ordering::Relaxed);
+        if cpu_since > 0 {
+            return before + cpu_time().saturating_sub(Duration::from_nanos(cpu_since));
+        }
+        let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
+        // The epoch ends the first slice sooner than this, unless something else had the processor.
+        let slice = self.base.elapsed().saturating_sub(since);
+        before + slice.min(FIRST_SLICE_MAX)
+    }
+
+    /// Another slice begins.
+    fn resume(&self, spent: Duration) {
+        self.cpu_since
+            .store(nanos(cpu_time()).max(1), Ordering::Relaxed);
         self.spent.store(nanos(spent), Ordering::Relaxed);
     }
 
@@ -72,7 +86,7 @@ impl Pulse {
         poll_fn(move |cx| {
             // The first slice began with the callback.
             if let Some(spent) = spent {
-                self.set(spent);
+                self.resume(spent);
             }
             let slice = self.enter();
             let result = call.as_mut().poll(cx);
@@ -97,6 +111,18 @@ impl Drop for Slice<'_> {
             .store(slices.wrapping_add(1), Ordering::Relaxed);
     }
 }
+
+/// What this thread has computed.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// The longest time until the ticker has looked at a slice twice.
+const FIRST_SLICE_MAX: Duration = Duration::from_millis(10);
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

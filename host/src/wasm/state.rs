@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use send_wrapper::SendWrapper;
+use wasmtime::Engine;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -12,7 +13,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::incoming::NothingGranted;
 use super::limiter::MemoryLimiter;
 use super::pulse::Pulse;
-use super::stdio::GuestLog;
+use super::stdio::OutputLog;
 use crate::calls::Calls;
 use crate::config::HandlerLimits;
 use crate::handler::Registry;
@@ -26,22 +27,22 @@ const RESOURCES_MAX: usize = 4_096;
 
 /// Where the instances of a handler on one worker write to, one after the other.
 pub(crate) struct Log {
-    stdout: GuestLog,
-    stderr: GuestLog,
+    stdout: OutputLog,
+    stderr: OutputLog,
 }
 
 impl Log {
     pub(crate) fn new(handler: &Arc<str>) -> Self {
         Self {
-            stdout: GuestLog::new(handler, "stdout"),
-            stderr: GuestLog::new(handler, "stderr"),
+            stdout: OutputLog::new(handler, "stdout"),
+            stderr: OutputLog::new(handler, "stderr"),
         }
     }
 
     /// The output of another instance begins, with a line of its own.
-    pub(super) fn begin(&self) {
-        self.stdout.end_line();
-        self.stderr.end_line();
+    pub(super) fn begin(&self, registry: &Rc<Registry>) {
+        self.stdout.of(registry).end_line();
+        self.stderr.of(registry).end_line();
     }
 }
 
@@ -55,6 +56,11 @@ pub(crate) struct GuestState {
     pub(super) pulse: Arc<Pulse>,
     /// Where callbacks and calls are recorded, or played from.
     pub(super) tape: Option<Track>,
+    /// Calls of imports that the callback may still make, and whether it has made more.
+    host_calls_left: u64,
+    host_calls_exceeded: bool,
+    pub(super) host_calls_max: u64,
+    engine: Engine,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     http_hooks: NothingGranted,
@@ -62,33 +68,72 @@ pub(crate) struct GuestState {
 }
 
 impl GuestState {
-    pub(super) fn new(registry: Rc<Registry>, limits: &HandlerLimits, log: &Log) -> Self {
+    pub(super) fn new(
+        engine: &Engine,
+        registry: Rc<Registry>,
+        limits: &HandlerLimits,
+        log: &Log,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         let wasi = WasiCtx::builder()
-            .stdout(log.stdout.clone())
-            .stderr(log.stderr.clone())
+            .stdout(log.stdout.of(&registry))
+            .stderr(log.stderr.of(&registry))
             .max_random_size(RANDOM_BYTES_MAX)
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .build();
         Self {
-            limiter: MemoryLimiter::new(limits.memory_bytes_max),
+            limiter: MemoryLimiter::new(limits.memory_bytes_max, Arc::clone(registry.tally())),
             callback_timeout: limits.callback_timeout,
             pulse: registry.pulse(),
             tape: None,
             calls: SendWrapper::new(Calls::new(registry)),
+            host_calls_left: limits.host_calls_max,
+            host_calls_exceeded: false,
+            host_calls_max: limits.host_calls_max,
+            engine: engine.clone(),
             wasi,
             http: WasiHttpCtx::new(),
             http_hooks: NothingGranted,
             table,
         }
     }
+
+    /// A callback begins: it has not called the host.
+    pub(super) fn begin_host_calls(&mut self) {
+        self.host_calls_left = self.host_calls_max;
+        self.host_calls_exceeded = false;
+    }
+
+    /// Counts a call of an import. Every way from a guest to the host's functions leads through here.
+    pub(super) fn called(&mut self) -> &mut Self {
+        match self.host_calls_left.checked_sub(1) {
+            Some(left) => self.host_calls_left = left,
+            None => self.exceed_host_calls(),
+        }
+        self
+    }
+
+    /// Whether the callback has called the host too often, and is to be stopped.
+    pub(super) fn has_exceeded_host_calls(&self) -> bool {
+        self.host_calls_exceeded
+    }
+
+    /// The guest looks at the epoch at its next loop or call, which ends it. Other guests yield once.
+    #[cold]
+    fn exceed_host_calls(&mut self) {
+        if !self.host_calls_exceeded {
+            self.host_calls_exceeded = true;
+            self.engine.increment_epoch();
+        }
+    }
 }
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.called();
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,
@@ -98,6 +143,7 @@ impl WasiView for GuestState {
 
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.called();
         WasiHttpCtxView {
             hooks: &mut self.http_hooks,
             table: &mut self.table,

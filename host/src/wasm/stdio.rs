@@ -1,12 +1,16 @@
 //! A handler's stdout and stderr: lines in the log.
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use send_wrapper::SendWrapper;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use crate::handler::{Limit, Registry};
 
 /// A longer line is logged in pieces of this size.
 const LINE_BYTES_MAX: usize = 8 * 1024;
@@ -15,15 +19,15 @@ const BYTES_PER_SECOND_MAX: usize = 64 * 1024;
 /// What a stream may log at once after a silence.
 const BURST_BYTES_MAX: usize = 256 * 1024;
 
-/// One of a handler's output streams.
+/// One of a handler's output streams, whichever instance writes to it.
 #[derive(Clone)]
-pub(super) struct GuestLog {
+pub(super) struct OutputLog {
     handler: Arc<str>,
     stream: &'static str,
     lines: Arc<Mutex<Lines>>,
 }
 
-impl GuestLog {
+impl OutputLog {
     pub(super) fn new(handler: &Arc<str>, stream: &'static str) -> Self {
         let lines = Lines {
             partial: Vec::new(),
@@ -38,10 +42,30 @@ impl GuestLog {
         }
     }
 
+    /// For an instance of this handler.
+    pub(super) fn of(&self, registry: &Rc<Registry>) -> GuestLog {
+        GuestLog {
+            log: self.clone(),
+            registry: SendWrapper::new(Rc::clone(registry)),
+        }
+    }
+}
+
+/// The same, as an instance has it.
+#[derive(Clone)]
+pub(super) struct GuestLog {
+    log: OutputLog,
+    /// Counts the lines of all streams. WASI's streams must be `Send` but never leave the thread of their
+    /// store; the wrapper checks that.
+    registry: SendWrapper<Rc<Registry>>,
+}
+
+impl GuestLog {
     /// Logs a line that was begun and not ended.
     pub(super) fn end_line(&self) {
         let partial = {
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let lines = &self.log.lines;
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut lines.partial)
         };
         if !partial.is_empty() {
@@ -50,23 +74,40 @@ impl GuestLog {
     }
 
     fn take(&self, bytes: &[u8]) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = &self.log.lines;
+        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = lines.dropped;
         lines.take(
             Instant::now(),
             bytes,
             |line| self.log(line),
             |dropped| self.log_dropped(dropped),
         );
+        if lines.dropped > dropped {
+            self.registry.note_limit(Limit::LogBytes);
+        }
     }
 
     fn log(&self, line: &[u8]) {
+        let Some(left_out) = self.registry.take_log_line() else {
+            return;
+        };
+        let OutputLog {
+            handler, stream, ..
+        } = &self.log;
+        if left_out > 0 {
+            tracing::warn!(
+                target: "wsrun::guest", %handler, left_out,
+                "handler wrote more lines than --max-log-rate; so many were left out before this one"
+            );
+        }
         let text = printable(line);
-        tracing::info!(target: "wsrun::guest", handler = %self.handler, stream = self.stream, "{text}");
+        tracing::info!(target: "wsrun::guest", %handler, stream, "{text}");
     }
 
     fn log_dropped(&self, dropped: u64) {
         tracing::warn!(
-            target: "wsrun::guest", handler = %self.handler, stream = self.stream, dropped_bytes = dropped,
+            target: "wsrun::guest", handler = %self.log.handler, stream = self.log.stream, dropped_bytes = dropped,
             "handler wrote more than {BYTES_PER_SECOND_MAX} bytes a second; some were dropped"
         );
     }

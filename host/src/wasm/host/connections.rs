@@ -23,7 +23,7 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
             |mut store: StoreContextMut<'_, GuestState>,
              (to, message): (ConnectionId, MessageOut)| {
                 // The commands leave the store's data while the message, which borrows the store, is copied into them.
-                let calls: &mut Calls = &mut store.data_mut().calls;
+                let calls: &mut Calls = &mut store.data_mut().called().calls;
                 let mut commands = std::mem::take(&mut calls.commands.data);
                 let start = commands.len();
                 let kind = match &message {
@@ -59,7 +59,7 @@ pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Resul
             "send-chunk",
             |mut store: StoreContextMut<'_, GuestState>,
              (to, text, data, fin): (ConnectionId, bool, WasmList<u8>, bool)| {
-                let calls: &mut Calls = &mut store.data_mut().calls;
+                let calls: &mut Calls = &mut store.data_mut().called().calls;
                 let mut commands = std::mem::take(&mut calls.commands.data);
                 let start = commands.len();
                 commands.extend_from_slice(data.as_le_slice(&store));

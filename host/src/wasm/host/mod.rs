@@ -13,12 +13,12 @@ use super::state::GuestState;
 
 /// Defines every import of the contract.
 pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    websocket::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    websocket::connections::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    websocket::topics::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    websocket::client::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    websocket::timers::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    websocket::host_info::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    websocket::types::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
+    websocket::connections::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
+    websocket::topics::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
+    websocket::client::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
+    websocket::timers::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
+    websocket::host_info::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
     // The hottest imports again, by hand: generated ones copy the message into a `Vec` first.
     linker.allow_shadowing(true);
     connections::add_send(linker)?;

@@ -295,6 +295,13 @@ impl Probe {
             "poll" => misbehave::poll(),
             "alloc" => misbehave::allocate(),
             "recurse" => misbehave::recurse(0).to_string(),
+            "nest" => misbehave::nest(number(rest)).to_string(),
+            "calls-flood" => {
+                for _ in 0..number::<u64>(rest) {
+                    connection.buffered();
+                }
+                "ok".to_owned()
+            }
 
             "sleep-wasi" => wasi::sleep(millis(rest)),
             "print" => wasi::print(rest),

@@ -54,3 +54,13 @@ pub(crate) fn recurse(depth: u64) -> u64 {
     }
     recurse(depth + 1) + frame[63]
 }
+
+/// Calls itself so often, with nothing but wasm's own stack.
+#[inline(never)]
+pub(crate) fn nest(depth: u64) -> u64 {
+    if depth == 0 {
+        return 1;
+    }
+    // What is left to do after the call keeps it from being made a loop.
+    nest(depth - 1).wrapping_mul(3) ^ depth
+}

@@ -1,0 +1,106 @@
+//! Metrics and health over HTTP, for monitoring that has no access to the admin socket.
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::server::{Control, Phase};
+
+/// Clients at a time; one more waits.
+const CLIENTS_MAX: usize = 64;
+
+/// How long a client may take for the head of a request, and a connection for all of it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Binds the address.
+pub(in crate::cli) fn bind(address: SocketAddr) -> std::io::Result<StdTcpListener> {
+    let listener = StdTcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Answers until the process ends, or another takes over and listens here itself.
+pub(in crate::cli) async fn serve(
+    listener: StdTcpListener,
+    control: Control,
+) -> std::io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
+    loop {
+        let permit = Arc::clone(&clients).acquire_owned().await;
+        // Both arms are safe to cancel: an accept that was not finished has taken nothing.
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = control.retired() => return Ok(()),
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("cannot accept at the --metrics address, trying again: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let control = control.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            let service = service_fn(move |request| {
+                let response = answer(&request, &control);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service);
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, control: &Control) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n");
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(ALLOW, allowed);
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => {
+            let mut response = Response::new(Full::from(control.metrics()));
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            let kind = HeaderValue::from_static(kind);
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+        "/live" => text(StatusCode::OK, "live\n"),
+        "/ready" => match control.phase() {
+            Phase::Serving => text(StatusCode::OK, "ready\n"),
+            Phase::Retiring => text(StatusCode::SERVICE_UNAVAILABLE, "retiring\n"),
+            Phase::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        },
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "404 not found: there are /metrics, /live and /ready\n",
+        ),
+    }
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,133 @@
+//! Listeners that go from one process to the next: descriptors over the admin socket (SCM_RIGHTS).
+
+use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use super::verbs::{Answer, Reply, Request};
+use crate::config::{Inherited, Listen};
+
+/// Descriptors in one message: the kernel takes 253.
+const DESCRIPTORS_MAX: usize = 128;
+
+/// How long the other server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends descriptors, each message with one byte.
+pub(super) async fn send(stream: &UnixStream, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+    for sockets in sockets.chunks(DESCRIPTORS_MAX) {
+        stream
+            .async_io(Interest::WRITABLE, || {
+                let mut space =
+                    [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+                let mut ancillary = SendAncillaryBuffer::new(&mut space);
+                ancillary.push(SendAncillaryMessage::ScmRights(sockets));
+                let byte = [IoSlice::new(b"F")];
+                sendmsg(stream, &byte, &mut ancillary, SendFlags::NOSIGNAL)?;
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// The server that listens so far, asked to hand over.
+#[derive(Debug)]
+pub(in crate::cli) struct Predecessor {
+    stream: StdUnixStream,
+}
+
+impl Predecessor {
+    /// Gets the listeners of the server whose admin socket is at `path`. It serves on until [`release`](Self::release).
+    pub(in crate::cli) fn ask(path: &Path) -> anyhow::Result<(Self, Vec<Listen>)> {
+        let context = || format!("--take-over {}", path.display());
+        let stream = StdUnixStream::connect(path).with_context(|| {
+            format!(
+                "--take-over {}: no server answers there (is it the --admin socket of the running one?)",
+                path.display()
+            )
+        })?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        let mut predecessor = Self { stream };
+        let answer = predecessor
+            .request(&Request::TakeOver {})
+            .with_context(context)?;
+        let Answer::Listeners(counts) = answer else {
+            anyhow::bail!("{}: the server answers something else", context());
+        };
+        let mut listen = Vec::new();
+        for count in counts {
+            let sockets = predecessor.receive(count).with_context(context)?;
+            let inherited = Inherited::taken_over(sockets).with_context(context)?;
+            listen.extend(inherited.map(Listen::Inherited));
+        }
+        anyhow::ensure!(
+            !listen.is_empty(),
+            "{}: the server listens nowhere",
+            context()
+        );
+        Ok((predecessor, listen))
+    }
+
+    /// This process accepts: the other one is to drain.
+    pub(in crate::cli) fn release(mut self) -> anyhow::Result<()> {
+        self.request(&Request::TakenOver {}).map(drop)
+    }
+
+    fn request(&mut self, request: &Request) -> anyhow::Result<Answer> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream.write_all(&line)?;
+        let mut reply = Vec::new();
+        loop {
+            // One at a time: a descriptor comes with the byte after the line.
+            let mut byte = [0];
+            self.stream
+                .read_exact(&mut byte)
+                .context("the server does not answer")?;
+            if byte == *b"\n" {
+                break;
+            }
+            reply.push(byte[0]);
+        }
+        match serde_json::from_slice(&reply)? {
+            Reply::Ok(answer) => Ok(answer),
+            Reply::Error(text) => Err(anyhow::anyhow!(text)),
+        }
+    }
+
+    fn receive(&self, count: usize) -> anyhow::Result<Vec<OwnedFd>> {
+        let mut sockets = Vec::new();
+        while sockets.len() < count {
+            let mut space =
+                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+            let mut byte = [0];
+            let flags = RecvFlags::CMSG_CLOEXEC;
+            let received = recvmsg(
+                &self.stream,
+                &mut [IoSliceMut::new(&mut byte)],
+                &mut ancillary,
+                flags,
+            )?;
+            anyhow::ensure!(received.bytes == 1, "the server ended");
+            for message in ancillary.drain() {
+                if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                    sockets.extend(descriptors);
+                }
+            }
+        }
+        Ok(sockets)
+    }
+}

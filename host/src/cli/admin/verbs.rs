@@ -1,0 +1,121 @@
+//! What is said on the admin socket: a JSON object in one line each way.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::server::{HandlerStatus, Phase, Status};
+
+/// What is asked.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
+pub(in crate::cli) enum Request {
+    Status {},
+    Metrics {},
+    Swap {
+        /// May be left out where there is only one.
+        handler: Option<String>,
+        /// None for the file that it came from.
+        file: Option<PathBuf>,
+    },
+    Drain {},
+    /// Sends descriptors of the listeners after the answer; nothing else changes.
+    TakeOver {},
+    /// Who took over accepts now: this server is to drain.
+    TakenOver {},
+}
+
+/// What is answered.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::cli) enum Reply {
+    Ok(Answer),
+    Error(String),
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::cli) enum Answer {
+    Status(Box<StatusReply>),
+    Metrics(String),
+    Swapped {
+        handler: String,
+        file: PathBuf,
+        milliseconds: u64,
+    },
+    Draining,
+    /// For each address, how many descriptors follow.
+    Listeners(Vec<usize>),
+}
+
+/// [`Status`] as it is told.
+#[derive(Debug, Deserialize, Serialize)]
+pub(in crate::cli) struct StatusReply {
+    pub(in crate::cli) version: String,
+    pub(in crate::cli) pid: u32,
+    pub(in crate::cli) state: String,
+    pub(in crate::cli) uptime_seconds: u64,
+    pub(in crate::cli) listening: Vec<String>,
+    pub(in crate::cli) workers: u16,
+    pub(in crate::cli) connections: usize,
+    pub(in crate::cli) handlers: Vec<HandlerReply>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(in crate::cli) struct HandlerReply {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) file: Option<PathBuf>,
+    pub(in crate::cli) connections: u64,
+    pub(in crate::cli) messages_received: u64,
+    pub(in crate::cli) messages_sent: u64,
+    pub(in crate::cli) callbacks_failed: u64,
+    pub(in crate::cli) backed_off_workers: u64,
+    pub(in crate::cli) swaps: u64,
+    pub(in crate::cli) swaps_given_up: u64,
+    pub(in crate::cli) queued_bytes: u64,
+    pub(in crate::cli) session_bytes: u64,
+    pub(in crate::cli) memory_bytes: u64,
+    pub(in crate::cli) limits_reached: std::collections::BTreeMap<String, u64>,
+}
+
+impl From<Status> for StatusReply {
+    fn from(status: Status) -> Self {
+        let state = match status.phase {
+            Phase::Serving => "serving",
+            Phase::Retiring => "retiring",
+            Phase::Draining => "draining",
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            state: state.into(),
+            uptime_seconds: status.uptime.as_secs(),
+            listening: status.urls,
+            workers: status.workers,
+            connections: status.connections,
+            handlers: status.handlers.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<HandlerStatus> for HandlerReply {
+    fn from(handler: HandlerStatus) -> Self {
+        let [queued_bytes, session_bytes, memory_bytes] = handler.bytes;
+        let limits = handler.limits.into_iter();
+        Self {
+            name: handler.name,
+            file: handler.file,
+            connections: handler.connections,
+            messages_received: handler.messages.0,
+            messages_sent: handler.messages.1,
+            callbacks_failed: handler.failures,
+            backed_off_workers: handler.backed_off_workers,
+            swaps: handler.swaps.0,
+            swaps_given_up: handler.swaps.1,
+            queued_bytes,
+            session_bytes,
+            memory_bytes,
+            limits_reached: limits.map(|(name, hits)| (name.to_owned(), hits)).collect(),
+        }
+    }
+}

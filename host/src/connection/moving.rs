@@ -1,0 +1,65 @@
+//! A connection on its way to the worker that has the instance of its handler.
+
+use std::io;
+use std::rc::Rc;
+
+use wsrun_proto::ws::deflate;
+
+use super::http::Raw;
+use super::upgrade::Upgraded;
+use crate::contract::Request;
+use crate::handler::Handler;
+use crate::listener::Handshake;
+use crate::transport::Detached;
+use crate::worker::Slot;
+
+/// A connection whose opening handshake is done, without anything of the worker that did it.
+pub(crate) struct Moving {
+    stream: Detached,
+    early: Vec<u8>,
+    request: Request,
+    protocol: Option<String>,
+    session: Vec<u8>,
+    deflate: Option<deflate::Agreed>,
+    slot: Slot,
+    /// Until somebody has it.
+    handshake: Handshake,
+}
+
+impl Moving {
+    pub(super) fn leave(raw: Raw, slot: Slot, handshake: Handshake) -> io::Result<Self> {
+        let Raw {
+            stream,
+            early,
+            upgraded,
+        } = raw;
+        Ok(Self {
+            stream: stream.detach()?,
+            early,
+            request: Rc::unwrap_or_clone(upgraded.request),
+            protocol: upgraded.protocol,
+            session: upgraded.session,
+            deflate: upgraded.deflate,
+            slot,
+            handshake,
+        })
+    }
+
+    pub(super) fn arrive(self, handler: &Rc<Handler>) -> io::Result<(Raw, Slot, Handshake)> {
+        let upgraded = Upgraded {
+            handler: Rc::clone(handler),
+            request: Rc::new(self.request),
+            protocol: self.protocol,
+            session: self.session,
+            deflate: self.deflate,
+            // It is in the slot.
+            slot: None,
+        };
+        let raw = Raw {
+            stream: self.stream.attach()?,
+            early: self.early,
+            upgraded,
+        };
+        Ok((raw, self.slot, self.handshake))
+    }
+}

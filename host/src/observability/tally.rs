@@ -1,0 +1,143 @@
+//! What is counted. Each worker has numbers of its own, so that counting is a plain addition; whoever reads them adds them up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::handler::Limit;
+
+/// A number that only grows. One thread adds, any may read.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub(crate) fn add(&self, count: u64) {
+        // One writer: no locked instruction is needed.
+        self.0.store(self.get() + count, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down. One thread changes it, any may read.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicUsize);
+
+impl Gauge {
+    #[inline]
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: usize) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// From `before` to `after`, of one of the things that it is the sum of.
+    #[inline]
+    pub(crate) fn change(&self, before: usize, after: usize) {
+        self.set(self.get() - before + after);
+    }
+}
+
+/// How a callback failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    Trap,
+    Deadline,
+    Blocked,
+    /// It was no callback: an instance could not be made or started.
+    Start,
+}
+
+impl FailureKind {
+    pub(crate) const ALL: [Self; 4] = [Self::Trap, Self::Deadline, Self::Blocked, Self::Start];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Deadline => "deadline",
+            Self::Blocked => "blocked",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// One handler on one worker.
+#[derive(Debug, Default)]
+pub(crate) struct HandlerTally {
+    pub(crate) connections: Gauge,
+    pub(crate) opened: Counter,
+    pub(crate) messages_in: Counter,
+    pub(crate) messages_out: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) auto_replies: Counter,
+    pub(crate) callbacks: Counter,
+    pub(crate) failures: [Counter; FailureKind::ALL.len()],
+    /// Times that the handler was left alone for having failed too often.
+    pub(crate) back_offs: Counter,
+    /// 1 while that is so.
+    pub(crate) backed_off: Gauge,
+    pub(crate) instances: Counter,
+    /// Versions that took over for good, and those that were given up.
+    pub(crate) swaps: Counter,
+    pub(crate) swaps_given_up: Counter,
+    pub(crate) limits: [Counter; Limit::ALL.len()],
+    pub(crate) queued_bytes: Gauge,
+    pub(crate) event_bytes: Gauge,
+    pub(crate) session_bytes: Gauge,
+    /// Memories and tables of all its instances.
+    pub(crate) memory_bytes: Gauge,
+}
+
+/// What a worker counts whoever the connection would be for.
+#[derive(Debug, Default)]
+pub(crate) struct HostTally {
+    pub(crate) accepted: Counter,
+    pub(crate) turned_away: Counter,
+}
+
+/// The numbers of a server.
+#[derive(Debug)]
+pub(crate) struct Tallies {
+    /// In the order of the configuration.
+    pub(crate) names: Vec<String>,
+    pub(crate) workers: Vec<WorkerTally>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WorkerTally {
+    pub(crate) host: Arc<HostTally>,
+    /// In the order of the configuration.
+    pub(crate) handlers: Vec<Arc<HandlerTally>>,
+}
+
+impl Tallies {
+    pub(crate) fn new(names: Vec<String>, workers: u16) -> Self {
+        let workers = (0..workers).map(|_| WorkerTally {
+            host: Arc::default(),
+            handlers: names.iter().map(|_| Arc::default()).collect(),
+        });
+        Self {
+            workers: workers.collect(),
+            names,
+        }
+    }
+
+    /// The sum over all workers of what `of` counts, for the handler at `position`.
+    pub(crate) fn sum(&self, position: usize, of: impl Fn(&HandlerTally) -> u64) -> u64 {
+        let workers = self.workers.iter();
+        workers.map(|worker| of(&worker.handlers[position])).sum()
+    }
+
+    /// The same of what a worker counts itself.
+    pub(crate) fn host_sum(&self, of: impl Fn(&HostTally) -> u64) -> u64 {
+        self.workers.iter().map(|worker| of(&worker.host)).sum()
+    }
+}

@@ -1,0 +1,108 @@
+//! Who has what: the plans of the workers, and the channels between them.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::Source;
+use super::life::{InstancePlace, Plan};
+use super::publisher::Publisher;
+use crate::config::{Config, Scope};
+use crate::handler::{REMOTE_QUEUE_MAX, ToHandler, door};
+use crate::listener::Bound;
+use crate::tls::Tls;
+use crate::worker;
+
+/// What the plans of the workers are made of.
+pub(super) struct Parts {
+    pub(super) handlers: Vec<Source>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) shared: worker::Shared,
+}
+
+impl Parts {
+    /// A plan for each worker, with channels between all of them and from the publisher.
+    pub(super) fn plans(self, bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
+        let config = Arc::clone(&self.shared.config);
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.workers)
+            .map(|_| channels(self.handlers.len()))
+            .unzip();
+        // To those that have an instance of the handler, but for one of them.
+        let senders_to = |position: usize, but: Option<u16>| -> Vec<_> {
+            (0..config.workers)
+                .zip(&senders)
+                .filter(|(index, _)| Some(*index) != but && has_instance(&config, position, *index))
+                .map(|(_, senders)| senders[position].clone())
+                .collect()
+        };
+        let named = config.handlers.iter().enumerate();
+        let publisher = Publisher::new(
+            named.map(|(position, handler)| (handler.name(), senders_to(position, None))),
+            config.handler_limits.sent_message_bytes_max,
+        );
+        let mut places = self.places(&config);
+        let mut bound = dealt(bound, config.workers);
+        let mut plans = Vec::new();
+        for (index, remotes) in (0..config.workers).zip(receivers) {
+            let positions = 0..self.handlers.len();
+            plans.push(Plan {
+                index,
+                handlers: self.handlers.clone(),
+                bound: std::mem::take(&mut bound[usize::from(index)]),
+                tls: self.tls.clone(),
+                shared: self.shared.clone(),
+                peers: positions
+                    .map(|position| senders_to(position, Some(index)))
+                    .collect(),
+                remotes,
+                places: std::mem::take(&mut places[usize::from(index)]),
+            });
+        }
+        (plans, publisher)
+    }
+
+    /// For each worker, where the instances of each handler are.
+    fn places(&self, config: &Config) -> Vec<Vec<InstancePlace>> {
+        let mut places: Vec<Vec<_>> = (0..config.workers).map(|_| Vec::new()).collect();
+        for (position, source) in self.handlers.iter().enumerate() {
+            if config.workers == 1 || config.handlers[position].scope != Scope::Shared {
+                let here = |places: &mut Vec<_>| places.push(InstancePlace::Here);
+                places.iter_mut().for_each(here);
+                continue;
+            }
+            let (door, way) = door(source.exports());
+            let mut door = Some(door);
+            for (index, places) in (0..config.workers).zip(&mut places) {
+                let is_home = has_instance(config, position, index);
+                places.push(match door.take_if(|_| is_home) {
+                    Some(door) => InstancePlace::Home(door),
+                    None => InstancePlace::Elsewhere(way.clone()),
+                });
+            }
+        }
+        places
+    }
+}
+
+/// Whether a worker has an instance of the handler at `position`. Homes are spread over the workers.
+fn has_instance(config: &Config, position: usize, worker: u16) -> bool {
+    match config.handlers[position].scope {
+        Scope::Shared => position % usize::from(config.workers) == usize::from(worker),
+        Scope::Worker => true,
+    }
+}
+
+/// The listeners of each worker: of every address at least one, and none left over.
+fn dealt(bound: Vec<Vec<Bound>>, workers: u16) -> Vec<Vec<Bound>> {
+    let mut dealt: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
+    for listeners in bound {
+        for (position, listener) in listeners.into_iter().enumerate() {
+            dealt[position % usize::from(workers)].push(listener);
+        }
+    }
+    dealt
+}
+
+fn channels(count: usize) -> (Vec<mpsc::Sender<ToHandler>>, Vec<mpsc::Receiver<ToHandler>>) {
+    (0..count).map(|_| mpsc::channel(REMOTE_QUEUE_MAX)).unzip()
+}

@@ -1,0 +1,250 @@
+//! What operators and monitoring ask of a running server: the admin socket, `wsrun ctl`, and the metrics.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use wsrun_tests::admin::{Administered, value};
+use wsrun_tests::frame::Frame;
+use wsrun_tests::handlers;
+use wsrun_tests::server::{Server, run};
+use wsrun_tests::wait::{self, PATIENCE};
+
+#[test]
+fn status_and_metrics_tell_what_happened() {
+    let admin = Administered::start(Server::of(handlers::probe()).args([
+        "--workers",
+        "2",
+        "--max-timers",
+        "3",
+    ]));
+    let mut peer = admin.server.open();
+    let mut other = admin.server.open();
+    assert_eq!(peer.ask("session-set abc"), "ok");
+    other.send_text("trap");
+    other.expect_close(1011);
+    other.send(&Frame::close(1011, ""));
+    other.expect_end();
+    wait::until("the connection that failed is gone", || {
+        admin.status()["connections"] == 1
+    });
+    let status = admin.status();
+    assert_eq!(status["state"], "serving");
+    assert_eq!(status["pid"], admin.server.id());
+    assert_eq!(status["workers"], 2);
+    assert_eq!(status["listening"][0], admin.server.url(0));
+    let handler = &status["handlers"][0];
+    assert_eq!(handler["name"], "probe");
+    assert_eq!(handler["connections"], 1);
+    assert_eq!(handler["messages_received"], 2);
+    assert_eq!(handler["callbacks_failed"], 1);
+    assert_eq!(handler["session_bytes"], 3);
+    assert!(
+        handler["memory_bytes"].as_u64() > Some(1_000_000),
+        "{handler}"
+    );
+    for (name, expected) in [
+        ("wsrun_connections{handler=\"probe\"}", 1),
+        ("wsrun_connections_opened_total{handler=\"probe\"}", 2),
+        ("wsrun_messages_received_total{handler=\"probe\"}", 2),
+        ("wsrun_messages_sent_total{handler=\"probe\"}", 1),
+        (
+            "wsrun_callbacks_failed_total{handler=\"probe\",kind=\"trap\"}",
+            1,
+        ),
+        (
+            "wsrun_callbacks_failed_total{handler=\"probe\",kind=\"deadline\"}",
+            0,
+        ),
+        ("wsrun_accepted_total", 2),
+        ("wsrun_session_bytes{handler=\"probe\"}", 3),
+        ("wsrun_queued_bytes{handler=\"probe\"}", 0),
+    ] {
+        assert_eq!(admin.metric(name), expected, "{name}");
+    }
+    assert!(admin.metric("wsrun_sent_bytes_total{handler=\"probe\"}") >= 4);
+    // As a person reads it.
+    let text = admin.ctl(["status"]).stdout;
+    assert!(
+        text.contains("serving") && text.contains("handler probe"),
+        "{text}"
+    );
+    peer.close();
+    wait::until("it is counted down", || {
+        admin.metric("wsrun_session_bytes{handler=\"probe\"}") == 0
+    });
+}
+
+#[test]
+fn metrics_and_health_are_told_over_http() {
+    let admin = Administered::start(Server::of(handlers::echo()).args([
+        "--metrics",
+        "127.0.0.1:0",
+        "--shutdown-timeout",
+        "3s",
+        "--close-timeout",
+        "3s",
+    ]));
+    admin.server.expect_log("metrics on http://");
+    let log = admin.server.log();
+    let address = log.split("metrics on http://").nth(1);
+    let address = address.and_then(|rest| rest.split('/').next());
+    let address = address.expect("the log has the address").to_owned();
+    let mut deaf = admin.server.open();
+    assert_eq!(deaf.ask("one"), "one");
+    let metrics = get(&address, "GET", "/metrics");
+    assert!(metrics.starts_with("HTTP/1.1 200 OK"), "{metrics}");
+    assert!(metrics.contains("application/openmetrics-text; version=1.0.0"));
+    assert_eq!(
+        value(&metrics, "wsrun_messages_sent_total{handler=\"echo\"}"),
+        Some(1)
+    );
+    assert!(metrics.trim_end().ends_with("# EOF"));
+    assert!(get(&address, "GET", "/live").starts_with("HTTP/1.1 200"));
+    assert!(get(&address, "GET", "/ready").starts_with("HTTP/1.1 200"));
+    assert!(get(&address, "GET", "/other").starts_with("HTTP/1.1 404"));
+    assert!(get(&address, "POST", "/metrics").starts_with("HTTP/1.1 405"));
+    assert_eq!(admin.ctl(["drain"]).code, Some(0));
+    deaf.expect_close(1001);
+    // It waits for the peer that does not answer: alive, and not ready.
+    let ready = get(&address, "GET", "/ready");
+    assert!(
+        ready.starts_with("HTTP/1.1 503") && ready.contains("draining"),
+        "{ready}"
+    );
+    assert!(get(&address, "GET", "/live").starts_with("HTTP/1.1 200"));
+    assert_eq!(admin.status()["state"], "draining");
+}
+
+fn get(address: &str, method: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it is a socket");
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .expect("it reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("it answers");
+    response
+}
+
+#[test]
+fn handler_is_replaced_by_ctl_and_errors_reach_the_operator() {
+    let admin = Administered::start(Server::of(handlers::probe()).args(["--trial-time", "200ms"]));
+    let mut peer = admin.server.open();
+    let ended = admin.ctl(["swap", &handlers::echo().display().to_string()]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains("probe: ") && ended.stdout.contains("echo.wasm serves"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(peer.ask("id"), "id");
+    let missing = admin.ctl(["swap", "no-such-file.wasm"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(
+        missing.stderr.contains("the old version serves")
+            && missing.stderr.contains("no-such-file.wasm"),
+        "{}",
+        missing.stderr
+    );
+    let unknown = admin.ctl(["swap", "--handler", "nobody"]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(
+        unknown.stderr.contains("there are: probe"),
+        "{}",
+        unknown.stderr
+    );
+    assert_eq!(admin.metric("wsrun_swaps_total{handler=\"probe\"}"), 1);
+    assert_eq!(peer.ask("still here"), "still here");
+}
+
+#[test]
+fn drain_by_ctl_waits_for_the_end() {
+    let mut admin =
+        Administered::start(Server::of(handlers::echo()).args(["--drain-code", "1012"]));
+    let mut peer = admin.server.open();
+    let closing = std::thread::spawn(move || {
+        peer.expect_close(1012);
+        std::thread::sleep(Duration::from_millis(300));
+        peer.send(&Frame::close(1012, ""));
+        peer.expect_end();
+    });
+    let ended = admin.ctl(["drain", "--wait"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    closing.join().expect("it was closed");
+    assert_eq!(admin.server.wait(Duration::from_secs(1)).code(), Some(0));
+    assert!(!Path::new(&admin.socket()).exists());
+}
+
+#[test]
+fn admin_socket_is_its_users_alone_and_bears_nonsense() {
+    let mut admin = Administered::start(Server::of(handlers::echo()));
+    let mode = std::fs::metadata(admin.socket())
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mut stream = UnixStream::connect(admin.socket()).expect("it listens");
+    let mut answers = BufReader::new(stream.try_clone().expect("a descriptor"));
+    for nonsense in [
+        "",
+        "{}",
+        "{\"verb\":\"burn\"}",
+        "\u{0}\u{1}",
+        "{\"verb\":\"status\",\"x\":1}",
+    ] {
+        writeln!(stream, "{nonsense}").expect("it reads");
+        let mut answer = String::new();
+        answers.read_line(&mut answer).expect("it answers");
+        assert!(
+            answer.contains("this is no request"),
+            "{nonsense}: {answer}"
+        );
+    }
+    // A line without an end is cut off.
+    let endless = vec![b'x'; 200_000];
+    let _ = stream.write_all(&endless);
+    let mut rest = Vec::new();
+    let _ = answers.read_to_end(&mut rest);
+    // As many clients as there may be do not keep others from connections.
+    let idle: Vec<_> = (0..16)
+        .map(|_| UnixStream::connect(admin.socket()))
+        .collect();
+    admin.server.lives();
+    drop(idle);
+    assert_eq!(admin.ctl(["status"]).code, Some(0));
+    admin.server.lives();
+}
+
+#[test]
+fn ctl_says_when_nobody_answers() {
+    let ended = run(["ctl", "--admin", "/nowhere/admin", "status"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.stderr.contains("no server answers there"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn second_server_does_not_take_the_admin_socket_of_the_first() {
+    let admin = Administered::start(Server::of(handlers::echo()));
+    let socket = admin.socket();
+    let echo = handlers::echo().display().to_string();
+    let ended = run([echo.as_str(), "--listen", "127.0.0.1:0", "--admin", &socket]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains("--admin") && ended.stderr.contains("another program listens there"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(admin.ctl(["status"]).code, Some(0));
+}
