@@ -17,6 +17,7 @@ pub use crate::listener::Inherited;
 use crate::native::Native;
 pub use crate::outbound::OutboundConfig;
 pub use crate::outbound::grants::{Grant, GrantError, Grants};
+pub use crate::tape::RecordConfig;
 
 /// Everything that [`Server::new`](crate::server::Server::new) needs to know.
 #[derive(Clone, Debug)]
@@ -87,6 +88,8 @@ pub struct Config {
     pub coredumps: Option<Coredumps>,
     /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
     pub privileges: Option<Privileges>,
+    /// Records what handlers are called with and ask for, to be played again by `wsrun replay`.
+    pub record: Option<RecordConfig>,
 }
 
 impl Default for Config {
@@ -121,6 +124,7 @@ impl Default for Config {
             backtrace_lines: false,
             coredumps: None,
             privileges: None,
+            record: None,
         }
     }
 }

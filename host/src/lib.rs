@@ -11,6 +11,7 @@
 //! * `listener`: binds and accepts. `connection`: a socket from accept to close. `session`: what the host keeps for a connection.
 //! * `handler`: events in, commands out, on one worker. `command`: what a callback asked for.
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
+//! * `tape`: records what instances were called with and asked for, and plays it again.
 //! * `observability`: what is counted. `admission`, `bucket`: connections and rates against their limits.
 //! * `privileges`: who the process is.
 //! * [`cli`]: the command line.
@@ -33,6 +34,7 @@ mod privileges;
 mod request;
 pub mod server;
 mod session;
+mod tape;
 mod tls;
 mod transport;
 mod wasm;

@@ -91,15 +91,7 @@ fn allow_root(arguments: &[OsString]) -> Option<&'static str> {
     };
     let serves = arguments.first().is_some_and(|first| {
         let first = first.to_string_lossy();
-        let commands = [
-            "inspect",
-            "connect",
-            "client",
-            "ctl",
-            "ping",
-            "completions",
-            "replay",
-        ];
+        let commands = ["inspect", "connect", "client", "ctl", "ping", "completions"];
         // `connect` runs a handler if it is given one.
         !commands.contains(&first.as_ref())
             || (["connect", "client"].contains(&first.as_ref()) && arguments.iter().any(is_handler))

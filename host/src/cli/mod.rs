@@ -9,6 +9,8 @@ mod inspect;
 mod logging;
 mod ping;
 mod privileges;
+mod record;
+mod replay;
 mod runtime;
 mod serve;
 mod service_manager;
@@ -34,7 +36,8 @@ const USAGE: u8 = 2;
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
     after_help = "EXAMPLES:\n  wsrun echo.wasm\n  wsrun --protocol chat=chat.wasm --static page --listen 0.0.0.0:8080\n  \
-                  wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n  wsrun connect client.wasm ws://127.0.0.1:9000\n  wsrun ping ws://127.0.0.1:9000\n\n\
+                  wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n  wsrun connect client.wasm ws://127.0.0.1:9000\n  wsrun ping ws://127.0.0.1:9000\n  \
+                  wsrun chat.wasm --record tape.jsonl\n  wsrun replay tape.jsonl chat.wasm\n\n\
                   EXIT CODES:\n  0  stopped by SIGTERM or SIGINT, every connection closed\n  \
                   1  an address that cannot be listened on, a failure while running, or connections still open at the end of\n     \
                   --shutdown-timeout or at a second signal\n  \
@@ -59,6 +62,8 @@ enum Command {
     /// Talks to a WebSocket server: lines of standard input go out and messages come in, or a handler does the talking
     #[command(visible_alias = "client")]
     Connect(Box<connect::Args>),
+    /// Runs a handler over a tape of --record, without a network, and shows the first effect that differs
+    Replay(replay::Args),
     /// Measures round trips to a WebSocket server with pings
     Ping(Box<ping::Args>),
     /// Compiles a component from standard input into the cache, within limits: what a server starts to compile a handler
@@ -80,6 +85,7 @@ pub fn run() -> ExitCode {
         Some(Command::Ctl(args)) => ctl::run(args),
         Some(Command::Connect(args)) => connect::run(*args),
         Some(Command::Ping(args)) => ping::run(&args),
+        Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Compile(args)) => Ok(compile::run(args)),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());
@@ -118,6 +124,7 @@ impl Failure {
             | StartError::Privileges(_)
             | StartError::Component(_)
             | StartError::Handler { .. }
+            | StartError::Record(_)
             | StartError::Tls(_) => Self::usage(error),
         }
     }

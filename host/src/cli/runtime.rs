@@ -11,6 +11,7 @@ use wsrun_proto::ws::deflate::DeflateConfig;
 use super::Failure;
 use super::logging::{self, Format, Level};
 use super::privileges::PrivilegeArgs;
+use super::record::RecordArgs;
 use super::values::{OptionalDuration, bytes, count, duration, identity, optional_duration, pair};
 use crate::config::{
     Compilation, Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles,
@@ -236,6 +237,9 @@ pub(super) struct RuntimeArgs {
     #[command(flatten)]
     privileges: PrivilegeArgs,
 
+    #[command(flatten)]
+    record: RecordArgs,
+
     /// Form of the log on standard error
     #[arg(long, value_enum, default_value = "text", help_heading = "Log")]
     log_format: Format,
@@ -414,6 +418,7 @@ impl RuntimeArgs {
                 None => None,
             },
             privileges: self.privileges.into_config()?,
+            record: self.record.into_config(),
             ..Config::default()
         };
         config.limits.message_bytes_max = self.max_message;
@@ -443,7 +448,7 @@ fn size(bytes: u64) -> usize {
 }
 
 /// `$XDG_CACHE_HOME/wsrun`, else `~/.cache/wsrun`; none without a home.
-fn default_cache() -> Option<std::io::Result<PathBuf>> {
+pub(super) fn default_cache() -> Option<std::io::Result<PathBuf>> {
     let absolute = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)

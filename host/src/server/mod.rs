@@ -41,6 +41,7 @@ mod life;
 mod local;
 mod plans;
 mod publisher;
+mod record;
 mod swap;
 mod validate;
 
@@ -60,6 +61,7 @@ use crate::connection::Folders;
 use crate::handler::Exports;
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
+pub use crate::tape::RecordError;
 pub use crate::tls::TlsError;
 pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
@@ -73,17 +75,20 @@ use self::control::Listeners;
 use self::life::{Plan, closed};
 use self::local::Turns;
 use self::plans::Parts;
+use self::record::Recorded;
 use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::native::Native;
 use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::privileges::Identity;
+use crate::tape::recorder::{Finish, Recorder};
 use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
 use crate::wasm::pulse::Pulse;
+use crate::wasm::taped::taped_linker;
 use crate::worker::{self, Worker};
 
 /// Why a server does not start.
@@ -113,6 +118,9 @@ pub enum StartError {
     /// The process does not become the user or group that it was told to be.
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
+    /// Nothing can be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The engine, a thread or a runtime cannot be made.
     #[error("cannot start: {0}")]
     Host(String),
@@ -169,6 +177,8 @@ struct Shared {
     control: Control,
     /// Advances the epoch that ends callbacks which run for too long: needed as long as a worker lives.
     _ticker: EpochTicker,
+    /// Written to its end when the workers have ended.
+    _tape: Option<Finish>,
 }
 
 /// A worker on the caller's thread.
@@ -195,15 +205,26 @@ impl Server {
         let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
         let engine = engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
-        let linker = linker(&engine).map_err(|error| host(&error))?;
+        let linker = match config.record {
+            None => linker(&engine),
+            Some(_) => taped_linker(&engine),
+        };
+        let linker = linker.map_err(|error| host(&error))?;
         let mut handlers = Vec::new();
+        let mut recorded = Recorded::default();
         for handler in &config.handlers {
             handlers.push(match &handler.source {
                 HandlerSource::File(file) => {
-                    let (component, exports) = component::load(&engine, &config, file)?;
+                    let (component, exports) = match config.record {
+                        None => component::load(&engine, &config, file)?,
+                        Some(_) => recorded.load(&engine, &config, file, handler.name())?,
+                    };
                     let file = file.display().to_string();
                     let linked = Linked::new(&linker, &component, exports, &file)?;
                     Source::Component(Box::new(linked))
+                }
+                HandlerSource::Native(_) if config.record.is_some() => {
+                    return Err(RecordError::Native(handler.name()).into());
                 }
                 HandlerSource::Native(native) => Source::Native(native.clone()),
             });
@@ -219,6 +240,7 @@ impl Server {
             identity.assume()?;
             folders.check(&config).map_err(StartError::Config)?;
         }
+        let recorder = recorded.begin(&config, &mut handlers)?;
         let pulses = std::iter::repeat_with(Arc::<Pulse>::default);
         let pulses: Arc<[_]> = pulses.take(usize::from(config.workers)).collect();
         let ticker =
@@ -256,7 +278,13 @@ impl Server {
         let exports: Vec<_> = parts.handlers.iter().map(Source::exports).collect();
         let (plans, publisher) = parts.plans(bound);
         let workers = publisher.workers();
-        let swapper = Swapper::new(engine, linker, Arc::clone(&config), &exports, workers);
+        let swapper = Swapper::new(
+            (engine, linker),
+            Arc::clone(&config),
+            recorder.clone(),
+            &exports,
+            workers,
+        );
         let urls = addresses.iter().map(|address| url(address, tls.is_some()));
         let control = Control::new(control::Parts {
             config: Arc::clone(&config),
@@ -281,6 +309,7 @@ impl Server {
                 live,
                 control,
                 _ticker: ticker,
+                _tape: recorder.as_ref().map(Recorder::finish_later),
             },
         })
     }

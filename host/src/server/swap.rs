@@ -10,6 +10,8 @@ use wasmtime::component::Linker;
 
 use crate::config::{Config, HandlerSource};
 use crate::handler::{Exports, ToHandler, Trial};
+use crate::tape::Tape;
+use crate::tape::recorder::Recorder;
 use crate::wasm::component::{self, ComponentError};
 use crate::wasm::linker::Linked;
 use crate::wasm::state::GuestState;
@@ -25,6 +27,8 @@ struct Inner {
     engine: Engine,
     linker: Linker<GuestState>,
     config: Arc<Config>,
+    /// What instances of new versions are recorded on.
+    recorder: Option<Recorder>,
     handlers: Vec<Swappable>,
     /// One swap at a time.
     busy: Mutex<()>,
@@ -101,9 +105,9 @@ pub struct Swapped {
 
 impl Swapper {
     pub(super) fn new(
-        engine: Engine,
-        linker: Linker<GuestState>,
+        (engine, linker): (Engine, Linker<GuestState>),
         config: Arc<Config>,
+        recorder: Option<Recorder>,
         exports: &[Exports],
         workers: Vec<Vec<mpsc::Sender<ToHandler>>>,
     ) -> Self {
@@ -126,6 +130,7 @@ impl Swapper {
             linker,
             handlers: handlers.collect(),
             config,
+            recorder,
             busy: Mutex::new(()),
         }))
     }
@@ -183,8 +188,13 @@ impl Swapper {
             tried: content,
             ..served.clone()
         });
-        let (component, exports) = component::load(&inner.engine, &inner.config, &file)?;
-        let linked = Linked::new(&inner.linker, &component, exports, &name)?;
+        let (component, exports, sha256) =
+            component::load_hashed(&inner.engine, &inner.config, &file)?;
+        let mut linked = Linked::new(&inner.linker, &component, exports, &name)?;
+        linked.tape = inner
+            .recorder
+            .clone()
+            .map(|recorder| Tape::Record { recorder, sha256 });
         if exports.chunks != served.exports.chunks {
             return Err(SwapError::Chunks { file: name });
         }

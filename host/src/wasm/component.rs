@@ -2,8 +2,10 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::Digest as _;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
@@ -211,18 +213,45 @@ pub(crate) fn load(
 ) -> Result<(Component, Exports), ComponentError> {
     let name = file.display().to_string();
     let bytes = read(file, config.compilation.component_bytes_max, &name)?;
+    compile(engine, config, &bytes, &name)
+}
+
+/// The same, with the SHA-256 of the component in hexadecimal digits.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub(crate) fn load_hashed(
+    engine: &Engine,
+    config: &Config,
+    file: &Path,
+) -> Result<(Component, Exports, Arc<str>), ComponentError> {
+    let name = file.display().to_string();
+    let bytes = read(file, config.compilation.component_bytes_max, &name)?;
+    let (component, exports) = compile(engine, config, &bytes, &name)?;
+    let digest = sha2::Sha256::digest(&bytes);
+    let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((component, exports, sha256.into()))
+}
+
+fn compile(
+    engine: &Engine,
+    config: &Config,
+    bytes: &[u8],
+    name: &str,
+) -> Result<(Component, Exports), ComponentError> {
     compile::try_out(
         &config.compilation,
         &EngineConfig::from(config),
-        &name,
-        &bytes,
+        name,
+        bytes,
     )?;
     let component =
-        Component::from_binary(engine, &bytes).map_err(|error| ComponentError::Invalid {
-            file: name.clone(),
+        Component::from_binary(engine, bytes).map_err(|error| ComponentError::Invalid {
+            file: name.to_owned(),
             cause: first_line(&error),
         })?;
-    let exports = check(engine, &component, &name)?;
+    let exports = check(engine, &component, name)?;
     Ok((component, exports))
 }
 

@@ -31,6 +31,7 @@ use crate::contract::{
     TimerId,
 };
 use crate::handler::{Guest, GuestFactory, HttpRequest, Limit, Registry};
+use crate::tape::value::Two;
 
 /// Handles of component resources that an instance may hold.
 const COMPONENT_HANDLES_MAX: usize = 10_000;
@@ -115,16 +116,20 @@ impl Instance {
             log,
             ..
         } = instances;
+        let track = linked.tape.as_ref();
+        let track = track.and_then(|tape| tape.track(&registry, linked.exports));
         let mut store = store(linked, limits, registry, log);
+        store.data_mut().tape = track;
         begin(&mut store);
         let blocking_timeout = limits.blocking_timeout;
         let pulse = Arc::clone(&store.data().pulse);
         let instance = linked.pre.instantiate_async(&mut store);
         let instance = bounded(&pulse, blocking_timeout, instance).await;
-        let instance = match instance {
-            Ok(instance) => instance,
-            Err(error) => return Err(explain(&mut store, error)),
-        };
+        let instance = instance.map_err(|error| explain(&mut store, error));
+        if let Some(tape) = &mut store.data_mut().tape {
+            tape.end(instance.as_ref().map(|_| &()));
+        }
+        let instance = instance?;
         let handler = linked
             .handler
             .load(&mut store, &instance)
@@ -222,21 +227,34 @@ fn by_hand<P: ComponentNamedList + Lower>(
     instance.get_typed_func(store, function)
 }
 
+/// Calls an export. The event and its arguments are what a tape is told.
 macro_rules! call {
-    ($self:ident, $call:expr) => {{
+    ($self:ident, $event:literal, $args:expr, $call:expr) => {{
         begin(&mut $self.store);
+        if let Some(tape) = &mut $self.store.data_mut().tape {
+            tape.begin($event, &$args);
+        }
         let result = bounded(&$self.pulse, $self.blocking_timeout, $call).await;
-        match result {
+        let result = match result {
             Ok(value) => Ok(value),
             Err(error) => Err(explain(&mut $self.store, error)),
+        };
+        if let Some(tape) = &mut $self.store.data_mut().tape {
+            tape.end(result.as_ref());
         }
+        result
     }};
 }
 
 impl Guest for Instance {
     async fn started(&mut self) -> Result<(), GuestError> {
         match &self.lifecycle {
-            Some(lifecycle) => call!(self, lifecycle.call_started(&mut self.store)),
+            Some(lifecycle) => call!(
+                self,
+                "lifecycle.started",
+                (),
+                lifecycle.call_started(&mut self.store)
+            ),
             None => Ok(()),
         }
     }
@@ -249,7 +267,12 @@ impl Guest for Instance {
             return Ok(Ok(Acceptance::default()));
         };
         let request = types::Request::from(request);
-        let answer = call!(self, handshake.call_requested(&mut self.store, &request))?;
+        let answer = call!(
+            self,
+            "handshake.requested",
+            (&request,),
+            handshake.call_requested(&mut self.store, &request)
+        )?;
         Ok(match answer {
             Ok(accepted) => Ok(Acceptance {
                 protocol: accepted.protocol,
@@ -265,7 +288,12 @@ impl Guest for Instance {
     }
 
     async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
-        call!(self, self.handler.call_opened(&mut self.store, connection))
+        call!(
+            self,
+            "handler.opened",
+            (connection,),
+            self.handler.call_opened(&mut self.store, connection)
+        )
     }
 
     async fn received(
@@ -284,6 +312,8 @@ impl Guest for Instance {
         let received: &TypedFunc<(ConnectionId, MessageIn<'_>), ()> = &self.received;
         call!(
             self,
+            "handler.received",
+            Two(connection, message),
             received.call_async(&mut self.store, (connection, message))
         )
     }
@@ -296,13 +326,20 @@ impl Guest for Instance {
         let info = types::CloseInfo::from(info);
         call!(
             self,
+            "handler.closed",
+            Two(connection, &info),
             self.handler.call_closed(&mut self.store, connection, &info)
         )
     }
 
     async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
         match &self.writable {
-            Some(writable) => call!(self, writable.call_writable(&mut self.store, connection)),
+            Some(writable) => call!(
+                self,
+                "writable.writable",
+                (connection,),
+                writable.call_writable(&mut self.store, connection)
+            ),
             None => Ok(()),
         }
     }
@@ -325,6 +362,8 @@ impl Guest for Instance {
         let received_chunk: &TypedFunc<(ConnectionId, ChunkIn<'_>), ()> = received_chunk;
         call!(
             self,
+            "chunks.received-chunk",
+            Two(connection, chunk),
             received_chunk.call_async(&mut self.store, (connection, chunk))
         )
     }
@@ -343,6 +382,8 @@ impl Guest for Instance {
         let after = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
         call!(
             self,
+            "reconnection.lost",
+            (connection, &info, attempt, after),
             reconnection.call_lost(&mut self.store, connection, &info, attempt, after)
         )
     }
@@ -351,6 +392,8 @@ impl Guest for Instance {
         match &self.reconnection {
             Some(reconnection) => call!(
                 self,
+                "reconnection.restored",
+                (connection,),
                 reconnection.call_restored(&mut self.store, connection)
             ),
             None => Ok(()),
@@ -374,13 +417,20 @@ impl Guest for Instance {
         };
         call!(
             self,
+            "broadcast-filter.wanted",
+            Two(connection, &message),
             filter.call_wanted(&mut self.store, connection, &message)
         )
     }
 
     async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, GuestError> {
         match &self.network_filter {
-            Some(filter) => call!(self, filter.call_accepts(&mut self.store, peer, local)),
+            Some(filter) => call!(
+                self,
+                "network-filter.accepts",
+                Two(peer, local),
+                filter.call_accepts(&mut self.store, peer, local)
+            ),
             None => Ok(true),
         }
     }
@@ -398,6 +448,8 @@ impl Guest for Instance {
         let request = types::Request::from(request);
         let response = call!(
             self,
+            "http.requested",
+            (method, &request, body.as_ref()),
             http.call_requested(&mut self.store, method, &request, body)
         )?;
         Ok(HttpResponse {
@@ -412,7 +464,12 @@ impl Guest for Instance {
 
     async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError> {
         match &self.pong {
-            Some(pong) => call!(self, pong.call_pong(&mut self.store, connection, payload)),
+            Some(pong) => call!(
+                self,
+                "pong.pong",
+                Two(connection, payload),
+                pong.call_pong(&mut self.store, connection, payload)
+            ),
             None => Ok(()),
         }
     }
@@ -426,6 +483,8 @@ impl Guest for Instance {
         match &self.timer_handler {
             Some(handler) => call!(
                 self,
+                "timer-handler.fired",
+                (timer, tag, connection),
                 handler.call_fired(&mut self.store, timer, tag, connection)
             ),
             None => Ok(()),
@@ -438,21 +497,36 @@ impl Guest for Instance {
 
     async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
         match &self.lifecycle {
-            Some(lifecycle) => call!(self, lifecycle.call_resumed(&mut self.store, connection)),
+            Some(lifecycle) => call!(
+                self,
+                "lifecycle.resumed",
+                (connection,),
+                lifecycle.call_resumed(&mut self.store, connection)
+            ),
             None => Ok(()),
         }
     }
 
     async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
         match &self.lifecycle {
-            Some(lifecycle) => call!(self, lifecycle.call_save(&mut self.store)),
+            Some(lifecycle) => call!(
+                self,
+                "lifecycle.save",
+                (),
+                lifecycle.call_save(&mut self.store)
+            ),
             None => Ok(Vec::new()),
         }
     }
 
     async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, GuestError> {
         match &self.lifecycle {
-            Some(lifecycle) => call!(self, lifecycle.call_restore(&mut self.store, state)),
+            Some(lifecycle) => call!(
+                self,
+                "lifecycle.restore",
+                (state,),
+                lifecycle.call_restore(&mut self.store, state)
+            ),
             None => Ok(Ok(())),
         }
     }
@@ -460,7 +534,12 @@ impl Guest for Instance {
     async fn draining(&mut self, deadline: Duration) -> Result<(), GuestError> {
         let deadline = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         match &self.lifecycle {
-            Some(lifecycle) => call!(self, lifecycle.call_draining(&mut self.store, deadline)),
+            Some(lifecycle) => call!(
+                self,
+                "lifecycle.draining",
+                (deadline,),
+                lifecycle.call_draining(&mut self.store, deadline)
+            ),
             None => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use super::component::{ComponentError, first_line};
 use super::host;
 use super::state::GuestState;
 use crate::handler::Exports;
+use crate::tape::Tape;
 
 /// Everything that a handler may import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
@@ -39,6 +40,8 @@ pub(crate) struct Linked {
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
     pub(super) wasi_http: Option<incoming_handler::GuestIndices>,
     pub(crate) exports: Exports,
+    /// What its instances are recorded on, or played from.
+    pub(crate) tape: Option<Tape>,
 }
 
 impl Linked {
@@ -99,6 +102,7 @@ impl Linked {
             wasi_http,
             pre,
             exports,
+            tape: None,
         })
     }
 }

@@ -20,3 +20,4 @@ mod message;
 pub(crate) mod pulse;
 pub(crate) mod state;
 mod stdio;
+pub(crate) mod taped;

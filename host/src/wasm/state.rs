@@ -17,6 +17,7 @@ use super::stdio::OutputLog;
 use crate::calls::Calls;
 use crate::config::HandlerLimits;
 use crate::handler::Registry;
+use crate::tape::Track;
 
 /// Random bytes per call of `wasi:random`.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
@@ -53,6 +54,8 @@ pub(crate) struct GuestState {
     pub(super) callback_timeout: Duration,
     /// Of the worker that this runs on.
     pub(super) pulse: Arc<Pulse>,
+    /// Where callbacks and calls are recorded, or played from.
+    pub(super) tape: Option<Track>,
     /// Calls of imports that the callback may still make, and whether it has made more.
     host_calls_left: u64,
     host_calls_exceeded: bool,
@@ -89,6 +92,7 @@ impl GuestState {
             ),
             callback_timeout: limits.callback_timeout,
             pulse: registry.pulse(),
+            tape: None,
             calls: SendWrapper::new(Calls::new(registry)),
             host_calls_left: limits.host_calls_max,
             host_calls_exceeded: false,

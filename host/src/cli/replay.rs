@@ -1,0 +1,208 @@
+//! `wsrun replay TAPE HANDLER`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::logging::{self, Format, Level};
+use super::runtime::default_cache;
+use super::{Failure, say, say_error};
+use crate::privileges;
+use crate::tape::format::Outcome;
+use crate::tape::player::Difference;
+use crate::tape::replay::{Found, replay};
+
+/// Characters shown of a value.
+const SHOWN: usize = 400;
+/// Of which so many lie before the place where two values part.
+const BEFORE: usize = 80;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "EXIT CODES:\n  0  every event came out as recorded\n  1  an event came out otherwise: it is shown\n  \
+                        2  wrong arguments, a file that is not a tape or not a handler, a damaged tape"
+)]
+pub(super) struct Args {
+    /// The tape, written by --record
+    tape: PathBuf,
+    /// The handler: the recorded component, or another version of it
+    handler: PathBuf,
+    /// Which handler of a tape with several, by its name there
+    #[arg(long = "handler", value_name = "NAME")]
+    name: Option<String>,
+    /// Runs the handler as root, which is refused otherwise
+    #[arg(long)]
+    allow_root: bool,
+    /// How much is logged; `info` shows what the handler prints
+    #[arg(long, value_enum, default_value = "warn")]
+    log_level: Level,
+    /// Folder for compiled components [default: wsrun in the user's cache folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    cache_dir: Option<PathBuf>,
+    /// Compiles the handler in any case
+    #[arg(long)]
+    no_cache: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    logging::start(Format::Text, args.log_level);
+    if privileges::is_root() && !args.allow_root {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "this would run a handler as root: be somebody else, or say that it shall be so (--allow-root)"
+        )));
+    }
+    let cache = match (args.no_cache, &args.cache_dir) {
+        (true, _) => None,
+        (false, Some(folder)) => Some(std::path::absolute(folder)?),
+        (false, None) => default_cache().transpose()?,
+    };
+    let report =
+        replay(&args.tape, &args.handler, args.name.as_deref(), cache).map_err(Failure::usage)?;
+    for note in &report.notes {
+        say_error(&format!("note: {note}"));
+    }
+    if report.left_out > 0 {
+        say_error(&format!(
+            "note: {} of other versions left out",
+            count(report.left_out, "instance")
+        ));
+    }
+    match &report.difference {
+        None => {
+            say(&format!(
+                "identical: {} on {}",
+                count(report.events, "event"),
+                count(report.instances, "instance")
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(found) => {
+            describe(found).iter().for_each(|line| say(line));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn count(number: u64, of: &str) -> String {
+    match number {
+        1 => format!("1 {of}"),
+        _ => format!("{number} {of}s"),
+    }
+}
+
+/// The lines that tell a difference.
+fn describe(found: &Found) -> Vec<String> {
+    let place = &found.entry;
+    let (expected, got) = match &found.difference {
+        Difference::Call {
+            number,
+            expected,
+            got,
+        } => (
+            format!("call {number}, {}", call(expected)),
+            format!("call {number}, {}", call(got)),
+        ),
+        Difference::MoreCalls { number, got } => (
+            "no more calls".to_owned(),
+            format!("call {number}, {}", call(got)),
+        ),
+        Difference::FewerCalls {
+            number,
+            expected,
+            got,
+        } => (format!("call {number}, {}", call(expected)), outcome(got)),
+        Difference::Outcome { expected, got } => (outcome(expected), outcome(got)),
+        Difference::NoCallback => (
+            format!("a callback {}", place.event),
+            "a component that does not export it".to_owned(),
+        ),
+    };
+    let same = expected
+        .chars()
+        .zip(got.chars())
+        .take_while(|(a, b)| a == b)
+        .count();
+    vec![
+        format!("event {} differs: {}", found.event, place.event),
+        format!(
+            "  at        {} (worker {}, instance {})",
+            time(place.at_ms),
+            place.worker,
+            place.instance
+        ),
+        format!("  with      {}", shown(&place.args.to_string(), 0)),
+        format!("  expected  {}", shown(&expected, same)),
+        format!("  got       {}", shown(&got, same)),
+    ]
+}
+
+fn call((name, args): &(String, Value)) -> String {
+    if args.is_null() {
+        name.clone()
+    } else {
+        format!("{name} {args}")
+    }
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Returned(Value::Null) => "returned".to_owned(),
+        Outcome::Returned(value) => format!("returned {value}"),
+        Outcome::Trapped(text) => format!("trapped: {text}"),
+        Outcome::Stopped(text) => format!("stopped: {text}"),
+    }
+}
+
+/// `H:MM:SS.mmm` since the tape was begun.
+fn time(at_ms: u64) -> String {
+    let (seconds, millis) = (at_ms / 1_000, at_ms % 1_000);
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    format!(
+        "{}:{:02}:{seconds:02}.{millis:03}",
+        minutes / 60,
+        minutes % 60
+    )
+}
+
+/// A piece of a text around what matters, without anything that could move a cursor.
+fn shown(text: &str, matters: usize) -> String {
+    let length = text.chars().count();
+    let start = match length > SHOWN {
+        true => matters.saturating_sub(BEFORE),
+        false => 0,
+    };
+    let mut out = String::new();
+    if start > 0 {
+        out.push('…');
+    }
+    for c in text.chars().skip(start).take(SHOWN) {
+        match c.is_control() {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+    }
+    if length > start + SHOWN {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_values_are_shown_where_they_part() {
+        let text = format!("{}X{}", "a".repeat(1_000), "b".repeat(1_000));
+        let piece = shown(&text, 1_000);
+        assert!(piece.starts_with('…') && piece.ends_with('…'), "{piece}");
+        assert!(piece.contains("aXb"), "{piece}");
+        assert_eq!(shown("a\u{9b}b", 0), "a\\u{9b}b");
+    }
+
+    #[test]
+    fn time_is_told_by_the_clock() {
+        assert_eq!(time(3_723_004), "1:02:03.004");
+    }
+}

@@ -1,0 +1,416 @@
+//! The lines of a tape: JSON, one object per line. The number of an event is the number of its line; line 1 is the header.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::{Config, HandlerLimits};
+
+/// What this version writes, and reads.
+pub(crate) const FORMAT: u32 = 1;
+
+/// The largest line: what one callback may put on a tape.
+pub(crate) const LINE_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// An instance was made, with what it did meanwhile.
+pub(crate) const NEW: &str = "instance.new";
+/// An instance is gone.
+pub(crate) const GONE: &str = "instance.gone";
+
+/// The first line.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Header {
+    /// The format.
+    #[serde(rename = "wsrun-tape")]
+    pub(crate) format: u32,
+    /// The version of the host that wrote it.
+    pub(crate) wsrun: String,
+    /// When it was begun, in milliseconds of Unix time.
+    pub(crate) started_ms: u64,
+    pub(crate) workers: u16,
+    /// What was served at first. Later versions are told by their instances.
+    pub(crate) handlers: Vec<Served>,
+    /// Header fields whose values are not on the tape.
+    pub(crate) redacted: Vec<String>,
+    pub(crate) limits: TapeLimits,
+}
+
+/// A handler at the beginning of a tape.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Served {
+    pub(crate) name: String,
+    pub(crate) file: String,
+    pub(crate) sha256: String,
+}
+
+/// The limits that decide what an instance can do by itself; every other is in an answer of the host.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct TapeLimits {
+    wasm_stack_bytes_max: usize,
+    memory_bytes_max: usize,
+    host_calls_max: u64,
+    effect_bytes_max: usize,
+    callback_timeout_ms: u64,
+    blocking_timeout_ms: u64,
+}
+
+/// How much longer a callback may take in a replay: the machine may be a slower one.
+const PATIENCE: u32 = 10;
+
+impl From<&Config> for TapeLimits {
+    fn from(config: &Config) -> Self {
+        let limits = &config.handler_limits;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            wasm_stack_bytes_max: config.wasm_stack_bytes_max,
+            memory_bytes_max: limits.memory_bytes_max,
+            host_calls_max: limits.host_calls_max,
+            effect_bytes_max: limits.effect_bytes_max,
+            callback_timeout_ms: millis(limits.callback_timeout),
+            blocking_timeout_ms: millis(limits.blocking_timeout),
+        }
+    }
+}
+
+impl TapeLimits {
+    /// The configuration of a replay.
+    pub(crate) fn for_replay(&self) -> Config {
+        let handler_limits = HandlerLimits {
+            memory_bytes_max: self.memory_bytes_max,
+            host_calls_max: self.host_calls_max,
+            effect_bytes_max: self.effect_bytes_max,
+            callback_timeout: Duration::from_millis(self.callback_timeout_ms)
+                .saturating_mul(PATIENCE),
+            blocking_timeout: Duration::from_millis(self.blocking_timeout_ms)
+                .saturating_mul(PATIENCE),
+            ..HandlerLimits::default()
+        };
+        Config {
+            wasm_stack_bytes_max: self.wasm_stack_bytes_max,
+            handler_limits,
+            ..Config::default()
+        }
+    }
+}
+
+/// A callback, with all that crossed between host and instance while it ran.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Entry {
+    /// Since the tape was begun.
+    pub(crate) at_ms: u64,
+    pub(crate) worker: u16,
+    /// A number for each instance, unique on the tape.
+    pub(crate) instance: u64,
+    pub(crate) event: String,
+    pub(crate) args: Value,
+    pub(crate) calls: Vec<Call>,
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+}
+
+/// What the arguments of [`NEW`] are.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Made {
+    pub(crate) handler: String,
+    pub(crate) sha256: String,
+    pub(crate) exports: Vec<String>,
+}
+
+/// How a callback ended.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    Returned(Value),
+    /// Why.
+    Trapped(String),
+    /// The host stopped it: it had computed or waited for too long, which is a matter of time and not of what it was told.
+    Stopped(String),
+}
+
+/// A call of an import.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Call {
+    pub(crate) call: String,
+    pub(crate) args: Value,
+    #[serde(flatten)]
+    pub(crate) answer: Answer,
+}
+
+/// What the host answered.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Answer {
+    Gave(Value),
+    /// The call was against the contract and trapped.
+    Trapped(String),
+}
+
+/// Why there is nothing more.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct End {
+    pub(crate) end: EndReason,
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EndReason {
+    /// The server ended.
+    Stopped,
+    /// The tape was full.
+    Full,
+    /// The disk was slower than the traffic.
+    Behind,
+    /// One callback had more than a line may have.
+    Large,
+}
+
+/// Writes an entry whose calls are text already.
+pub(crate) fn entry(
+    at_ms: u64,
+    (worker, instance): (u16, u64),
+    (event, args): (&str, &str),
+    calls: &str,
+    outcome: &Outcome,
+) -> String {
+    let mut line = String::with_capacity(args.len() + calls.len() + 160);
+    let (key, value) = match outcome {
+        Outcome::Returned(value) => ("returned", value.to_string()),
+        Outcome::Trapped(text) => ("trapped", Value::from(text.as_str()).to_string()),
+        Outcome::Stopped(text) => ("stopped", Value::from(text.as_str()).to_string()),
+    };
+    let _ = write!(
+        line,
+        r#"{{"at_ms":{at_ms},"worker":{worker},"instance":{instance},"event":"{event}","args":{args},"calls":[{calls}],"{key}":{value}}}"#
+    );
+    line
+}
+
+/// A line after the first.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Line {
+    Entry(Box<Entry>),
+    End(End),
+    /// The last line is not whole: who wrote it was killed, or writes still.
+    CutOff,
+}
+
+/// Why a file cannot be read as a tape.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TapeError {
+    #[error("cannot read {file}: {cause}")]
+    Unreadable { file: String, cause: std::io::Error },
+    #[error("{file} is not a tape of `wsrun --record`: its first line is not a header ({cause})")]
+    NoTape { file: String, cause: String },
+    #[error(
+        "{file} is a tape of format {format}, and this wsrun reads format {FORMAT}: use the wsrun that it was recorded with, {wsrun}"
+    )]
+    Format {
+        file: String,
+        format: u32,
+        wsrun: String,
+    },
+    #[error("{file}, line {line}: {cause}; the tape is damaged")]
+    Damaged {
+        file: String,
+        line: u64,
+        cause: String,
+    },
+}
+
+/// Reads a tape line by line.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    file: String,
+    input: BufReader<std::fs::File>,
+    /// Of the line that was read last.
+    number: u64,
+    text: Vec<u8>,
+}
+
+impl Reader {
+    /// Opens a tape and reads its header.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Header), TapeError> {
+        let file = path.display().to_string();
+        let unreadable = |cause| TapeError::Unreadable {
+            file: file.clone(),
+            cause,
+        };
+        let input = std::fs::File::open(path).map_err(unreadable)?;
+        let mut reader = Self {
+            file: file.clone(),
+            input: BufReader::with_capacity(256 * 1024, input),
+            number: 0,
+            text: Vec::new(),
+        };
+        let whole = reader.read_line()?;
+        let no_tape = |cause: String| TapeError::NoTape {
+            file: file.clone(),
+            cause,
+        };
+        if !whole {
+            return Err(no_tape("it is empty, or has no whole line".into()));
+        }
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct Any {
+            #[serde(rename = "wsrun-tape")]
+            format: u32,
+            #[serde(default)]
+            wsrun: String,
+        }
+        let any: Any =
+            serde_json::from_slice(&reader.text).map_err(|error| no_tape(error.to_string()))?;
+        if any.format != FORMAT {
+            return Err(TapeError::Format {
+                file,
+                format: any.format,
+                wsrun: any.wsrun,
+            });
+        }
+        let header =
+            serde_json::from_slice(&reader.text).map_err(|error| no_tape(error.to_string()))?;
+        Ok((reader, header))
+    }
+
+    /// The number of the line that was read last.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line; none at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Line>, TapeError> {
+        let whole = self.read_line()?;
+        if self.text.is_empty() {
+            return Ok(None);
+        }
+        if !whole {
+            return Ok(Some(Line::CutOff));
+        }
+        let line = if self.text.starts_with(br#"{"end""#) {
+            serde_json::from_slice(&self.text).map(Line::End)
+        } else {
+            serde_json::from_slice(&self.text).map(|entry| Line::Entry(Box::new(entry)))
+        };
+        line.map(Some)
+            .map_err(|error| self.damaged(error.to_string()))
+    }
+
+    pub(crate) fn damaged(&self, cause: String) -> TapeError {
+        TapeError::Damaged {
+            file: self.file.clone(),
+            line: self.number,
+            cause,
+        }
+    }
+
+    /// Whether the line has an end.
+    fn read_line(&mut self) -> Result<bool, TapeError> {
+        self.text.clear();
+        self.number += 1;
+        let limit = LINE_BYTES_MAX as u64 + 1;
+        let read = (&mut self.input)
+            .take(limit)
+            .read_until(b'\n', &mut self.text);
+        read.map_err(|cause| TapeError::Unreadable {
+            file: self.file.clone(),
+            cause,
+        })?;
+        if self.text.len() as u64 == limit {
+            return Err(self.damaged(format!("it has more than {LINE_BYTES_MAX} bytes")));
+        }
+        Ok(self.text.ends_with(b"\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            format: FORMAT,
+            wsrun: "0.1.0".into(),
+            started_ms: 1,
+            workers: 1,
+            handlers: Vec::new(),
+            redacted: Vec::new(),
+            limits: TapeLimits::from(&Config::default()),
+        }
+    }
+
+    fn tape(content: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape");
+        std::fs::write(&path, content).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn entry_that_is_written_is_read() {
+        let call = Call {
+            call: "connections.send".into(),
+            args: serde_json::json!([7, {"text": "hi"}]),
+            answer: Answer::Gave(Value::Null),
+        };
+        let calls = serde_json::to_string(&call).unwrap();
+        for outcome in [
+            Outcome::Returned(Value::Null),
+            Outcome::Trapped("wasm `unreachable`\n".into()),
+            Outcome::Stopped("late".into()),
+        ] {
+            let text = entry(5, (1, 2), ("handler.opened", "[7]"), &calls, &outcome);
+            let read: Entry = serde_json::from_str(&text).unwrap();
+            let written = Entry {
+                at_ms: 5,
+                worker: 1,
+                instance: 2,
+                event: "handler.opened".into(),
+                args: serde_json::json!([7]),
+                calls: vec![call.clone()],
+                outcome,
+            };
+            assert_eq!(read, written);
+        }
+    }
+
+    #[test]
+    fn line_without_its_end_is_cut_off() {
+        let header = serde_json::to_string(&header()).unwrap();
+        let whole = entry(
+            0,
+            (0, 1),
+            (GONE, "null"),
+            "",
+            &Outcome::Returned(Value::Null),
+        );
+        let (_folder, path) = tape(&format!("{header}\n{whole}\n{{\"at_ms\":1,"));
+        let (mut reader, _) = Reader::open(&path).unwrap();
+        assert!(matches!(reader.next(), Ok(Some(Line::Entry(_)))));
+        assert_eq!(reader.next().unwrap(), Some(Line::CutOff));
+        assert_eq!(reader.number(), 3);
+    }
+
+    #[test]
+    fn line_that_is_no_entry_is_told_by_its_number() {
+        let header = serde_json::to_string(&header()).unwrap();
+        let (_folder, path) = tape(&format!("{header}\nnonsense\n"));
+        let (mut reader, _) = Reader::open(&path).unwrap();
+        let error = reader.next().unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn other_format_names_the_host_that_wrote_it() {
+        let (_folder, path) = tape("{\"wsrun-tape\":9,\"wsrun\":\"3.4.5\"}\n");
+        let error = Reader::open(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("format 9") && error.contains("3.4.5"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! A tape that is being written: one for all workers, and a track for each instance.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::format::{
+    Answer, Call, EndReason, FORMAT, GONE, Header, LINE_BYTES_MAX, Made, NEW, Outcome, Served,
+    TapeLimits, entry,
+};
+use super::redact::Redaction;
+use super::value::Put;
+use super::writer::Writer;
+use super::{RecordConfig, RecordError};
+use crate::config::Config;
+use crate::handler::Exports;
+use crate::wasm::error::GuestError;
+
+/// Where every instance of a server is recorded. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    writer: Writer,
+    redaction: Redaction,
+    started: Instant,
+    instances: AtomicU64,
+}
+
+/// Ends a tape with the server.
+#[derive(Debug)]
+pub(crate) struct Finish(Recorder);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.0.0.writer.finish();
+    }
+}
+
+impl Recorder {
+    /// Makes the file and writes its header.
+    pub(crate) fn create(
+        record: &RecordConfig,
+        config: &Config,
+        handlers: Vec<Served>,
+    ) -> Result<Self, RecordError> {
+        let redaction = Redaction::new(&record.redacted);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let header = Header {
+            format: FORMAT,
+            wsrun: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX)),
+            workers: config.workers,
+            handlers,
+            redacted: redaction.names().to_vec(),
+            limits: TapeLimits::from(config),
+        };
+        let header = serde_json::to_string(&header).map_err(|error| RecordError::File {
+            file: record.file.clone(),
+            cause: error.into(),
+        })?;
+        let writer = Writer::create(&record.file, record.bytes_max, &header)?;
+        Ok(Self(Arc::new(Inner {
+            writer,
+            redaction,
+            started: Instant::now(),
+            instances: AtomicU64::new(1),
+        })))
+    }
+
+    /// Ends the tape when it is dropped: instances may hold it for longer.
+    pub(crate) fn finish_later(&self) -> Finish {
+        Finish(self.clone())
+    }
+
+    /// The track of a new instance; none when the tape has ended.
+    pub(crate) fn track(
+        &self,
+        worker: u16,
+        handler: &str,
+        sha256: &str,
+        exports: Exports,
+    ) -> Option<Recording> {
+        if !self.0.writer.is_on() {
+            return None;
+        }
+        let mut recording = Recording {
+            recorder: self.clone(),
+            worker,
+            instance: self.0.instances.fetch_add(1, Ordering::Relaxed),
+            event: NEW,
+            args: String::new(),
+            calls: String::new(),
+            at_ms: 0,
+        };
+        let made = Made {
+            handler: handler.to_owned(),
+            sha256: sha256.to_owned(),
+            exports: names(exports).into_iter().map(str::to_owned).collect(),
+        };
+        recording.begin_with(NEW, serde_json::to_string(&made).unwrap_or_default());
+        Some(recording)
+    }
+}
+
+/// The optional exports that a version has.
+pub(crate) fn names(exports: Exports) -> Vec<&'static str> {
+    let Exports {
+        handshake,
+        writable,
+        chunks,
+        broadcast_filter,
+        network_filter,
+        http,
+        reconnection,
+        pong,
+        timer_handler,
+        lifecycle,
+        wasi_http,
+    } = exports;
+    let all = [
+        (handshake, "handshake"),
+        (writable, "writable"),
+        (chunks, "chunks"),
+        (broadcast_filter, "broadcast-filter"),
+        (network_filter, "network-filter"),
+        (http, "http"),
+        (reconnection, "reconnection"),
+        (pong, "pong"),
+        (timer_handler, "timer-handler"),
+        (lifecycle, "lifecycle"),
+        (wasi_http, "wasi:http/incoming-handler"),
+    ];
+    all.into_iter()
+        .filter_map(|(has, name)| has.then_some(name))
+        .collect()
+}
+
+/// The track of one instance: an entry is queued when its callback is over.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    recorder: Recorder,
+    worker: u16,
+    instance: u64,
+    event: &'static str,
+    args: String,
+    /// JSON of the calls so far, with commas between them.
+    calls: String,
+    at_ms: u64,
+}
+
+impl Recording {
+    pub(crate) fn redaction(&self) -> &Redaction {
+        &self.recorder.0.redaction
+    }
+
+    /// Whether it is worth writing anything down.
+    pub(crate) fn is_on(&self) -> bool {
+        self.recorder.0.writer.is_on()
+    }
+
+    pub(super) fn begin(&mut self, event: &'static str, args: &impl Put) {
+        if self.is_on() {
+            let args = args.put(self.redaction()).to_string();
+            self.begin_with(event, args);
+        }
+    }
+
+    fn begin_with(&mut self, event: &'static str, args: String) {
+        self.event = event;
+        self.args = args;
+        self.calls.clear();
+        self.at_ms = self.now_ms();
+    }
+
+    /// An import was called, and answered.
+    pub(crate) fn call(&mut self, call: &str, args: Value, answer: Answer) {
+        if !self.is_on() {
+            return;
+        }
+        let call = Call {
+            call: call.to_owned(),
+            args,
+            answer,
+        };
+        let text = serde_json::to_string(&call).unwrap_or_default();
+        if self.calls.len() + text.len() + self.args.len() > LINE_BYTES_MAX {
+            self.recorder.0.writer.end(EndReason::Large);
+            return;
+        }
+        if !self.calls.is_empty() {
+            self.calls.push(',');
+        }
+        self.calls.push_str(&text);
+    }
+
+    pub(super) fn end<T: Put>(&mut self, result: Result<&T, &GuestError>) {
+        if !self.is_on() {
+            return;
+        }
+        let outcome = match result {
+            Ok(value) => Outcome::Returned(value.put(self.redaction())),
+            Err(error) => failed(error),
+        };
+        self.push(&outcome);
+    }
+
+    fn push(&mut self, outcome: &Outcome) {
+        let line = entry(
+            self.at_ms,
+            (self.worker, self.instance),
+            (self.event, &self.args),
+            &self.calls,
+            outcome,
+        );
+        if line.len() >= LINE_BYTES_MAX {
+            self.recorder.0.writer.end(EndReason::Large);
+        }
+        self.recorder.0.writer.push(line);
+        self.calls.clear();
+        self.calls.shrink_to(CALLS_BYTES_KEPT);
+        self.args = String::new();
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.recorder.0.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if self.is_on() {
+            self.begin_with(GONE, "null".into());
+            self.push(&Outcome::Returned(Value::Null));
+        }
+    }
+}
+
+/// How a callback ended that did not return.
+pub(crate) fn failed(error: &GuestError) -> Outcome {
+    match error {
+        GuestError::Trap { message, .. } => Outcome::Trapped(message.clone()),
+        GuestError::Types { .. } => Outcome::Trapped(error.to_string()),
+        GuestError::Deadline { .. } | GuestError::Blocked { .. } | GuestError::HostCalls { .. } => {
+            Outcome::Stopped(error.to_string())
+        }
+    }
+}
+
+/// One large callback must not hold its memory for ever.
+const CALLS_BYTES_KEPT: usize = 64 * 1024;

@@ -1,0 +1,32 @@
+//! Values of header fields that are not written.
+
+/// Header fields that carry credentials.
+pub(crate) const DEFAULT: [&str; 4] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "set-cookie",
+];
+
+/// The names, in lower case.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Redaction(Vec<String>);
+
+impl Redaction {
+    pub(crate) fn new(names: &[String]) -> Self {
+        Self(names.iter().map(|name| name.to_lowercase()).collect())
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        self.0.iter().any(|of| of.eq_ignore_ascii_case(name))
+    }
+}
+
+/// As long as the value, so that lengths and limits come out the same.
+pub(crate) fn placeholder(length: usize) -> String {
+    "*".repeat(length)
+}
