@@ -395,6 +395,11 @@ impl Handler {
             let _ = self.guest(place).await;
         }
         while place.unknown.remove(&connection) {
+            // It failed under a version that is gone: nothing more is told of it but its end.
+            let session = self.registry.get(connection);
+            if session.is_none_or(|session| session.failed.get()) {
+                return false;
+            }
             let Some(guest) = self.guest(place).await else {
                 self.fail(Some(connection));
                 return false;
