@@ -172,9 +172,10 @@ pub mod wsrun {
             pub enum SendError {
                 /// The connection is closing, closed or not this handler's.
                 Closed,
-                /// The connection's queue would exceed its limit; the bytes that are queued now. Try again when the peer has read, or close.
+                /// The connection's queue, or that of all connections of the handler, would exceed its limit, or the handler has sent as fast as it
+                /// may; the bytes that are queued for this connection now. Ask for `writable` and try again, or close.
                 QueueFull(u64),
-                /// Larger than the limit, in bytes, that the value tells.
+                /// Larger than the limit, in bytes, that the value tells; session data also when that of all connections together would be.
                 TooLarge(u64),
             }
             impl ::core::fmt::Debug for SendError {
@@ -282,7 +283,8 @@ pub mod wsrun {
             /// Why a message was not published. Nobody got it.
             #[derive(Clone, Copy, Eq, PartialEq)]
             pub enum PublishError {
-                /// This many subscribers with the policy `wait` have no room. Ask for `writable` of them, or try again later.
+                /// This many subscribers with the policy `wait` have no room; 0 when the handler has sent as fast as it may. Ask for `writable` of
+                /// them, or try again later.
                 Waiting(u32),
                 /// Larger than the limit, in bytes, that the value tells: `--max-queue`, 2 MiB by default.
                 TooLarge(u64),
@@ -337,7 +339,8 @@ pub mod wsrun {
             pub enum ChunkError {
                 /// The connection is closing, closed or not this handler's.
                 Closed,
-                /// The connection's queue would exceed its limit; the bytes that are queued now. Ask for `writable` and send it again.
+                /// The connection's queue, or that of all connections of the handler, would exceed its limit, or the handler has sent as fast as it
+                /// may; the bytes that are queued for this connection now. Ask for `writable` and send it again.
                 QueueFull(u64),
                 /// The message would become larger than the limit, in bytes, that the value tells (`--max-stream`).
                 TooLarge(u64),
