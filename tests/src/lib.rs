@@ -5,6 +5,7 @@
 //! to the server.
 
 pub mod admin;
+pub mod attack;
 pub mod certificate;
 pub mod environment;
 pub mod frame;

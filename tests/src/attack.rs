@@ -1,0 +1,240 @@
+//! A handler that attacks, and the neighbour on the same worker that must not notice.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use crate::admin::Administered;
+use crate::handlers;
+use crate::latency::Latency;
+use crate::peer::Peer;
+use crate::server::Server;
+use crate::usage::MIB;
+use crate::wait;
+
+/// A handler, what it is told, and what must come of it.
+#[derive(Debug)]
+pub struct Attack {
+    name: &'static str,
+    handler: PathBuf,
+    arguments: Vec<OsString>,
+    reached: Vec<&'static str>,
+    failed: Vec<&'static str>,
+    growth_max: u64,
+    peaceful: bool,
+}
+
+/// How long the neighbour is watched, before the attack and during it.
+const BEFORE: Duration = Duration::from_millis(500);
+const DURING: Duration = Duration::from_secs(1);
+
+/// What a neighbour may wait at p99, where twice its quiet p99 is less. A worker gives each handler a slice of about a millisecond (ADR 9),
+/// while a quiet echo takes a tenth of that, so that twice as long is out of reach beside one that computes, whoever it is; and server,
+/// neighbour and attacker have two processors together. What the bound is for is a worker that is held up: by a callback it would be for
+/// `--callback-timeout`, 100 ms.
+const P99_FLOOR: Duration = Duration::from_millis(10);
+
+/// Measurements, of which one must be within the bound: the machine may be busy with something else.
+const TRIES: usize = 2;
+
+/// What a server may grow by, beside what an attack is granted. Instances of the guilty come and go meanwhile: the one that fails, the one
+/// that follows and its spare.
+const GROWTH: u64 = 24 * MIB;
+
+impl Attack {
+    /// One of those that the guest `hostile` knows.
+    pub fn new(name: &'static str) -> Self {
+        let attack = Self::of(name, handlers::built("hostile"));
+        attack.args(["--config", &format!("attack={name}")])
+    }
+
+    /// That of another handler.
+    pub fn of(name: &'static str, handler: PathBuf) -> Self {
+        Self {
+            name,
+            handler,
+            arguments: Vec::new(),
+            reached: Vec::new(),
+            failed: Vec::new(),
+            growth_max: GROWTH,
+            peaceful: true,
+        }
+        // An attack is to hit its own limit and not that of failures.
+        .args(["--max-failures", "1000000"])
+    }
+
+    /// More arguments of the server. Those that are given once replace those that were before.
+    pub fn args<I: AsRef<str>>(mut self, arguments: impl IntoIterator<Item = I>) -> Self {
+        let arguments = arguments.into_iter();
+        let arguments: Vec<OsString> = arguments.map(|argument| argument.as_ref().into()).collect();
+        if let Some(at) = self
+            .arguments
+            .iter()
+            .position(|known| *known == arguments[0] && known != "--config")
+        {
+            self.arguments.drain(at..at + 2);
+        }
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// It reaches this limit: `wsrun_limit_hits_total{limit}`.
+    pub fn reaches(mut self, limit: &'static str) -> Self {
+        self.reached.push(limit);
+        self
+    }
+
+    /// Its callbacks fail in this way: `wsrun_callbacks_failed_total{kind}`.
+    pub fn fails(mut self, kind: &'static str) -> Self {
+        self.failed.push(kind);
+        self
+    }
+
+    /// The server's memory may grow by so much for it, beside what is normal.
+    pub fn grows(mut self, bytes: u64) -> Self {
+        self.growth_max = GROWTH + bytes;
+        self
+    }
+
+    /// Not even a peaceful connection to it lives.
+    pub fn never_peaceful(mut self) -> Self {
+        self.peaceful = false;
+        self
+    }
+
+    /// Runs the attack, which `guilty` begins and sees the end of, again and again while a neighbour echoes.
+    #[track_caller]
+    pub fn run(self, guilty: impl Fn(&Administered)) {
+        let server = Server::of(&self.handler)
+            .arg("--protocol")
+            .arg(format!("echo={}", handlers::echo().display()))
+            .args(&self.arguments);
+        let mut server = Administered::start(server);
+        let mut neighbour = server.open_protocol("echo");
+        self.lives_in_peace(&server);
+        let usage = server.usage();
+        usage.restart_peak();
+        let resident = usage.resident_bytes();
+        let mut figures = String::new();
+        let kept = (0..TRIES).any(|_| {
+            let (before, during, rounds) = measure(&server, &mut neighbour, &guilty);
+            let (p99, bound) = (during.percentile(99), before.percentile(99) * 2);
+            let grown = usage.peak_bytes().saturating_sub(resident);
+            figures = format!(
+                "{:24} {:>7} rounds, memory +{} MiB, neighbour p99 {:.2?} -> {:.2?} ({:.1} x), longest {:.2?}",
+                self.name,
+                rounds,
+                grown / MIB,
+                before.percentile(99),
+                p99,
+                p99.as_secs_f64() / before.percentile(99).as_secs_f64(),
+                during.percentile(100),
+            );
+            #[expect(clippy::print_stdout, reason = "the figures of docs/limits.md")]
+            {
+                println!("{figures}");
+            }
+            p99 <= bound.max(P99_FLOOR)
+        });
+        assert!(kept, "the neighbour waits: {figures}");
+        let grown = usage.peak_bytes().saturating_sub(resident);
+        assert!(grown <= self.growth_max, "too much memory: {figures}");
+        self.is_counted(&server);
+        self.is_over(&server);
+        assert_eq!(neighbour.ask("still here"), "still here");
+        neighbour.close();
+        server.server.lives();
+    }
+
+    fn label(&self) -> String {
+        let stem = self.handler.file_stem().expect("a handler is a file");
+        stem.to_string_lossy().into_owned()
+    }
+
+    #[track_caller]
+    fn is_counted(&self, server: &Administered) {
+        let handler = self.label();
+        for limit in &self.reached {
+            assert!(server.hits(&handler, limit) > 0, "limit {limit}");
+        }
+        for kind in &self.failed {
+            let name =
+                format!("wsrun_callbacks_failed_total{{handler=\"{handler}\",kind=\"{kind}\"}}");
+            assert!(server.metric(&name) > 0, "{name}");
+        }
+        for kind in ["trap", "deadline", "blocked", "start"] {
+            let name = format!("wsrun_callbacks_failed_total{{handler=\"echo\",kind=\"{kind}\"}}");
+            assert_eq!(server.metric(&name), 0, "the neighbour's {kind}");
+        }
+    }
+
+    /// Nothing goes on behind it, and the handler serves as before.
+    #[track_caller]
+    fn is_over(&self, server: &Administered) {
+        let handler = self.label();
+        for metric in [
+            "wsrun_connections",
+            "wsrun_queued_bytes",
+            "wsrun_event_bytes",
+            "wsrun_session_bytes",
+        ] {
+            let name = format!("{metric}{{handler=\"{handler}\"}}");
+            wait::until(&format!("{name} is 0"), || server.metric(&name) == 0);
+        }
+        wait::until("the server is quiet", || {
+            const PAUSE: Duration = Duration::from_millis(200);
+            let before = server.usage().cpu();
+            thread::sleep(PAUSE);
+            server.usage().cpu() - before <= PAUSE / 10
+        });
+        self.lives_in_peace(server);
+    }
+
+    #[track_caller]
+    fn lives_in_peace(&self, server: &Administered) {
+        if self.peaceful {
+            let mut peer = server.open();
+            assert_eq!(peer.ask("hello"), "hello");
+            peer.send(&crate::frame::Frame::close(1000, ""));
+            peer.expect_close(1000);
+        }
+    }
+}
+
+/// The waits of the neighbour before the attack and during it, and how often it was run.
+fn measure(
+    server: &Administered,
+    neighbour: &mut Peer,
+    guilty: &impl Fn(&Administered),
+) -> (Latency, Latency, usize) {
+    let before = Latency::measure(neighbour, "", BEFORE);
+    thread::scope(|scope| {
+        let during = scope.spawn(|| Latency::measure(neighbour, "", DURING));
+        let mut rounds = 0;
+        while !during.is_finished() {
+            guilty(server);
+            rounds += 1;
+        }
+        let during = during.join().expect("the neighbour gets its echoes");
+        (before, during, rounds)
+    })
+}
+
+/// Begins the attack by a message, and asserts that its connection is closed with this code.
+#[track_caller]
+pub fn closes(server: &Server, code: u16) {
+    let mut peer = server.open();
+    peer.send_text("go");
+    peer.expect_close_at_last(code);
+}
+
+/// Begins the attack by a message, and asserts that it comes to an end of its own, and to this.
+#[track_caller]
+pub fn answers(server: &Server, text: &str) {
+    let mut peer = server.open();
+    peer.send_text("go");
+    let answer = peer.read_text();
+    assert!(answer.contains(text), "{answer:?}, not {text:?}");
+    peer.close();
+}
