@@ -22,6 +22,7 @@ pub struct Attack {
     reached: Vec<&'static str>,
     failed: Vec<&'static str>,
     growth_max: u64,
+    p99_floor: Duration,
     peaceful: bool,
 }
 
@@ -58,6 +59,7 @@ impl Attack {
             reached: Vec::new(),
             failed: Vec::new(),
             growth_max: GROWTH,
+            p99_floor: P99_FLOOR,
             peaceful: true,
         }
         // An attack is to hit its own limit and not that of failures.
@@ -94,6 +96,12 @@ impl Attack {
     /// The server's memory may grow by so much for it, beside what is normal.
     pub fn grows(mut self, bytes: u64) -> Self {
         self.growth_max = GROWTH + bytes;
+        self
+    }
+
+    /// The neighbour may wait longer: what the guest does cannot be interrupted.
+    pub fn holds_up(mut self, time: Duration) -> Self {
+        self.p99_floor = time;
         self
     }
 
@@ -135,7 +143,7 @@ impl Attack {
             {
                 println!("{figures}");
             }
-            p99 <= bound.max(P99_FLOOR)
+            p99 <= bound.max(self.p99_floor)
         });
         assert!(kept, "the neighbour waits: {figures}");
         let grown = usage.peak_bytes().saturating_sub(resident);

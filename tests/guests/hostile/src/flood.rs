@@ -16,6 +16,13 @@ pub(crate) fn effects(connection: Connection, number: u64) -> String {
     format!("effects: {}", sent.count())
 }
 
+/// Effects that no queue has to have room for.
+pub(crate) fn effects_without_end(connection: Connection) -> ! {
+    loop {
+        connection.want_writable();
+    }
+}
+
 /// To a topic of all connections, of which some do not read.
 pub(crate) fn publish(connection: Connection, number: u32) -> String {
     let _ = connection.subscribe("storm");

@@ -144,7 +144,7 @@ impl Hostile {
             "topic-policy-leak" => hoard::topic_policies(),
 
             "send-flood" => return flood::until_full(connection),
-            "many-effects" => flood::effects(connection, u64::MAX),
+            "many-effects" => flood::effects_without_end(connection),
             "most-effects" => flood::effects(connection, 40_000),
             "publish-storm" => flood::publish(connection, 1_000),
             "broadcast-storm" => flood::broadcast(1_000),
