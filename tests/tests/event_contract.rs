@@ -16,6 +16,7 @@ use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::{NoFrame, Peer};
 use wsrun_tests::server::Server;
+use wsrun_tests::wait;
 
 const THREADS: u64 = 4;
 
@@ -199,6 +200,10 @@ fn observe(mut observer: Peer, done: &AtomicBool) -> HashMap<u64, Told> {
     observer.set_read_timeout(Duration::from_millis(500));
     loop {
         match observer.try_read_frame() {
+            // The host's own: whether the observer is still there.
+            Ok(frame) if frame.opcode == frame::PING => {
+                observer.send(&Frame::new(frame::PONG, frame.payload));
+            }
             Ok(frame) => {
                 assert_eq!(frame.opcode, frame::TEXT, "{frame:?}");
                 let mut parts = frame.text().split(' ');
@@ -268,7 +273,7 @@ fn holds(scope: &str, workers: &str) {
             peer.join().expect("no peer fails");
         }
         // Everybody but the observer is gone.
-        wsrun_tests::wait::until("all connections have ended", || {
+        wait::until("all connections have ended", || {
             server.status()["connections"] == 1
         });
         done.store(true, Ordering::Relaxed);
