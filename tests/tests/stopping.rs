@@ -4,6 +4,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use wsrun_tests::admin::Administered;
+use wsrun_tests::certificate::Certificate;
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
@@ -313,4 +315,38 @@ fn stopping_server_delivers_what_is_queued_for_a_peer_that_has_closed() {
     peer.expect_close(1000);
     peer.expect_end();
     assert_eq!(server.wait(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn tls_handshake_that_is_not_finished_does_not_hold_the_end_of_the_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificate = Certificate::write_to(folder.path());
+    let mut server = Server::of(handlers::echo())
+        .args(["--shutdown-timeout", "60s", "--handshake-timeout", "60s"])
+        .arg("--tls-cert")
+        .arg(&certificate.certificate_file)
+        .arg("--tls-key")
+        .arg(&certificate.key_file)
+        .start();
+    let silent = std::net::TcpStream::connect(server.address()).expect("the server listens");
+    // It has been accepted.
+    std::thread::sleep(Duration::from_millis(200));
+    server.terminate();
+    assert_eq!(server.wait(PATIENCE).code(), Some(0));
+    drop(silent);
+}
+
+#[test]
+fn server_that_stops_does_not_wake_a_handler_that_sleeps() {
+    let server = Administered::start(
+        Server::of(handlers::built("lifecycle")).args(["--hibernate-after", "100ms"]),
+    );
+    let mut peer = server.open();
+    peer.expect_text("started 1");
+    wait::until("it sleeps", || {
+        server.metric("wsrun_live_instances{handler=\"lifecycle\"}") == 0
+    });
+    server.terminate();
+    // No `draining` comes before the close.
+    peer.expect_close(1001);
 }

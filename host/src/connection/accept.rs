@@ -57,6 +57,7 @@ pub(crate) async fn serve(
             handler.registry.note_limit(Limit::AddressConnections);
         }
         tracing::debug!(%peer, "connection turned away: --max-connections-per-address");
+        drop(handshake);
         if asked.is_none() {
             turn_away(socket, tls.is_some(), ADDRESS_FULL).await;
         }
@@ -68,6 +69,7 @@ pub(crate) async fn serve(
             "connection turned away: --max-connections {} reached",
             worker.config.connections_max
         );
+        drop(handshake);
         // Whom the handler was not asked about is not spoken to.
         if asked.is_none() {
             turn_away(socket, tls.is_some(), FULL).await;
@@ -92,17 +94,21 @@ pub(crate) async fn serve(
     };
     let stream = match tls {
         None => Stream::Plain(socket),
-        Some(tls) => match timeout(worker.config.handshake_timeout, tls.accept(socket)).await {
-            Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
-            Ok(Err(error)) => {
-                tracing::debug!(peer = %addresses.peer, "TLS handshake failed: {error}");
-                return;
+        Some(tls) => {
+            let shaken = timeout(worker.config.handshake_timeout, tls.accept(socket));
+            match until_shutdown(&worker, shaken).await {
+                Some(Ok(Ok(stream))) => Stream::Tls(Box::new(stream)),
+                Some(Ok(Err(error))) => {
+                    tracing::debug!(peer = %addresses.peer, "TLS handshake failed: {error}");
+                    return;
+                }
+                Some(Err(_)) => {
+                    tracing::debug!(peer = %addresses.peer, "TLS handshake timed out");
+                    return;
+                }
+                None => return,
             }
-            Err(_) => {
-                tracing::debug!(peer = %addresses.peer, "TLS handshake timed out");
-                return;
-            }
-        },
+        }
     };
     let Some(raw) = until_shutdown(&worker, serve_http(&worker, stream, &addresses))
         .await

@@ -79,6 +79,10 @@ impl Handler {
         let Some(event) = self.do_own(place, event).await else {
             return;
         };
+        if matches!(event, Event::Draining(_)) && place.guest.is_none() {
+            // It sleeps, or fails: there is nothing that it could bring to an end.
+            return;
+        }
         if self.registry.limits().hibernate_after.is_some() {
             self.last_event.set(Instant::now());
         }
