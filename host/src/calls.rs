@@ -63,6 +63,9 @@ impl Calls {
         if matches!(admitted, Err(Refused::QueueFull { .. })) {
             self.registry.note_queue_full(length);
         }
+        if matches!(admitted, Err(Refused::TooLarge { .. })) {
+            self.registry.note_limit(Limit::MessageSize);
+        }
         admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => SendError::QueueFull(queued as u64),
             Refused::TooLarge { limit } => SendError::TooLarge(limit),
@@ -115,6 +118,9 @@ impl Calls {
         };
         if matches!(admitted, Err(Refused::QueueFull { .. })) {
             self.registry.note_queue_full(bytes.len());
+        }
+        if matches!(admitted, Err(Refused::TooLarge { .. })) {
+            self.registry.note_limit(Limit::MessageSize);
         }
         admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => ChunkError::QueueFull(queued as u64),

@@ -205,7 +205,7 @@ pub enum Scope {
     #[default]
     Shared,
     /// None: each has an instance of its own, on the worker that accepted it, made for its first event. Globals are those of one connection,
-    /// which is the strongest isolation and costs the most memory. What belongs to no connection, as plain requests do, has one for each
+    /// which is the strongest isolation and costs the most memory. A handler that filters broadcasts cannot be in it. What belongs to no connection, as plain requests do, has one for each
     /// worker.
     Connection,
     /// Those of one worker: each worker has an instance with globals of its own, and connections stay where they were accepted.

@@ -171,6 +171,28 @@ fn each_handler_has_its_own_scope_and_homes_are_spread() {
 }
 
 #[test]
+fn handler_that_filters_broadcasts_is_refused_in_connection_scope() {
+    let filter = handlers::built("filter").display().to_string();
+    let ended = run([filter.as_str(), "--scope", "connection"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.stderr.contains("use shared or worker"),
+        "{}",
+        ended.stderr
+    );
+    let server = each_its_own(&[]);
+    let mut peer = server.open();
+    let ended = server.ctl(["swap", &filter]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains("use shared or worker"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(peer.ask("echo still"), "still");
+}
+
+#[test]
 fn scope_of_nobody_is_a_mistake() {
     let echo = handlers::echo().display().to_string();
     for (scope, says) in [

@@ -121,9 +121,13 @@ fn unix_socket_goes_over_with_its_file() {
         .arg("--admin")
         .arg(&admin)
         .start();
+    // The same file by another path.
+    let elsewhere = folder.path().join(".").join("admin");
     let mut new = Server::of(handlers::echo())
         .arg("--take-over")
         .arg(&admin)
+        .arg("--admin")
+        .arg(&elsewhere)
         .start();
     assert_eq!(old.wait(PATIENCE).code(), Some(0));
     let mut peer = Peer::unix(&path);

@@ -249,7 +249,7 @@ impl Operating {
     ) -> Result<(), Failure> {
         if let Some(path) = admin {
             // That of the server before has served when this one accepts.
-            let replaces = take_over == Some(path);
+            let replaces = take_over.is_some_and(|other| is_same(other, path));
             let socket = AdminSocket::bind(path, replaces);
             self.admin = Some(socket.with_context(|| format!("--admin {}", path.display()))?);
         }
@@ -295,6 +295,14 @@ impl Operating {
                 None => {}
             }
         });
+    }
+}
+
+/// Whether two paths lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
     }
 }
 

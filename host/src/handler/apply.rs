@@ -188,11 +188,7 @@ impl Handler {
         let mut wanted = Vec::new();
         let mut asked_for = Vec::new();
         for session in self.registry.sessions() {
-            if !session.has_protocol(protocol)
-                || !session.is_open()
-                || session.failed.get()
-                || !self.owns(session.id)
-            {
+            if !session.has_protocol(protocol) || !session.is_open() || session.failed.get() {
                 continue;
             }
             // A second time where a new version failed and the old one is back.

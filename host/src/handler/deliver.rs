@@ -94,7 +94,6 @@ impl Handler {
 
     /// Waits a while for another instance to end, where there are as many as may be.
     async fn wait_for_room(&self) {
-        const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
         let until = Instant::now() + self.worker.config.handshake_timeout;
         if self.has_all_instances() {
             self.registry.note_limit(Limit::Instances);
@@ -138,7 +137,7 @@ impl Handler {
             if matches!(event, Event::Fired(_) | Event::Closed { .. }) {
                 // Nobody can be told that these are lost, so they wait.
                 while self.guest(place).await.is_none() {
-                    let left = self.registry.backed_off().unwrap_or_default();
+                    let left = self.registry.backed_off().unwrap_or(LOOK);
                     let at = place.retry_at.unwrap_or_else(|| Instant::now() + left);
                     tokio::time::sleep_until(at.into()).await;
                 }
@@ -401,6 +400,9 @@ impl Handler {
         }
     }
 }
+
+/// How often it is looked whether another instance may be made.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
 
 async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Answer, GuestError> {
     match event {

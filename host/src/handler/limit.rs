@@ -41,7 +41,7 @@ limits! {
     ByteRateIn "byte-rate-in" "--max-byte-rate or --max-handler-byte-rate: a peer is read no faster",
     MessageRateOut "message-rate-out" "--max-send-rate: the handler could not send",
     ByteRateOut "byte-rate-out" "--max-send-byte-rate: the handler could not send",
-    MessageSize "message-size" "--max-queue: a message was larger than that",
+    MessageSize "message-size" "--max-queue, --max-stream: the handler wanted to send more at once",
     Queue "queue" "--max-queue: a peer does not read, and the handler could not send to it",
     HandlerQueue "handler-queue" "--max-handler-queue: what waits for all connections together is as much as may wait",
     Session "session" "--max-session: session data was refused",

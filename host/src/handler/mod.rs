@@ -499,11 +499,6 @@ impl Handler {
     /// Has the handler look at a broadcast when its turn comes; what it returns is ready then.
     fn queue_broadcast(&self, remote: Remote) -> oneshot::Receiver<()> {
         let (done, offered) = oneshot::channel();
-        for seat in self.seats() {
-            let (done, _) = oneshot::channel();
-            let remote = remote.clone();
-            seat.push(|queue| queue.push(Event::Broadcast { remote, done }));
-        }
         let event = Event::Broadcast { remote, done };
         self.queue.borrow_mut().push(event);
         offered

@@ -31,7 +31,7 @@ pub(super) struct Seats {
 /// Seats that want to be polled.
 #[derive(Default)]
 struct Ready {
-    seats: Mutex<Vec<u64>>,
+    seats: Mutex<BTreeSet<u64>>,
     /// Of the task that polls them.
     driver: Mutex<Option<Waker>>,
 }
@@ -39,9 +39,7 @@ struct Ready {
 impl Ready {
     fn add(&self, seat: u64) {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        if !seats.contains(&seat) {
-            seats.push(seat);
-        }
+        seats.insert(seat);
         drop(seats);
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(driver) = &*driver {

@@ -74,7 +74,7 @@ pub use self::swap::{SwapError, Swapped, Swapper};
 use self::control::Listeners;
 use self::life::{Plan, closed};
 use self::local::Turns;
-use self::plans::Parts;
+use self::plans::{Parts, misfit};
 use self::record::Recorded;
 use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
@@ -228,6 +228,12 @@ impl Server {
                 }
                 HandlerSource::Native(native) => Source::Native(native.clone()),
             });
+        }
+        for (source, handler) in handlers.iter().zip(&config.handlers) {
+            if let Some(misfit) = misfit(handler.scope, source.exports()) {
+                let text = format!("handler {}: {misfit}", handler.name());
+                return Err(StartError::Config(text));
+            }
         }
         let tls = config.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
         let outbound = Outbound::new(&config.outbound, config.limits, config.deflate)?;

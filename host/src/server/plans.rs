@@ -8,7 +8,7 @@ use super::Source;
 use super::life::{InstancePlace, Plan};
 use super::publisher::Publisher;
 use crate::config::{Config, Scope};
-use crate::handler::{REMOTE_QUEUE_MAX, ToHandler, door};
+use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler, door};
 use crate::listener::Bound;
 use crate::tls::Tls;
 use crate::worker;
@@ -82,6 +82,15 @@ impl Parts {
         }
         places
     }
+}
+
+/// Why a handler with these exports cannot be in this scope.
+pub(super) fn misfit(scope: Scope, exports: Exports) -> Option<&'static str> {
+    // The filter is asked about every connection, and here no instance knows more than one.
+    (scope == Scope::Connection && exports.broadcast_filter).then_some(
+        "it exports wsrun:websocket/broadcast-filter, which one instance answers for all connections: --scope connection has none that could; \
+         use shared or worker",
+    )
 }
 
 /// Whether a worker has an instance of the handler at `position`. Homes are spread over the workers.

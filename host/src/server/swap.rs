@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::config::{Config, HandlerSource};
+use super::plans::misfit;
+use crate::config::{Config, HandlerSource, Scope};
 use crate::handler::{Exports, ToHandler, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
@@ -36,6 +37,7 @@ struct Inner {
 
 struct Swappable {
     name: String,
+    scope: Scope,
     /// What serves: none for a native handler.
     version: Option<Mutex<Served>>,
     /// One for each worker.
@@ -114,6 +116,7 @@ impl Swapper {
         let handlers = config.handlers.iter().zip(exports).zip(workers);
         let handlers = handlers.map(|((handler, exports), workers)| Swappable {
             name: handler.name(),
+            scope: handler.scope,
             version: match &handler.source {
                 HandlerSource::File(file) => Some(Mutex::new(Served {
                     content: content(file),
@@ -195,6 +198,12 @@ impl Swapper {
             .recorder
             .clone()
             .map(|recorder| Tape::Record { recorder, sha256 });
+        if let Some(misfit) = misfit(swappable.scope, exports) {
+            return Err(SwapError::GivenUp {
+                file: name,
+                text: misfit.to_owned(),
+            });
+        }
         if exports.chunks != served.exports.chunks {
             return Err(SwapError::Chunks { file: name });
         }

@@ -136,6 +136,12 @@ async fn attend(stream: UnixStream, control: &Control, stop: &mpsc::Sender<()>) 
             | Request::TakenOver {}) => {
                 let reply = reply(request, control, stop).await;
                 answer(&mut stream, &reply).await?;
+                if matches!(reply, Reply::Ok(Answer::Draining)) {
+                    // Who waits for the end of this process sees it by the end of the connection.
+                    let mut rest = [0; 64];
+                    while stream.read(&mut rest).await? > 0 {}
+                    return Ok(());
+                }
             }
         }
     }

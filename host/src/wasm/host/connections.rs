@@ -26,24 +26,25 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
                 let mut commands = std::mem::take(&mut calls.commands.data);
                 let start = commands.len();
-                let kind = match &message {
+                // What is refused is not copied: it may be all of the handler's memory.
+                let mut copy = |bytes: &[u8]| {
+                    let calls: &Calls = &store.data().calls;
+                    let admitted = calls.admit(to, bytes.len());
+                    admitted.map(|()| commands.extend_from_slice(bytes))
+                };
+                let (kind, copied) = match &message {
                     MessageOut::Text(text) => {
-                        commands.extend_from_slice(text.to_str(&store)?.as_bytes());
-                        MessageKind::Text
+                        (MessageKind::Text, copy(text.to_str(&store)?.as_bytes()))
                     }
                     MessageOut::Binary(list) => {
-                        commands.extend_from_slice(list.as_le_slice(&store));
-                        MessageKind::Binary
+                        (MessageKind::Binary, copy(list.as_le_slice(&store)))
                     }
                 };
                 let calls: &mut Calls = &mut store.data_mut().calls;
-                let length = commands.len() - start;
-                if let Err(refused) = calls.admit(to, length) {
-                    commands.truncate(start);
-                    calls.commands.data = commands;
+                calls.commands.data = commands;
+                if let Err(refused) = copied {
                     return Ok((Err::<(), SendError>(refused.into()),));
                 }
-                calls.commands.data = commands;
                 let payload = calls.commands.tail(kind, start);
                 calls.commands.push(Command::Send { to, payload })?;
                 Ok((Ok(()),))
@@ -62,19 +63,20 @@ pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Resul
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
                 let mut commands = std::mem::take(&mut calls.commands.data);
                 let start = commands.len();
-                commands.extend_from_slice(data.as_le_slice(&store));
                 let kind = if text {
                     MessageKind::Text
                 } else {
                     MessageKind::Binary
                 };
+                let bytes = data.as_le_slice(&store);
+                let stored: &Calls = &store.data().calls;
+                let admitted = stored.admit_chunk(to, kind, bytes, fin);
+                let copied = admitted.map(|()| commands.extend_from_slice(bytes));
                 let calls: &mut Calls = &mut store.data_mut().calls;
-                if let Err(refused) = calls.admit_chunk(to, kind, &commands[start..], fin) {
-                    commands.truncate(start);
-                    calls.commands.data = commands;
+                calls.commands.data = commands;
+                if let Err(refused) = copied {
                     return Ok((Err::<(), ChunkError>(refused.into()),));
                 }
-                calls.commands.data = commands;
                 let payload = calls.commands.tail(kind, start);
                 calls
                     .commands
