@@ -1,4 +1,4 @@
-;; A handler by hand that leaves a marker in 2 MiB of memory, or looks for one there, by the length of a message; then it traps, and another
+;; A handler by hand that leaves a marker in 2 MiB of each of its memories, or looks for one there, by the length of a message; then it traps, and another
 ;; instance follows.
 (component
   (import "wsrun:websocket/types@0.1.0" (instance $types
@@ -38,23 +38,35 @@
 
   (core module $canary-module
     (import "memory" "free" (global $free (mut i32)))
+    (import "memory" "memory" (memory $first 2))
     (memory $second 1)
     (func (export "opened") (param $connection i64))
     (func $grow
+      (if (i32.eq (memory.grow $first (i32.const 32)) (i32.const -1)) (then unreachable))
       (if (i32.eq (memory.grow $second (i32.const 31)) (i32.const -1)) (then unreachable)))
     (func $fill
       (local $at i32)
       (loop $more
         (i64.store $second (local.get $at) (i64.const 0x5ca1ab1e0ddba115))
-        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+        (i64.store $second offset=8 (local.get $at) (i64.const 0x7e57ab1e0b5e55ed))
+        ;; Behind what the host has passed in.
+        (i64.store $first offset=131072 (local.get $at) (i64.const 0x5ca1ab1e0ddba115))
+        (i64.store $first offset=131080 (local.get $at) (i64.const 0x7e57ab1e0b5e55ed))
+        (local.set $at (i32.add (local.get $at) (i32.const 16)))
         (br_if $more (i32.lt_u (local.get $at) (i32.const 2097152)))))
     (func $scan
       (local $at i32)
       (loop $more
-        (if (i64.eq (i64.load $second (local.get $at)) (i64.const 0x5ca1ab1e0ddba115))
+        (if (i32.or
+              (i32.and
+                (i64.eq (i64.load $second (local.get $at)) (i64.const 0x5ca1ab1e0ddba115))
+                (i64.eq (i64.load $second offset=8 (local.get $at)) (i64.const 0x7e57ab1e0b5e55ed)))
+              (i32.and
+                (i64.eq (i64.load $first offset=131072 (local.get $at)) (i64.const 0x5ca1ab1e0ddba115))
+                (i64.eq (i64.load $first offset=131080 (local.get $at)) (i64.const 0x7e57ab1e0b5e55ed))))
           ;; Found: it computes until it is stopped, which is counted apart from traps.
           (then (loop $for_ever (br $for_ever))))
-        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+        (local.set $at (i32.add (local.get $at) (i32.const 16)))
         (br_if $more (i32.lt_u (local.get $at) (i32.const 2097152)))))
     (func (export "received") (param $connection i64) (param $case i32) (param $start i32) (param $length i32)
       (call $grow)
