@@ -318,6 +318,29 @@ fn instance_that_nothing_happens_to_sleeps_and_finds_its_session_data_when_it_wa
 }
 
 #[test]
+fn new_version_takes_the_place_of_a_handler_that_sleeps() {
+    for scope in ["connection", "shared"] {
+        let server = Administered::start(
+            Server::of(handlers::probe())
+                .args(["--scope", scope, "--hibernate-after", "100ms"])
+                .args(["--trial-time", "200ms"]),
+        );
+        let mut peer = server.open();
+        assert_eq!(peer.ask("echo x"), "x");
+        wait::until("it sleeps", || server.metric(HIBERNATIONS) >= 1);
+        wait::until("nobody is awake", || server.metric(LIVE) <= 1);
+        let ended = server.ctl(["swap", &handlers::echo().display().to_string()]);
+        assert_eq!(ended.code, Some(0), "{scope}: {}", ended.stderr);
+        assert_eq!(peer.ask("echo x"), "echo x");
+        // One that does not start is given up, and the sleepers wake with the version that serves.
+        wait::until("it sleeps again", || server.metric(LIVE) <= 1);
+        let broken = handlers::built("start-trap").display().to_string();
+        assert_eq!(server.ctl(["swap", &broken]).code, Some(1));
+        assert_eq!(peer.ask("echo y"), "echo y");
+    }
+}
+
+#[test]
 fn one_instance_more_than_there_may_be_is_answered_503() {
     let server = each_its_own(&["--max-instances", "6"]);
     let mut peers = Vec::new();

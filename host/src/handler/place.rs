@@ -30,7 +30,8 @@ pub(super) struct Place<F: GuestFactory> {
 /// A version that can take its place again.
 pub(super) struct Previous<F: GuestFactory> {
     pub(super) factory: Rc<F>,
-    pub(super) guest: F::Guest,
+    /// None where it slept or was failing: another is made if it comes back.
+    pub(super) guest: Option<F::Guest>,
     pub(super) unknown: BTreeSet<ConnectionId>,
     pub(super) extras: Extras,
     /// Callbacks that the new version has yet to survive.

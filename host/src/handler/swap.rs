@@ -161,22 +161,14 @@ impl Handler {
         place.retry_at = None;
         self.registry.set_backed_off(None);
         place.inherit(self.told());
-        match old {
-            Some(guest) => {
-                place.previous = Some(Previous {
-                    factory: old_factory,
-                    guest,
-                    unknown: old_unknown,
-                    extras: old_extras,
-                    left: trial.callbacks,
-                    tried: Some(trial.tried),
-                });
-            }
-            // The old one was failing: there is nothing to go back to.
-            None => {
-                let _ = trial.tried.send(Ok(()));
-            }
-        }
+        place.previous = Some(Previous {
+            factory: old_factory,
+            guest: old,
+            unknown: old_unknown,
+            extras: old_extras,
+            left: trial.callbacks,
+            tried: Some(trial.tried),
+        });
         tracing::info!(
             handler = %self.registry.name(), paused_us = began.elapsed().as_micros(), connections = place.unknown.len(),
             "a new version has taken over, on trial for {} callbacks", trial.callbacks
@@ -310,7 +302,7 @@ impl Handler {
             self.drop_commands(guest.commands());
         }
         place.factory = previous.factory;
-        place.guest = Some(previous.guest);
+        place.guest = previous.guest;
         place.unknown = previous.unknown;
         self.replace_extras(previous.extras);
         self.registry.tally().swaps_given_up.add(1);
