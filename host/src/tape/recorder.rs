@@ -53,7 +53,7 @@ impl Recorder {
             format: FORMAT,
             wsrun: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX)),
-            workers: config.workers,
+            workers: config.threads(),
             handlers,
             redacted: redaction.names().to_vec(),
             limits: TapeLimits::from(config),

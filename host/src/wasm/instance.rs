@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use wasmtime::component::{ComponentNamedList, Lower, TypedFunc};
+use wasmtime::component::{ComponentNamedList, Lower, ResourceTableError, TypedFunc};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wsrun_proto::ws::MessageKind;
 
@@ -608,6 +608,14 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
             message: format!("{message} (it had asked for more memory than --max-memory)"),
             backtrace,
         },
+        GuestError::Trap { message, backtrace } if copied_too_much(&error) => {
+            registry.note_limit(Limit::CopiedBytes);
+            GuestError::Trap { message, backtrace }
+        }
+        GuestError::Trap { message, backtrace } if has_too_many_resources(&error) => {
+            registry.note_limit(Limit::Resources);
+            GuestError::Trap { message, backtrace }
+        }
         GuestError::Trap { message, backtrace } if overflow => {
             registry.note_limit(Limit::WasmStack);
             GuestError::Trap {
@@ -621,4 +629,22 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
         | GuestError::Blocked { .. }
         | GuestError::Types { .. }) => error,
     }
+}
+
+/// Whether the arguments of one call were more than [`Store::set_hostcall_fuel`] allows. wasmtime has no type for it.
+fn copied_too_much(error: &wasmtime::Error) -> bool {
+    error
+        .root_cause()
+        .to_string()
+        .contains("fuel allocated for hostcalls has been exhausted")
+}
+
+/// Whether the instance has as many resources of WASI, or handles of them, as it may. wasmtime has a type for the first alone.
+fn has_too_many_resources(error: &wasmtime::Error) -> bool {
+    let full = error.downcast_ref::<ResourceTableError>();
+    full.is_some_and(|error| matches!(error, ResourceTableError::Full))
+        || error
+            .root_cause()
+            .to_string()
+            .contains("store handle limit exceeded")
 }
