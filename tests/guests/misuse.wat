@@ -1,7 +1,7 @@
 ;; A handler by hand that misuses the canonical ABI, as no SDK does. A text of these characters is a misuse, anything else is sent back:
 ;; `b` a string that ends behind the memory, `u` a text that is not UTF-8, `l` a list of 1,000 strings that are one MiB, the same one,
 ;; `h` a handle that there is not, `d` a handle that was given back, `w` resources of WASI without end, `r` the allocator calls the host
-;; while the host passes the next message in.
+;; while the host passes the next message in, `p` packed messages where none were received.
 (component
   (import "wsrun:websocket/types@0.1.0" (instance $types
     (type $message (variant (case "text" string) (case "binary" (list u8))))
@@ -26,6 +26,9 @@
     (export "send" (func (param "to" u64) (param "message" $message) (result (result (error $send-error)))))
   ))
 
+  (import "wsrun:websocket/packed-send@0.1.0" (instance $packed
+    (export "send" (func (param "connection" u64) (param "messages" (list u8))))
+  ))
   (import "wsrun:websocket/client@0.1.0" (instance $client
     (type $verify (enum "full" "allow-self-signed"))
     (export "verify" (type $exported-verify (eq $verify)))
@@ -81,6 +84,7 @@
     (import "memory" "free" (global $free (mut i32)))
     (import "memory" "realloc" (func $allocate (param i32 i32 i32 i32) (result i32)))
     (import "host" "send" (func $send (param i64 i32 i32 i32 i32)))
+    (import "host" "send-packed" (func $send-packed (param i64 i32 i32)))
     (import "host" "connect" (func $connect (param i32 i32)))
     (import "host" "ready" (func $ready (param i32) (result i32)))
     (import "host" "drop" (func $drop (param i32)))
@@ -128,6 +132,8 @@
           (call $drop (local.get $handle))))
       (if (i32.eq (local.get $first) (i32.const 119))
         (then (loop $more (drop (call $subscribe (i64.const 1000000000))) (br $more))))
+      (if (i32.eq (local.get $first) (i32.const 112))
+        (then (call $send-packed (local.get $connection) (i32.const 0) (i32.const 0))))
       (if (i32.eq (local.get $first) (i32.const 114)) (then (global.set $calls-back (i32.const 1))))
       (call $send (local.get $connection) (local.get $case) (local.get $start) (local.get $length) (i32.const 0))
       (global.set $free (i32.const 65536)))
@@ -139,11 +145,13 @@
   (alias core export $memory "memory" (core memory $mem))
   (alias core export $memory "realloc" (core func $allocate))
   (alias export $connections "send" (func $send))
+  (alias export $packed "send" (func $send-packed))
   (alias export $client "connect" (func $connect))
   (alias export $poll "[method]pollable.ready" (func $ready))
   (alias export $clock "subscribe-duration" (func $subscribe))
   (core func $lowered-send (canon lower (func $send) (memory $mem) string-encoding=utf8))
   (core func $lowered-connect (canon lower (func $connect) (memory $mem) (realloc $allocate) string-encoding=utf8))
+  (core func $lowered-send-packed (canon lower (func $send-packed) (memory $mem)))
   (core func $lowered-ready (canon lower (func $ready)))
   (core func $lowered-subscribe (canon lower (func $subscribe)))
   (core func $lowered-drop (canon resource.drop $pollable))
@@ -151,6 +159,7 @@
     (with "memory" (instance $memory))
     (with "host" (instance
       (export "send" (func $lowered-send))
+      (export "send-packed" (func $lowered-send-packed))
       (export "connect" (func $lowered-connect))
       (export "ready" (func $lowered-ready))
       (export "drop" (func $lowered-drop))

@@ -511,6 +511,11 @@ fn handle_that_was_given_back_traps() {
 }
 
 #[test]
+fn packed_messages_where_none_were_received_trap() {
+    misuse("packed-send", "p");
+}
+
+#[test]
 fn strings_that_are_all_the_same_are_copied_up_to_a_limit() {
     misuse_of("same-strings", "l", |attack| {
         attack

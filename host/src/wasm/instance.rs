@@ -40,6 +40,7 @@ const COMPONENT_HANDLES_MAX: usize = 10_000;
 const HOSTCALL_SLACK_BYTES: usize = 64 * 1024;
 
 type Received = TypedFunc<(ConnectionId, MessageIn<'static>), ()>;
+type ReceivedPacked = TypedFunc<(ConnectionId, &'static [u8], u32), ()>;
 type ReceivedChunk = TypedFunc<(ConnectionId, ChunkIn<'static>), ()>;
 
 /// Makes the instances of one handler on one worker.
@@ -97,6 +98,7 @@ pub(crate) struct Instance {
     handshake: Option<handshake::Guest>,
     writable: Option<writable::Guest>,
     received_chunk: Option<ReceivedChunk>,
+    received_packed: Option<ReceivedPacked>,
     broadcast_filter: Option<broadcast_filter::Guest>,
     network_filter: Option<network_filter::Guest>,
     http: Option<http::Guest>,
@@ -155,6 +157,14 @@ impl Instance {
                     Some(function.map_err(types("wsrun:websocket/chunks"))?)
                 }
                 None => None,
+            },
+            received_packed: match &linked.packed {
+                // A tape has each message on its own.
+                Some(_) if store.data().tape.is_none() => {
+                    let function = by_hand(&mut store, &instance, "packed", "received");
+                    Some(function.map_err(types("wsrun:websocket/packed"))?)
+                }
+                Some(_) | None => None,
             },
             broadcast_filter: optional!(broadcast_filter, "wsrun:websocket/broadcast-filter"),
             network_filter: optional!(network_filter, "wsrun:websocket/network-filter"),
@@ -366,6 +376,31 @@ impl Guest for Instance {
             Two(connection, chunk),
             received_chunk.call_async(&mut self.store, (connection, chunk))
         )
+    }
+
+    fn takes_packed(&self) -> bool {
+        self.received_packed.is_some()
+    }
+
+    async fn received_packed(
+        &mut self,
+        connection: ConnectionId,
+        messages: &[u8],
+        room: u32,
+    ) -> Result<(), GuestError> {
+        let Some(received_packed) = &self.received_packed else {
+            return Ok(());
+        };
+        self.store.data_mut().calls.packed = Some((connection, room as usize));
+        let received_packed: &TypedFunc<(ConnectionId, &[u8], u32), ()> = received_packed;
+        let result = call!(
+            self,
+            "packed.received",
+            (connection, messages, room),
+            received_packed.call_async(&mut self.store, (connection, messages, room))
+        );
+        self.store.data_mut().calls.packed = None;
+        result
     }
 
     async fn lost(
