@@ -24,7 +24,9 @@ pub(crate) struct Way {
 }
 
 /// The client's side of TLS, which trusts one certificate.
-pub(crate) fn client_config(certificate: CertificateDer<'static>) -> anyhow::Result<Arc<ClientConfig>> {
+pub(crate) fn client_config(
+    certificate: CertificateDer<'static>,
+) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -56,8 +58,13 @@ impl Link {
         let mut reply = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            let read = link.read_some(&mut buffer).context("no reply to the first message")?;
-            ensure!(read > 0, "the server closed the connection at the first message");
+            let read = link
+                .read_some(&mut buffer)
+                .context("no reply to the first message")?;
+            ensure!(
+                read > 0,
+                "the server closed the connection at the first message"
+            );
             reply.extend_from_slice(&buffer[..read]);
             if way.raw {
                 if reply.len() >= frame.len() {
@@ -111,7 +118,9 @@ impl Link {
         let mut head = Vec::with_capacity(512);
         let mut buffer = [0; 1024];
         while !head.ends_with(b"\r\n\r\n") {
-            let read = self.read_some(&mut buffer).context("no answer to the upgrade")?;
+            let read = self
+                .read_some(&mut buffer)
+                .context("no answer to the upgrade")?;
             ensure!(read > 0, "the server closed in place of an answer");
             head.extend_from_slice(&buffer[..read]);
             ensure!(head.len() < 8192, "the answer is too long");

@@ -8,14 +8,12 @@ use nix::sys::time::TimeVal;
 
 use crate::process::Accounts;
 
-
 /// Runs from the end of the warm-up to the end of the measurement.
 pub(crate) struct Meter {
     process: u32,
     warm: Instant,
     end: Instant,
     begun: Option<Begun>,
-    /// Microseconds would do for a network; on the loopback they are coarse.
     latency_ns: Histogram<u64>,
 }
 
@@ -52,7 +50,7 @@ impl Meter {
             warm: now + warm_up,
             end: now + warm_up + measure,
             begun: None,
-            latency_ns: Histogram::new(3)?,
+            latency_ns: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
         })
     }
 
@@ -83,7 +81,9 @@ impl Meter {
     }
 
     pub(crate) fn finish(self, messages: u64) -> anyhow::Result<Measured> {
-        let begun = self.begun.ok_or_else(|| anyhow::anyhow!("it ended while it was warming up"))?;
+        let begun = self
+            .begun
+            .ok_or_else(|| anyhow::anyhow!("it ended while it was warming up"))?;
         let (server, now, loader) = (begun.accounts.cpu()?, Instant::now(), loader()?);
         Ok(Measured {
             messages: messages - begun.messages,
@@ -105,5 +105,8 @@ fn loader() -> anyhow::Result<Loader> {
 }
 
 fn duration(time: TimeVal) -> Duration {
-    Duration::from_secs(time.tv_sec().unsigned_abs()) + Duration::from_micros(time.tv_usec().unsigned_abs())
+    Duration::from_secs(time.tv_sec().unsigned_abs())
+        + Duration::from_micros(time.tv_usec().unsigned_abs())
 }
+
+const LATENCY_NS_MAX: u64 = 60_000_000_000;

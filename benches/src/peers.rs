@@ -58,21 +58,76 @@ pub(crate) const RAW: &str = "raw";
 
 /// All of them.
 pub(crate) const PEERS: [Peer; 11] = [
-    peer(WSRUN, "wsrun, sandboxed handler", &[Small, Large, Deflate, Tls, Fan, Many, Instances, Handshakes], How::Wsrun),
-    peer(NATIVE, "wsrun, native handler", &[Small, Large, Deflate, Tls, Fan, Many, Handshakes], How::Native),
+    peer(
+        WSRUN,
+        "wsrun, sandboxed handler",
+        &[Small, Large, Deflate, Tls, Fan, Many, Instances, Handshakes],
+        How::Wsrun,
+    ),
+    peer(
+        NATIVE,
+        "wsrun, native handler",
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        How::Native,
+    ),
     peer(RAW, "raw TCP", &[Small, Large, Fan, Many], How::Raw),
-    peer("bun", "Bun (uWebSockets)", &[Small, Large, Deflate, Tls, Fan, Many, Handshakes], How::Bun),
-    peer("libwebsockets", "libwebsockets", &[Small, Large, Deflate, Tls, Many, Handshakes], How::Program),
-    peer("fastwebsockets", "fastwebsockets", &[Small, Large, Many, Handshakes], How::Program),
-    peer("tokio-tungstenite", "tokio-tungstenite", &[Small, Large, Many, Handshakes], How::Program),
-    peer("gorilla", "Go gorilla", &[Small, Large, Deflate, Tls, Fan, Many, Handshakes], How::Program),
-    peer("ws", "Node ws", &[Small, Large, Deflate, Tls, Fan, Many, Handshakes], How::Node),
-    peer("websockets", "Python websockets", &[Small, Large, Deflate, Tls, Fan, Many, Handshakes], How::Python),
-    peer("websocketd", "websocketd with cat", &[Small], How::Websocketd),
+    peer(
+        "bun",
+        "Bun (uWebSockets)",
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        How::Bun,
+    ),
+    peer(
+        "libwebsockets",
+        "libwebsockets",
+        &[Small, Large, Deflate, Tls, Many, Handshakes],
+        How::Program,
+    ),
+    peer(
+        "fastwebsockets",
+        "fastwebsockets",
+        &[Small, Large, Many, Handshakes],
+        How::Program,
+    ),
+    peer(
+        "tokio-tungstenite",
+        "tokio-tungstenite",
+        &[Small, Large, Many, Handshakes],
+        How::Program,
+    ),
+    peer(
+        "gorilla",
+        "Go gorilla",
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        How::Program,
+    ),
+    peer(
+        "ws",
+        "Node ws",
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        How::Node,
+    ),
+    peer(
+        "websockets",
+        "Python websockets",
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        How::Python,
+    ),
+    peer(
+        "websocketd",
+        "websocketd with cat",
+        &[Small],
+        How::Websocketd,
+    ),
 ];
 
 const fn peer(name: &'static str, title: &'static str, can: &'static [Ask], how: How) -> Peer {
-    Peer { name, title, can, how }
+    Peer {
+        name,
+        title,
+        can,
+        how,
+    }
 }
 
 impl Peer {
@@ -126,7 +181,10 @@ impl Places {
                     anyhow::bail!("could not be installed: {}", reason.trim());
                 }
                 let version = self.cache.join("versions").join(peer.name);
-                ensure!(version.exists(), "is not installed: run benches/peers/install");
+                ensure!(
+                    version.exists(),
+                    "is not installed: run benches/peers/install"
+                );
                 Ok(())
             }
         }
@@ -168,9 +226,10 @@ impl Places {
             How::Native => Command::new(&self.native),
             How::Bun => self.script(&self.cache.join("node_modules/.bin/bun"), "bun/server.js"),
             How::Node => self.script("node", "ws/server.js"),
-            How::Python => {
-                self.script(&self.cache.join("python/bin/python"), "websockets/server.py")
-            }
+            How::Python => self.script(
+                &self.cache.join("python/bin/python"),
+                "websockets/server.py",
+            ),
             How::Program => Command::new(self.cache.join("bin").join(peer.name)),
         };
         command
@@ -198,7 +257,11 @@ impl Places {
     fn wsrun(&self, asks: &[Ask], port: u16) -> Command {
         let mut command = Command::new(&self.wsrun);
         command
-            .arg(if asks.contains(&Fan) { &self.fan } else { &self.echo })
+            .arg(if asks.contains(&Fan) {
+                &self.fan
+            } else {
+                &self.echo
+            })
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--max-connections", "20000", "--log-level", "warn"]);
         if asks.contains(&Many) {
@@ -233,13 +296,25 @@ pub(crate) fn build_handlers(cache: &Path) -> anyhow::Result<(PathBuf, PathBuf)>
         let mut cargo = Command::new("cargo");
         cargo
             .current_dir(crate_folder.join(folder))
-            .args(["build", "--quiet", "--release", "--locked", "--target", TARGET, "-p", package])
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--locked",
+                "--target",
+                TARGET,
+                "-p",
+                package,
+            ])
             .arg("--target-dir")
             .arg(&target);
         // What an outer cargo was told about compilers and flags does not concern the handlers.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if name.starts_with("RUSTC") || name.starts_with("RUSTFLAGS") || name == "CARGO_TARGET_DIR" {
+            if name.starts_with("RUSTC")
+                || name.starts_with("RUSTFLAGS")
+                || name == "CARGO_TARGET_DIR"
+            {
                 cargo.env_remove(&*name);
             }
         }

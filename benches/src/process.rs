@@ -71,6 +71,20 @@ impl Server {
         }
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(mut self) -> anyhow::Result<()> {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
+        let began = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if began.elapsed() > Duration::from_secs(60) {
+                bail!("the server does not end");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// Its process id.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()

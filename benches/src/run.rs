@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::link::{Way, client_config};
@@ -29,7 +28,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(mut places: Places, effort: Effort, core: Option<usize>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        mut places: Places,
+        effort: Effort,
+        core: Option<usize>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(vec!["localhost".to_owned()])?;
@@ -47,7 +50,12 @@ impl Session {
     }
 
     /// All rounds of one scenario. A server that fails once is not tried again.
-    pub(crate) fn scenario(&self, scenario: &Scenario, peers: &[&Peer], say: impl Fn(&str)) -> Outcome {
+    pub(crate) fn scenario(
+        &self,
+        scenario: &Scenario,
+        peers: &[&Peer],
+        say: impl Fn(&str),
+    ) -> Outcome {
         let mut outcome = Outcome {
             name: scenario.name.to_owned(),
             title: scenario.title.clone(),
@@ -58,7 +66,11 @@ impl Session {
         let peers: Vec<&&Peer> = peers
             .iter()
             .filter(|peer| peer.can(scenario.asks))
-            .filter(|peer| scenario.among.is_none_or(|among| among.contains(&peer.name)))
+            .filter(|peer| {
+                scenario
+                    .among
+                    .is_none_or(|among| among.contains(&peer.name))
+            })
             .collect();
         for round in 0..self.effort.rounds {
             // Each round begins with another, so that none always follows the same one.
@@ -78,7 +90,10 @@ impl Session {
                     }
                     Err(error) => {
                         let reason = format!("{error:#}");
-                        say(&format!("{:<14} {:<18} FAILED: {reason}", scenario.name, peer.name));
+                        say(&format!(
+                            "{:<14} {:<18} FAILED: {reason}",
+                            scenario.name, peer.name
+                        ));
                         outcome.failed.insert(peer.name.to_owned(), reason);
                     }
                 }
@@ -114,18 +129,27 @@ impl Session {
         };
         let process = server.process();
         let mut figures = match scenario.load {
-            Load::Echo { connections, pace } => {
-                figures(&echo::run(&way, &exchange, connections, pace, times, process)?)
-            }
+            Load::Echo { connections, pace } => figures(&echo::run(
+                &way,
+                &exchange,
+                connections,
+                pace,
+                times,
+                process,
+            )?),
             Load::Fan { subscribers } => {
                 figures(&fan::run(&way, &exchange, subscribers, times, process)?)
             }
             Load::Churn { at_a_time } => {
                 figures(&churn::run(&way, &exchange, at_a_time, times, process)?)
             }
-            Load::Idle { connections, active } => {
-                idle_figures(&idle::run(&way, &exchange, connections, active, times, process)?, connections)
-            }
+            Load::Idle {
+                connections,
+                active,
+            } => idle_figures(
+                &idle::run(&way, &exchange, connections, active, times, process)?,
+                connections,
+            ),
         };
         figures.insert(Figure::StartUpMs, server.start_up.as_secs_f64() * 1e3);
         Ok(figures)
@@ -164,7 +188,10 @@ fn figures(measured: &Measured) -> BTreeMap<Figure, f64> {
 fn idle_figures(idle: &idle::Idle, connections: usize) -> BTreeMap<Figure, f64> {
     let each = |before: u64, after: u64| (after as f64 - before as f64) / connections as f64;
     let mut figures = BTreeMap::from([
-        (Figure::IdleBytes, each(idle.before.resident, idle.after.resident)),
+        (
+            Figure::IdleBytes,
+            each(idle.before.resident, idle.after.resident),
+        ),
         (
             Figure::IdlePageTableBytes,
             each(idle.before.page_tables, idle.after.page_tables),
@@ -186,7 +213,12 @@ fn idle_figures(idle: &idle::Idle, connections: usize) -> BTreeMap<Figure, f64> 
 
 fn line(scenario: &Scenario, peer: &Peer, round: usize, figures: &BTreeMap<Figure, f64>) -> String {
     let figure = |figure| figures.get(&figure).copied();
-    let mut line = format!("{:<14} {:<18} round {}", scenario.name, peer.name, round + 1);
+    let mut line = format!(
+        "{:<14} {:<18} round {}",
+        scenario.name,
+        peer.name,
+        round + 1
+    );
     let mut add = |value: Option<f64>, unit: &str| {
         if let Some(value) = value {
             line += &format!("  {value:>10.0} {unit}");

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use anyhow::{Context as _, bail, ensure};
-use flate2::write::{DeflateDecoder, DeflateEncoder};
 use flate2::Compression;
+use flate2::write::{DeflateDecoder, DeflateEncoder};
 
 /// A message and the frame that carries it to the server.
 #[derive(Clone, Debug)]

@@ -100,7 +100,10 @@ impl Visit {
             match self.stream.read(&mut buffer) {
                 Ok(0) if self.stage == Stage::Closing => {
                     // RFC 6455, 5.5.1: a close frame is answered with one before the connection ends.
-                    ensure!(self.came.first() == Some(&0x88), "the close was not answered");
+                    ensure!(
+                        self.came.first() == Some(&0x88),
+                        "the close was not answered"
+                    );
                     return Ok(true);
                 }
                 Ok(0) => bail!("the server closed a connection early"),

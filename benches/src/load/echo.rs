@@ -30,7 +30,7 @@ pub(crate) fn run(
     process: u32,
 ) -> anyhow::Result<Measured> {
     let links = open(way, connections)?;
-    let mut poll = Poll::new()?;
+    let poll = Poll::new()?;
     for (index, link) in links.iter().enumerate() {
         poll.add(link, index)?;
     }
@@ -139,7 +139,8 @@ fn paced(
     let (frame_bytes, period) = (frame.len() as u64, exchange.expected.period() as u64);
     let count = links.len() as u64;
     let begun = Instant::now();
-    let due = |message: u64| begun + Duration::from_nanos(message * 1_000_000_000 / u64::from(rate));
+    let due =
+        |message: u64| begun + Duration::from_nanos(message * 1_000_000_000 / u64::from(rate));
     let mut buffer = vec![0; Expected::READ_BYTES_MAX];
     let mut connections: Vec<Paced> = links
         .into_iter()

@@ -63,7 +63,10 @@ pub(crate) fn run(
             delivered += received[index] / period - before;
         }
         if sent.elapsed() > Duration::from_secs(20) {
-            bail!("{delivered} of {} deliveries came", publishes * subscribers as u64);
+            bail!(
+                "{delivered} of {} deliveries came",
+                publishes * subscribers as u64
+            );
         }
     }
 }

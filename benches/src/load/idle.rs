@@ -40,7 +40,11 @@ pub(crate) fn run(
     }
     thread::sleep(SETTLE);
     let after = memory(process)?;
-    let active = if active { Some((alone, ping_pong()?)) } else { None };
+    let active = if active {
+        Some((alone, ping_pong()?))
+    } else {
+        None
+    };
     for link in &mut links {
         link.touch(&exchange.frame, &exchange.reply)?;
     }

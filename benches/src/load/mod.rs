@@ -45,7 +45,12 @@ fn open(way: &Way, count: usize) -> anyhow::Result<Vec<Link>> {
 
 /// Reads what is there and compares it. Returns how many bytes it was.
 #[inline]
-fn take(link: &mut Link, buffer: &mut [u8], expected: &Expected, received: u64) -> anyhow::Result<u64> {
+fn take(
+    link: &mut Link,
+    buffer: &mut [u8],
+    expected: &Expected,
+    received: u64,
+) -> anyhow::Result<u64> {
     let mut taken = 0;
     loop {
         match link.read(buffer)? {
