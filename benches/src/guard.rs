@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use wsrun_proto::ws::{frame, mask};
@@ -16,6 +17,7 @@ use crate::load::Exchange;
 use crate::peers::{Ask, PEERS, Places, WSRUN, build_handlers};
 use crate::process::Server;
 use crate::traffic::Message;
+use crate::valgrind;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -146,8 +148,9 @@ fn count(args: &Args) -> anyhow::Result<Counts> {
     for (name, piece) in PIECES {
         add(name, of_piece(piece)?);
     }
+    let compiled = tempfile::tempdir()?;
     for traffic in &TRAFFIC {
-        add(traffic.name, of_traffic(&places, traffic)?);
+        add(traffic.name, of_traffic(&places, compiled.path(), traffic)?);
     }
     println!();
     Ok(counts)
@@ -155,7 +158,7 @@ fn count(args: &Args) -> anyhow::Result<Counts> {
 
 fn of_piece(piece: Piece) -> anyhow::Result<f64> {
     let run = |times: u64| -> anyhow::Result<f64> {
-        let output = valgrind()
+        let output = valgrind::command()?
             .arg(std::env::current_exe()?)
             .args(["work", piece.name(), &times.to_string()])
             .output()?;
@@ -262,8 +265,10 @@ const TRAFFIC: [Traffic; 3] = [
     },
 ];
 
-fn of_traffic(places: &Places, traffic: &Traffic) -> anyhow::Result<f64> {
-    let once = |times| drive(places, traffic, times).with_context(|| traffic.name);
+fn of_traffic(places: &Places, compiled: &Path, traffic: &Traffic) -> anyhow::Result<f64> {
+    let once = |times| drive(places, compiled, traffic, times).with_context(|| traffic.name);
+    // The first start compiles the handler, the others find it compiled.
+    once(1)?;
     let done = (traffic.many - traffic.few) * traffic.burst;
     // What the clock does to a server, ticks for one, only adds.
     let mut least = f64::INFINITY;
@@ -274,17 +279,28 @@ fn of_traffic(places: &Places, traffic: &Traffic) -> anyhow::Result<f64> {
 }
 
 /// Runs the server under valgrind and speaks to it so many times. Returns all its instructions.
-fn drive(places: &Places, traffic: &Traffic, times: usize) -> anyhow::Result<f64> {
+fn drive(places: &Places, compiled: &Path, traffic: &Traffic, times: usize) -> anyhow::Result<f64> {
     let peer = PEERS.iter().find(|peer| peer.name == WSRUN);
     let peer = peer.expect("wsrun is among the peers");
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("server.log");
-    let server = Server::start(None, &log, |port| {
+    let valgrind = valgrind::command()?;
+    let server = Server::start(None, &log, START_UP, |port| {
         let plain = places.command(peer, &[traffic.ask, Ask::Many], port);
-        let mut command = valgrind();
+        let mut command = valgrind;
         command.arg(plain.get_program()).args(plain.get_args());
+        // valgrind cannot start the process that compiles otherwise.
+        command.arg("--compile-in-process");
+        command.arg("--cache-dir").arg(compiled);
         command
     })?;
+    speak(&server, traffic, times)
+        .with_context(|| last_lines(&fs::read_to_string(&log).unwrap_or_default()))?;
+    server.terminate()?;
+    refs(&fs::read_to_string(log)?)
+}
+
+fn speak(server: &Server, traffic: &Traffic, times: usize) -> anyhow::Result<()> {
     let way = Way {
         address: server.address,
         tls: None,
@@ -306,20 +322,7 @@ fn drive(places: &Places, traffic: &Traffic, times: usize) -> anyhow::Result<f64
             }
         }
     }
-    drop(links);
-    server.terminate()?;
-    refs(&fs::read_to_string(log)?)
-}
-
-fn valgrind() -> Command {
-    let mut command = Command::new("valgrind");
-    // Cachegrind without a cache counts instructions and nothing else: the stacks of callbacks, which are switched, do not confuse it.
-    command.args([
-        "--tool=cachegrind",
-        "--cache-sim=no",
-        "--cachegrind-out-file=/dev/null",
-    ]);
-    command
+    Ok(())
 }
 
 /// The count in what cachegrind prints.
@@ -338,6 +341,8 @@ fn last_lines(output: &str) -> String {
     lines[lines.len().saturating_sub(5)..].join(" / ")
 }
 
+/// How long the server may take to compile its handler and to start.
+const START_UP: Duration = Duration::from_secs(300);
 const PROFILE: &str = if cfg!(debug_assertions) {
     "dev"
 } else {

@@ -18,8 +18,10 @@ mod result;
 mod run;
 mod scenario;
 mod traffic;
+mod valgrind;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,6 +60,12 @@ enum Command {
     /// Does a fixed amount of work, for the guard to count the instructions of
     #[command(hide = true)]
     Work(guard::WorkArgs),
+    /// Becomes valgrind, with one system call refused
+    #[command(hide = true)]
+    Valgrind {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -113,6 +121,7 @@ fn main() -> ExitCode {
             guard::work(&args);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Valgrind { arguments } => Err(valgrind::exec(&arguments)),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("wsrun-bench: {error:#}");

@@ -21,10 +21,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts what `command` makes of a free port, on `core` if there is one, and waits until it listens.
+    /// Starts what `command` makes of a free port, on `core` if there is one, and waits until it listens, for `patience` at most.
     pub(crate) fn start(
         core: Option<usize>,
         log: &Path,
+        patience: Duration,
         command: impl FnOnce(u16) -> Command,
     ) -> anyhow::Result<Self> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
@@ -64,7 +65,7 @@ impl Server {
             if let Some(status) = server.child.try_wait()? {
                 bail!("the server ended: {status}: {}", tail(log));
             }
-            if began.elapsed() > Duration::from_secs(60) {
+            if began.elapsed() > patience {
                 bail!("the server does not listen: {}", tail(log));
             }
             thread::sleep(Duration::from_millis(2));

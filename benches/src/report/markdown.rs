@@ -109,6 +109,8 @@ fn loader(text: &mut String, results: &Results) {
     let rows: Vec<_> = results
         .scenarios
         .iter()
+        // At a fixed rate it does not sleep, so that it is never late.
+        .filter(|outcome| outcome.name != "rate")
         .filter_map(|outcome| {
             let raw = outcome.median(RAW, Figure::CpuNs)?;
             let all = outcome.median(RAW, Figure::LoaderCpuNs)?;
@@ -167,10 +169,15 @@ fn scenario(text: &mut String, outcome: &Outcome) {
 
 fn traffic(text: &mut String, outcome: &Outcome) {
     let base = &outcome.base;
+    let one = if outcome.name == "churn" {
+        "connection"
+    } else {
+        "message"
+    };
     line(
         text,
         format_args!(
-            "| server | CPU per message | least to largest | CPU, to {0} | messages/s | messages/s, to {0} | p50 | p99 | p99.9 | server busy |",
+            "| server | CPU per {one} | least to largest | CPU, to {0} | {one}s/s | {one}s/s, to {0} | p50 | p99 | p99.9 | server busy |",
             title(base)
         ),
     );
