@@ -85,7 +85,9 @@ impl Link {
         let mut came = vec![0; reply.len()];
         let mut filled = 0;
         while filled < came.len() {
-            let read = self.read_some(&mut came[filled..])?;
+            let read = self
+                .read_some(&mut came[filled..])
+                .context("the message did not come back")?;
             ensure!(read > 0, "the server closed an idle connection");
             filled += read;
         }

@@ -146,7 +146,7 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Some([echo, fan]) => (echo.clone(), fan.clone()),
         _ => build_handlers(&cache)?,
     };
-    let beside = args.wsrun.parent().unwrap_or(Path::new("."));
+    let beside = args.wsrun.parent().unwrap_or_else(|| Path::new("."));
     let places = Places {
         native: args
             .native

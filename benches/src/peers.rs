@@ -224,12 +224,11 @@ impl Places {
                 return command;
             }
             How::Native => Command::new(&self.native),
-            How::Bun => self.script(&self.cache.join("node_modules/.bin/bun"), "bun/server.js"),
+            How::Bun => self.script(self.cache.join("node_modules/.bin/bun"), "bun/server.js"),
             How::Node => self.script("node", "ws/server.js"),
-            How::Python => self.script(
-                &self.cache.join("python/bin/python"),
-                "websockets/server.py",
-            ),
+            How::Python => {
+                self.script(self.cache.join("python/bin/python"), "websockets/server.py")
+            }
             How::Program => Command::new(self.cache.join("bin").join(peer.name)),
         };
         command

@@ -55,39 +55,47 @@ pub(crate) fn serve(port: u16, mode: Mode) -> anyhow::Result<()> {
                 free.push(ready.index);
                 continue;
             }
-            let mut ended = false;
-            while ready.readable {
-                let Some(connection) = &mut connections[ready.index] else {
-                    break;
-                };
-                match connection.stream.read(&mut buffer) {
-                    Ok(0) => ended = true,
-                    Ok(read) => {
-                        let bytes = &buffer[..read];
-                        match mode {
-                            Mode::Echo => ended = connection.write(bytes).is_err(),
-                            Mode::Fan => {
-                                for connection in connections.iter_mut().flatten() {
-                                    // One that is gone is told by its own event.
-                                    let _ = connection.write(bytes);
-                                }
-                            }
-                        }
-                        if !ended && read == buffer.len() {
-                            continue;
-                        }
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(_) => ended = true,
-                }
-                break;
-            }
+            let ended = ready.readable && !take(&mut connections, ready.index, &mut buffer, mode);
             if ended {
                 connections[ready.index] = None;
                 free.push(ready.index);
             }
         }
     }
+}
+
+/// Reads what a connection has and writes it where it belongs. Whether the connection goes on.
+fn take(
+    connections: &mut [Option<Connection>],
+    index: usize,
+    buffer: &mut [u8],
+    mode: Mode,
+) -> bool {
+    while let Some(connection) = &mut connections[index] {
+        let read = match connection.stream.read(buffer) {
+            Ok(0) => return false,
+            Ok(read) => read,
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        };
+        let bytes = &buffer[..read];
+        match mode {
+            Mode::Echo => {
+                if connection.write(bytes).is_err() {
+                    return false;
+                }
+            }
+            Mode::Fan => {
+                for connection in connections.iter_mut().flatten() {
+                    // One that is gone is told by its own event.
+                    let _ = connection.write(bytes);
+                }
+            }
+        }
+        if read < buffer.len() {
+            break;
+        }
+    }
+    true
 }
 
 fn accepted(listener: &TcpListener) -> anyhow::Result<Option<TcpStream>> {
@@ -127,9 +135,10 @@ impl Connection {
 }
 
 fn blocked(error: std::io::Error) -> std::io::Result<usize> {
-    match error.kind() {
-        ErrorKind::WouldBlock => Ok(0),
-        _ => Err(error),
+    if error.kind() == ErrorKind::WouldBlock {
+        Ok(0)
+    } else {
+        Err(error)
     }
 }
 

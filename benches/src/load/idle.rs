@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use super::echo::{self, Pace};
 use super::{Exchange, Times};
 use crate::link::{Link, Way};
@@ -33,9 +35,13 @@ pub(crate) fn run(
     thread::sleep(SETTLE);
     let before = memory(process)?;
     let mut links = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut link = Link::open(way)?;
-        link.touch(&exchange.frame, &exchange.reply)?;
+    for opened in 0..count {
+        let open = || -> anyhow::Result<Link> {
+            let mut link = Link::open(way)?;
+            link.touch(&exchange.frame, &exchange.reply)?;
+            Ok(link)
+        };
+        let link = open().with_context(|| format!("beside {opened} idle connections"))?;
         links.push(link);
     }
     thread::sleep(SETTLE);

@@ -24,9 +24,10 @@ pub(super) fn bars(outcome: &Outcome, figure: Figure) -> Option<String> {
     let largest = rows.iter().map(|row| row.1).fold(0.0, f64::max);
     let end = largest.min(typical * CUT).max(f64::MIN_POSITIVE) * 1.05;
     let height = TOP + ROW * rows.len() as f64 + 12.0;
-    let unit = match figure {
-        Figure::IdleBytes => "bytes of memory for each connection",
-        _ => "CPU time of the server for each message; the line is the spread over the rounds",
+    let unit = if figure == Figure::IdleBytes {
+        "bytes of memory for each connection"
+    } else {
+        "CPU time of the server for each; the line is the spread over the rounds"
     };
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
