@@ -269,6 +269,8 @@ impl Places {
         }
         if asks.contains(&Instances) {
             command.args(["--scope", "connection", "--max-instances", "20000"]);
+            // The memories of thousands of instances together, of which each touches little.
+            command.args(["--max-handler-memory", "64GiB"]);
         }
         if asks.contains(&Tls) {
             command.arg("--tls-cert").arg(&self.certificate);
