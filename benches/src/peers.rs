@@ -292,7 +292,8 @@ fn exists(path: &Path, otherwise: &str) -> anyhow::Result<()> {
 /// Builds the handlers that wsrun serves.
 pub(crate) fn build_handlers(cache: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let target = cache.join("handlers");
+    // cargo is started in other folders.
+    let target = std::path::absolute(cache)?.join("handlers");
     for (folder, package) in [("../examples", "echo"), ("fan", "fan")] {
         let mut cargo = Command::new("cargo");
         cargo
