@@ -305,7 +305,7 @@ impl Context<'_> {
     }
 
     /// The opening request; none when the connection is unknown.
-    pub fn request(&self, connection: ConnectionId) -> Option<Rc<Request>> {
+    pub fn request(&self, connection: ConnectionId) -> Option<Request> {
         let session = self.calls.registry.get(connection)?;
         Some(session.request())
     }

@@ -20,7 +20,7 @@ use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
 use crate::observability::HandlerTally;
 use crate::packed;
-use crate::request::Request;
+use crate::request::{Kept, Request};
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
 pub(crate) use fan::Fanned;
@@ -39,7 +39,7 @@ const SLICES_MAX: usize = 64;
 /// Its task (`connection::drive`) reads; everybody on the worker may queue and write, through the borrow of a moment.
 pub(crate) struct Session {
     pub(crate) id: ConnectionId,
-    request: RefCell<Rc<Request>>,
+    request: RefCell<Kept>,
     protocol: RefCell<Option<String>>,
     /// The opening handshake is done. In the client role a session is there before.
     established: Cell<bool>,
@@ -113,7 +113,7 @@ impl Session {
     )]
     pub(crate) fn new(
         id: ConnectionId,
-        request: Rc<Request>,
+        request: &Request,
         protocol: Option<String>,
         worker: Rc<Worker>,
         data: Vec<u8>,
@@ -123,7 +123,7 @@ impl Session {
     ) -> Self {
         Self {
             id,
-            request: RefCell::new(request),
+            request: RefCell::new(Kept::from(request)),
             protocol: RefCell::new(protocol),
             established: Cell::new(true),
             opening: RefCell::new(None),
@@ -260,13 +260,13 @@ impl Session {
     /// Puts a new transport under the session: what belonged to the one before is forgotten.
     pub(crate) fn establish(
         &self,
-        request: Rc<Request>,
+        request: &Request,
         protocol: Option<String>,
         connection: ws::Connection,
         stream: Stream,
         response: ResponseHead,
     ) {
-        *self.request.borrow_mut() = request;
+        *self.request.borrow_mut() = Kept::from(request);
         *self.protocol.borrow_mut() = protocol;
         *self.connection.borrow_mut() = connection;
         *self.stream.borrow_mut() = stream;
@@ -308,8 +308,8 @@ impl Session {
         self.lost.borrow_mut().take()
     }
 
-    pub(crate) fn request(&self) -> Rc<Request> {
-        Rc::clone(&self.request.borrow())
+    pub(crate) fn request(&self) -> Request {
+        Request::from(&*self.request.borrow())
     }
 
     pub(crate) fn protocol(&self) -> Option<String> {

@@ -176,7 +176,7 @@ fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     let connection = ws::Connection::new(Instant::now(), Role::Server, config);
     let session = Rc::new(Session::new(
         worker.next_connection_id(),
-        upgraded.request,
+        &upgraded.request,
         upgraded.protocol,
         Rc::clone(worker),
         upgraded.session,
@@ -185,7 +185,7 @@ fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
         Held::Inbound(slot),
     ));
     tracing::debug!(
-        handler = %handler.registry.name(), connection = session.id, peer = %session.request().peer, "connection opened"
+        handler = %handler.registry.name(), connection = session.id, peer = %upgraded.request.peer, "connection opened"
     );
     handler.own(session.id);
     handler.registry.insert(Rc::clone(&session));

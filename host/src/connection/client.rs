@@ -11,7 +11,7 @@ use wsrun_proto::ws::{self, Role};
 use super::drive::drive_until_shutdown;
 use super::ws_config;
 use crate::command::Connect;
-use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect};
+use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
 use crate::handler::Handler;
 use crate::outbound::{self, Failed, Opened};
 use crate::session::{Opening, Session};
@@ -34,7 +34,7 @@ pub(crate) fn connect(
     } = connect;
     let session = Rc::new(Session::new(
         *connection,
-        Rc::default(),
+        &Request::default(),
         None,
         Rc::clone(worker),
         options.session.clone(),
@@ -175,7 +175,7 @@ impl Client {
         let config = ws_config(&self.worker, &self.handler, deflate);
         let connection = ws::Connection::new(Instant::now(), Role::Client, config);
         let session = &self.session;
-        session.establish(Rc::new(request), protocol, connection, stream, response);
+        session.establish(&request, protocol, connection, stream, response);
         session.reconnects.set(self.options.reconnect.is_some());
         let opened = Instant::now();
         tracing::debug!(
