@@ -37,6 +37,9 @@ const OPTIONAL_EXPORTS: [&str; 11] = [
 ];
 /// The export of WASI that answers plain requests.
 const WASI_HTTP: &str = "wasi:http/incoming-handler";
+/// What builders of components call while they build, and leave among the exports: componentize-qjs and componentize-py. Nobody calls it
+/// here.
+const BUILDERS_EXPORTS: [&str; 2] = ["init", "exports"];
 const IMPORTS: [&str; 7] = [
     "types",
     "connections",
@@ -333,6 +336,9 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
             .is_some_and(|version| version.starts_with("@0.2."))
         {
             optional.wasi_http = true;
+            continue;
+        }
+        if BUILDERS_EXPORTS.contains(&name.as_str()) {
             continue;
         }
         let Some(interface) = Interface::parse(&name) else {
