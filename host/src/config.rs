@@ -90,6 +90,9 @@ pub struct Config {
     pub privileges: Option<Privileges>,
     /// Records what handlers are called with and ask for, to be played again by `wsrun replay`.
     pub record: Option<RecordConfig>,
+    /// Shows handlers the clock of the runtime, which begins at a date of its own and may be made to stand still, and randomness that is the same
+    /// each time. For scenarios ([`test`](crate::test)) alone: keys that a handler makes are no secret then.
+    pub danger_predictable: bool,
 }
 
 impl Default for Config {
@@ -125,6 +128,7 @@ impl Default for Config {
             coredumps: None,
             privileges: None,
             record: None,
+            danger_predictable: false,
         }
     }
 }

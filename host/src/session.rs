@@ -14,6 +14,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Sending, State};
 
+use crate::clock;
 use crate::backlog::{Backlog, Published, Waiting};
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
@@ -245,7 +246,7 @@ impl Session {
         *self.opening.borrow_mut() = None;
         *self.stream.borrow_mut() = Stream::Unconnected;
         *self.connection.borrow_mut() =
-            ws::Connection::new(Instant::now(), ws::Role::Client, ws::Config::default());
+            ws::Connection::new(clock::now(), ws::Role::Client, ws::Config::default());
         self.backlog.borrow_mut().clear();
         self.must_wait.set(false);
         self.count();
@@ -619,7 +620,7 @@ impl Session {
         }
         self.local_end.set(Some(by));
         *self.local_close.borrow_mut() = Some(close.clone());
-        let now = Instant::now();
+        let now = clock::now();
         self.queue(|connection, scratch| {
             self.empty_backlog(connection, scratch);
             self.note_waiting(connection);
@@ -639,7 +640,7 @@ impl Session {
         }
         self.local_end.set(Some(by));
         self.backlog.borrow_mut().clear();
-        self.connection.borrow_mut().abort(Instant::now(), reason);
+        self.connection.borrow_mut().abort(clock::now(), reason);
         self.count();
         self.wake();
     }
@@ -744,7 +745,7 @@ impl Session {
                 }
                 if progress {
                     self.worker.tell_room();
-                    connection.handle_progress(Instant::now());
+                    connection.handle_progress(clock::now());
                 }
                 Poll::Ready(())
             }
@@ -759,7 +760,7 @@ impl Session {
                     self.worker.tell_room();
                 }
                 if progress || self.stalled_since.get().is_none() {
-                    let now = Instant::now();
+                    let now = clock::now();
                     self.stalled_since.set(Some(now));
                     connection.handle_progress(now);
                 }

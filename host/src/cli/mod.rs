@@ -1,19 +1,23 @@
 //! The command line: arguments to a configuration, and the small commands beside serving.
 
 mod admin;
+mod build;
 mod client;
 mod compile;
 mod connect;
 mod ctl;
 mod inspect;
 mod logging;
+mod new;
 mod ping;
 mod privileges;
+mod project;
 mod record;
 mod replay;
 mod runtime;
 mod serve;
 mod service_manager;
+mod test;
 mod values;
 
 use std::io::Write as _;
@@ -64,6 +68,12 @@ enum Command {
     Connect(Box<connect::Args>),
     /// Runs a handler over a tape of --record, without a network, and shows the first effect that differs
     Replay(replay::Args),
+    /// Makes a project: a handler in one of several languages, with a test
+    New(new::Args),
+    /// Builds the project in a folder with its own toolchain
+    Build(build::Args),
+    /// Runs scenarios of events and expected effects on a handler, without a network and in virtual time
+    Test(test::Args),
     /// Measures round trips to a WebSocket server with pings
     Ping(Box<ping::Args>),
     /// Compiles a component from standard input into the cache, within limits: what a server starts to compile a handler
@@ -86,6 +96,9 @@ pub fn run() -> ExitCode {
         Some(Command::Connect(args)) => connect::run(*args),
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::New(args)) => new::run(args),
+        Some(Command::Build(args)) => build::run(&args),
+        Some(Command::Test(args)) => test::run(&args),
         Some(Command::Compile(args)) => Ok(compile::run(args)),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());

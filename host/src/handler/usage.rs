@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::limit::Limit;
+use crate::clock;
 use crate::bucket::Bucket;
 use crate::config::HandlerLimits;
 use crate::observability::HandlerTally;
@@ -71,7 +72,7 @@ struct Cpu {
 
 impl Usage {
     pub(crate) fn new(limits: &HandlerLimits, tally: Arc<HandlerTally>) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         let bucket = |rate: Option<u64>| rate.map(|rate| RefCell::new(Bucket::new(now, rate)));
         let share = u64::from(limits.cpu_share_max);
         Self {
@@ -170,7 +171,7 @@ impl Usage {
         if self.send_messages.is_none() && self.send_bytes.is_none() {
             return Ok(());
         }
-        let now = Instant::now();
+        let now = clock::now();
         for (bucket, limit) in [
             (&self.send_messages, Limit::MessageRateOut),
             (&self.send_bytes, Limit::ByteRateOut),
@@ -195,7 +196,7 @@ impl Usage {
         if self.send_messages.is_none() && self.send_bytes.is_none() {
             return None;
         }
-        let now = Instant::now();
+        let now = clock::now();
         [&self.send_messages, &self.send_bytes]
             .into_iter()
             .flatten()
@@ -207,7 +208,7 @@ impl Usage {
     #[inline]
     pub(crate) fn begin_turn(&self) {
         if let Some(cpu) = &self.cpu {
-            cpu.since.set(Some(Instant::now()));
+            cpu.since.set(Some(clock::now()));
         }
     }
 
@@ -215,7 +216,7 @@ impl Usage {
     #[inline]
     pub(crate) fn end_turn(&self) {
         if let Some(cpu) = &self.cpu {
-            cpu.count(Instant::now());
+            cpu.count(clock::now());
             cpu.since.set(None);
         }
     }
@@ -224,7 +225,7 @@ impl Usage {
     #[inline]
     pub(crate) fn rest_until(&self) -> Option<Instant> {
         let cpu = self.cpu.as_ref()?;
-        let now = Instant::now();
+        let now = clock::now();
         cpu.count(now);
         let mut bucket = cpu.bucket.borrow_mut();
         if bucket.has_any(now) {
@@ -254,7 +255,7 @@ impl RatesIn {
         if messages.is_none() && bytes.is_none() {
             return None;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let bucket = |rate: Option<u64>| rate.map(|rate| RefCell::new(Bucket::new(now, rate)));
         Some(Self {
             messages: bucket(messages),

@@ -429,6 +429,14 @@ impl Server {
         clean
     }
 
+    /// Starts the one worker within the caller's `LocalSet`, which turns it from there on.
+    pub(crate) async fn start_within(&mut self) -> Result<Rc<Worker>, StartError> {
+        let plan = self.plans.pop().ok_or_else(|| {
+            StartError::Host("the server did not start and cannot be turned".into())
+        })?;
+        plan.start().await
+    }
+
     fn start_here(&mut self) -> Result<&mut Local, StartError> {
         if self.local.is_none() {
             if self.shared.config.workers > 1 {

@@ -17,6 +17,7 @@ pub(crate) mod instance;
 mod limiter;
 pub(crate) mod linker;
 mod message;
+mod predictable;
 pub(crate) mod pulse;
 pub(crate) mod state;
 mod stdio;

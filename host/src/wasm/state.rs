@@ -12,6 +12,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::incoming::NothingGranted;
 use super::limiter::MemoryLimiter;
+use super::predictable;
 use super::pulse::Pulse;
 use super::stdio::OutputLog;
 use crate::calls::Calls;
@@ -76,7 +77,11 @@ impl GuestState {
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        let wasi = WasiCtx::builder()
+        let mut wasi = WasiCtx::builder();
+        if registry.worker().config.danger_predictable {
+            predictable::make(&mut wasi, registry.worker().began);
+        }
+        let wasi = wasi
             .stdout(log.stdout.of(&registry))
             .stderr(log.stderr.of(&registry))
             .max_random_size(RANDOM_BYTES_MAX)
