@@ -26,6 +26,7 @@ mod command;
 pub mod config;
 mod connection;
 pub mod contract;
+pub mod dev;
 mod handler;
 mod listener;
 pub mod native;

@@ -516,6 +516,7 @@ impl Native {
 
     pub(crate) fn exports(&self) -> Exports {
         Exports {
+            plain_only: false,
             handshake: true,
             writable: true,
             chunks: self.features.chunks,

@@ -345,6 +345,12 @@ impl Session {
         self.is_open() || (opening && !self.pending_close.get())
     }
 
+    /// The largest message that can be sent.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        let limit = self.worker.config.limits.sent_message_bytes_max;
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
     /// Counts a message of `length` bytes for the running callback if the queue takes it. What is admitted is sent.
     pub(crate) fn admit(&self, length: usize) -> Result<(), SendError> {
         if self.pending_close.get() {

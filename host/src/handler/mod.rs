@@ -158,6 +158,8 @@ pub(crate) struct Exports {
     pub(crate) lifecycle: bool,
     /// `wasi:http/incoming-handler`.
     pub(crate) wasi_http: bool,
+    /// That alone: it takes no connections.
+    pub(crate) plain_only: bool,
 }
 
 /// Why a plain request has no answer of the handler.
