@@ -14,8 +14,8 @@ use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Sending, State};
 
-use crate::clock;
 use crate::backlog::{Backlog, Published, Waiting};
+use crate::clock;
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;

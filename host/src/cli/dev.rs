@@ -1,7 +1,7 @@
 //! `wsrun dev [FOLDER]`: builds, serves, watches the sources, and replaces the running handler.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -53,9 +53,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     args.runtime.start_log();
-    let folder = args.folder.canonicalize().map_err(|error| {
-        Failure::usage(anyhow::anyhow!("{}: {error}", args.folder.display()))
-    })?;
+    let folder = args
+        .folder
+        .canonicalize()
+        .map_err(|error| Failure::usage(anyhow::anyhow!("{}: {error}", args.folder.display())))?;
     let project = Project::find(&folder).map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -76,7 +77,10 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
             sources.look();
             match build(&project).await {
                 Ok(file) => return file,
-                Err(text) => say_error(&format!("{text}\nwaiting for a change of the sources")),
+                Err(failed) => say_error(&format!(
+                    "{}\nwaiting for a change of the sources",
+                    failed.line
+                )),
             }
             sources.changed().await;
         }
@@ -109,8 +113,8 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
                     dev.succeed();
                     say_error(&text);
                 }
-                Err(text) => {
-                    say_error(&format!("{text}\nthe version before serves on"));
+                Err(NotReplaced { line, text }) => {
+                    say_error(&format!("{line}\nthe version before serves on"));
                     dev.fail(text);
                 }
             }
@@ -129,28 +133,53 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
     })
 }
 
+/// Why there is no new version.
+struct NotReplaced {
+    /// In a line: what a toolchain says is on the terminal already.
+    line: String,
+    /// In whole.
+    text: String,
+}
+
+impl NotReplaced {
+    fn new(error: &impl ToString) -> Self {
+        let text = error.to_string();
+        Self {
+            line: text.clone(),
+            text,
+        }
+    }
+}
+
 /// Builds, and has the result take over.
-async fn replace(project: &Project, swapper: &Swapper) -> Result<String, String> {
+async fn replace(project: &Project, swapper: &Swapper) -> Result<String, NotReplaced> {
     let file = build(project).await?;
     let swapper = swapper.clone();
     let swapped = tokio::task::spawn_blocking(move || {
         let (name, _) = swapper.files().into_iter().next().unwrap_or_default();
         swapper.swap(&name, Some(&file))
     });
-    let swapped = swapped.await.map_err(|error| error.to_string())?;
-    match swapped {
-        Ok(swapped) => Ok(format!("the new version serves, after {:.1?}", swapped.took)),
-        Err(error) => Err(error.to_string()),
+    match swapped.await.map_err(|error| NotReplaced::new(&error))? {
+        Ok(swapped) => Ok(format!(
+            "the new version serves, after {:.1?}",
+            swapped.took
+        )),
+        Err(error) => Err(NotReplaced::new(&error)),
     }
 }
 
-async fn build(project: &Project) -> Result<PathBuf, String> {
+async fn build(project: &Project) -> Result<PathBuf, NotReplaced> {
     let project = project.clone();
     let built = tokio::task::spawn_blocking(move || project.build());
     let file = match built.await {
         Ok(Ok(file)) => file,
-        Ok(Err(error)) => return Err(error.output()),
-        Err(error) => return Err(error.to_string()),
+        Ok(Err(error)) => {
+            return Err(NotReplaced {
+                line: error.to_string(),
+                text: error.output(),
+            });
+        }
+        Err(error) => return Err(NotReplaced::new(&error)),
     };
     let bytes = std::fs::metadata(&file).map_or(0, |file| file.len());
     say_error(&format!("{} ({})", file.display(), size(bytes)));
@@ -221,7 +250,9 @@ impl Sources {
         let mut folders = vec![self.folder.clone()];
         while let Some(folder) = folders.pop() {
             // Also those that are watched: one may have been removed and made again.
-            let watched = self.watcher.watch(&folder, notify::RecursiveMode::NonRecursive);
+            let watched = self
+                .watcher
+                .watch(&folder, notify::RecursiveMode::NonRecursive);
             if let Err(error) = watched {
                 tracing::warn!("cannot watch {}: {error}", folder.display());
             }

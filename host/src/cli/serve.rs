@@ -18,8 +18,8 @@ use super::runtime::RuntimeArgs;
 use super::values::{bytes, count, listen, network, protocol, scope};
 use super::{Failure, say, service_manager};
 use crate::config::{
-    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat, Scope,
-    TlsFiles,
+    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat,
+    Scope, TlsFiles,
 };
 use crate::server::{Control, Running, Server, Swapper, TlsError};
 
@@ -45,7 +45,14 @@ pub(super) struct Args {
     #[arg(long, requires = "handler", conflicts_with_all = ["protocol", "watch", "scope", "files_dir", "record"], help_heading = "Programs")]
     stdio: bool,
     /// What a message is to a program: `lines`, a line of text, or `frames`, a byte (1 text, 2 binary), four bytes of length, and the payload
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "lines", requires = "stdio", help_heading = "Programs")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "lines",
+        requires = "stdio",
+        help_heading = "Programs"
+    )]
     stdio_format: StdioFormat,
     /// Worker threads. All of them accept, and do TLS and HTTP
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -67,7 +67,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     // All of them are read first: one that is no scenario is told before anything runs.
     let scenarios = files.iter().map(Scenario::load);
-    let scenarios: Vec<Scenario> = scenarios.collect::<Result<_, _>>().map_err(Failure::usage)?;
+    let scenarios: Vec<Scenario> = scenarios
+        .collect::<Result<_, _>>()
+        .map_err(Failure::usage)?;
     let mut tested = Handler::new(handler).compilation(Compilation {
         program: Some("/proc/self/exe".into()),
         ..Compilation::default()
@@ -102,7 +104,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// The scenario files of a folder, in the order of their names.
 fn scenarios(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let missing = || format!("no scenario files were named, and {} has none", folder.display());
+    let missing = || {
+        format!(
+            "no scenario files were named, and {} has none",
+            folder.display()
+        )
+    };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(missing)? {
         let file = entry?.path();

@@ -62,8 +62,14 @@ impl Dev {
 
     pub(crate) fn answer(&self, path: &str) -> Option<Page> {
         let (kind, body) = match path.strip_prefix(PATH)? {
-            "" => ("text/html; charset=utf-8", include_str!("page.html").to_owned()),
-            "overlay.js" => ("text/javascript; charset=utf-8", include_str!("overlay.js").to_owned()),
+            "" => (
+                "text/html; charset=utf-8",
+                include_str!("page.html").to_owned(),
+            ),
+            "overlay.js" => (
+                "text/javascript; charset=utf-8",
+                include_str!("overlay.js").to_owned(),
+            ),
             "status" => ("application/json", self.status()),
             _ => return None,
         };

@@ -298,7 +298,9 @@ impl Handler {
     /// Lets go of the instance. The next event finds another one, which is told the connections.
     fn hibernate<F: GuestFactory>(&self, place: &mut Place<F>) {
         let awake = self.registry.limits().hibernate_after;
-        let is_idle = awake.is_some_and(|after| clock::now().saturating_duration_since(self.last_event.get()) >= after);
+        let is_idle = awake.is_some_and(|after| {
+            clock::now().saturating_duration_since(self.last_event.get()) >= after
+        });
         if !is_idle || place.previous.is_some() || !place.unknown.is_empty() {
             return;
         }

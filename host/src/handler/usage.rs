@@ -6,8 +6,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::limit::Limit;
-use crate::clock;
 use crate::bucket::Bucket;
+use crate::clock;
 use crate::config::HandlerLimits;
 use crate::observability::HandlerTally;
 

@@ -268,7 +268,12 @@ impl StepText {
             name,
             path,
             subprotocols: self.subprotocols.take().unwrap_or_default(),
-            headers: self.headers.take().unwrap_or_default().into_iter().collect(),
+            headers: self
+                .headers
+                .take()
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
         })
     }
 
@@ -311,7 +316,12 @@ impl StepText {
         Ok(Action::Request {
             method: method.to_owned(),
             target: target.to_owned(),
-            headers: self.headers.take().unwrap_or_default().into_iter().collect(),
+            headers: self
+                .headers
+                .take()
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
             body: self.body.take().unwrap_or_default().into_bytes(),
         })
     }
@@ -447,16 +457,17 @@ fn control(text: &str) -> Result<Vec<u8>, String> {
     let payload = hex(text)?;
     match payload.len() {
         0..=125 => Ok(payload),
-        length => Err(format!("a payload of {length} bytes; pings and pongs have at most 125")),
+        length => Err(format!(
+            "a payload of {length} bytes; pings and pongs have at most 125"
+        )),
     }
 }
 
 /// `500ms`, `5s`, `2m`, `1h`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("advance {text:?} is not a time, as in \"500ms\", \"5s\", \"2m\", \"1h\"");
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .ok_or_else(wrong)?;
+    let wrong =
+        || format!("advance {text:?} is not a time, as in \"500ms\", \"5s\", \"2m\", \"1h\"");
+    let end = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let number: u64 = text[..end].parse().map_err(|_| wrong())?;
     let millis = match &text[end..] {
         "ms" => 1,
@@ -491,18 +502,42 @@ mod tests {
             ("about = \"x\"\n", "at least one [[step]]"),
             ("about = \"x\"\nsteps = 1\n", "unknown field `steps`"),
             ("about = 1\n[[step]]\nadvance = \"1s\"", "expected a string"),
-            (&format!("{head}[[step]]\nfrom = \"bob\"\ntext = \"\""), "step 2 (line 4): there is no connection \"bob\"; there are: ann"),
-            (&format!("{head}[[step]]\nfrom = \"ann\""), "has one of: text, binary"),
-            (&format!("{head}[[step]]\nfrom = \"ann\"\ntext = \"\"\nbinary = \"\""), "either text or binary"),
-            (&format!("{head}[[step]]\nfrom = \"ann\"\nbinary = \"0\""), "not hexadecimal"),
+            (
+                &format!("{head}[[step]]\nfrom = \"bob\"\ntext = \"\""),
+                "step 2 (line 4): there is no connection \"bob\"; there are: ann",
+            ),
+            (
+                &format!("{head}[[step]]\nfrom = \"ann\""),
+                "has one of: text, binary",
+            ),
+            (
+                &format!("{head}[[step]]\nfrom = \"ann\"\ntext = \"\"\nbinary = \"\""),
+                "either text or binary",
+            ),
+            (
+                &format!("{head}[[step]]\nfrom = \"ann\"\nbinary = \"0\""),
+                "not hexadecimal",
+            ),
             (&format!("{head}[[step]]\nadvance = \"5\""), "not a time"),
-            (&format!("{head}[[step]]\nadvance = \"5s\"\ntext = \"a\""), "text does not go with advance"),
-            (&format!("{head}[[step]]\nadvance = \"5s\"\nexpect = [{{ text = \"a\" }}]"), "to is missing"),
+            (
+                &format!("{head}[[step]]\nadvance = \"5s\"\ntext = \"a\""),
+                "text does not go with advance",
+            ),
+            (
+                &format!("{head}[[step]]\nadvance = \"5s\"\nexpect = [{{ text = \"a\" }}]"),
+                "to is missing",
+            ),
             (&format!("{head}[[step]]\nconnect = \"ann\""), "already"),
-            (&format!("{head}expect = [{{ status = 200 }}]"), "status is what a step with `request`"),
+            (
+                &format!("{head}expect = [{{ status = 200 }}]"),
+                "status is what a step with `request`",
+            ),
         ] {
             let told = refused(text);
-            assert!(told.contains(expected) && told.starts_with("x.toml"), "{told}");
+            assert!(
+                told.contains(expected) && told.starts_with("x.toml"),
+                "{told}"
+            );
         }
     }
 

@@ -110,9 +110,7 @@ impl Peer {
                 connection.send_message(MessageKind::Text, text.as_bytes(), scratch)
             }
             Sent::Binary(bytes) => connection.send_message(MessageKind::Binary, bytes, scratch),
-            Sent::Ping(payload) => {
-                connection.send_ping(payload, scratch)
-            }
+            Sent::Ping(payload) => connection.send_ping(payload, scratch),
             Sent::Pong(payload) => connection.send_pong(payload, scratch),
             Sent::Close { code, reason } => {
                 let frame = match (code, reason.as_str()) {

@@ -109,12 +109,17 @@ impl Stage {
                 body,
             } => {
                 let mut headers = headers.clone();
-                let mut request = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n", host(&mut headers));
+                let mut request = format!(
+                    "{method} {target} HTTP/1.1\r\nhost: {}\r\n",
+                    host(&mut headers)
+                );
                 for (name, value) in &headers {
                     request.push_str(&format!("{name}: {value}\r\n"));
                 }
                 let length = body.len();
-                request.push_str(&format!("content-length: {length}\r\nconnection: close\r\n\r\n"));
+                request.push_str(&format!(
+                    "content-length: {length}\r\nconnection: close\r\n\r\n"
+                ));
                 let request = [request.as_bytes(), body].concat();
                 let stream = self.accept();
                 tokio::task::spawn_local(ask(ANSWER, Rc::clone(&self.seen), stream, request));
@@ -177,7 +182,10 @@ fn compare(expected: &[(String, Effect)], seen: Vec<(String, Effect)>) -> Result
         let mut got = of(&seen);
         got.retain(|effect| asked || !asks(effect));
         let is_same = expected.len() == got.len()
-            && got.iter().zip(&expected).all(|(got, expected)| got.is(expected));
+            && got
+                .iter()
+                .zip(&expected)
+                .all(|(got, expected)| got.is(expected));
         if !is_same {
             lines.push(format!("  to {name}"));
             lines.extend(differences(&expected, &got));
@@ -203,7 +211,10 @@ fn differences(expected: &[Effect], got: &[Effect]) -> Vec<String> {
                     effect.map_or_else(|| "nothing".to_owned(), |effect| effect.to_string())
                 };
                 let got = got.map(|got| got.beside(expected));
-                lines.push(format!("    {number:<2} expected  {}", text(expected.cloned())));
+                lines.push(format!(
+                    "    {number:<2} expected  {}",
+                    text(expected.cloned())
+                ));
                 lines.push(format!("       got       {}", text(got)));
             }
         }

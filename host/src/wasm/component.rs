@@ -277,7 +277,10 @@ pub(crate) fn load_program(
     if !exports.iter().any(is_run) {
         return Err(ComponentError::NoProgram { file: name });
     }
-    match imports.into_iter().find(|import| !is_wasi(import) || import.starts_with("wasi:http/")) {
+    match imports
+        .into_iter()
+        .find(|import| !is_wasi(import) || import.starts_with("wasi:http/"))
+    {
         Some(import) => Err(ComponentError::ProgramImport {
             file: name,
             name: import,

@@ -180,7 +180,10 @@ impl Line {
 
     /// The program wrote what cannot be sent.
     fn fail(&self, what: &str) {
-        tracing::error!(connection = self.session.id, "program closed off: it wrote {what}");
+        tracing::error!(
+            connection = self.session.id,
+            "program closed off: it wrote {what}"
+        );
         self.close(1011, &format!("the program wrote {what}"));
     }
 
@@ -258,7 +261,11 @@ impl Line {
 
     /// What CGI programs, and those of websocketd, find in their environment.
     pub(super) fn variables(&self) -> Vec<(String, String)> {
-        variables(&self.session.request(), self.session.protocol(), self.session.id)
+        variables(
+            &self.session.request(),
+            self.session.protocol(),
+            self.session.id,
+        )
     }
 
     fn read(&self, size: usize) -> StreamResult<Bytes> {
@@ -310,7 +317,10 @@ fn variables(
     };
     let mut variables: Vec<(String, String)> = [
         ("GATEWAY_INTERFACE", "CGI/1.1".to_owned()),
-        ("SERVER_SOFTWARE", concat!("wsrun/", env!("CARGO_PKG_VERSION")).to_owned()),
+        (
+            "SERVER_SOFTWARE",
+            concat!("wsrun/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ),
         ("SERVER_PROTOCOL", "HTTP/1.1".to_owned()),
         ("SERVER_NAME", name),
         ("SERVER_PORT", server_port),

@@ -3,7 +3,6 @@
 //! To the rest of the host all of them together are one guest. It starts a program in a task of its own when a connection opens, and hands
 //! messages over through a [`Line`]; what the program writes goes straight into the output of its session.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -152,10 +151,7 @@ impl Guest for AllPrograms {
         Ok(())
     }
 
-    async fn requested(
-        &mut self,
-        _: &Request,
-    ) -> Result<Result<Acceptance, Refusal>, GuestError> {
+    async fn requested(&mut self, _: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
         let registry = &self.starter.registry;
         if registry.tally().live_instances.get() < self.starter.limits.instances_max {
             return Ok(Ok(Acceptance::default()));
@@ -303,7 +299,11 @@ impl Starter {
             Ended::Exit(0) => (1000, String::new()),
             Ended::Exit(status) => {
                 tracing::info!(handler = %name, connection, status, "program ended with an exit code");
-                (1011, format!("the program ended with exit code {status}"))
+                // WASI 0.2 tells no more than that it is not 0.
+                (
+                    1011,
+                    "the program ended with an exit code other than 0".to_owned(),
+                )
             }
             Ended::Failed(error) => {
                 report(&self.registry, "wasi:cli/run", Some(connection), &error);
@@ -330,10 +330,8 @@ impl Starter {
         let yields = Arc::new(AtomicBool::new(false));
         let mut store = self.store(io, Arc::clone(&yields));
         let pulse = self.registry.pulse();
-        let called = Cell::new(false);
         let call = async {
             let command = self.program.pre.instantiate_async(&mut store).await?;
-            called.set(true);
             command.wasi_cli_run().call_run(&mut store).await
         };
         let flush = || self.registry.worker().flush();
@@ -351,7 +349,8 @@ impl Starter {
     fn store(&self, io: ProgramIo, yields: Arc<AtomicBool>) -> Store<GuestState> {
         let limits = &self.limits;
         let engine = self.program.pre.engine();
-        let state = GuestState::of_program(engine, Rc::clone(&self.registry), limits, &self.log, io);
+        let state =
+            GuestState::of_program(engine, Rc::clone(&self.registry), limits, &self.log, io);
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));

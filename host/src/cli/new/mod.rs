@@ -74,7 +74,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 fn missing(what: &str, text: &str) -> Failure {
-    Failure::usage(anyhow!("{what} is missing, and there is no terminal to ask: {text}"))
+    Failure::usage(anyhow!(
+        "{what} is missing, and there is no terminal to ask: {text}"
+    ))
 }
 
 /// The last part of the path, if a package may be called so in every language.
@@ -96,7 +98,10 @@ fn project_name(folder: &Path) -> anyhow::Result<String> {
 fn occupied(folder: &Path) -> Option<anyhow::Error> {
     match fs::read_dir(folder) {
         Ok(mut entries) => entries.next().map(|_| {
-            anyhow!("{} exists and is not empty: nothing is written over", folder.display())
+            anyhow!(
+                "{} exists and is not empty: nothing is written over",
+                folder.display()
+            )
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => Some(anyhow!("{}: {error}", folder.display())),
@@ -200,21 +205,35 @@ mod tests {
             ("..", None),
             ("", None),
         ] {
-            assert_eq!(project_name(Path::new(path)).ok().as_deref(), name, "{path:?}");
+            assert_eq!(
+                project_name(Path::new(path)).ok().as_deref(),
+                name,
+                "{path:?}"
+            );
         }
     }
 
     #[test]
     fn every_template_is_a_whole_project() {
         for language in embedded::languages() {
-            assert!(embedded::templates(language).contains(&"echo"), "{language}");
+            assert!(
+                embedded::templates(language).contains(&"echo"),
+                "{language}"
+            );
             for template in embedded::templates(language) {
                 let files = embedded::below(&format!("templates/{language}/{template}/"));
                 let files: Vec<&str> = files.map(|(path, _)| path).collect();
                 let has = |wanted: &str| files.contains(&wanted);
-                assert!(has("README.md") && has("_gitignore"), "{language}/{template}: {files:?}");
-                let is_scenario = |path: &&str| path.starts_with("tests/") && path.ends_with(".toml");
-                assert!(files.iter().any(|path| is_scenario(path)), "{language}/{template}");
+                assert!(
+                    has("README.md") && has("_gitignore"),
+                    "{language}/{template}: {files:?}"
+                );
+                let is_scenario =
+                    |path: &&str| path.starts_with("tests/") && path.ends_with(".toml");
+                assert!(
+                    files.iter().any(|path| is_scenario(path)),
+                    "{language}/{template}"
+                );
             }
         }
     }

@@ -112,7 +112,10 @@ impl Step {
     fn new(program: &str, arguments: &[&str]) -> Self {
         Self {
             program: program.to_owned(),
-            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            arguments: arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect(),
         }
     }
 }
@@ -120,7 +123,9 @@ impl Step {
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.program)?;
-        self.arguments.iter().try_for_each(|argument| write!(f, " {argument}"))
+        self.arguments
+            .iter()
+            .try_for_each(|argument| write!(f, " {argument}"))
     }
 }
 
@@ -191,13 +196,21 @@ impl Project {
             return Ok(built);
         }
         let newest = self.outputs().into_iter().max_by_key(|(at, _)| *at);
-        newest.map(|(_, file)| file).ok_or_else(|| BuildError::NoComponent {
-            command: last,
-            expected: match self.language {
-                Language::Rust => "the package needs a library with crate-type = [\"cdylib\"], or a program".into(),
-                _ => format!("there is no .wasm file in {}", self.folder.join("dist").display()),
-            },
-        })
+        newest
+            .map(|(_, file)| file)
+            .ok_or_else(|| BuildError::NoComponent {
+                command: last,
+                expected: match self.language {
+                    Language::Rust => {
+                        "the package needs a library with crate-type = [\"cdylib\"], or a program"
+                            .into()
+                    }
+                    _ => format!(
+                        "there is no .wasm file in {}",
+                        self.folder.join("dist").display()
+                    ),
+                },
+            })
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -245,9 +258,10 @@ impl Project {
         }
         let mut child = command.spawn().map_err(not_started)?;
         let tells_by_stdout = self.language == Language::Rust;
-        let stdout = child.stdout.take().map(|stdout| {
-            thread::spawn(move || shown(stdout, !tells_by_stdout))
-        });
+        let stdout = child
+            .stdout
+            .take()
+            .map(|stdout| thread::spawn(move || shown(stdout, !tells_by_stdout)));
         let stderr = child
             .stderr
             .take()
@@ -291,14 +305,22 @@ impl Project {
 
     fn rust_target(&self) -> PathBuf {
         let told = Command::new("cargo")
-            .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+            .args([
+                "metadata",
+                "--no-deps",
+                "--offline",
+                "--format-version",
+                "1",
+            ])
             .current_dir(&self.folder)
             .stderr(Stdio::null())
             .output();
         let told: Option<Value> = told
             .ok()
             .and_then(|told| serde_json::from_slice(&told.stdout).ok());
-        let folder = told.as_ref().and_then(|told| told["target_directory"].as_str());
+        let folder = told
+            .as_ref()
+            .and_then(|told| told["target_directory"].as_str());
         folder.map_or_else(|| self.folder.join("target"), PathBuf::from)
     }
 }
@@ -310,9 +332,9 @@ fn artifact(messages: &str) -> Option<PathBuf> {
     messages.find_map(|message| {
         let files = message["filenames"].as_array()?;
         let names = files.iter().filter_map(Value::as_str);
-        names.map(PathBuf::from).find(|file| {
-            file.extension().is_some_and(|kind| kind == "wasm")
-        })
+        names
+            .map(PathBuf::from)
+            .find(|file| file.extension().is_some_and(|kind| kind == "wasm"))
     })
 }
 
