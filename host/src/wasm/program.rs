@@ -153,7 +153,9 @@ impl Guest for AllPrograms {
 
     async fn requested(&mut self, _: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
         let registry = &self.starter.registry;
-        if registry.tally().live_instances.get() < self.starter.limits.instances_max {
+        // Those that are about to begin, and those that have not ended yet.
+        let running = registry.tally().live_instances.get().max(self.lines.len());
+        if running < self.starter.limits.instances_max {
             return Ok(Ok(Acceptance::default()));
         }
         registry.note_limit(Limit::Instances);
