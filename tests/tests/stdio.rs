@@ -1,7 +1,9 @@
 //! `wsrun --stdio`: programs that know nothing of this host, one for each connection; and components that answer plain requests alone.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use wsrun_tests::environment;
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
@@ -31,6 +33,34 @@ fn example_programs_speak_by_lines() {
     assert!(began.elapsed() >= Duration::from_millis(900));
     assert_eq!(ann.expect_close(1000), "");
     assert_eq!(ben.expect_close(1000), "");
+}
+
+/// As `examples/stdio/README.md` has it.
+#[test]
+fn program_in_c_speaks_by_lines() {
+    let folder = tempfile::tempdir().expect("a folder for the program");
+    let printed = |what: &str| {
+        let told = Command::new("rustc").args(["--print", what]).output();
+        let told = told.expect("rustc can be started");
+        String::from_utf8_lossy(&told.stdout).trim().to_owned()
+    };
+    let (sysroot, host) = (printed("sysroot"), printed("host-tuple"));
+    let linker = format!("-fuse-ld={sysroot}/lib/rustlib/{host}/bin/wasm-component-ld");
+    let program = folder.path().join("echo-c.wasm");
+    let mut clang = Command::new("clang");
+    clang
+        .args(["-target", "wasm32-wasi", "-O2", &linker])
+        .arg(handlers::source("examples/stdio/c/echo.c"))
+        .arg("-o")
+        .arg(&program);
+    environment::succeeds(clang);
+    let server = Server::of(&program).arg("--stdio").start();
+    let (mut ann, mut ben) = (server.open(), server.open());
+    assert_eq!(ann.ask("from ann"), "from ann");
+    assert_eq!(ben.ask("from ben"), "from ben");
+    // Longer than its buffer.
+    let long = "x".repeat(100_000);
+    assert!(ann.ask(&long) == long);
 }
 
 #[test]
