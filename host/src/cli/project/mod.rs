@@ -95,9 +95,10 @@ pub(super) enum BuildError {
 impl BuildError {
     /// What a compiler complained of, else the error itself.
     pub(super) fn output(&self) -> String {
-        match self {
-            Self::Failed { output, .. } => format!("{self}\n\n{output}"),
-            _ => self.to_string(),
+        if let Self::Failed { output, .. } = self {
+            format!("{self}\n\n{output}")
+        } else {
+            self.to_string()
         }
     }
 }
@@ -200,15 +201,12 @@ impl Project {
             .map(|(_, file)| file)
             .ok_or_else(|| BuildError::NoComponent {
                 command: last,
-                expected: match self.language {
-                    Language::Rust => {
-                        "the package needs a library with crate-type = [\"cdylib\"], or a program"
-                            .into()
-                    }
-                    _ => format!(
-                        "there is no .wasm file in {}",
-                        self.folder.join("dist").display()
-                    ),
+                expected: if self.language == Language::Rust {
+                    "the package needs a library with crate-type = [\"cdylib\"], or a program"
+                        .into()
+                } else {
+                    let dist = self.folder.join("dist");
+                    format!("there is no .wasm file in {}", dist.display())
                 },
             })
     }
@@ -291,9 +289,10 @@ impl Project {
 
     /// The components that lie where this toolchain puts them.
     fn outputs(&self) -> Vec<(SystemTime, PathBuf)> {
-        let folder = match self.language {
-            Language::Rust => self.rust_target().join(RUST_TARGET).join("release"),
-            _ => self.folder.join("dist"),
+        let folder = if self.language == Language::Rust {
+            self.rust_target().join(RUST_TARGET).join("release")
+        } else {
+            self.folder.join("dist")
         };
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let files = entries.map(|entry| entry.path());
