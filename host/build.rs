@@ -46,11 +46,10 @@ fn main() {
     code.push_str("];\n");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("embedded.rs"), code).expect("the build folder can be written");
-    // Where files come and go.
-    for folder in ["templates", ""] {
-        println!("cargo::rerun-if-changed={}", sdk.join(folder).display());
+    // Where files come and go. Not the whole of guest-sdk, which has build folders in it: a new language comes with templates.
+    for folder in [sdk.join("templates"), top.join("wit")] {
+        println!("cargo::rerun-if-changed={}", folder.display());
     }
-    println!("cargo::rerun-if-changed={}", top.join("wit").display());
 }
 
 fn collect_sdk(folder: &Path, language: &str, files: &mut Vec<(String, PathBuf)>) {
@@ -78,7 +77,11 @@ fn collect_sdk(folder: &Path, language: &str, files: &mut Vec<(String, PathBuf)>
             "{} lists {line}, and nothing of that name is there",
             list.display()
         );
+        if pattern.contains('*') {
+            println!("cargo::rerun-if-changed={}", folder.join(parent).display());
+        }
         for path in found {
+            println!("cargo::rerun-if-changed={}", path.display());
             let name = format!("{parent_name}/{}", file_name(&path));
             match path.is_dir() {
                 true => collect(&path, &name, files),
