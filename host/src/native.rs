@@ -517,6 +517,7 @@ impl Native {
     pub(crate) fn exports(&self) -> Exports {
         Exports {
             packed: false,
+            plain_only: false,
             handshake: true,
             writable: true,
             chunks: self.features.chunks,

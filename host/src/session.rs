@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Sending, State};
 
 use crate::backlog::{Backlog, Published, Waiting};
+use crate::clock;
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
@@ -246,7 +247,7 @@ impl Session {
         *self.opening.borrow_mut() = None;
         *self.stream.borrow_mut() = Stream::Unconnected;
         *self.connection.borrow_mut() =
-            ws::Connection::new(Instant::now(), ws::Role::Client, ws::Config::default());
+            ws::Connection::new(clock::now(), ws::Role::Client, ws::Config::default());
         self.backlog.borrow_mut().clear();
         self.must_wait.set(false);
         self.count();
@@ -343,6 +344,12 @@ impl Session {
     pub(crate) fn can_be_closed(&self) -> bool {
         let opening = !self.established.get() && self.local_end.get().is_none();
         self.is_open() || (opening && !self.pending_close.get())
+    }
+
+    /// The largest message that can be sent.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        let limit = self.worker.config.limits.sent_message_bytes_max;
+        usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
     /// Counts a message of `length` bytes for the running callback if the queue takes it. What is admitted is sent.
@@ -638,7 +645,7 @@ impl Session {
         }
         self.local_end.set(Some(by));
         *self.local_close.borrow_mut() = Some(close.clone());
-        let now = Instant::now();
+        let now = clock::now();
         self.queue(|connection, scratch| {
             self.empty_backlog(connection, scratch);
             self.note_waiting(connection);
@@ -658,7 +665,7 @@ impl Session {
         }
         self.local_end.set(Some(by));
         self.backlog.borrow_mut().clear();
-        self.connection.borrow_mut().abort(Instant::now(), reason);
+        self.connection.borrow_mut().abort(clock::now(), reason);
         self.count();
         self.wake();
     }
@@ -763,7 +770,7 @@ impl Session {
                 }
                 if progress {
                     self.worker.tell_room();
-                    connection.handle_progress(Instant::now());
+                    connection.handle_progress(clock::now());
                 }
                 Poll::Ready(())
             }
@@ -778,7 +785,7 @@ impl Session {
                     self.worker.tell_room();
                 }
                 if progress || self.stalled_since.get().is_none() {
-                    let now = Instant::now();
+                    let now = clock::now();
                     self.stalled_since.set(Some(now));
                     connection.handle_progress(now);
                 }

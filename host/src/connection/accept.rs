@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
@@ -18,6 +18,7 @@ use super::moving::Moving;
 use super::upgrade::Addresses;
 use super::ws_config;
 use crate::admission::AddressSlot;
+use crate::clock;
 use crate::handler::Handler;
 use crate::handler::Limit;
 use crate::listener::Handshake;
@@ -134,7 +135,7 @@ fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
         Socket::Tcp(stream) if !network.is_empty() => stream
             .peer_addr()
             .is_ok_and(|peer| network.accepts(peer.ip())),
-        Socket::Tcp(_) | Socket::Unix(_) | Socket::Gone => true,
+        Socket::Tcp(_) | Socket::Unix(_) | Socket::Memory(_) | Socket::Gone => true,
     }
 }
 
@@ -173,7 +174,7 @@ fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     }
     let handler = upgraded.handler.take();
     let config = ws_config(worker, &handler, upgraded.deflate);
-    let connection = ws::Connection::new(Instant::now(), Role::Server, config);
+    let connection = ws::Connection::new(clock::now(), Role::Server, config);
     let session = Rc::new(Session::new(
         worker.next_connection_id(),
         &upgraded.request,
