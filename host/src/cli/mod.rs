@@ -3,6 +3,7 @@
 mod admin;
 mod client;
 mod compile;
+mod component;
 mod connect;
 mod ctl;
 mod inspect;
@@ -64,6 +65,8 @@ enum Command {
     Connect(Box<connect::Args>),
     /// Runs a handler over a tape of --record, without a network, and shows the first effect that differs
     Replay(replay::Args),
+    /// Makes a handler of a core module, as the compilers of C, C++, Zig and Go write it
+    Component(component::Args),
     /// Measures round trips to a WebSocket server with pings
     Ping(Box<ping::Args>),
     /// Compiles a component from standard input into the cache, within limits: what a server starts to compile a handler
@@ -86,6 +89,7 @@ pub fn run() -> ExitCode {
         Some(Command::Connect(args)) => connect::run(*args),
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Component(args)) => component::run(args),
         Some(Command::Compile(args)) => Ok(compile::run(args)),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());
