@@ -135,7 +135,6 @@ _Static_assert(sizeof(wsrun_raw_optional_request) == 76 && _Alignof(wsrun_raw_op
 
 typedef struct {
     uint8_t tag;
-    union {  } value;
 } wsrun_raw_topics_subscribe_error;
 #define WSRUN_RAW_TOPICS_SUBSCRIBE_ERROR_CLOSED 0
 #define WSRUN_RAW_TOPICS_SUBSCRIBE_ERROR_INVALID_NAME 1
@@ -287,7 +286,6 @@ _Static_assert(sizeof(wsrun_raw_optional_client_response) == 16 && _Alignof(wsru
 
 typedef struct {
     uint8_t tag;
-    union {  } value;
 } wsrun_raw_timers_timer_error;
 #define WSRUN_RAW_TIMERS_TIMER_ERROR_CLOSED 0
 #define WSRUN_RAW_TIMERS_TIMER_ERROR_LIMIT 1

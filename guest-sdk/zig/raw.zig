@@ -163,8 +163,6 @@ comptime {
 
 pub const TopicsSubscribeError = extern struct {
     tag: Tag,
-    value: extern union {
-    },
 
     pub const Tag = enum(u8) {
         closed,
@@ -300,7 +298,7 @@ pub const ClientFailure = extern struct {
     tag: Tag,
     value: extern union {
         denied: String,
-        unreachable: String,
+        @"unreachable": String,
         tls: String,
         timed_out: ClientPhase,
         refused: u16,
@@ -311,7 +309,7 @@ pub const ClientFailure = extern struct {
 
     pub const Tag = enum(u8) {
         denied,
-        unreachable,
+        @"unreachable",
         tls,
         timed_out,
         ended,
@@ -349,8 +347,6 @@ comptime {
 
 pub const TimersTimerError = extern struct {
     tag: Tag,
-    value: extern union {
-    },
 
     pub const Tag = enum(u8) {
         closed,

@@ -71,10 +71,13 @@ fn definition(text: &mut String, layout: &Layout) {
                 Some(format!("{} {};", spelled(value), snake(case)))
             });
             let values: Vec<_> = values.collect();
+            let values = match values.as_slice() {
+                [] => String::new(),
+                values => format!("\n    union {{ {} }} value;", values.join(" ")),
+            };
             let _ = writeln!(
                 text,
-                "typedef struct {{\n    uint8_t tag;\n    union {{ {} }} value;\n}} {name};",
-                values.join(" ")
+                "typedef struct {{\n    uint8_t tag;{values}\n}} {name};"
             );
             let cases: Vec<_> = cases.iter().map(|(case, _)| case).collect();
             constants(text, &upper, &cases);

@@ -66,21 +66,20 @@ fn definition(text: &mut String, layout: &Layout) {
             text.push_str("};\n");
         }
         Shape::Variant(cases) => {
-            let _ = writeln!(
-                text,
-                "pub const {name} = extern struct {{\n    tag: Tag,\n    value: extern union {{"
-            );
-            for (case, value) in cases {
-                if let Some(value) = value {
-                    let _ = writeln!(
-                        text,
-                        "        {}: {},",
-                        quoted(&snake(case)),
-                        spelled(value)
-                    );
-                }
+            let _ = writeln!(text, "pub const {name} = extern struct {{\n    tag: Tag,");
+            let values = cases.iter().filter_map(|(case, value)| {
+                let value = value.as_ref()?;
+                Some(format!(
+                    "        {}: {},\n",
+                    quoted(&snake(case)),
+                    spelled(value)
+                ))
+            });
+            let values: String = values.collect();
+            if !values.is_empty() {
+                let _ = writeln!(text, "    value: extern union {{\n{values}    }},");
             }
-            let _ = writeln!(text, "    }},\n\n    pub const Tag = enum(u8) {{");
+            let _ = writeln!(text, "\n    pub const Tag = enum(u8) {{");
             for (case, _) in cases {
                 let _ = writeln!(text, "        {},", quoted(&snake(case)));
             }
@@ -171,7 +170,18 @@ fn core(ty: WasmType) -> &'static str {
 
 /// Names that are words of the language.
 fn quoted(name: &str) -> String {
-    if ["error", "try", "test", "var", "const", "fn", "pub"].contains(&name) {
+    if [
+        "error",
+        "unreachable",
+        "try",
+        "test",
+        "var",
+        "const",
+        "fn",
+        "pub",
+    ]
+    .contains(&name)
+    {
         format!("@\"{name}\"")
     } else {
         name.to_owned()
