@@ -118,13 +118,16 @@ fn definition(text: &mut String, layout: &Layout) {
             text.push_str("}\n\n");
         }
         Shape::Variant(cases) => {
-            let size = layout.size - layout.align;
-            let unit = unit(layout.align);
-            let _ = writeln!(
-                text,
-                "type {name} struct {{\n\tTag   uint8\n\tValue [{}]{unit}\n}}\n\nconst (",
-                size / layout.align
-            );
+            let count = (layout.size - layout.align) / layout.align;
+            if count == 0 {
+                let _ = writeln!(text, "type {name} struct {{\n\tTag uint8\n}}\n\nconst (");
+            } else {
+                let _ = writeln!(
+                    text,
+                    "type {name} struct {{\n\tTag   uint8\n\tValue [{count}]{}\n}}\n\nconst (",
+                    unit(layout.align)
+                );
+            }
             let width = cases.iter().map(|(case, _)| camel(case).len()).max();
             for (number, (case, _)) in cases.iter().enumerate() {
                 let _ = writeln!(

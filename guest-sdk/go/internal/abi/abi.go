@@ -170,8 +170,7 @@ type OptionalRequest struct {
 var _ [76]byte = [unsafe.Sizeof(OptionalRequest{})]byte{}
 
 type TopicsSubscribeError struct {
-	Tag   uint8
-	Value [0]uint8
+	Tag uint8
 }
 
 const (
@@ -357,8 +356,7 @@ type OptionalClientResponse struct {
 var _ [16]byte = [unsafe.Sizeof(OptionalClientResponse{})]byte{}
 
 type TimersTimerError struct {
-	Tag   uint8
-	Value [0]uint8
+	Tag uint8
 }
 
 const (
