@@ -2,7 +2,7 @@ package wsrun
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 
 	"wsrun/internal/abi"
 )
@@ -28,7 +28,7 @@ type QueueFullError struct {
 }
 
 func (e QueueFullError) Error() string {
-	return fmt.Sprintf("the queue of the connection is full: %d bytes", e.Queued)
+	return "the queue of the connection is full: " + strconv.FormatUint(e.Queued, 10) + " bytes"
 }
 
 // TooLargeError means that what is sent, or kept, is larger than the limit.
@@ -38,7 +38,7 @@ type TooLargeError struct {
 }
 
 func (e TooLargeError) Error() string {
-	return fmt.Sprintf("larger than the limit of %d bytes", e.Limit)
+	return "larger than the limit of " + strconv.FormatUint(e.Limit, 10) + " bytes"
 }
 
 // WaitingError means that nobody got the message, because some subscribers have no room and their policy is to wait.
@@ -47,7 +47,7 @@ type WaitingError struct {
 }
 
 func (e WaitingError) Error() string {
-	return fmt.Sprintf("%d subscribers have no room, and their policy is to wait", e.Subscribers)
+	return strconv.FormatUint(uint64(e.Subscribers), 10) + " subscribers have no room, and their policy is to wait"
 }
 
 func sendError(raw *abi.OutcomeNoneSendError) error {
