@@ -36,7 +36,7 @@ comptime {
     if (@sizeOf(SendError) != 16 or @alignOf(SendError) != 8) @compileError("layout of SendError");
 }
 
-pub const OutcomeNoneSendError = extern struct { failed: bool, value: extern union { err: SendError, } };
+pub const OutcomeNoneSendError = extern struct { failed: bool, value: extern union { err: SendError } };
 comptime {
     if (@sizeOf(OutcomeNoneSendError) != 24 or @alignOf(OutcomeNoneSendError) != 8) @compileError("layout of OutcomeNoneSendError");
 }
@@ -60,7 +60,7 @@ comptime {
     if (@sizeOf(ConnectionsChunkError) != 16 or @alignOf(ConnectionsChunkError) != 8) @compileError("layout of ConnectionsChunkError");
 }
 
-pub const OutcomeNoneConnectionsChunkError = extern struct { failed: bool, value: extern union { err: ConnectionsChunkError, } };
+pub const OutcomeNoneConnectionsChunkError = extern struct { failed: bool, value: extern union { err: ConnectionsChunkError } };
 comptime {
     if (@sizeOf(OutcomeNoneConnectionsChunkError) != 24 or @alignOf(OutcomeNoneConnectionsChunkError) != 8) @compileError("layout of OutcomeNoneConnectionsChunkError");
 }
@@ -113,7 +113,7 @@ comptime {
     if (@sizeOf(ConnectionsAutoReplyError) != 16 or @alignOf(ConnectionsAutoReplyError) != 8) @compileError("layout of ConnectionsAutoReplyError");
 }
 
-pub const OutcomeNoneConnectionsAutoReplyError = extern struct { failed: bool, value: extern union { err: ConnectionsAutoReplyError, } };
+pub const OutcomeNoneConnectionsAutoReplyError = extern struct { failed: bool, value: extern union { err: ConnectionsAutoReplyError } };
 comptime {
     if (@sizeOf(OutcomeNoneConnectionsAutoReplyError) != 24 or @alignOf(OutcomeNoneConnectionsAutoReplyError) != 8) @compileError("layout of OutcomeNoneConnectionsAutoReplyError");
 }
@@ -174,7 +174,7 @@ comptime {
     if (@sizeOf(TopicsSubscribeError) != 1 or @alignOf(TopicsSubscribeError) != 1) @compileError("layout of TopicsSubscribeError");
 }
 
-pub const OutcomeBoolTopicsSubscribeError = extern struct { failed: bool, value: extern union { ok: bool, err: TopicsSubscribeError, } };
+pub const OutcomeBoolTopicsSubscribeError = extern struct { failed: bool, value: extern union { ok: bool, err: TopicsSubscribeError } };
 comptime {
     if (@sizeOf(OutcomeBoolTopicsSubscribeError) != 2 or @alignOf(OutcomeBoolTopicsSubscribeError) != 1) @compileError("layout of OutcomeBoolTopicsSubscribeError");
 }
@@ -200,7 +200,7 @@ comptime {
     if (@sizeOf(PublishError) != 16 or @alignOf(PublishError) != 8) @compileError("layout of PublishError");
 }
 
-pub const OutcomeU32PublishError = extern struct { failed: bool, value: extern union { ok: u32, err: PublishError, } };
+pub const OutcomeU32PublishError = extern struct { failed: bool, value: extern union { ok: u32, err: PublishError } };
 comptime {
     if (@sizeOf(OutcomeU32PublishError) != 24 or @alignOf(OutcomeU32PublishError) != 8) @compileError("layout of OutcomeU32PublishError");
 }
@@ -284,7 +284,7 @@ comptime {
     if (@sizeOf(ClientConnectError) != 12 or @alignOf(ClientConnectError) != 4) @compileError("layout of ClientConnectError");
 }
 
-pub const OutcomeU64ClientConnectError = extern struct { failed: bool, value: extern union { ok: u64, err: ClientConnectError, } };
+pub const OutcomeU64ClientConnectError = extern struct { failed: bool, value: extern union { ok: u64, err: ClientConnectError } };
 comptime {
     if (@sizeOf(OutcomeU64ClientConnectError) != 24 or @alignOf(OutcomeU64ClientConnectError) != 8) @compileError("layout of OutcomeU64ClientConnectError");
 }
@@ -358,7 +358,7 @@ comptime {
     if (@sizeOf(TimersTimerError) != 1 or @alignOf(TimersTimerError) != 1) @compileError("layout of TimersTimerError");
 }
 
-pub const OutcomeU64TimersTimerError = extern struct { failed: bool, value: extern union { ok: u64, err: TimersTimerError, } };
+pub const OutcomeU64TimersTimerError = extern struct { failed: bool, value: extern union { ok: u64, err: TimersTimerError } };
 comptime {
     if (@sizeOf(OutcomeU64TimersTimerError) != 16 or @alignOf(OutcomeU64TimersTimerError) != 8) @compileError("layout of OutcomeU64TimersTimerError");
 }
@@ -381,7 +381,7 @@ comptime {
     if (@sizeOf(HandshakeRefusal) != 20 or @alignOf(HandshakeRefusal) != 4) @compileError("layout of HandshakeRefusal");
 }
 
-pub const OutcomeHandshakeAcceptanceHandshakeRefusal = extern struct { failed: bool, value: extern union { ok: HandshakeAcceptance, err: HandshakeRefusal, } };
+pub const OutcomeHandshakeAcceptanceHandshakeRefusal = extern struct { failed: bool, value: extern union { ok: HandshakeAcceptance, err: HandshakeRefusal } };
 comptime {
     if (@sizeOf(OutcomeHandshakeAcceptanceHandshakeRefusal) != 32 or @alignOf(OutcomeHandshakeAcceptanceHandshakeRefusal) != 4) @compileError("layout of OutcomeHandshakeAcceptanceHandshakeRefusal");
 }
@@ -437,7 +437,7 @@ comptime {
     if (@sizeOf(CloseInfo) != 16 or @alignOf(CloseInfo) != 4) @compileError("layout of CloseInfo");
 }
 
-pub const OutcomeNoneString = extern struct { failed: bool, value: extern union { err: String, } };
+pub const OutcomeNoneString = extern struct { failed: bool, value: extern union { err: String } };
 comptime {
     if (@sizeOf(OutcomeNoneString) != 12 or @alignOf(OutcomeNoneString) != 4) @compileError("layout of OutcomeNoneString");
 }

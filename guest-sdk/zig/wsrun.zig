@@ -54,7 +54,7 @@ pub const Connection = enum(u64) {
     pub fn send(to: Connection, message: Message) SendError!void {
         var outcome: raw.OutcomeNoneSendError = undefined;
         const data = message.bytes();
-        raw.connections.send(@intFromEnum(to), message.rawTag(), data.ptr, data.len, &outcome);
+        raw.connections.send(@backingInt(to), message.rawTag(), data.ptr, data.len, &outcome);
         return checkSent(outcome);
     }
 
@@ -69,7 +69,7 @@ pub const Connection = enum(u64) {
     /// Sends a message in parts: the first call begins it, `last` ends it.
     pub fn sendChunk(to: Connection, kind: Kind, data: []const u8, last: bool) ChunkError!void {
         var outcome: raw.OutcomeNoneConnectionsChunkError = undefined;
-        raw.connections.send_chunk(@intFromEnum(to), @intFromBool(kind == .text), data.ptr, data.len, @intFromBool(last), &outcome);
+        raw.connections.send_chunk(@backingInt(to), @intFromBool(kind == .text), data.ptr, data.len, @intFromBool(last), &outcome);
         if (!outcome.failed) return;
         const err = outcome.value.err;
         switch (err.tag) {
@@ -84,85 +84,85 @@ pub const Connection = enum(u64) {
     /// Sends a ping with at most 125 bytes.
     pub fn ping(to: Connection, payload: []const u8) SendError!void {
         var outcome: raw.OutcomeNoneSendError = undefined;
-        raw.connections.ping(@intFromEnum(to), payload.ptr, payload.len, &outcome);
+        raw.connections.ping(@backingInt(to), payload.ptr, payload.len, &outcome);
         return checkSent(outcome);
     }
 
     /// Sends a pong that answers no ping, with at most 125 bytes.
     pub fn pong(to: Connection, payload: []const u8) SendError!void {
         var outcome: raw.OutcomeNoneSendError = undefined;
-        raw.connections.pong(@intFromEnum(to), payload.ptr, payload.len, &outcome);
+        raw.connections.pong(@backingInt(to), payload.ptr, payload.len, &outcome);
         return checkSent(outcome);
     }
 
     /// Starts the closing handshake after everything that is queued. Traps on a code that may not be sent. The reason is cut to 123 bytes.
     pub fn close(connection: Connection, code: u16, reason: []const u8) void {
-        raw.connections.close(@intFromEnum(connection), code, reason.ptr, reason.len);
+        raw.connections.close(@backingInt(connection), code, reason.ptr, reason.len);
     }
 
     /// Ends the transport at once; what is queued is lost.
     pub fn abort(connection: Connection) void {
-        raw.connections.abort(@intFromEnum(connection));
+        raw.connections.abort(@backingInt(connection));
     }
 
     /// Bytes queued and not yet taken by the socket.
     pub fn buffered(connection: Connection) u64 {
-        return raw.connections.buffered(@intFromEnum(connection));
+        return raw.connections.buffered(@backingInt(connection));
     }
 
     /// Asks for one `writable` when the queue is below a quarter of its limit.
     pub fn wantWritable(connection: Connection) void {
-        raw.connections.want_writable(@intFromEnum(connection));
+        raw.connections.want_writable(@backingInt(connection));
     }
 
     /// Stops (false) or resumes (true) reading from the peer.
     pub fn receiveFlow(connection: Connection, enabled: bool) void {
-        raw.connections.receive_flow(@intFromEnum(connection), @intFromBool(enabled));
+        raw.connections.receive_flow(@backingInt(connection), @intFromBool(enabled));
     }
 
     /// What becomes of published messages that this connection has no room for, in place of the policy of their topic; null takes it back.
     pub fn setSlowPolicy(connection: Connection, policy: ?SlowPolicy) void {
         const tag, const code = rawPolicy(policy);
-        raw.connections.set_slow_policy(@intFromEnum(connection), @intFromBool(policy != null), tag, code);
+        raw.connections.set_slow_policy(@backingInt(connection), @intFromBool(policy != null), tag, code);
     }
 
     /// Published messages that a policy has left out for this connection so far.
     pub fn dropped(connection: Connection) u64 {
-        return raw.connections.dropped(@intFromEnum(connection));
+        return raw.connections.dropped(@backingInt(connection));
     }
 
     /// The opening request; null when the connection is unknown.
     pub fn request(connection: Connection) ?Request {
         var answer: raw.OptionalRequest = undefined;
-        raw.connections.request_of(@intFromEnum(connection), &answer);
+        raw.connections.request_of(@backingInt(connection), &answer);
         return if (answer.some) Request.from(answer.value) else null;
     }
 
     /// The subprotocol agreed on.
     pub fn protocol(connection: Connection) ?[]const u8 {
         var answer: raw.OptionalString = undefined;
-        raw.connections.protocol(@intFromEnum(connection), &answer);
+        raw.connections.protocol(@backingInt(connection), &answer);
         return optional(answer);
     }
 
     /// Bytes that the host keeps for the connection, also when the handler traps; empty at first.
     pub fn session(connection: Connection) []const u8 {
         var answer: raw.Bytes = undefined;
-        raw.connections.session(@intFromEnum(connection), &answer);
+        raw.connections.session(@backingInt(connection), &answer);
         return slice(answer);
     }
 
     /// Replaces them, at most 64 KiB by default.
     pub fn setSession(connection: Connection, data: []const u8) SendError!void {
         var outcome: raw.OutcomeNoneSendError = undefined;
-        raw.connections.set_session(@intFromEnum(connection), data.ptr, data.len, &outcome);
+        raw.connections.set_session(@backingInt(connection), data.ptr, data.len, &outcome);
         return checkSent(outcome);
     }
 
     /// Subscribes to a topic, a name of 1 to 256 bytes; false when it was subscribed already.
     pub fn subscribe(connection: Connection, topic: []const u8) SubscribeError!bool {
         var outcome: raw.OutcomeBoolTopicsSubscribeError = undefined;
-        raw.topics.subscribe(@intFromEnum(connection), topic.ptr, topic.len, &outcome);
+        raw.topics.subscribe(@backingInt(connection), topic.ptr, topic.len, &outcome);
         if (!outcome.failed) return outcome.value.ok;
         return switch (outcome.value.err.tag) {
             .closed => error.Closed,
@@ -173,7 +173,7 @@ pub const Connection = enum(u64) {
 
     /// Ends a subscription; false when there was none.
     pub fn unsubscribe(connection: Connection, topic: []const u8) bool {
-        return raw.topics.unsubscribe(@intFromEnum(connection), topic.ptr, topic.len) != 0;
+        return raw.topics.unsubscribe(@backingInt(connection), topic.ptr, topic.len) != 0;
     }
 
     /// Calls `timer` with `tag` and this connection once, no earlier than `after_ms` milliseconds from now.
@@ -184,24 +184,24 @@ pub const Connection = enum(u64) {
     /// Why the last opening handshake of an outbound connection failed; null when it succeeded or is under way.
     pub fn failure(connection: Connection) ?Failure {
         var answer: raw.OptionalClientFailure = undefined;
-        raw.client.failure_of(@intFromEnum(connection), &answer);
+        raw.client.failure_of(@backingInt(connection), &answer);
         return if (answer.some) Failure.from(answer.value) else null;
     }
 
     /// How the server answered the last opening handshake of an outbound connection; null when it did not.
     pub fn response(connection: Connection) ?Response {
         var answer: raw.OptionalClientResponse = undefined;
-        raw.client.response_of(@intFromEnum(connection), &answer);
+        raw.client.response_of(@backingInt(connection), &answer);
         if (!answer.some) return null;
         return .{ .status = answer.value.status, .headers = headersOf(answer.value.headers) };
     }
 
     pub fn fromId(number: u64) Connection {
-        return @enumFromInt(number);
+        return @fromBackingInt(@intCast(number));
     }
 
     pub fn id(connection: Connection) u64 {
-        return @intFromEnum(connection);
+        return @backingInt(connection);
     }
 };
 
@@ -220,14 +220,14 @@ pub const Message = union(Kind) {
     }
 
     fn rawTag(message: Message) u32 {
-        return @intFromEnum(@as(raw.Message.Tag, switch (message) {
+        return @backingInt(@as(raw.Message.Tag, switch (message) {
             .text => .text,
             .binary => .binary,
         }));
     }
 
     fn from(tag: u32, data: [*]const u8, len: usize) Message {
-        return switch (@as(raw.Message.Tag, @enumFromInt(tag))) {
+        return switch (@as(raw.Message.Tag, @fromBackingInt(@intCast(tag)))) {
             .text => .{ .text = data[0..len] },
             .binary => .{ .binary = data[0..len] },
         };
@@ -276,7 +276,7 @@ pub const CloseInfo = struct {
         return .{
             .code = @intCast(code),
             .reason = reason[0..len],
-            .by = switch (@as(raw.ClosedBy, @enumFromInt(by))) {
+            .by = switch (@as(raw.ClosedBy, @fromBackingInt(@intCast(by)))) {
                 .peer => .peer,
                 .handler => .handler,
                 .host => .host,
@@ -587,7 +587,7 @@ pub const Timer = enum(u64) {
         var outcome: raw.OutcomeU64TimersTimerError = undefined;
         const of = connection orelse Connection.fromId(0);
         raw.timers.set(after_ms, tag, @intFromBool(connection != null), of.id(), &outcome);
-        if (!outcome.failed) return @enumFromInt(outcome.value.ok);
+        if (!outcome.failed) return @fromBackingInt(@intCast(outcome.value.ok));
         return switch (outcome.value.err.tag) {
             .closed => error.Closed,
             .limit => error.Limit,
@@ -597,7 +597,7 @@ pub const Timer = enum(u64) {
 
     /// False when it has fired, was cancelled or never was.
     pub fn cancel(timer: Timer) bool {
-        return raw.timers.cancel(@intFromEnum(timer)) != 0;
+        return raw.timers.cancel(@backingInt(timer)) != 0;
     }
 };
 
@@ -949,7 +949,7 @@ fn Exports(comptime Handler: type) type {
 
         fn timer(number: u64, tag: u64, some: u32, connection: u64) callconv(.c) void {
             defer giveBack();
-            finish(Handler.timer(@enumFromInt(number), tag, if (some != 0) .fromId(connection) else null));
+            finish(Handler.timer(@fromBackingInt(@intCast(number)), tag, if (some != 0) .fromId(connection) else null));
         }
 
         fn started() callconv(.c) void {
@@ -1041,7 +1041,7 @@ fn rawPolicy(policy: ?SlowPolicy) struct { u32, u32 } {
         .latest_only => .{ .latest_only, 0 },
         .disconnect => |code| .{ .disconnect, code },
     };
-    return .{ @intFromEnum(tag), code };
+    return .{ @backingInt(tag), code };
 }
 
 fn slice(text: raw.String) []const u8 {

@@ -108,17 +108,15 @@ fn definition(text: &mut String, layout: &Layout) {
             );
         }
         Shape::Outcome(ok, error) => {
-            let part = |value: &Option<Value>, name: &str| {
-                value
-                    .as_ref()
-                    .map(|value| format!(" {name}: {},", spelled(value)))
-                    .unwrap_or_default()
-            };
+            let parts = [("ok", ok), ("err", error)];
+            let parts: Vec<_> = parts
+                .iter()
+                .filter_map(|(name, value)| Some(format!("{name}: {}", spelled(value.as_ref()?))))
+                .collect();
             let _ = writeln!(
                 text,
-                "pub const {name} = extern struct {{ failed: bool, value: extern union {{{}{} }} }};",
-                part(ok, "ok"),
-                part(error, "err")
+                "pub const {name} = extern struct {{ failed: bool, value: extern union {{ {} }} }};",
+                parts.join(", ")
             );
         }
     }
