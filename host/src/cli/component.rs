@@ -140,7 +140,9 @@ fn narrow(
             ([], _) => dropped.push(key.clone()),
             (_, []) => kept.push(name),
             ([first, ..], [missing, ..]) => {
-                bail!("the module exports {first} but not {missing}: an interface is exported as a whole")
+                bail!(
+                    "the module exports {first} but not {missing}: an interface is exported as a whole"
+                )
             }
         }
         known.extend(functions);
