@@ -54,7 +54,7 @@ pub const Connection = enum(u64) {
     pub fn send(to: Connection, message: Message) SendError!void {
         var outcome: raw.OutcomeNoneSendError = undefined;
         const data = message.bytes();
-        raw.connections.send(@backingInt(to), message.rawTag(), data.ptr, data.len, &outcome);
+        raw.connections.send(@backingInt(to), message.rawTag(), place(data), data.len, &outcome);
         return checkSent(outcome);
     }
 
@@ -69,7 +69,7 @@ pub const Connection = enum(u64) {
     /// Sends a message in parts: the first call begins it, `last` ends it.
     pub fn sendChunk(to: Connection, kind: Kind, data: []const u8, last: bool) ChunkError!void {
         var outcome: raw.OutcomeNoneConnectionsChunkError = undefined;
-        raw.connections.send_chunk(@backingInt(to), @intFromBool(kind == .text), data.ptr, data.len, @intFromBool(last), &outcome);
+        raw.connections.send_chunk(@backingInt(to), @intFromBool(kind == .text), place(data), data.len, @intFromBool(last), &outcome);
         if (!outcome.failed) return;
         const err = outcome.value.err;
         switch (err.tag) {
@@ -84,20 +84,20 @@ pub const Connection = enum(u64) {
     /// Sends a ping with at most 125 bytes.
     pub fn ping(to: Connection, payload: []const u8) SendError!void {
         var outcome: raw.OutcomeNoneSendError = undefined;
-        raw.connections.ping(@backingInt(to), payload.ptr, payload.len, &outcome);
+        raw.connections.ping(@backingInt(to), place(payload), payload.len, &outcome);
         return checkSent(outcome);
     }
 
     /// Sends a pong that answers no ping, with at most 125 bytes.
     pub fn pong(to: Connection, payload: []const u8) SendError!void {
         var outcome: raw.OutcomeNoneSendError = undefined;
-        raw.connections.pong(@backingInt(to), payload.ptr, payload.len, &outcome);
+        raw.connections.pong(@backingInt(to), place(payload), payload.len, &outcome);
         return checkSent(outcome);
     }
 
     /// Starts the closing handshake after everything that is queued. Traps on a code that may not be sent. The reason is cut to 123 bytes.
     pub fn close(connection: Connection, code: u16, reason: []const u8) void {
-        raw.connections.close(@backingInt(connection), code, reason.ptr, reason.len);
+        raw.connections.close(@backingInt(connection), code, place(reason), reason.len);
     }
 
     /// Ends the transport at once; what is queued is lost.
@@ -155,14 +155,14 @@ pub const Connection = enum(u64) {
     /// Replaces them, at most 64 KiB by default.
     pub fn setSession(connection: Connection, data: []const u8) SendError!void {
         var outcome: raw.OutcomeNoneSendError = undefined;
-        raw.connections.set_session(@backingInt(connection), data.ptr, data.len, &outcome);
+        raw.connections.set_session(@backingInt(connection), place(data), data.len, &outcome);
         return checkSent(outcome);
     }
 
     /// Subscribes to a topic, a name of 1 to 256 bytes; false when it was subscribed already.
     pub fn subscribe(connection: Connection, topic: []const u8) SubscribeError!bool {
         var outcome: raw.OutcomeBoolTopicsSubscribeError = undefined;
-        raw.topics.subscribe(@backingInt(connection), topic.ptr, topic.len, &outcome);
+        raw.topics.subscribe(@backingInt(connection), place(topic), topic.len, &outcome);
         if (!outcome.failed) return outcome.value.ok;
         return switch (outcome.value.err.tag) {
             .closed => error.Closed,
@@ -173,7 +173,7 @@ pub const Connection = enum(u64) {
 
     /// Ends a subscription; false when there was none.
     pub fn unsubscribe(connection: Connection, topic: []const u8) bool {
-        return raw.topics.unsubscribe(@backingInt(connection), topic.ptr, topic.len) != 0;
+        return raw.topics.unsubscribe(@backingInt(connection), place(topic), topic.len) != 0;
     }
 
     /// Calls `timer` with `tag` and this connection once, no earlier than `after_ms` milliseconds from now.
@@ -298,7 +298,7 @@ pub const Header = extern struct {
     value_len: usize,
 
     pub fn init(field: []const u8, content: []const u8) Header {
-        return .{ .name_ptr = field.ptr, .name_len = field.len, .value_ptr = content.ptr, .value_len = content.len };
+        return .{ .name_ptr = place(field), .name_len = field.len, .value_ptr = place(content), .value_len = content.len };
     }
 
     pub fn name(header: Header) []const u8 {
@@ -524,7 +524,7 @@ pub const topics = struct {
         var outcome: raw.OutcomeU32PublishError = undefined;
         const data = message.bytes();
         const except = options.except orelse Connection.fromId(0);
-        raw.topics.publish(topic.ptr, topic.len, message.rawTag(), data.ptr, data.len, @intFromBool(options.except != null), except.id(), &outcome);
+        raw.topics.publish(place(topic), topic.len, message.rawTag(), place(data), data.len, @intFromBool(options.except != null), except.id(), &outcome);
         return checkPublished(outcome);
     }
 
@@ -538,25 +538,25 @@ pub const topics = struct {
         var outcome: raw.OutcomeU32PublishError = undefined;
         const data = message.bytes();
         const name = options.protocol orelse "";
-        raw.topics.broadcast(@intFromBool(options.protocol != null), name.ptr, name.len, message.rawTag(), data.ptr, data.len, &outcome);
+        raw.topics.broadcast(@intFromBool(options.protocol != null), place(name), name.len, message.rawTag(), place(data), data.len, &outcome);
         return checkPublished(outcome);
     }
 
     pub fn setSlowPolicy(topic: []const u8, policy: ?SlowPolicy) void {
         const tag, const code = rawPolicy(policy);
-        raw.topics.set_slow_policy(topic.ptr, topic.len, @intFromBool(policy != null), tag, code);
+        raw.topics.set_slow_policy(place(topic), topic.len, @intFromBool(policy != null), tag, code);
     }
 
     /// Messages of this topic that policies have left out so far.
     pub fn dropped(topic: []const u8) u64 {
-        return raw.topics.dropped(topic.ptr, topic.len);
+        return raw.topics.dropped(place(topic), topic.len);
     }
 };
 
 /// Asks for one `writable` of every connection, or of those that agreed on a subprotocol.
 pub fn wantWritableAll(protocol: ?[]const u8) void {
     const name = protocol orelse "";
-    raw.connections.want_writable_all(@intFromBool(protocol != null), name.ptr, name.len);
+    raw.connections.want_writable_all(@intFromBool(protocol != null), place(name), name.len);
 }
 
 /// Has the host answer a message with that reply, on every connection, without calling the handler. null takes it back.
@@ -565,7 +565,7 @@ pub fn setAutoReply(received_message: Message, reply: ?Message) AutoReplyError!v
     const question = received_message.bytes();
     const with = reply orelse Message{ .text = "" };
     const answer = with.bytes();
-    raw.connections.set_auto_reply(received_message.rawTag(), question.ptr, question.len, @intFromBool(reply != null), with.rawTag(), answer.ptr, answer.len, &outcome);
+    raw.connections.set_auto_reply(received_message.rawTag(), place(question), question.len, @intFromBool(reply != null), with.rawTag(), place(answer), answer.len, &outcome);
     if (!outcome.failed) return;
     const err = outcome.value.err;
     switch (err.tag) {
@@ -640,7 +640,7 @@ pub fn connect(url: []const u8, options: ConnectOptions) ConnectError!Connection
     const again = options.reconnect orelse Reconnect{};
     const given = raw.ClientOptions{
         .url = string(url),
-        .protocols = .{ .ptr = protocols.ptr, .len = protocols.len },
+        .protocols = .{ .ptr = if (protocols.len > 0) protocols.ptr else @ptrCast(&nowhere), .len = protocols.len },
         .host = rawOptional(options.host),
         .origin = rawOptional(options.origin),
         .headers = rawHeaders(options.headers),
@@ -760,7 +760,7 @@ pub fn handlerName() []const u8 {
 /// A value of --config KEY=VALUE.
 pub fn config(key: []const u8) ?[]const u8 {
     var answer: raw.OptionalString = undefined;
-    raw.host_info.config(key.ptr, key.len, &answer);
+    raw.host_info.config(place(key), key.len, &answer);
     return optional(answer);
 }
 
@@ -1056,8 +1056,15 @@ fn headersOf(headers: raw.ListTupleStringBytes) []const Header {
     return @as([*]const Header, @ptrCast(headers.ptr))[0..headers.len];
 }
 
+/// Where bytes are. A slice of none may point anywhere, and the host looks at that too.
+fn place(bytes: []const u8) [*]const u8 {
+    return if (bytes.len > 0) bytes.ptr else &nowhere;
+}
+
+const nowhere: [8]u8 align(8) = @splat(0);
+
 fn string(text: []const u8) raw.String {
-    return .{ .ptr = text.ptr, .len = text.len };
+    return .{ .ptr = place(text), .len = text.len };
 }
 
 fn rawOptional(text: ?[]const u8) raw.OptionalString {
@@ -1069,7 +1076,7 @@ fn rawNumber(number: ?u32) raw.OptionalU32 {
 }
 
 fn rawHeaders(headers: []const Header) raw.ListTupleStringString {
-    return .{ .ptr = @ptrCast(headers.ptr), .len = headers.len };
+    return .{ .ptr = if (headers.len > 0) @ptrCast(headers.ptr) else @ptrCast(&nowhere), .len = headers.len };
 }
 
 fn decoded(text: []const u8) []const u8 {
