@@ -394,7 +394,9 @@ fn covers(language: Language) {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("file.txt"), "a file").expect("the folder can be written");
     let address = free_address();
-    let server = Server::of(&component)
+    let served = folder.path().join("project.wasm");
+    fs::copy(&component, &served).expect("the folder can be written");
+    let server = Server::of(&served)
         .args([
             "--config",
             &format!("url=ws://{address}"),
@@ -476,7 +478,7 @@ fn covers(language: Language) {
     ask("version", "unsupported-version false");
     ask("connect-to ws://127.0.0.2:9", "denied true");
     ask("connect-to nonsense", "invalid true");
-    ask("life", "true false 0 25");
+    ask("life", "true false 0 24");
 
     peer.send_text("ping payload");
     let mut seen = [peer.read_frame(), peer.read_frame()];
@@ -564,7 +566,7 @@ fn covers(language: Language) {
     let expected = [
         "closed 1000 - handler true",
         "closed 1000 - peer true",
-        "closed 1006 - handler false",
+        "closed 1006 aborted by the handler handler false",
         "lost 1006 1 true",
         "out got opened server",
         "out got opened server",
@@ -595,9 +597,13 @@ fn covers(language: Language) {
         .next()
         .and_then(|count| count.parse().ok())
         .expect("a number");
+    // The same program: a section that means nothing makes it another file.
+    let mut changed = fs::read(&component).expect("the component is there");
+    changed.extend([0, 4, 3, b'n', b'e', b'w']);
+    fs::write(&served, changed).expect("the folder can be written");
     server.signal(rustix::process::Signal::HUP);
     let expected = format!("true true 1 {}", messages + 1);
-    server.expect_log("takes over");
+    server.expect_log("handler replaced");
     let after = peer.ask("life");
     assert_eq!(after, expected);
     server.terminate();
