@@ -357,18 +357,33 @@ fn http_in_go_serves_pages() {
     serves_pages(Language::Go);
 }
 
-/// The file of `tests/languages` in a language, and where a project has it.
+/// What source files of a language end with.
+fn extension(language: Language) -> &'static str {
+    match language {
+        Language::C | Language::CByZig => "c",
+        Language::Cpp => "cpp",
+        Language::Go => "go",
+        Language::Zig => "zig",
+    }
+}
+
+/// The handler of `tests/languages`.
 #[track_caller]
 fn built_of(language: Language, name: &str) -> PathBuf {
-    let (extension, file) = match language {
-        Language::C | Language::CByZig => ("c", "src/handler.c"),
-        Language::Cpp => ("cpp", "src/handler.cpp"),
-        Language::Go => ("go", "main.go"),
-        Language::Zig => ("zig", "src/main.zig"),
+    let path = format!("tests/languages/{name}.{}", extension(language));
+    let text = fs::read_to_string(handlers::source(&path)).expect("the source is there");
+    built_of_text(language, name, &text)
+}
+
+#[track_caller]
+fn built_of_text(language: Language, name: &str, text: &str) -> PathBuf {
+    let file = match language {
+        Language::C | Language::CByZig => "src/handler.c",
+        Language::Cpp => "src/handler.cpp",
+        Language::Go => "main.go",
+        Language::Zig => "src/main.zig",
     };
-    let text = handlers::source(&format!("tests/languages/{name}.{extension}"));
-    let text = fs::read_to_string(text).expect("the source is there");
-    match project::of_source(language, name, file, &text) {
+    match project::of_source(language, name, file, text) {
         Ok(component) => component,
         Err(error) => panic!("{error}"),
     }
@@ -653,4 +668,151 @@ fn sdk_for_zig_takes_messages_in_parts() {
 #[test]
 fn sdk_for_go_takes_messages_in_parts() {
     takes_parts(Language::Go);
+}
+
+/// The programs in the guide for a language.
+#[track_caller]
+fn programs_of_guide(language: Language) -> Vec<String> {
+    let guide = handlers::source(&format!("docs/languages/{}.md", language.sdk()));
+    let guide = fs::read_to_string(guide).expect("the guide is there");
+    let fence = format!("```{}\n", extension(language));
+    guide
+        .split(&fence)
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```"))
+        .map(|(program, _)| program.to_owned())
+        .collect()
+}
+
+#[track_caller]
+fn guide_does_as_it_says(language: Language) {
+    if !language.is_there() {
+        return;
+    }
+    let programs = programs_of_guide(language);
+    let [echo, room, timer] = programs.as_slice() else {
+        panic!("{} programs", programs.len())
+    };
+    let server = Server::of(built_of_text(language, "guide-echo", echo)).start();
+    assert_eq!(server.open().ask("hello"), "hello");
+
+    let server = Server::of(built_of_text(language, "guide-room", room)).start();
+    let refused = server.connect().request(&Request::upgrade("/"));
+    assert_eq!(
+        (refused.status, refused.body.as_slice()),
+        (403, b"who are you?".as_slice())
+    );
+    let mut ada = server.open_with(&Request::upgrade("/?name=Ada"));
+    let mut grace = server.open_with(&Request::upgrade("/?name=Grace"));
+    // The second is subscribed before the first speaks.
+    assert_eq!(grace.ask("hello"), "1. Grace: hello");
+    ada.expect_text("1. Grace: hello");
+    ada.send_text("hi");
+    ada.expect_text("2. Ada: hi");
+    grace.expect_text("2. Ada: hi");
+
+    let server = Server::of(built_of_text(language, "guide-timer", timer)).start();
+    server.open().expect_text("are you still there?");
+}
+
+#[test]
+fn guide_for_c_does_as_it_says() {
+    guide_does_as_it_says(Language::C);
+}
+
+#[test]
+fn guide_for_zig_does_as_it_says() {
+    guide_does_as_it_says(Language::Zig);
+}
+
+#[test]
+fn guide_for_go_does_as_it_says() {
+    guide_does_as_it_says(Language::Go);
+}
+
+#[test]
+fn guide_for_cpp_does_as_it_says() {
+    if !Language::Cpp.is_there() {
+        return;
+    }
+    let programs = programs_of_guide(Language::Cpp);
+    let [count] = programs.as_slice() else {
+        panic!("{} programs", programs.len())
+    };
+    let server = Server::of(built_of_text(Language::Cpp, "guide", count)).start();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("tea"), "tea: 1");
+    assert_eq!(peer.ask("coffee"), "coffee: 1");
+    assert_eq!(peer.ask("tea"), "tea: 2");
+}
+
+/// What ends a callback, and what the log then says.
+#[track_caller]
+fn traps(language: Language, program: &str, told: &str) {
+    if !language.is_there() {
+        return;
+    }
+    let server = Server::of(built_of_text(language, "traps", program)).start();
+    let (mut peer, mut other) = (server.open(), server.open());
+    assert_eq!(other.ask("1"), "1");
+    peer.send_text("trap");
+    peer.expect_close(1011);
+    server.expect_log(told);
+    assert_eq!(other.ask("2"), "2");
+}
+
+#[test]
+fn abort_in_c_is_a_trap() {
+    let program = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include "wsrun.h"
+void wsrun_on_received(wsrun_connection connection, wsrun_message message) {
+    wsrun_send(connection, message);
+    if (message.size > 1) {
+        fprintf(stderr, "%s is too much for me\n", message.data);
+        abort();
+    }
+}
+"#;
+    traps(Language::C, program, "trap is too much for me");
+}
+
+#[test]
+fn error_in_zig_is_a_trap_that_the_log_names() {
+    let program = r#"
+const wsrun = @import("wsrun");
+comptime {
+    wsrun.handler(@This());
+}
+pub const panic = wsrun.panic;
+pub fn received(connection: wsrun.Connection, message: wsrun.Message) !void {
+    try connection.send(message);
+    if (message.bytes().len > 1) return error.TooMuchForMe;
+}
+"#;
+    traps(Language::Zig, program, "panic: TooMuchForMe");
+}
+
+#[test]
+fn panic_in_go_is_a_trap_that_the_log_tells() {
+    let program = r#"
+package main
+
+import "wsrun"
+
+type h struct{}
+
+func (h) Received(c wsrun.Connection, m wsrun.Message) {
+	c.Send(m)
+	if len(m.Data) > 1 {
+		panic(m.String() + " is too much for me")
+	}
+}
+
+func init() { wsrun.Handle(h{}) }
+
+func main() {}
+"#;
+    traps(Language::Go, program, "panic: trap is too much for me");
 }
