@@ -130,6 +130,19 @@ pub fn of_source(language: Language, name: &str, file: &str, text: &str) -> io::
     build(language, &folder)
 }
 
+/// Runs a command with the compilers of a language, in a folder of the project's: what it prints, if it succeeds.
+pub fn run(words: &[&str], folder: &str, variables: &[(&str, &str)]) -> io::Result<String> {
+    let mut command = command(words);
+    command.envs(variables.iter().copied());
+    let output = command.current_dir(source(folder)).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("{words:?}:\n{text}{errors}")))
+}
+
 fn build(language: Language, folder: &Path) -> io::Result<PathBuf> {
     let output = command(language.build()).current_dir(folder).output()?;
     if !output.status.success() {
@@ -156,10 +169,10 @@ fn command(words: &[&str]) -> Command {
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
     // Of the outer make or cargo nothing is meant for this one.
-    command
-        .env("PATH", path)
-        .env_remove("MAKEFLAGS")
-        .env_remove("CFLAGS");
+    command.env("PATH", path).env_remove("MAKEFLAGS");
+    // The SDK and what is written with it compile without a warning.
+    let flags = "-O2 -Wall -Wextra -Werror";
+    command.env("CFLAGS", flags).env("CXXFLAGS", flags);
     command
 }
 

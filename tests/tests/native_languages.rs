@@ -3,13 +3,14 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::process::Command;
 
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
 use wsrun_tests::project::{self, Language};
-use wsrun_tests::server::Server;
+use wsrun_tests::server::{self, Server};
 
 #[track_caller]
 fn built(language: Language, template: &str) -> PathBuf {
@@ -429,7 +430,7 @@ fn covers(language: Language) {
         .args(["--allow-origin", "http://origin.example"])
         .listen(&address)
         .start();
-    let exports = wsrun_tests::server::run(["inspect", &component.to_string_lossy()]).stdout;
+    let exports = server::run(["inspect", &component.to_string_lossy()]).stdout;
     for export in [
         "handler",
         "handshake",
@@ -815,4 +816,78 @@ func init() { wsrun.Handle(h{}) }
 func main() {}
 "#;
     traps(Language::Go, program, "panic: trap is too much for me");
+}
+
+#[test]
+fn component_says_what_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let core = folder.path().join("core.wasm");
+    let run = || {
+        let mut command = Command::new(server::binary());
+        command.arg("component").arg(&core);
+        server::run_command(&mut command, "", true)
+    };
+    let missing = run();
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.stderr.contains("core.wasm"), "{missing:?}");
+    for (bytes, told) in [
+        (b"#!/bin/sh".to_vec(), "is not a WebAssembly module"),
+        (
+            fs::read(handlers::echo()).expect("the echo is built"),
+            "is a component already",
+        ),
+        (
+            b"\0asm\x01\0\0\0".to_vec(),
+            "exports no wsrun:websocket/handler@0.1.0",
+        ),
+    ] {
+        fs::write(&core, bytes).expect("the folder can be written");
+        let ended = run();
+        assert_eq!(ended.code, Some(2));
+        assert!(ended.stderr.contains(told), "{ended:?}");
+        let left = fs::read_dir(folder.path())
+            .expect("the folder can be read")
+            .count();
+        assert_eq!(left, 1);
+    }
+}
+
+#[test]
+fn sources_in_go_are_tidy() {
+    if !Language::Go.is_there() {
+        return;
+    }
+    let folders = [
+        "gofmt",
+        "-l",
+        "guest-sdk/go",
+        "guest-sdk/templates/go",
+        "tests/languages",
+    ];
+    match project::run(&folders, ".", &[]) {
+        Ok(untidy) => assert_eq!(untidy, ""),
+        Err(error) => panic!("{error}"),
+    }
+    let target = [("GOOS", "wasip1"), ("GOARCH", "wasm")];
+    if let Err(error) = project::run(&["go", "vet", "./..."], "guest-sdk/go", &target) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn sources_in_zig_are_tidy() {
+    if !Language::Zig.is_there() {
+        return;
+    }
+    let folders = [
+        "zig",
+        "fmt",
+        "--check",
+        "guest-sdk/zig",
+        "guest-sdk/templates/zig",
+        "tests/languages",
+    ];
+    if let Err(error) = project::run(&folders, ".", &[]) {
+        panic!("{error}");
+    }
 }
