@@ -6,7 +6,7 @@ use crate::client::{Failure, Response};
 use crate::error::SessionError;
 use crate::{
     ChunkError, CloseCode, MessageKind, MessageRef, Request, SendError, SlowPolicy, SubscribeError,
-    Timer, TimerError, timers,
+    Timer, TimerError, packed, timers,
 };
 
 /// One WebSocket of this handler, named by the host's number for it.
@@ -35,7 +35,11 @@ impl Connection {
     ///
     /// When the connection is closed, its queue is full or the message is too large. `Ok` means queued.
     pub fn send<'a>(self, message: impl Into<MessageRef<'a>>) -> Result<(), SendError> {
-        Ok(connections::send(self.0, message.into().into_param())?)
+        let message = message.into();
+        if packed::gather(self, message) {
+            return Ok(());
+        }
+        Ok(connections::send(self.0, message.into_param())?)
     }
 
     /// Sends a text message.
@@ -102,6 +106,7 @@ impl Connection {
     /// queued.
     pub fn send_chunk(self, kind: MessageKind, data: &[u8], last: bool) -> Result<(), ChunkError> {
         let text = kind == MessageKind::Text;
+        packed::flush();
         Ok(connections::send_chunk(self.0, text, data, last)?)
     }
 
@@ -111,6 +116,7 @@ impl Connection {
     ///
     /// As [`send`](Self::send).
     pub fn ping(self, payload: &[u8]) -> Result<(), SendError> {
+        packed::flush();
         Ok(connections::ping(self.0, payload)?)
     }
 
@@ -120,6 +126,7 @@ impl Connection {
     ///
     /// As [`send`](Self::send).
     pub fn pong(self, payload: &[u8]) -> Result<(), SendError> {
+        packed::flush();
         Ok(connections::pong(self.0, payload)?)
     }
 
@@ -128,43 +135,51 @@ impl Connection {
     /// `code` is one of [`close_code`](crate::close_code) that may be sent, or 3000 to 4999; the host traps on any other. `reason` is cut
     /// to 123 bytes.
     pub fn close(self, code: CloseCode, reason: &str) {
+        packed::flush();
         connections::close(self.0, code, reason);
     }
 
     /// Ends the transport at once: no close frame, and what is queued is lost.
     pub fn abort(self) {
+        packed::flush();
         connections::abort(self.0);
     }
 
     /// Bytes queued and not yet taken by the socket, what this callback sent so far included; 0 when the connection is unknown.
     pub fn buffered(self) -> u64 {
+        packed::flush();
         connections::buffered(self.0)
     }
 
     /// Asks for one [`Handler::writable`](crate::Handler::writable) when the queue is below a quarter of its limit, which may be at once.
     pub fn want_writable(self) {
+        packed::flush();
         connections::want_writable(self.0);
     }
 
     /// Asks for one [`Handler::writable`](crate::Handler::writable) of every open connection of this handler on this worker.
     pub fn want_writable_all() {
+        packed::flush();
         connections::want_writable_all(None);
     }
 
     /// Asks for one [`Handler::writable`](crate::Handler::writable) of every open connection of this handler on this worker that agreed on
     /// a subprotocol.
     pub fn want_writable_all_of_protocol(protocol: &str) {
+        packed::flush();
         connections::want_writable_all(Some(protocol));
     }
 
     /// What becomes of published messages that this connection has no room for, in place of the policy of their topic; `None` takes it
     /// back. The host traps on a close code that may not be sent.
     pub fn set_slow_policy(self, policy: impl Into<Option<SlowPolicy>>) {
+        packed::flush();
         connections::set_slow_policy(self.0, policy.into());
     }
 
     /// Published messages that a policy has left out for this connection so far; 0 when unknown.
     pub fn dropped(self) -> u64 {
+        packed::flush();
         connections::dropped(self.0)
     }
 

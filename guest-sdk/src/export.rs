@@ -10,6 +10,7 @@ use crate::bindings::handshake::exports::wsrun::websocket::handshake;
 use crate::bindings::http::exports::wsrun::websocket::http;
 use crate::bindings::lifecycle::exports::wsrun::websocket::lifecycle;
 use crate::bindings::network_filter::exports::wsrun::websocket::network_filter;
+use crate::bindings::packed::exports::wsrun::websocket::packed;
 use crate::bindings::pong::exports::wsrun::websocket::pong;
 use crate::bindings::reconnection::exports::wsrun::websocket::reconnection;
 use crate::bindings::timer::exports::wsrun::websocket::timer_handler;
@@ -23,6 +24,7 @@ pub use crate::bindings::handshake::export_handshake;
 pub use crate::bindings::http::export_http;
 pub use crate::bindings::lifecycle::export_lifecycle;
 pub use crate::bindings::network_filter::export_network_filter;
+pub use crate::bindings::packed::export_packed;
 pub use crate::bindings::pong::export_pong;
 pub use crate::bindings::reconnection::export_reconnection;
 pub use crate::bindings::timer::export_timer;
@@ -71,6 +73,15 @@ impl<E: Exported> handler::Guest for E {
 
     fn closed(connection: u64, info: handler::CloseInfo) {
         E::with(|handler| handler.closed(Connection::from_id(connection), info));
+    }
+}
+
+impl<E: Exported> packed::Guest for E {
+    fn received(connection: u64, messages: Vec<u8>, room: u32) {
+        let connection = Connection::from_id(connection);
+        crate::packed::each(connection, &messages, room, |message| {
+            E::with(|handler| handler.received(connection, message));
+        });
     }
 }
 

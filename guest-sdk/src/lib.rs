@@ -14,6 +14,7 @@ mod headers;
 pub mod host;
 mod http;
 mod message;
+mod packed;
 #[cfg(feature = "session")]
 mod session;
 pub mod timers;

@@ -24,7 +24,7 @@
 //! ```
 
 use crate::bindings::handler::wsrun::websocket::topics;
-use crate::{Connection, MessageRef, PublishError, SlowPolicy};
+use crate::{Connection, MessageRef, PublishError, SlowPolicy, packed};
 
 /// Sends a message to every subscriber of a topic.
 ///
@@ -32,6 +32,7 @@ use crate::{Connection, MessageRef, PublishError, SlowPolicy};
 ///
 /// When subscribers with the policy [`SlowPolicy::Wait`] have no room, or the message is too large. Nobody got it.
 pub fn publish<'a>(topic: &str, message: impl Into<MessageRef<'a>>) -> Result<u32, PublishError> {
+    packed::flush();
     Ok(topics::publish(topic, message.into().into_param(), None)?)
 }
 
@@ -46,6 +47,7 @@ pub fn publish_except<'a>(
     except: Connection,
 ) -> Result<u32, PublishError> {
     let message = message.into().into_param();
+    packed::flush();
     Ok(topics::publish(topic, message, Some(except.id()))?)
 }
 
@@ -56,6 +58,7 @@ pub fn publish_except<'a>(
 ///
 /// As [`publish`].
 pub fn broadcast<'a>(message: impl Into<MessageRef<'a>>) -> Result<u32, PublishError> {
+    packed::flush();
     Ok(topics::broadcast(None, message.into().into_param())?)
 }
 
@@ -69,6 +72,7 @@ pub fn broadcast_to_protocol<'a>(
     message: impl Into<MessageRef<'a>>,
 ) -> Result<u32, PublishError> {
     let message = message.into().into_param();
+    packed::flush();
     Ok(topics::broadcast(Some(protocol), message)?)
 }
 

@@ -18,6 +18,7 @@ use crate::contract::{
     PublishError, SendError, SlowPolicy, SubscribeError, TimerError, TimerId, is_sendable,
 };
 use crate::handler::{Limit, Registry};
+use crate::packed;
 
 /// The requests of the running callback, and what they are checked against.
 pub(crate) struct Calls {
@@ -27,6 +28,8 @@ pub(crate) struct Calls {
     /// They come from an instance that answers a plain request, beside the one of the sockets: it counts nothing on connections that the
     /// other counts on, and everything is checked again when it is carried out.
     pub(crate) of_request: bool,
+    /// While a call with several messages runs: their connection, and how many bytes it may still be sent in the same way.
+    pub(crate) packed: Option<(ConnectionId, usize)>,
 }
 
 /// The longest time of a timer, as the contract can say it.
@@ -44,6 +47,7 @@ impl Calls {
             registry,
             commands,
             of_request: false,
+            packed: None,
         }
     }
 
@@ -87,6 +91,34 @@ impl Calls {
         let payload = self.commands.payload(kind, bytes);
         self.commands.push(Command::Send { to, payload })?;
         Ok(Ok(()))
+    }
+
+    /// Sends the packed messages that were appended to the payloads at `start`, to the connection that it was given such messages of.
+    pub(crate) fn send_packed(&mut self, to: ConnectionId, start: usize) -> Checked<()> {
+        let broken = |what: &str| Err(ContractBroken(format!("packed-send.send: {what}")));
+        let Some((_, room)) = self.packed.as_mut().filter(|(of, _)| *of == to) else {
+            return broken("not the connection that packed.received was called for");
+        };
+        let payload = self.commands.tail(MessageKind::Binary, start);
+        let Some(session) = self.registry.get(to) else {
+            // Nobody is there any more, as where a message is on its way while its connection closes.
+            return Ok(());
+        };
+        for message in packed::messages(self.commands.bytes(payload)) {
+            let Some((kind, payload)) = message else {
+                return broken("the bytes are not packed messages");
+            };
+            if kind == MessageKind::Text && simdutf8::basic::from_utf8(payload).is_err() {
+                return broken("a text is not UTF-8");
+            }
+            let Some(left) = room.checked_sub(payload.len() + packed::ROOM_OVERHEAD) else {
+                return broken("more than the room that packed.received told");
+            };
+            *room = left;
+            // It was told of room, and is not asked again: others may have had their turn meanwhile and have used it up.
+            session.promise(payload.len());
+        }
+        self.commands.push(Command::SendPacked { to, payload })
     }
 
     /// Whether the handler may send so much now; counts it if so.

@@ -19,6 +19,11 @@ pub(crate) enum Command {
         to: ConnectionId,
         payload: Payload,
     },
+    /// Several messages, packed.
+    SendPacked {
+        to: ConnectionId,
+        payload: Payload,
+    },
     /// A part of a message.
     SendChunk {
         to: ConnectionId,
@@ -217,6 +222,7 @@ impl Commands {
                 set.received.bytes.len() + reply
             }
             Command::Send { .. }
+            | Command::SendPacked { .. }
             | Command::SendChunk { .. }
             | Command::Ping { .. }
             | Command::Pong { .. }

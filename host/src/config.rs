@@ -26,7 +26,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The handlers. The first is the default: it gets clients that offer no subprotocol.
     pub handlers: Vec<HandlerConfig>,
-    /// Worker threads, 1 by default, at most 1,024. Each has an instance of every handler.
+    /// Worker threads that accept, 1 by default. At most 1,024, with those of [`HandlerConfig::own_worker`]. Which of them have an instance
+    /// of a handler: its [`Scope`].
     pub workers: u16,
     /// A folder whose files answer plain HTTP requests. Opened once, when the server is made.
     pub static_dir: Option<PathBuf>,
@@ -90,6 +91,15 @@ pub struct Config {
     pub privileges: Option<Privileges>,
     /// Records what handlers are called with and ask for, to be played again by `wsrun replay`.
     pub record: Option<RecordConfig>,
+}
+
+impl Config {
+    /// The threads of a server: its workers, and those of single handlers.
+    pub(crate) fn threads(&self) -> u16 {
+        let own = self.handlers.iter().filter(|handler| handler.own_worker);
+        let own = u16::try_from(own.count()).unwrap_or(u16::MAX);
+        self.workers.saturating_add(own)
+    }
 }
 
 impl Default for Config {
@@ -195,6 +205,10 @@ pub struct HandlerConfig {
     pub config: Arc<BTreeMap<String, String>>,
     /// Which connections share an instance.
     pub scope: Scope,
+    /// Whether it has a worker of its own, beside [`Config::workers`]: a thread that nobody else's callbacks run on, which the other workers
+    /// hand its connections over to. For one that computes much, or that is not trusted to be quick. Only in the scope
+    /// [`Scope::Shared`].
+    pub own_worker: bool,
 }
 
 /// Which connections of a handler share an instance. In all of them the events of one connection come in order and one at a time.
@@ -220,6 +234,7 @@ impl HandlerConfig {
             source,
             config: Arc::default(),
             scope: Scope::default(),
+            own_worker: false,
         }
     }
 

@@ -30,6 +30,7 @@ mod listener;
 pub mod native;
 mod observability;
 mod outbound;
+mod packed;
 mod privileges;
 mod request;
 pub mod server;

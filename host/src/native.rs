@@ -516,6 +516,7 @@ impl Native {
 
     pub(crate) fn exports(&self) -> Exports {
         Exports {
+            packed: false,
             handshake: true,
             writable: true,
             chunks: self.features.chunks,

@@ -19,6 +19,7 @@ pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
 use crate::observability::HandlerTally;
+use crate::packed;
 use crate::request::Request;
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
@@ -471,6 +472,24 @@ impl Session {
         self.connection.borrow().output().len()
             + self.pending_bytes.get()
             + self.backlog.borrow().bytes()
+    }
+
+    /// How many bytes the queue takes for sure, each message with [`packed::ROOM_OVERHEAD`] more than its payload.
+    pub(crate) fn sure_room(&self) -> usize {
+        if !self.is_open() || self.must_wait.get() {
+            return 0;
+        }
+        let Some(usage) = self.usage.get() else {
+            return 0;
+        };
+        let limits = &self.worker.config.limits;
+        let message_max = usize::try_from(limits.sent_message_bytes_max).unwrap_or(usize::MAX);
+        limits
+            .queued_bytes_max
+            .saturating_sub(self.buffered())
+            .min(usage.sure_room())
+            .min(message_max)
+            .min(packed::ROOM_MAX)
     }
 
     pub(crate) fn policy(&self) -> Option<SlowPolicy> {

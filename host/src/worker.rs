@@ -207,7 +207,7 @@ impl Worker {
         self.tell_draining();
         let place = self.closes.get() + 1;
         self.closes.set(place);
-        let worker = f64::from(self.index) / f64::from(self.config.workers.max(1));
+        let worker = f64::from(self.index) / f64::from(self.config.threads().max(1));
         window.mul_f64((f64::from(place) * GOLDEN_RATIO + worker).fract())
     }
 

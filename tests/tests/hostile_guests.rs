@@ -226,7 +226,13 @@ fn trap_in_started_leaves_the_handler_alone_for_a_while() {
 
 /// The instance that follows fails as long as there is a connection.
 fn closes_beside_another(server: &Administered) {
-    let other = server.open();
+    let mut other = server.connect();
+    other.send_bytes(&Request::upgrade("/").encode());
+    // Its filter of networks, asked while the handler fails to start, lets nobody in.
+    let Ok(response) = other.try_read_response() else {
+        return;
+    };
+    assert_eq!(response.status, 101);
     closes(server, 1011);
     drop(other);
 }
@@ -468,4 +474,97 @@ fn peer_that_leaves_during_a_callback_harms_nobody() {
         let mut peer = server.open();
         peer.send_text("go");
     });
+}
+
+/// The handler that misuses the canonical ABI in the way that a character tells.
+fn misuse(name: &'static str, how: &'static str) {
+    misuse_of(name, how, |attack| attack);
+}
+
+fn misuse_of(name: &'static str, how: &'static str, more: impl FnOnce(Attack) -> Attack) {
+    let attack = Attack::of(name, handlers::source("tests/guests/misuse.wat")).fails("trap");
+    more(attack).run(|server| {
+        let mut peer = server.open();
+        peer.send_text(how);
+        peer.expect_close(1011);
+    });
+}
+
+#[test]
+fn string_that_ends_behind_the_memory_traps() {
+    misuse("out-of-bounds", "b");
+}
+
+#[test]
+fn text_that_is_not_utf8_traps() {
+    misuse("not-utf-8", "u");
+}
+
+#[test]
+fn handle_that_there_is_not_traps() {
+    misuse("foreign-handle", "h");
+}
+
+#[test]
+fn handle_that_was_given_back_traps() {
+    misuse("double-drop", "d");
+}
+
+#[test]
+fn packed_messages_where_none_were_received_trap() {
+    misuse("packed-send", "p");
+}
+
+#[test]
+fn strings_that_are_all_the_same_are_copied_up_to_a_limit() {
+    misuse_of("same-strings", "l", |attack| {
+        attack
+            .holds_up(Duration::from_millis(100))
+            .grows(100 * MIB)
+            .reaches("copied-bytes")
+    });
+}
+
+#[test]
+fn resources_without_end_are_refused() {
+    misuse_of("resource-bomb", "w", |attack| attack.reaches("resources"));
+}
+
+#[test]
+fn allocator_that_calls_the_host_traps() {
+    Attack::of("re-entrancy", handlers::source("tests/guests/misuse.wat"))
+        .fails("trap")
+        .run(|server| {
+            let mut peer = server.open();
+            assert_eq!(peer.ask("r"), "r");
+            peer.send_text("r");
+            peer.expect_close(1011);
+        });
+}
+
+#[test]
+fn sends_beyond_a_rate_are_refused() {
+    Attack::new("send-flood")
+        .args(["--max-send-byte-rate", "1MiB"])
+        .reaches("byte-rate-out")
+        .run(|server| closes(server, 4000));
+}
+
+/// Swaps the handler for itself, which fails in one of its callbacks.
+fn swap_fails(name: &'static str, callback: &'static str) {
+    Attack::new(name).run(|server| {
+        let ended = server.ctl(["swap", "--handler", "hostile"]);
+        assert_ne!(ended.code, Some(0));
+        assert!(ended.stderr.contains(callback), "{}", ended.stderr);
+    });
+}
+
+#[test]
+fn trap_in_save_leaves_the_old_version() {
+    swap_fails("trap-in-save", "save");
+}
+
+#[test]
+fn trap_in_restore_leaves_the_old_version() {
+    swap_fails("trap-in-restore", "restore");
 }

@@ -451,6 +451,7 @@ fn handlers_in_rust_are_not_recorded() {
             source: HandlerSource::Native(silent),
             config: Arc::default(),
             scope: Scope::default(),
+            own_worker: false,
         }],
         listen: Vec::new(),
         record: Some(RecordConfig::new(&tape.path)),

@@ -171,6 +171,36 @@ fn each_handler_has_its_own_scope_and_homes_are_spread() {
 }
 
 #[test]
+fn handler_with_a_worker_of_its_own_shares_it_with_nobody() {
+    let server = Server::of(handlers::probe())
+        .arg("--protocol")
+        .arg(format!("two={}", handlers::probe().display()))
+        .arg("--protocol")
+        .arg(format!("three={}", handlers::probe().display()))
+        .args(["--workers", "2", "--scope", "three=worker"])
+        .args(["--own-worker", "default", "--own-worker", "two"]);
+    let server = Administered::start(server);
+    assert_eq!(server.status()["workers"], 4);
+    let mut workers = Vec::new();
+    for protocol in ["one", "two", "three"] {
+        let peers = (0..MANY).map(|_| server.open_protocol(protocol));
+        let workers_of: BTreeSet<u64> = peers.map(|mut peer| worker_of(&mut peer)).collect();
+        workers.push(workers_of);
+        // It takes another version like any other, and where it is not in use as well.
+        let named = if protocol == "one" { "probe" } else { protocol };
+        let ended = server.ctl(["swap", "--handler", named]);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+    assert_eq!(workers[0].len(), 1);
+    assert_eq!(workers[1].len(), 1);
+    assert!(workers.iter().enumerate().all(|(n, some)| {
+        let mut others = workers.iter().take(n);
+        others.all(|other| other.is_disjoint(some))
+    }));
+    assert_eq!(workers[2].len(), 2, "the workers that accept");
+}
+
+#[test]
 fn handler_that_filters_broadcasts_is_refused_in_connection_scope() {
     let filter = handlers::built("filter").display().to_string();
     let ended = run([filter.as_str(), "--scope", "connection"]);
@@ -190,6 +220,29 @@ fn handler_that_filters_broadcasts_is_refused_in_connection_scope() {
         ended.stderr
     );
     assert_eq!(peer.ask("echo still"), "still");
+}
+
+#[test]
+fn worker_that_cannot_be_somebodys_own_is_a_mistake() {
+    let echo = handlers::echo().display().to_string();
+    for (arguments, says) in [
+        (
+            ["--own-worker", "chat"].as_slice(),
+            "no handler has this name",
+        ),
+        (
+            &["--own-worker", "default", "--scope", "worker"],
+            "only a handler of --scope shared",
+        ),
+        (
+            &["--own-worker", "default", "--workers", "1024"],
+            "together they must be 1 to 1024",
+        ),
+    ] {
+        let ended = run([echo.as_str()].iter().chain(arguments));
+        assert_eq!(ended.code, Some(2));
+        assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    }
 }
 
 #[test]

@@ -23,11 +23,12 @@ use wit_component::DecodedWasm;
 use wit_parser::Resolve;
 
 /// The bindings modules and, by the same names with `-` in place of `_`, the worlds of `worlds.wit`.
-const MODULES: [&str; 11] = [
+const MODULES: [&str; 12] = [
     "handler",
     "handshake",
     "writable",
     "chunks",
+    "packed",
     "broadcast_filter",
     "network_filter",
     "http",

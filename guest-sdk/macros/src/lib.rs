@@ -79,7 +79,10 @@ fn expand(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream, Syn
         methods,
     } = parse_impl(item)?;
 
-    let mut exports = String::from("::wsrun_guest::__private::export_handler!(WsrunExports);");
+    let mut exports = String::from(
+        "::wsrun_guest::__private::export_handler!(WsrunExports);\
+         const _: () = { ::wsrun_guest::__private::export_packed!(WsrunExports); };",
+    );
     for (export_macro, names) in OPTIONAL_METHODS {
         let present: Vec<&Method> = methods
             .iter()

@@ -25,6 +25,8 @@ pub mod lifecycle;
 #[rustfmt::skip]
 pub mod network_filter;
 #[rustfmt::skip]
+pub mod packed;
+#[rustfmt::skip]
 pub mod pong;
 #[rustfmt::skip]
 pub mod reconnection;

@@ -71,6 +71,7 @@ fn export_meaning(name: &str) -> &'static str {
         "handler" => "opened, received, closed",
         "handshake" => "decides on opening handshakes",
         "writable" => "is told when a queue has drained",
+        "packed" => "takes several messages in one call: the SDK's",
         "chunks" => "takes messages in parts, as they arrive",
         "broadcast-filter" => "decides who gets a broadcast",
         "network-filter" => "decides by address who may connect, as the default handler",
@@ -91,6 +92,7 @@ fn import_meaning(name: &str) -> &'static str {
         return match interface(name) {
             "types" => "the types of the contract",
             "connections" => "sends, closes, session data",
+            "packed-send" => "sends several messages in one call: the SDK's",
             "topics" => "publish and subscribe",
             "client" => "connects out, where the operator allows it",
             "timers" => "sets timers",

@@ -46,6 +46,10 @@ pub(super) struct Args {
     /// `connection`, each has its own. As `NAME=SCOPE` for one handler, by its --protocol or `default`. Repeatable
     #[arg(long, value_name = "SCOPE", value_parser = scope, default_value = "shared")]
     scope: Vec<(Option<String>, Scope)>,
+    /// Gives this handler, by its --protocol or `default`, a thread of its own beside the --workers: whatever it computes, the others do not
+    /// wait for it. Repeatable
+    #[arg(long, value_name = "NAME")]
+    own_worker: Vec<String>,
     /// Replaces a handler when its file changes, without closing a connection. SIGHUP does so once
     #[arg(long)]
     watch: bool,
@@ -424,11 +428,18 @@ fn config(args: Args) -> Result<Config, Failure> {
         };
         of(Some(name)).or_else(|| of(None)).unwrap_or_default()
     };
+    let mut unknown_own = args.own_worker.clone();
+    let mut has_own_worker = |protocol: Option<&str>| {
+        let name = protocol.unwrap_or("default");
+        unknown_own.retain(|unknown| unknown != name);
+        args.own_worker.iter().any(|own| own == name)
+    };
     let handlers: Vec<_> = default
         .into_iter()
         .chain(named)
         .map(|(protocol, file)| HandlerConfig {
             scope: scope_of(protocol.as_deref()),
+            own_worker: has_own_worker(protocol.as_deref()),
             protocol,
             source: HandlerSource::File(file),
             config: Arc::clone(&values),
@@ -437,6 +448,11 @@ fn config(args: Args) -> Result<Config, Failure> {
     if let Some(name) = unused.first() {
         return Err(Failure::usage(anyhow::anyhow!(
             "--scope {name}=…: no handler has this name; it is that of a --protocol, or `default`"
+        )));
+    }
+    if let Some(name) = unknown_own.first() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--own-worker {name}: no handler has this name; it is that of a --protocol, or `default`"
         )));
     }
     let mut config = Config {

@@ -12,6 +12,7 @@ use super::{Guest as _, GuestFactory, Handler, Remote, ToHandler};
 use crate::backlog::Published;
 use crate::command::{Command, Commands, Payload};
 use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
+use crate::packed;
 use crate::session::{Fanned, Session};
 
 /// Messages given to subscribers before others get their turn: what a callback asks for is not bounded by its own time.
@@ -247,6 +248,7 @@ impl Handler {
         }
         for command in &commands.list {
             if let Command::Send { to: connection, .. }
+            | Command::SendPacked { to: connection, .. }
             | Command::SendChunk { to: connection, .. }
             | Command::Ping { to: connection, .. }
             | Command::Pong { to: connection, .. }
@@ -266,6 +268,13 @@ impl Handler {
                 if let Some(session) = self.registry.get(*to) {
                     // It was admitted; only a connection that has closed since takes no more.
                     let _ = session.send_admitted(payload.kind, commands.bytes(*payload));
+                }
+            }
+            Command::SendPacked { to, payload } => {
+                if let Some(session) = self.registry.get(*to) {
+                    for (kind, payload) in packed::messages(commands.bytes(*payload)).flatten() {
+                        let _ = session.send_admitted(kind, payload);
+                    }
                 }
             }
             Command::SendChunk { to, payload, fin } => {

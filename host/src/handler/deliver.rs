@@ -38,10 +38,20 @@ impl Handler {
             )
             .await;
             let Queue { events, data } = &mut batch;
-            for event in events.drain(..) {
+            let mut events = events.drain(..);
+            let mut alone = 0_usize;
+            loop {
                 self.rest().await;
+                if alone == 0 {
+                    alone = self.deliver_packed(&mut place, &mut events, data).await;
+                }
+                let Some(event) = events.next() else {
+                    break;
+                };
+                alone = alone.saturating_sub(1);
                 self.deliver(&mut place, event, data).await;
             }
+            drop(events);
             batch.clear();
             resuming = !place.unknown.is_empty() && self.resume_some(&mut place).await;
             self.worker.flush();
@@ -345,7 +355,7 @@ impl Handler {
     }
 
     /// What follows an event whose callback did not answer.
-    fn settle<F: GuestFactory>(&self, place: &mut Place<F>, event: Event) {
+    pub(super) fn settle<F: GuestFactory>(&self, place: &mut Place<F>, event: Event) {
         self.settle_with(place, event, Answer::Nothing);
     }
 

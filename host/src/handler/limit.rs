@@ -58,6 +58,8 @@ limits! {
     LogBytes "log-bytes" "64 KiB/s of the handler's output: lines of it were left out",
     WasmStack "wasm-stack" "--max-wasm-stack: a callback was stopped",
     HostCalls "host-calls" "--max-host-calls: a callback was stopped",
+    CopiedBytes "copied-bytes" "the arguments of one call of the host were more than may be copied: a callback was stopped",
+    Resources "resources" "4,096 resources of WASI or 10,000 handles: a callback was stopped",
     Coredumps "coredumps" "--coredump-max: a core dump was not written",
     Failures "failures" "--max-failures: the handler is left alone",
 }
@@ -73,7 +75,7 @@ impl Reached {
     pub(crate) fn new(tally: Arc<HandlerTally>) -> Self {
         Self {
             tally,
-            told: Default::default(),
+            told: std::array::from_fn(|_| Cell::new(None)),
         }
     }
 

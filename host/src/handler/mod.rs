@@ -10,6 +10,7 @@
 
 mod apply;
 mod auto_reply;
+mod batch;
 mod deliver;
 mod home;
 mod limit;
@@ -77,6 +78,23 @@ pub(crate) trait Guest: 'static {
         kind: MessageKind,
         payload: &[u8],
     ) -> Result<(), GuestError>;
+    /// Whether it takes several messages in one call.
+    fn takes_packed(&self) -> bool {
+        false
+    }
+    /// Several messages of one connection, packed, which it may send so many bytes to in the same way. Not called on one that does not take
+    /// them.
+    async fn received_packed(
+        &mut self,
+        connection: ConnectionId,
+        messages: &[u8],
+        room: u32,
+    ) -> Result<(), GuestError> {
+        unreachable!(
+            "{} packed bytes for {connection}, room {room}",
+            messages.len()
+        )
+    }
     async fn received_chunk(
         &mut self,
         connection: ConnectionId,
@@ -148,6 +166,7 @@ pub(crate) struct Exports {
     pub(crate) handshake: bool,
     pub(crate) writable: bool,
     pub(crate) chunks: bool,
+    pub(crate) packed: bool,
     pub(crate) broadcast_filter: bool,
     pub(crate) network_filter: bool,
     pub(crate) http: bool,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::GuestFactory;
+use super::batch::Pace;
 use super::swap::Extras;
 use crate::contract::ConnectionId;
 
@@ -25,6 +26,8 @@ pub(super) struct Place<F: GuestFactory> {
     pub(super) previous: Option<Previous<F>>,
     retry: Duration,
     pub(super) retry_at: Option<Instant>,
+    /// How many messages it may be given at once.
+    pub(super) pace: Pace,
 }
 
 /// A version that can take its place again.
@@ -50,6 +53,7 @@ impl<F: GuestFactory> Place<F> {
             previous: None,
             retry: RETRY_MIN,
             retry_at: None,
+            pace: Pace::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::swap::Next;
 use super::timers::Timer;
 use super::{Decision, DecisionFailed, Remote};
 use crate::contract::{CloseInfo, ConnectionId, HttpResponse, Request};
+use crate::packed;
 use crate::session::Session;
 
 /// Something that the handler is told.
@@ -129,6 +130,9 @@ impl Queue {
         kind: MessageKind,
         payload: &[u8],
     ) {
+        // So that messages of a connection that follow each other are packed already.
+        self.data
+            .extend_from_slice(&packed::prefix(kind, payload.len()));
         let payload = self.payload(session, payload);
         self.events.push(Event::Received {
             session: Rc::clone(session),

@@ -104,6 +104,14 @@ impl Usage {
             .saturating_sub(self.tally.queued_bytes.get())
     }
 
+    /// The same, and none where what is sent has a rate.
+    pub(crate) fn sure_room(&self) -> usize {
+        if self.send_messages.is_some() || self.send_bytes.is_some() {
+            return 0;
+        }
+        self.room()
+    }
+
     /// One connection has queued `after` bytes where there were `before`.
     #[inline]
     pub(crate) fn change_queued(&self, before: usize, after: usize) {

@@ -88,7 +88,7 @@ pub(crate) struct HandlerTally {
     /// Versions that took over for good, and those that were given up.
     pub(crate) swaps: Counter,
     pub(crate) swaps_given_up: Counter,
-    pub(crate) limits: [Counter; Limit::ALL.len()],
+    pub(crate) limits: PerLimit,
     pub(crate) queued_bytes: Gauge,
     pub(crate) event_bytes: Gauge,
     pub(crate) session_bytes: Gauge,
@@ -98,6 +98,24 @@ pub(crate) struct HandlerTally {
     pub(crate) hibernations: Counter,
     /// Memories and tables of all its instances.
     pub(crate) memory_bytes: Gauge,
+}
+
+/// How often each limit was reached: indexed by `Limit as usize`.
+#[derive(Debug)]
+pub(crate) struct PerLimit([Counter; Limit::ALL.len()]);
+
+impl Default for PerLimit {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl std::ops::Index<usize> for PerLimit {
+    type Output = Counter;
+
+    fn index(&self, limit: usize) -> &Counter {
+        &self.0[limit]
+    }
 }
 
 /// What a worker counts whoever the connection would be for.

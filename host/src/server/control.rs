@@ -160,7 +160,7 @@ impl Control {
             phase: self.phase(),
             uptime: inner.started.elapsed(),
             urls: inner.urls.clone(),
-            workers: inner.config.workers,
+            workers: inner.config.threads(),
             connections: *inner.live.borrow(),
             handlers: handlers.collect(),
         }

@@ -248,7 +248,7 @@ impl Server {
         }
         let recorder = recorded.begin(&config, &mut handlers)?;
         let pulses = std::iter::repeat_with(Arc::<Pulse>::default);
-        let pulses: Arc<[_]> = pulses.take(usize::from(config.workers)).collect();
+        let pulses: Arc<[_]> = pulses.take(usize::from(config.threads())).collect();
         let ticker =
             EpochTicker::start(&engine, Arc::clone(&pulses)).map_err(|error| host(&error))?;
         let config = Arc::new(config);
@@ -261,7 +261,7 @@ impl Server {
         };
         let (live, _) = watch::channel(0);
         let names = config.handlers.iter().map(HandlerConfig::name).collect();
-        let tallies = Arc::new(Tallies::new(names, config.workers));
+        let tallies = Arc::new(Tallies::new(names, config.threads()));
         let admission = Arc::new(Admission::new(config.handlers.len()));
         let parts = Parts {
             handlers,
@@ -431,8 +431,9 @@ impl Server {
 
     fn start_here(&mut self) -> Result<&mut Local, StartError> {
         if self.local.is_none() {
-            if self.shared.config.workers > 1 {
-                let text = "service() turns one worker: ask for one, or spawn() threads";
+            if self.shared.config.threads() > 1 {
+                let text =
+                    "service() turns one worker: ask for one and no own_worker, or spawn() threads";
                 return Err(StartError::Config(text.into()));
             }
             let plan = self.plans.pop().ok_or_else(|| {

@@ -24,12 +24,12 @@ impl Parts {
     /// A plan for each worker, with channels between all of them and from the publisher.
     pub(super) fn plans(self, bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
         let config = Arc::clone(&self.shared.config);
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.workers)
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.threads())
             .map(|_| channels(self.handlers.len()))
             .unzip();
         // To those that have an instance of the handler, but for one of them.
         let senders_to = |position: usize, but: Option<u16>| -> Vec<_> {
-            (0..config.workers)
+            (0..config.threads())
                 .zip(&senders)
                 .filter(|(index, _)| Some(*index) != but && has_instance(&config, position, *index))
                 .map(|(_, senders)| senders[position].clone())
@@ -41,9 +41,9 @@ impl Parts {
             config.handler_limits.sent_message_bytes_max,
         );
         let mut places = self.places(&config);
-        let mut bound = dealt(bound, config.workers);
+        let mut bound = dealt(bound, &config);
         let mut plans = Vec::new();
-        for (index, remotes) in (0..config.workers).zip(receivers) {
+        for (index, remotes) in (0..config.threads()).zip(receivers) {
             let positions = 0..self.handlers.len();
             plans.push(Plan {
                 index,
@@ -63,16 +63,22 @@ impl Parts {
 
     /// For each worker, where the instances of each handler are.
     fn places(&self, config: &Config) -> Vec<Vec<InstancePlace>> {
-        let mut places: Vec<Vec<_>> = (0..config.workers).map(|_| Vec::new()).collect();
+        let mut places: Vec<Vec<_>> = (0..config.threads()).map(|_| Vec::new()).collect();
         for (position, source) in self.handlers.iter().enumerate() {
-            if config.workers == 1 || config.handlers[position].scope != Scope::Shared {
-                let here = |places: &mut Vec<_>| places.push(InstancePlace::Here);
-                places.iter_mut().for_each(here);
+            if config.threads() == 1 || config.handlers[position].scope != Scope::Shared {
+                for (index, places) in (0..config.threads()).zip(&mut places) {
+                    places.push(if has_instance(config, position, index) {
+                        InstancePlace::Here
+                    } else {
+                        // A way that leads nowhere: a worker that accepts nothing has no connections of this handler.
+                        InstancePlace::Elsewhere(door(source.exports()).1)
+                    });
+                }
                 continue;
             }
             let (door, way) = door(source.exports());
             let mut door = Some(door);
-            for (index, places) in (0..config.workers).zip(&mut places) {
+            for (index, places) in (0..config.threads()).zip(&mut places) {
                 let is_home = has_instance(config, position, index);
                 places.push(match door.take_if(|_| is_home) {
                     Some(door) => InstancePlace::Home(door),
@@ -93,20 +99,32 @@ pub(super) fn misfit(scope: Scope, exports: Exports) -> Option<&'static str> {
     )
 }
 
-/// Whether a worker has an instance of the handler at `position`. Homes are spread over the workers.
+/// Whether a worker has an instance of the handler at `position`. Homes are spread over the workers that accept; those of handlers with
+/// a worker of their own come after them.
 fn has_instance(config: &Config, position: usize, worker: u16) -> bool {
-    match config.handlers[position].scope {
-        Scope::Shared => position % usize::from(config.workers) == usize::from(worker),
-        Scope::Worker | Scope::Connection => true,
+    let handler = &config.handlers[position];
+    match handler.scope {
+        Scope::Shared => {
+            let (own, others): (Vec<_>, Vec<_>) = config.handlers[..position]
+                .iter()
+                .partition(|before| before.own_worker);
+            let home = if handler.own_worker {
+                usize::from(config.workers) + own.len()
+            } else {
+                others.len() % usize::from(config.workers)
+            };
+            home == usize::from(worker)
+        }
+        Scope::Worker | Scope::Connection => worker < config.workers,
     }
 }
 
-/// The listeners of each worker: of every address at least one, and none left over.
-fn dealt(bound: Vec<Vec<Bound>>, workers: u16) -> Vec<Vec<Bound>> {
-    let mut dealt: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
+/// The listeners of each worker that accepts: of every address at least one, and none left over.
+fn dealt(bound: Vec<Vec<Bound>>, config: &Config) -> Vec<Vec<Bound>> {
+    let mut dealt: Vec<Vec<Bound>> = (0..config.threads()).map(|_| Vec::new()).collect();
     for listeners in bound {
         for (position, listener) in listeners.into_iter().enumerate() {
-            dealt[position % usize::from(workers)].push(listener);
+            dealt[position % usize::from(config.workers)].push(listener);
         }
     }
     dealt

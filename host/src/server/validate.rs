@@ -3,17 +3,28 @@
 use std::ops::RangeInclusive;
 
 use super::StartError;
-use crate::config::Config;
+use crate::config::{Config, Scope};
 
 pub(super) fn validate(config: &Config) -> Result<(), StartError> {
     let fail = |text: String| Err(StartError::Config(text));
     if config.handlers.is_empty() {
         return fail("no handler: name a component, or use --protocol NAME=FILE".into());
     }
-    if config.workers == 0 || config.workers > 1_024 {
+    if config.workers == 0 || config.threads() > WORKERS_MAX {
         return fail(format!(
-            "--workers {}: it must be 1 to 1024",
-            config.workers
+            "--workers {} and {} --own-worker: together they must be 1 to {WORKERS_MAX}, one at least of --workers",
+            config.workers,
+            config.threads() - config.workers
+        ));
+    }
+    if let Some(handler) = config
+        .handlers
+        .iter()
+        .find(|handler| handler.own_worker && handler.scope != Scope::Shared)
+    {
+        return fail(format!(
+            "--own-worker {}: only a handler of --scope shared has one",
+            handler.name()
         ));
     }
     for (n, handler) in config.handlers.iter().enumerate() {
@@ -150,6 +161,9 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
     }
     Ok(())
 }
+
+/// Threads with connections.
+const WORKERS_MAX: u16 = 1_024;
 
 /// What hyper needs for a request's head.
 const HEADER_BYTES_MIN: usize = 8_192;

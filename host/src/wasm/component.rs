@@ -22,10 +22,11 @@ pub(crate) const VERSION: &str = "0.1.0";
 
 /// The one export that every handler has.
 const HANDLER: &str = "handler";
-const OPTIONAL_EXPORTS: [&str; 10] = [
+const OPTIONAL_EXPORTS: [&str; 11] = [
     "handshake",
     "writable",
     "chunks",
+    "packed",
     "broadcast-filter",
     "network-filter",
     "http",
@@ -36,9 +37,10 @@ const OPTIONAL_EXPORTS: [&str; 10] = [
 ];
 /// The export of WASI that answers plain requests.
 const WASI_HTTP: &str = "wasi:http/incoming-handler";
-const IMPORTS: [&str; 6] = [
+const IMPORTS: [&str; 7] = [
     "types",
     "connections",
+    "packed-send",
     "topics",
     "client",
     "timers",
@@ -158,7 +160,7 @@ pub enum ComponentError {
     /// An import that this host does not have.
     #[error(
         "{file} imports {name}, which this host does not provide; a handler may import {PACKAGE}@{VERSION} \
-         (connections, topics, client, timers, host-info) and WASI 0.2: remove the dependency that needs it, or compose it into the component"
+         (connections, packed-send, topics, client, timers, host-info) and WASI 0.2: remove the dependency that needs it, or compose it into the component"
     )]
     UnknownImport {
         /// The file.
@@ -169,7 +171,7 @@ pub enum ComponentError {
     /// An export that this host does not know.
     #[error(
         "{file} exports {name}, which this host does not know; of {PACKAGE}@{VERSION} it calls handler, handshake, writable, chunks, \
-         broadcast-filter, network-filter, http, reconnection, pong, timer-handler and lifecycle, and of WASI {WASI_HTTP}@0.2: remove the export from your world, or use a host that has it"
+         packed, broadcast-filter, network-filter, http, reconnection, pong, timer-handler and lifecycle, and of WASI {WASI_HTTP}@0.2: remove the export from your world, or use a host that has it"
     )]
     UnknownExport {
         /// The file.
@@ -351,6 +353,7 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
             "handshake" => optional.handshake = true,
             "writable" => optional.writable = true,
             "chunks" => optional.chunks = true,
+            "packed" => optional.packed = true,
             "broadcast-filter" => optional.broadcast_filter = true,
             "network-filter" => optional.network_filter = true,
             "http" => optional.http = true,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use wasmtime::component::{ComponentNamedList, Lower, TypedFunc};
+use wasmtime::component::{ComponentNamedList, Lower, ResourceTableError, TypedFunc};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wsrun_proto::ws::MessageKind;
 
@@ -40,6 +40,7 @@ const COMPONENT_HANDLES_MAX: usize = 10_000;
 const HOSTCALL_SLACK_BYTES: usize = 64 * 1024;
 
 type Received = TypedFunc<(ConnectionId, MessageIn<'static>), ()>;
+type ReceivedPacked = TypedFunc<(ConnectionId, &'static [u8], u32), ()>;
 type ReceivedChunk = TypedFunc<(ConnectionId, ChunkIn<'static>), ()>;
 
 /// Makes the instances of one handler on one worker.
@@ -97,6 +98,7 @@ pub(crate) struct Instance {
     handshake: Option<handshake::Guest>,
     writable: Option<writable::Guest>,
     received_chunk: Option<ReceivedChunk>,
+    received_packed: Option<ReceivedPacked>,
     broadcast_filter: Option<broadcast_filter::Guest>,
     network_filter: Option<network_filter::Guest>,
     http: Option<http::Guest>,
@@ -155,6 +157,14 @@ impl Instance {
                     Some(function.map_err(types("wsrun:websocket/chunks"))?)
                 }
                 None => None,
+            },
+            received_packed: match &linked.packed {
+                // A tape has each message on its own.
+                Some(_) if store.data().tape.is_none() => {
+                    let function = by_hand(&mut store, &instance, "packed", "received");
+                    Some(function.map_err(types("wsrun:websocket/packed"))?)
+                }
+                Some(_) | None => None,
             },
             broadcast_filter: optional!(broadcast_filter, "wsrun:websocket/broadcast-filter"),
             network_filter: optional!(network_filter, "wsrun:websocket/network-filter"),
@@ -366,6 +376,31 @@ impl Guest for Instance {
             Two(connection, chunk),
             received_chunk.call_async(&mut self.store, (connection, chunk))
         )
+    }
+
+    fn takes_packed(&self) -> bool {
+        self.received_packed.is_some()
+    }
+
+    async fn received_packed(
+        &mut self,
+        connection: ConnectionId,
+        messages: &[u8],
+        room: u32,
+    ) -> Result<(), GuestError> {
+        let Some(received_packed) = &self.received_packed else {
+            return Ok(());
+        };
+        self.store.data_mut().calls.packed = Some((connection, room as usize));
+        let received_packed: &TypedFunc<(ConnectionId, &[u8], u32), ()> = received_packed;
+        let result = call!(
+            self,
+            "packed.received",
+            (connection, messages, room),
+            received_packed.call_async(&mut self.store, (connection, messages, room))
+        );
+        self.store.data_mut().calls.packed = None;
+        result
     }
 
     async fn lost(
@@ -608,6 +643,14 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
             message: format!("{message} (it had asked for more memory than --max-memory)"),
             backtrace,
         },
+        GuestError::Trap { message, backtrace } if copied_too_much(&error) => {
+            registry.note_limit(Limit::CopiedBytes);
+            GuestError::Trap { message, backtrace }
+        }
+        GuestError::Trap { message, backtrace } if has_too_many_resources(&error) => {
+            registry.note_limit(Limit::Resources);
+            GuestError::Trap { message, backtrace }
+        }
         GuestError::Trap { message, backtrace } if overflow => {
             registry.note_limit(Limit::WasmStack);
             GuestError::Trap {
@@ -621,4 +664,22 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
         | GuestError::Blocked { .. }
         | GuestError::Types { .. }) => error,
     }
+}
+
+/// Whether the arguments of one call were more than [`Store::set_hostcall_fuel`] allows. wasmtime has no type for it.
+fn copied_too_much(error: &wasmtime::Error) -> bool {
+    error
+        .root_cause()
+        .to_string()
+        .contains("fuel allocated for hostcalls has been exhausted")
+}
+
+/// Whether the instance has as many resources of WASI, or handles of them, as it may. wasmtime has a type for the first alone.
+fn has_too_many_resources(error: &wasmtime::Error) -> bool {
+    let full = error.downcast_ref::<ResourceTableError>();
+    full.is_some_and(|error| matches!(error, ResourceTableError::Full))
+        || error
+            .root_cause()
+            .to_string()
+            .contains("store handle limit exceeded")
 }

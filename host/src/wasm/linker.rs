@@ -5,7 +5,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler;
 
 use super::bindings::exports::wsrun::websocket::{
-    broadcast_filter, chunks, handler, handshake, http, lifecycle, network_filter, pong,
+    broadcast_filter, chunks, handler, handshake, http, lifecycle, network_filter, packed, pong,
     reconnection, timer_handler, writable,
 };
 use super::component::{ComponentError, first_line};
@@ -31,6 +31,7 @@ pub(crate) struct Linked {
     pub(super) handshake: Option<handshake::GuestIndices>,
     pub(super) writable: Option<writable::GuestIndices>,
     pub(super) chunks: Option<chunks::GuestIndices>,
+    pub(super) packed: Option<packed::GuestIndices>,
     pub(super) broadcast_filter: Option<broadcast_filter::GuestIndices>,
     pub(super) network_filter: Option<network_filter::GuestIndices>,
     pub(super) http: Option<http::GuestIndices>,
@@ -92,6 +93,7 @@ impl Linked {
             handshake: optional!(handshake, "handshake"),
             writable: optional!(writable, "writable"),
             chunks: optional!(chunks, "chunks"),
+            packed: optional!(packed, "packed"),
             broadcast_filter: optional!(broadcast_filter, "broadcast-filter"),
             network_filter: optional!(network_filter, "network-filter"),
             http: optional!(http, "http"),

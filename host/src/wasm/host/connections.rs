@@ -5,6 +5,7 @@ use wasmtime::component::{Linker, WasmList};
 use wsrun_proto::ws::MessageKind;
 
 use super::super::bindings::wsrun::websocket::connections::{AutoReplyError, ChunkError, Host};
+use super::super::bindings::wsrun::websocket::packed_send;
 use super::super::bindings::wsrun::websocket::types::{
     Message, Request, Role, SendError, SlowPolicy,
 };
@@ -50,6 +51,33 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
                 Ok((Ok(()),))
             },
         )
+}
+
+/// Defines `packed-send.send` in the same way.
+pub(super) fn add_send_packed(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker
+        .instance("wsrun:websocket/packed-send@0.1.0")?
+        .func_wrap(
+            "send",
+            |mut store: StoreContextMut<'_, GuestState>,
+             (to, messages): (ConnectionId, WasmList<u8>)| {
+                let calls: &mut Calls = &mut store.data_mut().called().calls;
+                let mut commands = std::mem::take(&mut calls.commands.data);
+                let start = commands.len();
+                commands.extend_from_slice(messages.as_le_slice(&store));
+                let calls: &mut Calls = &mut store.data_mut().calls;
+                calls.commands.data = commands;
+                Ok(calls.send_packed(to, start)?)
+            },
+        )
+}
+
+impl packed_send::Host for GuestState {
+    fn send(&mut self, to: ConnectionId, messages: Vec<u8>) -> wasmtime::Result<()> {
+        let start = self.calls.commands.data.len();
+        self.calls.commands.data.extend(messages);
+        Ok(self.calls.send_packed(to, start)?)
+    }
 }
 
 /// Defines `send-chunk` in the same way.

@@ -15,6 +15,7 @@ use super::state::GuestState;
 pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     websocket::types::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
     websocket::connections::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
+    websocket::packed_send::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
     websocket::topics::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
     websocket::client::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
     websocket::timers::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
@@ -23,6 +24,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     linker.allow_shadowing(true);
     connections::add_send(linker)?;
     connections::add_send_chunk(linker)?;
+    connections::add_send_packed(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
