@@ -592,6 +592,24 @@ void wsrun_internal_received(uint64_t connection, uint32_t tag, const char *data
     give_back();
 }
 
+/* Messages that arrived together come in one call: before each are 4 bytes with its size, and with whether it is a text. */
+EXPORT_IF("wsrun_on_received", WSRUN_RAW_PACKED_RECEIVED)
+void wsrun_internal_packed(uint64_t connection, const uint8_t *at, size_t size, uint32_t room) {
+    const uint32_t is_text = UINT32_C(1) << 31;
+    const uint8_t *end = at + size;
+    (void)room;
+    while (at < end) {
+        uint32_t prefix = at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+        size_t length = prefix & ~is_text;
+        /* A copy has the zero behind it. */
+        char *data = take(1, length);
+        __builtin_memcpy(data, at + 4, length);
+        wsrun_on_received(connection, message_of(prefix & is_text ? WSRUN_RAW_MESSAGE_TEXT : WSRUN_RAW_MESSAGE_BINARY, data, length));
+        at += 4 + length;
+    }
+    give_back();
+}
+
 EXPORT(WSRUN_RAW_HANDLER_CLOSED)
 void wsrun_internal_closed(uint64_t connection, uint32_t code, const char *reason, size_t size, uint32_t by, uint32_t clean) {
     wsrun_close_info info = close_info(code, reason, size, by, clean);

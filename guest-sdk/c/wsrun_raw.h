@@ -364,6 +364,11 @@ _Static_assert(sizeof(wsrun_raw_outcome_none_string) == 12 && _Alignof(wsrun_raw
 
 /* wsrun:websocket/types@0.1.0 */
 
+/* wsrun:websocket/packed-send@0.1.0 */
+
+__attribute__((import_module("wsrun:websocket/packed-send@0.1.0"), import_name("send")))
+extern void wsrun_raw_packed_send_send(uint64_t, const void *, size_t);
+
 /* wsrun:websocket/connections@0.1.0 */
 
 __attribute__((import_module("wsrun:websocket/connections@0.1.0"), import_name("send")))
@@ -475,6 +480,7 @@ extern uint32_t wsrun_raw_host_info_connection_count(void);
 #define WSRUN_RAW_HANDSHAKE_REQUESTED "wsrun:websocket/handshake@0.1.0#requested"
 #define WSRUN_RAW_WRITABLE_WRITABLE "wsrun:websocket/writable@0.1.0#writable"
 #define WSRUN_RAW_CHUNKS_RECEIVED_CHUNK "wsrun:websocket/chunks@0.1.0#received-chunk"
+#define WSRUN_RAW_PACKED_RECEIVED "wsrun:websocket/packed@0.1.0#received"
 #define WSRUN_RAW_BROADCAST_FILTER_WANTED "wsrun:websocket/broadcast-filter@0.1.0#wanted"
 #define WSRUN_RAW_NETWORK_FILTER_ACCEPTS "wsrun:websocket/network-filter@0.1.0#accepts"
 #define WSRUN_RAW_HTTP_REQUESTED "wsrun:websocket/http@0.1.0#requested"

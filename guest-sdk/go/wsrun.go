@@ -37,6 +37,7 @@
 package wsrun
 
 import (
+	"encoding/binary"
 	"unsafe"
 
 	"wsrun/internal/abi"
@@ -83,6 +84,22 @@ func onOpened(connection uint64) {
 func onReceived(connection uint64, tag uint32, data unsafe.Pointer, size uint32) {
 	if receiver != nil {
 		receiver.Received(Connection(connection), MessageFrom(tag, data, size))
+	}
+	abi.GiveBack()
+}
+
+// Messages that arrived together come in one call: before each are 4 bytes with its length, and with whether it is a text.
+func onPackedReceived(connection uint64, data unsafe.Pointer, size uint32, _ uint32) {
+	const isText = 1 << 31
+	for at := uint32(0); receiver != nil && at < size; {
+		prefix := binary.LittleEndian.Uint32(unsafe.Slice((*byte)(unsafe.Add(data, at)), 4))
+		length := prefix &^ isText
+		tag := uint32(abi.MessageBinary)
+		if prefix&isText != 0 {
+			tag = abi.MessageText
+		}
+		receiver.Received(Connection(connection), MessageFrom(tag, unsafe.Add(data, at+4), length))
+		at += 4 + length
 	}
 	abi.GiveBack()
 }

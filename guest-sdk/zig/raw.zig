@@ -442,6 +442,10 @@ comptime {
     if (@sizeOf(OutcomeNoneString) != 12 or @alignOf(OutcomeNoneString) != 4) @compileError("layout of OutcomeNoneString");
 }
 
+pub const packed_send = struct {
+    pub const send = @extern(*const fn (u64, ?*const anyopaque, usize) callconv(.c) void, .{ .name = "send", .library_name = "wsrun:websocket/packed-send@0.1.0" });
+};
+
 pub const connections = struct {
     pub const send = @extern(*const fn (u64, u32, ?*const anyopaque, usize, *anyopaque) callconv(.c) void, .{ .name = "send", .library_name = "wsrun:websocket/connections@0.1.0" });
     pub const send_chunk = @extern(*const fn (u64, u32, ?*const anyopaque, usize, u32, *anyopaque) callconv(.c) void, .{ .name = "send-chunk", .library_name = "wsrun:websocket/connections@0.1.0" });
@@ -494,6 +498,7 @@ pub const names = struct {
     pub const handshake_requested = "wsrun:websocket/handshake@0.1.0#requested";
     pub const writable_writable = "wsrun:websocket/writable@0.1.0#writable";
     pub const chunks_received_chunk = "wsrun:websocket/chunks@0.1.0#received-chunk";
+    pub const packed_received = "wsrun:websocket/packed@0.1.0#received";
     pub const broadcast_filter_wanted = "wsrun:websocket/broadcast-filter@0.1.0#wanted";
     pub const network_filter_accepts = "wsrun:websocket/network-filter@0.1.0#accepts";
     pub const http_requested = "wsrun:websocket/http@0.1.0#requested";

@@ -821,6 +821,7 @@ pub fn handler(comptime Handler: type) void {
     @export(&exports.opened, .{ .name = raw.names.handler_opened });
     @export(&exports.received, .{ .name = raw.names.handler_received });
     @export(&exports.closed, .{ .name = raw.names.handler_closed });
+    if (@hasDecl(Handler, "received")) @export(&exports.packedReceived, .{ .name = raw.names.packed_received });
     if (@hasDecl(Handler, "handshake")) @export(&exports.handshake, .{ .name = raw.names.handshake_requested });
     if (@hasDecl(Handler, "writable")) @export(&exports.writable, .{ .name = raw.names.writable_writable });
     if (@hasDecl(Handler, "chunk")) @export(&exports.chunk, .{ .name = raw.names.chunks_received_chunk });
@@ -854,6 +855,19 @@ fn Exports(comptime Handler: type) type {
         fn received(connection: u64, tag: u32, data: [*]const u8, len: usize) callconv(.c) void {
             defer giveBack();
             if (@hasDecl(Handler, "received")) finish(Handler.received(.fromId(connection), .from(tag, data, len)));
+        }
+
+        /// Messages that arrived together come in one call: before each are 4 bytes with its length, and with whether it is a text.
+        fn packedReceived(connection: u64, data: [*]const u8, len: usize, _: u32) callconv(.c) void {
+            defer giveBack();
+            const is_text: u32 = 1 << 31;
+            var rest = data[0..len];
+            while (rest.len > 0) {
+                const prefix = std.mem.readInt(u32, rest[0..4], .little);
+                const message = rest[4..][0 .. prefix & ~is_text];
+                rest = rest[4 + message.len ..];
+                finish(Handler.received(.fromId(connection), if (prefix & is_text != 0) .{ .text = message } else .{ .binary = message }));
+            }
         }
 
         fn closed(connection: u64, code: u32, reason: [*]const u8, len: usize, by: u32, clean: u32) callconv(.c) void {

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 use wit_parser::abi::WasmType;
 
-use super::{Callable, Interface, Layout, Model, NOTICE, Shape, Value, camel};
+use super::{Callable, Interface, Layout, Model, NOTICE, Shape, Value, camel, snake};
 
 /// The package that exports an interface: a program that imports it has the export.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("handler", "wsrun"),
+    ("packed", "wsrun"),
     ("handshake", "handshake"),
     ("writable", "writable"),
     ("chunks", "chunks"),
@@ -62,19 +63,18 @@ pub(super) fn exports(model: &Model) -> Result<Vec<(String, String)>> {
                 .iter()
                 .find(|(name, _)| *name == interface.name)
                 .with_context(|| format!("no package of Go exports {}", interface.name))?;
-            let folder = match *package {
-                ROOT => String::new(),
-                package => format!("{package}/"),
+            // Several are exported by one package.
+            let (path, prefix) = match (*package, interface.name.as_str()) {
+                (ROOT, "handler") => ("go/exports.go".to_owned(), String::new()),
+                (ROOT, name) => (format!("go/exports_{}.go", snake(name)), camel(name)),
+                (package, _) => (format!("go/{package}/exports.go"), String::new()),
             };
-            Ok((
-                format!("go/{folder}exports.go"),
-                exports_of(interface, package),
-            ))
+            Ok((path, exports_of(interface, package, &prefix)))
         })
         .collect()
 }
 
-fn exports_of(interface: &Interface, package: &str) -> String {
+fn exports_of(interface: &Interface, package: &str, prefix: &str) -> String {
     let mut functions = String::new();
     for function in &interface.functions {
         let parameters = parameters(function);
@@ -83,7 +83,7 @@ fn exports_of(interface: &Interface, package: &str) -> String {
         let result = function.signature.results.first();
         let _ = writeln!(
             functions,
-            "\n//go:wasmexport {}#{}\nfunc export{}({parameters}){} {{\n\t{}on{}({})\n}}",
+            "\n//go:wasmexport {}#{}\nfunc export{prefix}{}({parameters}){} {{\n\t{}on{prefix}{}({})\n}}",
             interface.id,
             function.name,
             camel(&function.name),

@@ -453,6 +453,9 @@ type OutcomeNoneString struct {
 
 var _ [12]byte = [unsafe.Sizeof(OutcomeNoneString{})]byte{}
 
+//go:wasmimport wsrun:websocket/packed-send@0.1.0 send
+func PackedSendSend(p0 uint64, p1 unsafe.Pointer, p2 uint32)
+
 //go:wasmimport wsrun:websocket/connections@0.1.0 send
 func ConnectionsSend(p0 uint64, p1 uint32, p2 unsafe.Pointer, p3 uint32, p4 unsafe.Pointer)
 
