@@ -165,7 +165,7 @@ fn command(words: &[&str]) -> Command {
         path.push(Path::new(&toolchains).join("bin"));
         path.push(":");
     }
-    path.push(binary().parent().unwrap_or(Path::new("/")));
+    path.push(binary().parent().unwrap_or_else(|| Path::new("/")));
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
     // Of the outer make or cargo nothing is meant for this one.

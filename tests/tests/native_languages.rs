@@ -20,7 +20,8 @@ fn built(language: Language, template: &str) -> PathBuf {
     }
 }
 
-/// Messages of all sizes that have something to them, and many more than a garbage collector lets pass.
+/// Messages of all sizes that have something to them, and many more than a garbage collector lets pass. They come alone and several at a
+/// time.
 #[track_caller]
 fn echoes(language: Language, messages: usize) {
     if !language.is_there() {
@@ -28,32 +29,41 @@ fn echoes(language: Language, messages: usize) {
     }
     let server = Server::of(built(language, "echo")).start();
     let mut peer = server.open();
-    let sizes = [
-        0, 1, 2, 7, 64, 64, 64, 125, 126, 127, 1000, 4096, 65_535, 65_536, 65_537,
-    ];
     let pattern: Vec<u8> = (0..1 << 20).map(|index: u32| (index % 251) as u8).collect();
     let words = "grüße, 世界 ".repeat(70_000);
     let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
-    for number in 0..messages {
+    let mut next = |number: usize| {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
+        let small = [0, 1, 2, 7, 64, 64, 64, 125, 126, 127, 1000, 4096];
+        let large = [16_384, 65_535, 65_536, 65_537];
+        let choice = (random >> 33) as usize;
         let size = match number {
             10 => pattern.len(),
-            _ => sizes[(random >> 33) as usize % if number % 50 == 0 { sizes.len() } else { 12 }],
+            _ if number.is_multiple_of(50) => large[choice % large.len()],
+            _ => small[choice % small.len()],
         };
-        let sent = if random >> 63 == 0 {
-            Frame::new(frame::BINARY, &pattern[..size])
-        } else {
-            let end = (0..=size).rev().find(|&end| words.is_char_boundary(end));
-            Frame::new(frame::TEXT, &words[..end.unwrap_or_default()])
-        };
-        peer.send(&sent);
-        let seen = peer.read_frame();
-        assert!(
-            seen.last && seen.opcode == sent.opcode && seen.payload == sent.payload,
-            "message {number} of {size} bytes"
-        );
+        if random >> 63 == 0 {
+            return Frame::new(frame::BINARY, &pattern[..size]);
+        }
+        let end = (0..=size).rev().find(|&end| words.is_char_boundary(end));
+        Frame::new(frame::TEXT, &words[..end.unwrap_or_default()])
+    };
+    let mut number = 0;
+    while number < messages {
+        let window = [1, 16, 3][number % 3];
+        let sent: Vec<Frame> = (number..number + window).map(&mut next).collect();
+        number += window;
+        peer.send_bytes(&sent.iter().flat_map(Frame::encode).collect::<Vec<u8>>());
+        for sent in sent {
+            let seen = peer.read_frame();
+            assert!(
+                seen.last && seen.opcode == sent.opcode && seen.payload == sent.payload,
+                "one of {} bytes before message {number}",
+                sent.payload.len()
+            );
+        }
     }
     peer.send(&Frame::close(1000, "done"));
     peer.expect_close(1000);
@@ -440,6 +450,7 @@ fn covers(language: Language) {
         "http",
         "reconnection",
         "pong",
+        "packed",
     ] {
         assert!(
             exports.contains(&format!("wsrun:websocket/{export}@")),
