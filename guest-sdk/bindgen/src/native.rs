@@ -163,7 +163,14 @@ impl Reader<'_> {
             Type::U64 => Value::U64,
             Type::String => Value::String,
             Type::Id(id) => self.defined(*id)?,
-            other => bail!("{other:?} is not used by the contract so far: teach the generator"),
+            Type::S8
+            | Type::S16
+            | Type::S32
+            | Type::S64
+            | Type::F32
+            | Type::F64
+            | Type::Char
+            | Type::ErrorContext => bail!("{ty:?} is not used by the contract so far"),
         })
     }
 
@@ -219,7 +226,19 @@ impl Reader<'_> {
                 let cases = it.cases.iter().map(|case| case.name.clone()).collect();
                 (self.name_of(id)?, Shape::Enum(cases))
             }
-            other => bail!("{} is not used by the contract so far", other.as_str()),
+            TypeDefKind::Resource
+            | TypeDefKind::Handle(_)
+            | TypeDefKind::Flags(_)
+            | TypeDefKind::Map(..)
+            | TypeDefKind::FixedLengthList(..)
+            | TypeDefKind::Future(_)
+            | TypeDefKind::Stream(_)
+            | TypeDefKind::Unknown => {
+                bail!(
+                    "a {} is not used by the contract so far",
+                    definition.kind.as_str()
+                )
+            }
         };
         if self.types.iter().all(|layout| layout.name != name) {
             let ty = Type::Id(id);
