@@ -156,6 +156,7 @@ fn narrow(
     }
     let world = &mut resolve.worlds[world];
     world.exports.retain(|key, _| !dropped.contains(key));
+    kept.sort_by_key(|name| name != REQUIRED);
     Ok(kept)
 }
 
