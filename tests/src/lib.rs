@@ -14,6 +14,7 @@ pub mod handshake;
 pub mod latency;
 pub mod neighbour;
 pub mod peer;
+pub mod project;
 pub mod server;
 pub mod stream;
 pub mod usage;

@@ -1,4 +1,5 @@
-//! Writes `guest-sdk/src/bindings/*.rs` from `wit/`, so that users of the SDK compile neither wit-parser nor a bindings macro.
+//! Writes `guest-sdk/src/bindings/*.rs` from `wit/`, so that users of the SDK compile neither wit-parser nor a bindings macro; and the
+//! lowest layer of the SDKs for C, Zig and Go (`native`).
 //!
 //! ```text
 //! cargo run -p wsrun-guest-bindgen              write the files
@@ -9,6 +10,8 @@
 //! Each optional interface is a world of its own. A world is one bindings module, one export macro and one component-type section, and
 //! a section is linked only where its export macro is used: that is what lets a handler export exactly the interfaces that it implements.
 //! wit-component merges the worlds of the linked sections, and drops the imports that the code does not call.
+
+mod native;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -87,16 +90,16 @@ fn crate_dir() -> &'static Path {
 }
 
 fn generate() -> Result<Vec<(PathBuf, String)>> {
-    MODULES
-        .iter()
-        .map(|module| {
-            let path = crate_dir()
-                .join("../src/bindings")
-                .join(format!("{module}.rs"));
-            let text = generate_module(module).with_context(|| format!("generating {module}"))?;
-            Ok((path, text))
-        })
-        .collect()
+    let rust = MODULES.iter().map(|module| {
+        let path = crate_dir()
+            .join("../src/bindings")
+            .join(format!("{module}.rs"));
+        let text = generate_module(module).with_context(|| format!("generating {module}"))?;
+        Ok((path, text))
+    });
+    let mut files = rust.collect::<Result<Vec<_>>>()?;
+    files.extend(native::generate()?);
+    Ok(files)
 }
 
 fn generate_module(module: &str) -> Result<String> {

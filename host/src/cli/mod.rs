@@ -4,6 +4,7 @@ mod admin;
 mod build;
 mod client;
 mod compile;
+mod component;
 mod connect;
 mod ctl;
 mod dev;
@@ -77,6 +78,8 @@ enum Command {
     Dev(Box<dev::Args>),
     /// Runs scenarios of events and expected effects on a handler, without a network and in virtual time
     Test(test::Args),
+    /// Makes a handler of a core module, as the compilers of C, C++, Zig and Go write it
+    Component(component::Args),
     /// Measures round trips to a WebSocket server with pings
     Ping(Box<ping::Args>),
     /// Compiles a component from standard input into the cache, within limits: what a server starts to compile a handler
@@ -103,6 +106,7 @@ pub fn run() -> ExitCode {
         Some(Command::Build(args)) => build::run(&args),
         Some(Command::Dev(args)) => dev::run(*args),
         Some(Command::Test(args)) => test::run(&args),
+        Some(Command::Component(args)) => component::run(args),
         Some(Command::Compile(args)) => Ok(compile::run(args)),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());

@@ -1,0 +1,3 @@
+module wsrun
+
+go 1.24

@@ -1,0 +1,80 @@
+// Connects out: what comes from the server at `--config url=ws://...` goes to everybody who is connected here, and what they say goes to it.
+package main
+
+import (
+	"log"
+
+	"wsrun"
+	"wsrun/client"
+	"wsrun/lifecycle"
+	"wsrun/reconnection"
+)
+
+// Everybody who is connected here.
+const listeners = "listeners"
+
+type relay struct {
+	// The connection to the server; the host makes it anew when it is lost. 0 when there is none.
+	upstream wsrun.Connection
+}
+
+func isUpstream(c wsrun.Connection) bool {
+	request := c.Request()
+	return request != nil && request.Role == wsrun.Client
+}
+
+func (r *relay) Started() {
+	url, given := wsrun.Config("url")
+	if !given {
+		log.Print("say where to connect to: --config url=ws://...")
+		return
+	}
+	upstream, err := client.Connect(url, &client.Options{Reconnect: &client.Reconnect{}})
+	if err != nil {
+		log.Print("not connected: ", err)
+		return
+	}
+	r.upstream = upstream
+}
+
+// Resumed is called after a trap, when this instance is new: the connections are not.
+func (r *relay) Resumed(c wsrun.Connection) {
+	if isUpstream(c) {
+		r.upstream = c
+	}
+}
+
+func (r *relay) Opened(c wsrun.Connection) {
+	if !isUpstream(c) {
+		c.Subscribe(listeners)
+	}
+}
+
+func (r *relay) Received(c wsrun.Connection, m wsrun.Message) {
+	if isUpstream(c) {
+		wsrun.Publish(listeners, m)
+	} else if r.upstream.Send(m) != nil {
+		c.SendText("the server is away: try again later")
+	}
+}
+
+func (r *relay) Closed(c wsrun.Connection, _ wsrun.CloseInfo) {
+	if err := client.Failure(c); err != nil {
+		log.Print("not connected: ", err)
+	}
+	if c == r.upstream {
+		r.upstream = 0
+	}
+}
+
+func init() {
+	log.SetFlags(0)
+	r := &relay{}
+	wsrun.Handle(r)
+	lifecycle.Handle(r)
+	reconnection.HandleLost(func(_ wsrun.Connection, loss reconnection.Loss) {
+		log.Printf("lost the server (%d): attempt %d in %v", loss.Code, loss.Attempt, loss.After)
+	})
+}
+
+func main() {}

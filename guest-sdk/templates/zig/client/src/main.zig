@@ -1,0 +1,57 @@
+//! Connects out: what comes from the server at `--config url=ws://...` goes to everybody who is connected here, and what they say goes to it.
+
+const wsrun = @import("wsrun");
+
+comptime {
+    wsrun.handler(@This());
+}
+
+pub const panic = wsrun.panic;
+
+/// Everybody who is connected here.
+const listeners = "listeners";
+
+/// The connection to the server; the host makes it anew when it is lost.
+var upstream: ?wsrun.Connection = null;
+
+fn isUpstream(connection: wsrun.Connection) bool {
+    const request = connection.request() orelse return false;
+    return request.role == .client;
+}
+
+pub fn started() void {
+    const url = wsrun.config("url") orelse return wsrun.log("say where to connect to: --config url=ws://...", .{});
+    upstream = wsrun.connect(url, .{ .reconnect = .{} }) catch |err|
+        return wsrun.log("not connected: {s} {s}", .{ @errorName(err), wsrun.errorText() });
+}
+
+/// After a trap this instance is new: the connections are not.
+pub fn resumed(connection: wsrun.Connection) void {
+    if (isUpstream(connection)) upstream = connection;
+}
+
+pub fn opened(connection: wsrun.Connection) !void {
+    if (!isUpstream(connection)) _ = try connection.subscribe(listeners);
+}
+
+pub fn received(connection: wsrun.Connection, message: wsrun.Message) !void {
+    if (isUpstream(connection)) {
+        _ = try wsrun.topics.publish(listeners, message, .{});
+    } else {
+        forward(message) catch try connection.sendText("the server is away: try again later");
+    }
+}
+
+fn forward(message: wsrun.Message) !void {
+    const server = upstream orelse return error.Closed;
+    try server.send(message);
+}
+
+pub fn lost(_: wsrun.Connection, info: wsrun.CloseInfo, attempt: u32, after_ms: u32) void {
+    wsrun.log("lost the server ({d}): attempt {d} in {d} ms", .{ info.code, attempt, after_ms });
+}
+
+pub fn closed(connection: wsrun.Connection, _: wsrun.CloseInfo) void {
+    if (connection.failure()) |failure| wsrun.log("not connected: {s}", .{failure.text()});
+    if (connection == upstream) upstream = null;
+}
