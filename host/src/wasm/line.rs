@@ -152,7 +152,9 @@ impl Line {
     /// Sends messages that wait, as far as there is room.
     pub(super) fn send_waiting(&self) {
         let session = &self.session;
-        while let Some((kind, payload)) = self.waiting.borrow_mut().pop_front() {
+        loop {
+            let next = self.waiting.borrow_mut().pop_front();
+            let Some((kind, payload)) = next else { break };
             let sent = session
                 .admit(payload.len())
                 .and_then(|()| session.send_admitted(kind, &payload));
