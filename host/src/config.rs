@@ -13,6 +13,7 @@ use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
+use crate::dev::Dev;
 pub use crate::listener::Inherited;
 use crate::native::Native;
 pub use crate::outbound::OutboundConfig;
@@ -91,6 +92,11 @@ pub struct Config {
     pub privileges: Option<Privileges>,
     /// Records what handlers are called with and ask for, to be played again by `wsrun replay`.
     pub record: Option<RecordConfig>,
+    /// Serves the page of `wsrun dev` below `/.wsrun/`, to poke at the default handler and to see how its build goes. For development alone.
+    pub dev: Option<Dev>,
+    /// Shows handlers the clock of the runtime, which begins at a date of its own and may be made to stand still, and randomness that is the same
+    /// each time. For scenarios ([`test`](crate::test)) alone: keys that a handler makes are no secret then.
+    pub danger_predictable: bool,
 }
 
 impl Config {
@@ -135,6 +141,8 @@ impl Default for Config {
             coredumps: None,
             privileges: None,
             record: None,
+            dev: None,
+            danger_predictable: false,
         }
     }
 }
@@ -245,7 +253,7 @@ impl HandlerConfig {
             return protocol.clone();
         }
         match &self.source {
-            HandlerSource::File(file) => file
+            HandlerSource::File(file) | HandlerSource::Program(file, _) => file
                 .file_stem()
                 .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
             HandlerSource::Native(native) => native.name().to_owned(),
@@ -260,6 +268,19 @@ pub enum HandlerSource {
     File(PathBuf),
     /// Rust that is linked into the program.
     Native(Native),
+    /// A program that knows nothing of this host: a component that exports `wasi:cli/run`, run for each connection with the messages as its
+    /// standard input and output.
+    Program(PathBuf, ProgramFormat),
+}
+
+/// How messages go through the standard input and output of a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProgramFormat {
+    /// A text message is a line. A binary message closes the connection with 1003.
+    #[default]
+    Lines,
+    /// A message is a byte, 1 for text and 2 for binary, its length in four bytes, the highest first, and its payload.
+    Frames,
 }
 
 impl<P: Into<PathBuf>> From<P> for HandlerSource {

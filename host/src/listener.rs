@@ -367,7 +367,7 @@ impl Drop for SocketFile {
 pub(crate) struct Handshake(Arc<AtomicUsize>);
 
 impl Handshake {
-    fn begin(count: &Arc<AtomicUsize>) -> Self {
+    pub(crate) fn begin(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
     }

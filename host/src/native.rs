@@ -305,7 +305,7 @@ impl Context<'_> {
     }
 
     /// The opening request; none when the connection is unknown.
-    pub fn request(&self, connection: ConnectionId) -> Option<Rc<Request>> {
+    pub fn request(&self, connection: ConnectionId) -> Option<Request> {
         let session = self.calls.registry.get(connection)?;
         Some(session.request())
     }
@@ -517,6 +517,7 @@ impl Native {
     pub(crate) fn exports(&self) -> Exports {
         Exports {
             packed: false,
+            plain_only: false,
             handshake: true,
             writable: true,
             chunks: self.features.chunks,

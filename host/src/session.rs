@@ -15,12 +15,13 @@ use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Sending, State};
 
 use crate::backlog::{Backlog, Published, Waiting};
+use crate::clock;
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
 use crate::observability::HandlerTally;
 use crate::packed;
-use crate::request::Request;
+use crate::request::{Kept, Request};
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
 pub(crate) use fan::Fanned;
@@ -39,7 +40,7 @@ const SLICES_MAX: usize = 64;
 /// Its task (`connection::drive`) reads; everybody on the worker may queue and write, through the borrow of a moment.
 pub(crate) struct Session {
     pub(crate) id: ConnectionId,
-    request: RefCell<Rc<Request>>,
+    request: RefCell<Kept>,
     protocol: RefCell<Option<String>>,
     /// The opening handshake is done. In the client role a session is there before.
     established: Cell<bool>,
@@ -113,7 +114,7 @@ impl Session {
     )]
     pub(crate) fn new(
         id: ConnectionId,
-        request: Rc<Request>,
+        request: &Request,
         protocol: Option<String>,
         worker: Rc<Worker>,
         data: Vec<u8>,
@@ -123,7 +124,7 @@ impl Session {
     ) -> Self {
         Self {
             id,
-            request: RefCell::new(request),
+            request: RefCell::new(Kept::from(request)),
             protocol: RefCell::new(protocol),
             established: Cell::new(true),
             opening: RefCell::new(None),
@@ -246,7 +247,7 @@ impl Session {
         *self.opening.borrow_mut() = None;
         *self.stream.borrow_mut() = Stream::Unconnected;
         *self.connection.borrow_mut() =
-            ws::Connection::new(Instant::now(), ws::Role::Client, ws::Config::default());
+            ws::Connection::new(clock::now(), ws::Role::Client, ws::Config::default());
         self.backlog.borrow_mut().clear();
         self.must_wait.set(false);
         self.count();
@@ -260,13 +261,13 @@ impl Session {
     /// Puts a new transport under the session: what belonged to the one before is forgotten.
     pub(crate) fn establish(
         &self,
-        request: Rc<Request>,
+        request: &Request,
         protocol: Option<String>,
         connection: ws::Connection,
         stream: Stream,
         response: ResponseHead,
     ) {
-        *self.request.borrow_mut() = request;
+        *self.request.borrow_mut() = Kept::from(request);
         *self.protocol.borrow_mut() = protocol;
         *self.connection.borrow_mut() = connection;
         *self.stream.borrow_mut() = stream;
@@ -308,8 +309,8 @@ impl Session {
         self.lost.borrow_mut().take()
     }
 
-    pub(crate) fn request(&self) -> Rc<Request> {
-        Rc::clone(&self.request.borrow())
+    pub(crate) fn request(&self) -> Request {
+        Request::from(&*self.request.borrow())
     }
 
     pub(crate) fn protocol(&self) -> Option<String> {
@@ -343,6 +344,12 @@ impl Session {
     pub(crate) fn can_be_closed(&self) -> bool {
         let opening = !self.established.get() && self.local_end.get().is_none();
         self.is_open() || (opening && !self.pending_close.get())
+    }
+
+    /// The largest message that can be sent.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        let limit = self.worker.config.limits.sent_message_bytes_max;
+        usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
     /// Counts a message of `length` bytes for the running callback if the queue takes it. What is admitted is sent.
@@ -638,7 +645,7 @@ impl Session {
         }
         self.local_end.set(Some(by));
         *self.local_close.borrow_mut() = Some(close.clone());
-        let now = Instant::now();
+        let now = clock::now();
         self.queue(|connection, scratch| {
             self.empty_backlog(connection, scratch);
             self.note_waiting(connection);
@@ -658,7 +665,7 @@ impl Session {
         }
         self.local_end.set(Some(by));
         self.backlog.borrow_mut().clear();
-        self.connection.borrow_mut().abort(Instant::now(), reason);
+        self.connection.borrow_mut().abort(clock::now(), reason);
         self.count();
         self.wake();
     }
@@ -763,7 +770,7 @@ impl Session {
                 }
                 if progress {
                     self.worker.tell_room();
-                    connection.handle_progress(Instant::now());
+                    connection.handle_progress(clock::now());
                 }
                 Poll::Ready(())
             }
@@ -778,7 +785,7 @@ impl Session {
                     self.worker.tell_room();
                 }
                 if progress || self.stalled_since.get().is_none() {
-                    let now = Instant::now();
+                    let now = clock::now();
                     self.stalled_since.set(Some(now));
                     connection.handle_progress(now);
                 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -16,6 +16,8 @@ use tokio_rustls::server::TlsStream;
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// No socket: the other side is in this program.
+    Memory(DuplexStream),
     /// It was taken out of a stream that goes to another worker: reads and writes wait for ever.
     Gone,
 }
@@ -66,7 +68,7 @@ impl Stream {
         let error = match self.socket() {
             Some(Socket::Tcp(stream)) => SockRef::from(stream).take_error(),
             Some(Socket::Unix(stream)) => SockRef::from(stream).take_error(),
-            Some(Socket::Gone) | None => Ok(None),
+            Some(Socket::Memory(_) | Socket::Gone) | None => Ok(None),
         };
         !matches!(error, Ok(None))
     }
@@ -76,7 +78,7 @@ impl Stream {
         match self.socket()? {
             Socket::Tcp(stream) => Some(stream.as_raw_fd()),
             Socket::Unix(stream) => Some(stream.as_raw_fd()),
-            Socket::Gone => None,
+            Socket::Memory(_) | Socket::Gone => None,
         }
     }
 
@@ -86,7 +88,7 @@ impl Stream {
         let socket = match std::mem::replace(socket, Socket::Gone) {
             Socket::Tcp(socket) => Unbound::Tcp(socket.into_std()?),
             Socket::Unix(socket) => Unbound::Unix(socket.into_std()?),
-            Socket::Gone => return Err(io::ErrorKind::NotConnected.into()),
+            Socket::Memory(_) | Socket::Gone => return Err(io::ErrorKind::NotConnected.into()),
         };
         Ok(Detached {
             stream: self,
@@ -158,7 +160,11 @@ macro_rules! delegate_io {
     };
 }
 
-delegate_io!(Socket, [Socket::Tcp, Socket::Unix], [Socket::Gone]);
+delegate_io!(
+    Socket,
+    [Socket::Tcp, Socket::Unix, Socket::Memory],
+    [Socket::Gone]
+);
 delegate_io!(
     Stream,
     [Stream::Plain, Stream::Tls, Stream::ClientTls],

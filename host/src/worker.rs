@@ -67,6 +67,8 @@ pub(crate) struct Shared {
 /// What the connections and handlers of one worker share. Never leaves its thread.
 pub(crate) struct Worker {
     pub(crate) index: u16,
+    /// When it was made.
+    pub(crate) began: tokio::time::Instant,
     pub(crate) config: Arc<Config>,
     pub(crate) outbound: Arc<outbound::Outbound>,
     /// For connections of the program that runs the host.
@@ -129,6 +131,7 @@ impl Worker {
         } = shared;
         Self {
             index,
+            began: tokio::time::Instant::now(),
             config,
             outbound,
             trusted,

@@ -110,6 +110,17 @@ pub fn is_root() -> bool {
 /// Runs a command of one's own making to its end.
 #[track_caller]
 pub fn run_command(command: &mut Command, input: &str, ends: bool) -> Ended {
+    run_command_within(command, input, ends, wait::PATIENCE)
+}
+
+/// The same for what may take longer.
+#[track_caller]
+pub fn run_command_within(
+    command: &mut Command,
+    input: &str,
+    ends: bool,
+    timeout: Duration,
+) -> Ended {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -124,7 +135,7 @@ pub fn run_command(command: &mut Command, input: &str, ends: bool) -> Ended {
     let mut stderr = child.stderr.take().expect("stderr is piped");
     let stdout = thread::spawn(move || text_of(&mut stdout));
     let stderr = thread::spawn(move || text_of(&mut stderr));
-    let status = exit_status(&mut child, wait::PATIENCE);
+    let status = exit_status(&mut child, timeout);
     drop(stdin);
     let text =
         |thread: thread::JoinHandle<String>| thread.join().expect("the reading thread lives");

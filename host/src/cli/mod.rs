@@ -1,20 +1,25 @@
 //! The command line: arguments to a configuration, and the small commands beside serving.
 
 mod admin;
+mod build;
 mod client;
 mod compile;
 mod component;
 mod connect;
 mod ctl;
+mod dev;
 mod inspect;
 mod logging;
+mod new;
 mod ping;
 mod privileges;
+mod project;
 mod record;
 mod replay;
 mod runtime;
 mod serve;
 mod service_manager;
+mod test;
 mod values;
 
 use std::io::Write as _;
@@ -38,7 +43,7 @@ const USAGE: u8 = 2;
     arg_required_else_help = true,
     after_help = "EXAMPLES:\n  wsrun echo.wasm\n  wsrun --protocol chat=chat.wasm --static page --listen 0.0.0.0:8080\n  \
                   wsrun echo.wasm --tls-cert cert.pem --tls-key key.pem\n  wsrun inspect echo.wasm\n  wsrun connect ws://127.0.0.1:9000\n  wsrun connect client.wasm ws://127.0.0.1:9000\n  wsrun ping ws://127.0.0.1:9000\n  \
-                  wsrun chat.wasm --record tape.jsonl\n  wsrun replay tape.jsonl chat.wasm\n\n\
+                  wsrun new hello --lang rust; cd hello; wsrun dev\n  wsrun --stdio program.wasm\n  wsrun chat.wasm --record tape.jsonl\n  wsrun replay tape.jsonl chat.wasm\n\n\
                   EXIT CODES:\n  0  stopped by SIGTERM or SIGINT, every connection closed\n  \
                   1  an address that cannot be listened on, a failure while running, or connections still open at the end of\n     \
                   --shutdown-timeout or at a second signal\n  \
@@ -67,6 +72,14 @@ enum Command {
     Replay(replay::Args),
     /// Makes a handler of a core module, as the compilers of C, C++, Zig and Go write it
     Component(component::Args),
+    /// Makes a project: a handler in one of several languages, with a test
+    New(new::Args),
+    /// Builds the project in a folder with its own toolchain
+    Build(build::Args),
+    /// Builds the project in a folder, serves it, and replaces the running handler when a source changes; connections stay
+    Dev(Box<dev::Args>),
+    /// Runs scenarios of events and expected effects on a handler, without a network and in virtual time
+    Test(test::Args),
     /// Measures round trips to a WebSocket server with pings
     Ping(Box<ping::Args>),
     /// Compiles a component from standard input into the cache, within limits: what a server starts to compile a handler
@@ -90,6 +103,10 @@ pub fn run() -> ExitCode {
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Component(args)) => component::run(args),
+        Some(Command::New(args)) => new::run(args),
+        Some(Command::Build(args)) => build::run(&args),
+        Some(Command::Dev(args)) => dev::run(*args),
+        Some(Command::Test(args)) => test::run(&args),
         Some(Command::Compile(args)) => Ok(compile::run(args)),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "wsrun", &mut std::io::stdout());

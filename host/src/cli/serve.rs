@@ -18,7 +18,8 @@ use super::runtime::RuntimeArgs;
 use super::values::{bytes, count, listen, network, protocol, scope};
 use super::{Failure, say, service_manager};
 use crate::config::{
-    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, Scope, TlsFiles,
+    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat,
+    Scope, TlsFiles,
 };
 use crate::server::{Control, Running, Server, Swapper, TlsError};
 
@@ -39,6 +40,20 @@ pub(super) struct Args {
     /// Grants the default handler this folder to answer plain HTTP requests with files of
     #[arg(long = "files", value_name = "DIR")]
     files_dir: Option<PathBuf>,
+    /// Runs HANDLER, any program that was built as a WASI 0.2 command, for each connection: messages are its standard input and output. Its
+    /// exit code 0 closes with 1000, another with 1011; its standard error goes to the log
+    #[arg(long, requires = "handler", conflicts_with_all = ["protocol", "watch", "scope", "files_dir", "record"], help_heading = "Programs")]
+    stdio: bool,
+    /// What a message is to a program: `lines`, a line of text, or `frames`, a byte (1 text, 2 binary), four bytes of length, and the payload
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "lines",
+        requires = "stdio",
+        help_heading = "Programs"
+    )]
+    stdio_format: StdioFormat,
     /// Worker threads. All of them accept, and do TLS and HTTP
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: u16,
@@ -48,7 +63,7 @@ pub(super) struct Args {
     scope: Vec<(Option<String>, Scope)>,
     /// Gives this handler, by its --protocol or `default`, a thread of its own beside the --workers: whatever it computes, the others do not
     /// wait for it. Repeatable
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "stdio")]
     own_worker: Vec<String>,
     /// Replaces a handler when its file changes, without closing a connection. SIGHUP does so once
     #[arg(long)]
@@ -109,6 +124,12 @@ pub(super) struct Args {
 
     #[command(flatten)]
     runtime: RuntimeArgs,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum StdioFormat {
+    Lines,
+    Frames,
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -438,10 +459,22 @@ fn config(args: Args) -> Result<Config, Failure> {
         .into_iter()
         .chain(named)
         .map(|(protocol, file)| HandlerConfig {
-            scope: scope_of(protocol.as_deref()),
+            scope: match args.stdio {
+                false => scope_of(protocol.as_deref()),
+                true => Scope::Worker,
+            },
             own_worker: has_own_worker(protocol.as_deref()),
             protocol,
-            source: HandlerSource::File(file),
+            source: match args.stdio {
+                false => HandlerSource::File(file),
+                true => HandlerSource::Program(
+                    file,
+                    match args.stdio_format {
+                        StdioFormat::Lines => ProgramFormat::Lines,
+                        StdioFormat::Frames => ProgramFormat::Frames,
+                    },
+                ),
+            },
             config: Arc::clone(&values),
         })
         .collect();
@@ -474,6 +507,10 @@ fn config(args: Args) -> Result<Config, Failure> {
         connections_per_address_max: args.max_connections_per_address,
         ..args.runtime.into_config()?
     };
+    if args.stdio {
+        // A program is at work as long as its connection is there.
+        config.handler_limits.hibernate_after = None;
+    }
     config.handler_limits.connections_max = args.max_handler_connections;
     config.handler_limits.http_instances_max = args.max_http_instances;
     Ok(config)

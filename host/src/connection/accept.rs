@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
@@ -18,6 +18,7 @@ use super::moving::Moving;
 use super::upgrade::Addresses;
 use super::ws_config;
 use crate::admission::AddressSlot;
+use crate::clock;
 use crate::handler::Handler;
 use crate::handler::Limit;
 use crate::listener::Handshake;
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
         tracing::debug!(%peer, "connection turned away: --max-connections-per-address");
         drop(handshake);
         if asked.is_none() {
-            turn_away(socket, tls.is_some(), ADDRESS_FULL).await;
+            Box::pin(turn_away(socket, tls.is_some(), ADDRESS_FULL)).await;
         }
         return;
     };
@@ -72,16 +73,16 @@ pub(crate) async fn serve(
         drop(handshake);
         // Whom the handler was not asked about is not spoken to.
         if asked.is_none() {
-            turn_away(socket, tls.is_some(), FULL).await;
+            Box::pin(turn_away(socket, tls.is_some(), FULL)).await;
         }
         return;
     };
     slot.hold_address(address);
     if let Some(handler) = asked {
-        let decision = timeout(
+        let decision = Box::pin(timeout(
             worker.config.handshake_timeout,
             handler.accepts(peer.clone(), local.clone()),
-        );
+        ));
         if !matches!(until_shutdown(&worker, decision).await, Some(Ok(true))) {
             tracing::debug!(%peer, handler = %handler.registry.name(), "connection refused: network-filter");
             return;
@@ -95,7 +96,7 @@ pub(crate) async fn serve(
     let stream = match tls {
         None => Stream::Plain(socket),
         Some(tls) => {
-            let shaken = timeout(worker.config.handshake_timeout, tls.accept(socket));
+            let shaken = Box::pin(timeout(worker.config.handshake_timeout, tls.accept(socket)));
             match until_shutdown(&worker, shaken).await {
                 Some(Ok(Ok(stream))) => Stream::Tls(Box::new(stream)),
                 Some(Ok(Err(error))) => {
@@ -110,20 +111,19 @@ pub(crate) async fn serve(
             }
         }
     };
-    let Some(raw) = until_shutdown(&worker, serve_http(&worker, stream, &addresses))
-        .await
-        .flatten()
-    else {
+    // What only a beginning needs is not part of the task, which has its size as long as the connection is open.
+    let http = Box::pin(serve_http(&worker, stream, &addresses));
+    let Some(raw) = until_shutdown(&worker, http).await.flatten() else {
         return;
     };
     let handler = Rc::clone(&*raw.upgraded.handler);
     let Some(way) = handler.way() else {
-        return run(&worker, raw, slot, handshake).await;
+        return run(&worker, raw, slot, handshake);
     };
     let mut raw = raw;
     slot.hold_handler(raw.upgraded.slot.take());
     match Moving::leave(raw, slot, handshake) {
-        Ok(moving) => way.hand_over(moving).await,
+        Ok(moving) => Box::pin(way.hand_over(moving)).await,
         Err(error) => tracing::warn!("a connection was lost on its way between workers: {error}"),
     }
 }
@@ -135,7 +135,7 @@ fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
         Socket::Tcp(stream) if !network.is_empty() => stream
             .peer_addr()
             .is_ok_and(|peer| network.accepts(peer.ip())),
-        Socket::Tcp(_) | Socket::Unix(_) | Socket::Gone => true,
+        Socket::Tcp(_) | Socket::Unix(_) | Socket::Memory(_) | Socket::Gone => true,
     }
 }
 
@@ -155,14 +155,15 @@ fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>,
 struct AddressFull;
 
 /// Serves a connection that another worker has accepted.
-pub(crate) async fn adopt(worker: &Rc<Worker>, handler: &Rc<Handler>, moving: Moving) {
+pub(crate) fn adopt(worker: &Rc<Worker>, handler: &Rc<Handler>, moving: Moving) {
     match moving.arrive(handler) {
-        Ok((raw, slot, handshake)) => run(worker, raw, slot, handshake).await,
+        Ok((raw, slot, handshake)) => run(worker, raw, slot, handshake),
         Err(error) => tracing::warn!("a connection was lost on its way between workers: {error}"),
     }
 }
 
-async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
+/// Begins the life of a connection.
+fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     let Raw {
         stream,
         early,
@@ -173,10 +174,10 @@ async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake
     }
     let handler = upgraded.handler.take();
     let config = ws_config(worker, &handler, upgraded.deflate);
-    let connection = ws::Connection::new(Instant::now(), Role::Server, config);
+    let connection = ws::Connection::new(clock::now(), Role::Server, config);
     let session = Rc::new(Session::new(
         worker.next_connection_id(),
-        upgraded.request,
+        &upgraded.request,
         upgraded.protocol,
         Rc::clone(worker),
         upgraded.session,
@@ -185,14 +186,18 @@ async fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake
         Held::Inbound(slot),
     ));
     tracing::debug!(
-        handler = %handler.registry.name(), connection = session.id, peer = %session.request().peer, "connection opened"
+        handler = %handler.registry.name(), connection = session.id, peer = %upgraded.request.peer, "connection opened"
     );
     handler.own(session.id);
     handler.registry.insert(Rc::clone(&session));
     drop(handshake);
     handler.push(|queue| queue.push_opened(Rc::clone(&session)));
     worker.flush();
-    drive_until_shutdown(&session, &handler, worker, early).await;
+    // A task of its own: that of the beginning has the size of a handshake.
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        drive_until_shutdown(&session, &handler, &worker, early).await;
+    });
 }
 
 /// Ends an HTTP connection: our side is shut, and what the client still sends is thrown away for a moment, so that the last response

@@ -3,15 +3,16 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive_until_shutdown;
 use super::ws_config;
+use crate::clock;
 use crate::command::Connect;
-use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect};
+use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
 use crate::handler::Handler;
 use crate::outbound::{self, Failed, Opened};
 use crate::session::{Opening, Session};
@@ -34,12 +35,12 @@ pub(crate) fn connect(
     } = connect;
     let session = Rc::new(Session::new(
         *connection,
-        Rc::default(),
+        &Request::default(),
         None,
         Rc::clone(worker),
         options.session.clone(),
         // Replaced when there is a transport.
-        ws::Connection::new(Instant::now(), Role::Client, ws::Config::default()),
+        ws::Connection::new(clock::now(), Role::Client, ws::Config::default()),
         Stream::Unconnected,
         Held::Outbound(handler.registry.count_outbound()),
     ));
@@ -173,11 +174,11 @@ impl Client {
             response,
         } = opened;
         let config = ws_config(&self.worker, &self.handler, deflate);
-        let connection = ws::Connection::new(Instant::now(), Role::Client, config);
+        let connection = ws::Connection::new(clock::now(), Role::Client, config);
         let session = &self.session;
-        session.establish(Rc::new(request), protocol, connection, stream, response);
+        session.establish(&request, protocol, connection, stream, response);
         session.reconnects.set(self.options.reconnect.is_some());
-        let opened = Instant::now();
+        let opened = clock::now();
         tracing::debug!(
             handler = %self.handler.registry.name(), connection = session.id, peer = %session.request().peer,
             "connection opened to the peer"
@@ -205,7 +206,7 @@ impl Client {
             };
         }
         // A server that accepts and drops at once is no better than one that does not accept.
-        if opened.elapsed() >= self.waited {
+        if clock::now().saturating_duration_since(opened) >= self.waited {
             self.failed_attempts = 0;
         }
         Ended::Untold {

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, State};
 
+use crate::clock;
 use crate::command::Fixed;
 use crate::contract::ClosedBy;
 use crate::handler::{Handler, RatesIn, Usage};
@@ -87,7 +88,7 @@ async fn drive(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, e
         stopped_early: false,
         sleep,
         told: false,
-        looked: Instant::now(),
+        looked: clock::now(),
         writing: Some(writing),
         shut_down: false,
         discarded: 0,
@@ -171,7 +172,7 @@ impl Driver {
                 self.session
                     .connection
                     .borrow_mut()
-                    .handle_eof(Instant::now());
+                    .handle_eof(clock::now());
             }
             let progress = match self.state() {
                 State::Finished => {
@@ -207,7 +208,7 @@ impl Driver {
         self.session
             .connection
             .borrow_mut()
-            .resume_input(Instant::now());
+            .resume_input(clock::now());
         let held = self.session.connection.borrow().is_end_held();
         if held || self.stopped_early || !self.unread.is_empty() {
             let mut bytes = std::mem::take(&mut self.unread);
@@ -229,7 +230,7 @@ impl Driver {
                 self.session
                     .connection
                     .borrow_mut()
-                    .handle_eof(Instant::now());
+                    .handle_eof(clock::now());
                 true
             }
             Poll::Pending => false,
@@ -244,7 +245,7 @@ impl Driver {
         if self.rates.is_none() && usage.rates_in().is_none() {
             return false;
         }
-        let now = Instant::now();
+        let now = clock::now();
         if self.rate_until.is_some_and(|until| now < until) {
             return true;
         }
@@ -276,7 +277,7 @@ impl Driver {
         if self.all_rates().next().is_none() {
             return usize::MAX;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let bytes = self.all_rates().map(|rates| rates.bytes(now)).min();
         bytes.unwrap_or(usize::MAX).max(1)
     }
@@ -284,7 +285,7 @@ impl Driver {
     fn count_read(&self, bytes: usize) {
         self.handler.registry.tally().bytes_in.add(bytes as u64);
         if bytes > 0 && self.all_rates().next().is_some() {
-            let now = Instant::now();
+            let now = clock::now();
             self.all_rates()
                 .for_each(|rates| rates.take_bytes(now, bytes));
         }
@@ -295,7 +296,7 @@ impl Driver {
         if self.all_rates().next().is_none() {
             return usize::MAX;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let messages = self.all_rates().map(|rates| rates.messages(now)).min();
         messages.unwrap_or(usize::MAX).max(1)
     }
@@ -304,7 +305,7 @@ impl Driver {
         let tally = self.handler.registry.tally();
         tally.messages_in.add(messages as u64);
         if messages > 0 && self.all_rates().next().is_some() {
-            let now = Instant::now();
+            let now = clock::now();
             self.all_rates()
                 .for_each(|rates| rates.take_messages(now, messages));
         }
@@ -339,7 +340,7 @@ impl Driver {
             let mut connection = session.connection.borrow_mut();
             session.lend_buffer(&mut connection);
             let mut scratch = self.worker.scratch.borrow_mut();
-            let mut input = connection.handle_input(Instant::now(), bytes, &mut scratch);
+            let mut input = connection.handle_input(clock::now(), bytes, &mut scratch);
             let mut queue = self.handler.queue();
             let wanted = !session.failed.get();
             let auto_replies = self.handler.registry.auto_replies();
@@ -508,7 +509,7 @@ impl Driver {
 
     fn is_overdue(&self) -> bool {
         let deadline = self.session.connection.borrow().poll_timeout();
-        deadline.is_none_or(|deadline| Instant::now() >= deadline)
+        deadline.is_none_or(|deadline| clock::now() >= deadline)
     }
 
     /// Runs what is due and sets the timer for what is next. True when something happened.
@@ -521,7 +522,7 @@ impl Driver {
         if self.sleep.as_mut().poll(cx).is_pending() {
             return false;
         }
-        let now = Instant::now();
+        let now = clock::now();
         if next > now {
             self.deadline = next;
             self.sleep.as_mut().reset(next.into());
@@ -547,7 +548,7 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Instant {
-        let now = Instant::now();
+        let now = clock::now();
         let far = now + FAR;
         let core = self.session.connection.borrow().poll_timeout();
         let look = (!self.session.receive_flow.get() && !self.told).then_some(self.looked + LOOK);

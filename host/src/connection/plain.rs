@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, RETRY_AFTER, VARY,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, RETRY_AFTER, VARY,
 };
 use hyper::{Method, Request as HttpRequest, Response, StatusCode};
 
@@ -13,6 +13,7 @@ use super::answer::{Body, empty, full, last_text, text};
 use super::body;
 use super::upgrade::{Addresses, FAILED, header, host_of, request, upgrade};
 use crate::contract::{HttpBody, HttpResponse};
+use crate::dev::Page;
 use crate::handler::{Handler, HttpRequest as HandlerRequest, NotServed};
 use crate::worker::Worker;
 
@@ -21,6 +22,14 @@ pub(super) async fn answer(
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
 ) -> Response<Body> {
+    if let Some(dev) = &worker.config.dev
+        && let Some(page) = dev.answer(http.uri().path())
+    {
+        return match host_of(&http) {
+            Ok(_) => page.into_response(),
+            Err(refusal) => refusal,
+        };
+    }
     let site = worker.folders.site.as_ref();
     let handler = worker
         .handlers()
@@ -48,6 +57,16 @@ pub(super) async fn answer(
         Some(handler) => ask_by_wasi(worker, handler, addresses, http).await,
         None if reads => not_found(),
         None => method_not_allowed(),
+    }
+}
+
+impl Page {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(full(self.body));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
     }
 }
 

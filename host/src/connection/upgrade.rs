@@ -87,6 +87,10 @@ async fn decide<B>(
         return Err(unavailable(text, 1));
     }
     let (handler, routed) = route(worker, &checked.offered)?;
+    if handler.exports().plain_only {
+        let text = "404 not found: nothing here takes WebSockets, plain requests are answered";
+        return Err(last_text(StatusCode::NOT_FOUND, text));
+    }
     let slot = handler_slot(worker, &handler)?;
     let Some(seat) = handler.seat() else {
         let text = "503 service unavailable: this handler has as many instances as it may have";

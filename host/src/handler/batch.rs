@@ -5,12 +5,14 @@
 //! again is what is counted and closed for.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::place::Place;
 use super::queue::Event;
 use super::{Guest as _, GuestFactory, Handler};
 use crate::packed::PREFIX_BYTES;
+use crate::session::Session;
 
 /// Messages in one call, at most.
 const MESSAGES_MAX: usize = 64;
@@ -93,14 +95,14 @@ impl Handler {
         if messages < 2 {
             return 1;
         }
-        // The last of them may be one that is not taken any more.
-        let bytes = match &events.as_slice()[messages - 1] {
-            Event::Received { payload, .. } => run.start..payload.end,
-            _ => return 1,
-        };
-        let Some(Event::Received { session, .. }) = events.as_slice().first() else {
+        let all = events.as_slice();
+        let (Some((session, _)), Some((_, last))) = (
+            all.first().and_then(received),
+            all.get(messages - 1).and_then(received),
+        ) else {
             return 1;
         };
+        let bytes = run.start..last.end;
         let (connection, room) = (session.id, session.sure_room());
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         if self.registry.limits().hibernate_after.is_some() {
@@ -176,7 +178,7 @@ struct Run {
     start: usize,
 }
 
-fn received(event: &Event) -> Option<(&std::rc::Rc<crate::session::Session>, &Range<usize>)> {
+fn received(event: &Event) -> Option<(&Rc<Session>, &Range<usize>)> {
     if let Event::Received {
         session, payload, ..
     } = event

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
 
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
@@ -11,6 +10,7 @@ use super::limit::Limit;
 use super::place::Place;
 use super::queue::{Event, Queue, cost, subject};
 use super::{DecisionFailed, Guest, GuestFactory, Handler};
+use crate::clock;
 use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, Refusal};
 use crate::observability::FailureKind;
 use crate::wasm::error::GuestError;
@@ -94,7 +94,7 @@ impl Handler {
             return;
         }
         if self.registry.limits().hibernate_after.is_some() {
-            self.last_event.set(Instant::now());
+            self.last_event.set(clock::now());
         }
         if self.is_seat() && place.guest.is_none() {
             self.wait_for_room().await;
@@ -104,11 +104,11 @@ impl Handler {
 
     /// Waits a while for another instance to end, where there are as many as may be.
     async fn wait_for_room(&self) {
-        let until = Instant::now() + self.worker.config.handshake_timeout;
+        let until = clock::now() + self.worker.config.handshake_timeout;
         if self.has_all_instances() {
             self.registry.note_limit(Limit::Instances);
         }
-        while self.has_all_instances() && Instant::now() < until {
+        while self.has_all_instances() && clock::now() < until {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -148,7 +148,7 @@ impl Handler {
                 // Nobody can be told that these are lost, so they wait.
                 while self.guest(place).await.is_none() {
                     let left = self.registry.backed_off().unwrap_or(LOOK);
-                    let at = place.retry_at.unwrap_or_else(|| Instant::now() + left);
+                    let at = place.retry_at.unwrap_or_else(|| clock::now() + left);
                     tokio::time::sleep_until(at.into()).await;
                 }
             }
@@ -220,7 +220,7 @@ impl Handler {
     /// limits, and its clients get an answer.
     fn count_failure<F: GuestFactory>(&self, place: &mut Place<F>) {
         let limits = self.registry.limits();
-        let now = Instant::now();
+        let now = clock::now();
         let counted =
             self.failures
                 .borrow_mut()
@@ -308,7 +308,9 @@ impl Handler {
     /// Lets go of the instance. The next event finds another one, which is told the connections.
     fn hibernate<F: GuestFactory>(&self, place: &mut Place<F>) {
         let awake = self.registry.limits().hibernate_after;
-        let is_idle = awake.is_some_and(|after| self.last_event.get().elapsed() >= after);
+        let is_idle = awake.is_some_and(|after| {
+            clock::now().saturating_duration_since(self.last_event.get()) >= after
+        });
         if !is_idle || place.previous.is_some() || !place.unknown.is_empty() {
             return;
         }

@@ -197,7 +197,7 @@ impl Handler {
             } => {
                 let _ = reply.send(self.answer_by_wasi(*request, secure).await);
             }
-            AtHome::Adopt(moving) => adopt(&self.worker, &self, *moving).await,
+            AtHome::Adopt(moving) => adopt(&self.worker, &self, *moving),
         }
     }
 }

@@ -50,6 +50,7 @@ use self::seat::{Owner, Seat, Seats};
 use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
 pub(crate) use self::usage::{RatesIn, Usage};
+use crate::clock;
 use crate::command::{Commands, Connect};
 use crate::config::Scope;
 use crate::connection::{self, HttpBody};
@@ -176,6 +177,8 @@ pub(crate) struct Exports {
     pub(crate) lifecycle: bool,
     /// `wasi:http/incoming-handler`.
     pub(crate) wasi_http: bool,
+    /// That alone: it takes no connections.
+    pub(crate) plain_only: bool,
 }
 
 /// Why a plain request has no answer of the handler.
@@ -283,7 +286,7 @@ impl Handler {
         Rc::new_cyclic(|me| Self {
             owner,
             asleep: Cell::new(false),
-            last_event: Cell::new(Instant::now()),
+            last_event: Cell::new(clock::now()),
             failures: Rc::default(),
             in_turn: Rc::default(),
             factory: OnceCell::new(),
@@ -317,7 +320,7 @@ impl Handler {
             way: None,
             owner: Owner::Seat(seat),
             asleep: Cell::new(true),
-            last_event: Cell::new(Instant::now()),
+            last_event: Cell::new(clock::now()),
             failures: Rc::clone(&handler.failures),
             in_turn: Rc::clone(&handler.in_turn),
             factory: OnceCell::new(),

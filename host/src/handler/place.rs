@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::GuestFactory;
 use super::batch::Pace;
 use super::swap::Extras;
+use crate::clock;
 use crate::contract::ConnectionId;
 
 /// After an instance that could not be made, or a handler that failed too often, the wait before the next try: doubled each time.
@@ -64,7 +65,7 @@ impl<F: GuestFactory> Place<F> {
 
     /// Whether it is too early to make another instance.
     pub(super) fn must_wait(&self) -> bool {
-        self.retry_at.is_some_and(|at| Instant::now() < at)
+        self.retry_at.is_some_and(|at| clock::now() < at)
     }
 
     pub(super) fn made(&mut self, guest: F::Guest) {
@@ -74,7 +75,7 @@ impl<F: GuestFactory> Place<F> {
     }
 
     pub(super) fn not_made(&mut self) {
-        self.retry_at = Some(Instant::now() + self.retry);
+        self.retry_at = Some(clock::now() + self.retry);
         self.retry = (self.retry * 2).min(RETRY_MAX);
     }
 

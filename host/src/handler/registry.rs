@@ -13,6 +13,7 @@ use super::limit::{Limit, Reached};
 use super::log_rate::LogRate;
 use super::timers::Timers;
 use super::usage::Usage;
+use crate::clock;
 use crate::command::SetAutoReply;
 use crate::config::HandlerLimits;
 use crate::contract::{ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId};
@@ -74,7 +75,7 @@ impl Registry {
             subscriptions_max: limits.subscriptions_max,
         };
         let usage = Rc::new(Usage::new(&limits, Arc::clone(&tally)));
-        let log_rate = LogRate::new(Instant::now(), limits.log_lines_per_second_max);
+        let log_rate = LogRate::new(clock::now(), limits.log_lines_per_second_max);
         Self {
             name,
             config,
@@ -132,7 +133,7 @@ impl Registry {
 
     /// Whether a line of the handler's output may be logged now. If so, how many were left out before it, told once.
     pub(crate) fn take_log_line(&self) -> Option<u64> {
-        let taken = self.log_rate.borrow_mut().take(Instant::now());
+        let taken = self.log_rate.borrow_mut().take(clock::now());
         if taken.is_none() {
             self.note_limit(Limit::LogRate);
         }
@@ -141,7 +142,7 @@ impl Registry {
 
     /// Whether a core dump may be written; if so, it is the last for a while.
     pub(crate) fn may_dump(&self) -> bool {
-        let now = Instant::now();
+        let now = clock::now();
         let may = self.dumped.get().is_none_or(|at| now >= at + DUMP_INTERVAL);
         if may {
             self.dumped.set(Some(now));
@@ -171,7 +172,7 @@ impl Registry {
         let left = self
             .backed_off
             .get()?
-            .saturating_duration_since(Instant::now());
+            .saturating_duration_since(clock::now());
         (!left.is_zero()).then_some(left)
     }
 

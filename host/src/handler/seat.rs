@@ -13,6 +13,7 @@ use std::task::{Wake, Waker};
 
 use super::queue::Event;
 use super::{Handler, Limit};
+use crate::clock;
 use crate::contract::ConnectionId;
 
 /// What a life is made with.
@@ -368,7 +369,7 @@ impl Handler {
                 let mut idle = handler.awake_seats();
                 idle.push(Rc::clone(&handler));
                 for handler in idle {
-                    if handler.last_event.get().elapsed() >= after {
+                    if clock::now().saturating_duration_since(handler.last_event.get()) >= after {
                         handler.push(|queue| queue.push(Event::Hibernate));
                     }
                 }

@@ -15,12 +15,12 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use super::place::{Place, Previous};
 use super::{Exports, Guest as _, GuestFactory, Handler, Limit, report};
+use crate::clock;
 use crate::contract::ConnectionId;
 use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
@@ -146,7 +146,7 @@ impl Handler {
                 return;
             }
         };
-        let began = Instant::now();
+        let began = clock::now();
         if let Err(text) = self.hand_over(place, &mut guest).await {
             self.registry.tally().swaps_given_up.add(1);
             let _ = trial.switched.send(Err(text));
@@ -170,7 +170,7 @@ impl Handler {
             tried: Some(trial.tried),
         });
         tracing::info!(
-            handler = %self.registry.name(), paused_us = began.elapsed().as_micros(), connections = place.unknown.len(),
+            handler = %self.registry.name(), paused_us = clock::now().saturating_duration_since(began).as_micros(), connections = place.unknown.len(),
             "a new version has taken over, on trial for {} callbacks", trial.callbacks
         );
         let _ = trial.switched.send(Ok(()));
@@ -355,10 +355,10 @@ impl Handler {
 
     /// Tells the instance a few of the connections that it does not know yet. False when it knows all.
     pub(super) async fn resume_some<F: GuestFactory>(&self, place: &mut Place<F>) -> bool {
-        let until = Instant::now() + RESUME_SLICE;
+        let until = clock::now() + RESUME_SLICE;
         while let Some(connection) = place.unknown.first().copied() {
             self.resume(place, connection).await;
-            if Instant::now() >= until || place.guest.is_none() {
+            if clock::now() >= until || place.guest.is_none() {
                 break;
             }
         }

@@ -286,7 +286,7 @@ impl Bench {
         let connection = ws::Connection::new(Instant::now(), Role::Server, ws::Config::default());
         let session = Rc::new(Session::new(
             self.worker.next_connection_id(),
-            Rc::default(),
+            &Default::default(),
             None,
             Rc::clone(&self.worker),
             Vec::new(),

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::limit::Limit;
 use crate::bucket::Bucket;
+use crate::clock;
 use crate::config::HandlerLimits;
 use crate::observability::HandlerTally;
 
@@ -71,7 +72,7 @@ struct Cpu {
 
 impl Usage {
     pub(crate) fn new(limits: &HandlerLimits, tally: Arc<HandlerTally>) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         let bucket = |rate: Option<u64>| rate.map(|rate| RefCell::new(Bucket::new(now, rate)));
         let share = u64::from(limits.cpu_share_max);
         Self {
@@ -178,7 +179,7 @@ impl Usage {
         if self.send_messages.is_none() && self.send_bytes.is_none() {
             return Ok(());
         }
-        let now = Instant::now();
+        let now = clock::now();
         for (bucket, limit) in [
             (&self.send_messages, Limit::MessageRateOut),
             (&self.send_bytes, Limit::ByteRateOut),
@@ -203,7 +204,7 @@ impl Usage {
         if self.send_messages.is_none() && self.send_bytes.is_none() {
             return None;
         }
-        let now = Instant::now();
+        let now = clock::now();
         [&self.send_messages, &self.send_bytes]
             .into_iter()
             .flatten()
@@ -215,7 +216,7 @@ impl Usage {
     #[inline]
     pub(crate) fn begin_turn(&self) {
         if let Some(cpu) = &self.cpu {
-            cpu.since.set(Some(Instant::now()));
+            cpu.since.set(Some(clock::now()));
         }
     }
 
@@ -223,7 +224,7 @@ impl Usage {
     #[inline]
     pub(crate) fn end_turn(&self) {
         if let Some(cpu) = &self.cpu {
-            cpu.count(Instant::now());
+            cpu.count(clock::now());
             cpu.since.set(None);
         }
     }
@@ -232,7 +233,7 @@ impl Usage {
     #[inline]
     pub(crate) fn rest_until(&self) -> Option<Instant> {
         let cpu = self.cpu.as_ref()?;
-        let now = Instant::now();
+        let now = clock::now();
         cpu.count(now);
         let mut bucket = cpu.bucket.borrow_mut();
         if bucket.has_any(now) {
@@ -262,7 +263,7 @@ impl RatesIn {
         if messages.is_none() && bytes.is_none() {
             return None;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let bucket = |rate: Option<u64>| rate.map(|rate| RefCell::new(Bucket::new(now, rate)));
         Some(Self {
             messages: bucket(messages),

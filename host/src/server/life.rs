@@ -15,6 +15,7 @@ use crate::listener::{self, Bound};
 use crate::tls::Tls;
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
+use crate::wasm::program::Programs;
 use crate::worker::{Shared, Worker};
 
 /// What a worker is started with.
@@ -139,6 +140,9 @@ impl Plan {
                     handler.start(Instances::new(&name, *linked, limits)).await
                 }
                 Source::Native(native) => handler.start(native).await,
+                Source::Program(program) => {
+                    handler.start(Programs::new(&name, program, limits)).await
+                }
             };
             started.map_err(|cause| StartError::Handler {
                 name: name.to_string(),

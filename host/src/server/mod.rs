@@ -87,6 +87,7 @@ use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
+use crate::wasm::program::{Program, program_linker};
 use crate::wasm::pulse::Pulse;
 use crate::wasm::taped::taped_linker;
 use crate::worker::{self, Worker};
@@ -139,6 +140,7 @@ enum Source {
     /// Boxed: it is large.
     Component(Box<Linked>),
     Native(Native),
+    Program(Program),
 }
 
 impl Source {
@@ -146,6 +148,7 @@ impl Source {
         match self {
             Self::Component(linked) => linked.exports,
             Self::Native(native) => native.exports(),
+            Self::Program(_) => Program::exports(),
         }
     }
 }
@@ -227,6 +230,15 @@ impl Server {
                     return Err(RecordError::Native(handler.name()).into());
                 }
                 HandlerSource::Native(native) => Source::Native(native.clone()),
+                HandlerSource::Program(..) if config.record.is_some() => {
+                    return Err(RecordError::Native(handler.name()).into());
+                }
+                HandlerSource::Program(file, format) => {
+                    let component = component::load_program(&engine, &config, file)?;
+                    let linker = program_linker(&engine).map_err(|error| host(&error))?;
+                    let file = file.display().to_string();
+                    Source::Program(Program::new(&linker, &component, *format, &file)?)
+                }
             });
         }
         for (source, handler) in handlers.iter().zip(&config.handlers) {
@@ -427,6 +439,14 @@ impl Server {
         // What is written last is not lost with the tasks.
         while clean && turns.step() && Instant::now() < deadline {}
         clean
+    }
+
+    /// Starts the one worker within the caller's `LocalSet`, which turns it from there on.
+    pub(crate) async fn start_within(&mut self) -> Result<Rc<Worker>, StartError> {
+        let plan = self.plans.pop().ok_or_else(|| {
+            StartError::Host("the server did not start and cannot be turned".into())
+        })?;
+        plan.start().await
     }
 
     fn start_here(&mut self) -> Result<&mut Local, StartError> {

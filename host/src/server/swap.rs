@@ -67,7 +67,9 @@ pub enum SwapError {
         known: Vec<String>,
     },
     /// The handler is linked into the program.
-    #[error("handler {0:?} is part of the program and has no other version")]
+    #[error(
+        "handler {0:?} has no other version: it is part of this program, or a program of its own (--stdio)"
+    )]
     Native(String),
     /// The file is not a handler.
     #[error(transparent)]
@@ -124,7 +126,7 @@ impl Swapper {
                     file: file.clone(),
                     exports: *exports,
                 })),
-                HandlerSource::Native(_) => None,
+                HandlerSource::Native(_) | HandlerSource::Program(..) => None,
             },
             workers,
         });

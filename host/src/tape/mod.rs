@@ -70,7 +70,9 @@ pub enum RecordError {
         cause: std::io::Error,
     },
     /// Handlers in Rust are not called through the imports that a tape holds.
-    #[error("--record: handler {0:?} is part of the program; only components can be recorded")]
+    #[error(
+        "--record: handler {0:?} is part of the program, or a program of its own (--stdio); only handlers that are components can be recorded"
+    )]
     Native(String),
 }
 

@@ -121,6 +121,7 @@ pub(crate) fn names(exports: Exports) -> Vec<&'static str> {
         timer_handler,
         lifecycle,
         wasi_http,
+        plain_only: _,
     } = exports;
     let all = [
         (handshake, "handshake"),

@@ -37,6 +37,11 @@ const OPTIONAL_EXPORTS: [&str; 11] = [
 ];
 /// The export of WASI that answers plain requests.
 const WASI_HTTP: &str = "wasi:http/incoming-handler";
+/// What builders of components call while they build, and leave among the exports: componentize-qjs and componentize-py. Nobody calls it
+/// here.
+const BUILDERS_EXPORTS: [&str; 2] = ["init", "exports"];
+/// The export of WASI that a program is run by.
+const WASI_RUN: &str = "wasi:cli/run";
 const IMPORTS: [&str; 7] = [
     "types",
     "connections",
@@ -145,6 +150,25 @@ pub enum ComponentError {
         /// The file.
         file: String,
     },
+    /// What `--stdio` is to run is no program.
+    #[error(
+        "{file} does not export {WASI_RUN}@0.2, so --stdio cannot run it; build a program, with a `main`, for WASI 0.2 (a handler for this \
+         host is served without --stdio)"
+    )]
+    NoProgram {
+        /// The file.
+        file: String,
+    },
+    /// What `--stdio` is to run asks for more than WASI.
+    #[error(
+        "{file} imports {name}, which programs that --stdio runs do not get: they may import WASI 0.2"
+    )]
+    ProgramImport {
+        /// The file.
+        file: String,
+        /// The import.
+        name: String,
+    },
     /// An interface of the contract in another version.
     #[error(
         "{file} {direction} {name}, but this host speaks {PACKAGE}@{VERSION}; rebuild it with the matching SDK or wit/ folder"
@@ -236,25 +260,67 @@ pub(crate) fn load_hashed(
     Ok((component, exports, sha256.into()))
 }
 
+/// The same for a program of its own, which exports `wasi:cli/run`.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub(crate) fn load_program(
+    engine: &Engine,
+    config: &Config,
+    file: &Path,
+) -> Result<Component, ComponentError> {
+    let name = file.display().to_string();
+    let bytes = read(file, config.compilation.component_bytes_max, &name)?;
+    let component = compile_bytes(engine, config, &bytes, &name)?;
+    let (imports, exports) = names(engine, &component);
+    let is_run = |export: &String| {
+        export
+            .strip_prefix(WASI_RUN)
+            .is_some_and(|version| version.starts_with("@0.2."))
+    };
+    if !exports.iter().any(is_run) {
+        return Err(ComponentError::NoProgram { file: name });
+    }
+    match imports
+        .into_iter()
+        .find(|import| !is_wasi(import) || import.starts_with("wasi:http/"))
+    {
+        Some(import) => Err(ComponentError::ProgramImport {
+            file: name,
+            name: import,
+        }),
+        None => Ok(component),
+    }
+}
+
 fn compile(
     engine: &Engine,
     config: &Config,
     bytes: &[u8],
     name: &str,
 ) -> Result<(Component, Exports), ComponentError> {
+    let component = compile_bytes(engine, config, bytes, name)?;
+    let exports = check(engine, &component, name)?;
+    Ok((component, exports))
+}
+
+fn compile_bytes(
+    engine: &Engine,
+    config: &Config,
+    bytes: &[u8],
+    name: &str,
+) -> Result<Component, ComponentError> {
     compile::try_out(
         &config.compilation,
         &EngineConfig::from(config),
         name,
         bytes,
     )?;
-    let component =
-        Component::from_binary(engine, bytes).map_err(|error| ComponentError::Invalid {
-            file: name.to_owned(),
-            cause: first_line(&error),
-        })?;
-    let exports = check(engine, &component, name)?;
-    Ok((component, exports))
+    Component::from_binary(engine, bytes).map_err(|error| ComponentError::Invalid {
+        file: name.to_owned(),
+        cause: first_line(&error),
+    })
 }
 
 /// The names of what a component imports and exports, in its order.
@@ -335,6 +401,9 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
             optional.wasi_http = true;
             continue;
         }
+        if BUILDERS_EXPORTS.contains(&name.as_str()) {
+            continue;
+        }
         let Some(interface) = Interface::parse(&name) else {
             return Err(ComponentError::UnknownExport { file, name });
         };
@@ -382,7 +451,15 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
         }
     }
     if !handler {
-        return Err(ComponentError::NoHandler { file });
+        let other = optional
+            != Exports {
+                wasi_http: true,
+                ..Exports::default()
+            };
+        if other {
+            return Err(ComponentError::NoHandler { file });
+        }
+        optional.plain_only = true;
     }
     Ok(optional)
 }

@@ -34,10 +34,10 @@ use crate::handler::{Guest, GuestFactory, HttpRequest, Limit, Registry};
 use crate::tape::value::Two;
 
 /// Handles of component resources that an instance may hold.
-const COMPONENT_HANDLES_MAX: usize = 10_000;
+pub(super) const COMPONENT_HANDLES_MAX: usize = 10_000;
 
 /// What one host call may copy beyond the largest message.
-const HOSTCALL_SLACK_BYTES: usize = 64 * 1024;
+pub(super) const HOSTCALL_SLACK_BYTES: usize = 64 * 1024;
 
 type Received = TypedFunc<(ConnectionId, MessageIn<'static>), ()>;
 type ReceivedPacked = TypedFunc<(ConnectionId, &'static [u8], u32), ()>;
@@ -93,8 +93,8 @@ impl GuestFactory for Instances {
 /// An instance and the callbacks that it exports.
 pub(crate) struct Instance {
     store: Store<GuestState>,
-    handler: handler::Guest,
-    received: Received,
+    /// None: it takes no connections, and answers plain requests alone.
+    sockets: Option<(handler::Guest, Received)>,
     handshake: Option<handshake::Guest>,
     writable: Option<writable::Guest>,
     received_chunk: Option<ReceivedChunk>,
@@ -132,10 +132,15 @@ impl Instance {
             tape.end(instance.as_ref().map(|_| &()));
         }
         let instance = instance?;
-        let handler = linked
-            .handler
-            .load(&mut store, &instance)
-            .map_err(types("wsrun:websocket/handler"))?;
+        let sockets = match &linked.handler {
+            Some(indices) => {
+                let types = types("wsrun:websocket/handler");
+                let handler = indices.load(&mut store, &instance).map_err(&types)?;
+                let received = by_hand(&mut store, &instance, "handler", "received");
+                Some((handler, received.map_err(&types)?))
+            }
+            None => None,
+        };
         macro_rules! optional {
             ($interface:ident, $name:literal) => {
                 match &linked.$interface {
@@ -147,8 +152,6 @@ impl Instance {
             };
         }
         Ok(Self {
-            received: by_hand(&mut store, &instance, "handler", "received")
-                .map_err(types("wsrun:websocket/handler"))?,
             handshake: optional!(handshake, "wsrun:websocket/handshake"),
             writable: optional!(writable, "wsrun:websocket/writable"),
             received_chunk: match &linked.chunks {
@@ -173,7 +176,7 @@ impl Instance {
             pong: optional!(pong, "wsrun:websocket/pong"),
             timer_handler: optional!(timer_handler, "wsrun:websocket/timer-handler"),
             lifecycle: optional!(lifecycle, "wsrun:websocket/lifecycle"),
-            handler,
+            sockets,
             store,
             blocking_timeout,
             pulse,
@@ -298,12 +301,15 @@ impl Guest for Instance {
     }
 
     async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
-        call!(
-            self,
-            "handler.opened",
-            (connection,),
-            self.handler.call_opened(&mut self.store, connection)
-        )
+        match &self.sockets {
+            Some((handler, _)) => call!(
+                self,
+                "handler.opened",
+                (connection,),
+                handler.call_opened(&mut self.store, connection)
+            ),
+            None => Ok(()),
+        }
     }
 
     async fn received(
@@ -312,6 +318,9 @@ impl Guest for Instance {
         kind: MessageKind,
         payload: &[u8],
     ) -> Result<(), GuestError> {
+        let Some((_, received)) = &self.sockets else {
+            return Ok(());
+        };
         let message = match kind {
             MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
                 Ok(text) => MessageIn::Text(text),
@@ -319,7 +328,7 @@ impl Guest for Instance {
             },
             MessageKind::Binary => MessageIn::Binary(payload),
         };
-        let received: &TypedFunc<(ConnectionId, MessageIn<'_>), ()> = &self.received;
+        let received: &TypedFunc<(ConnectionId, MessageIn<'_>), ()> = received;
         call!(
             self,
             "handler.received",
@@ -333,12 +342,15 @@ impl Guest for Instance {
         connection: ConnectionId,
         info: &CloseInfo,
     ) -> Result<(), GuestError> {
+        let Some((handler, _)) = &self.sockets else {
+            return Ok(());
+        };
         let info = types::CloseInfo::from(info);
         call!(
             self,
             "handler.closed",
             Two(connection, &info),
-            self.handler.call_closed(&mut self.store, connection, &info)
+            handler.call_closed(&mut self.store, connection, &info)
         )
     }
 

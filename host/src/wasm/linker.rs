@@ -27,7 +27,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
 #[derive(Clone)]
 pub(crate) struct Linked {
     pub(super) pre: InstancePre<GuestState>,
-    pub(super) handler: handler::GuestIndices,
+    pub(super) handler: Option<handler::GuestIndices>,
     pub(super) handshake: Option<handshake::GuestIndices>,
     pub(super) writable: Option<writable::GuestIndices>,
     pub(super) chunks: Option<chunks::GuestIndices>,
@@ -89,7 +89,12 @@ impl Linked {
             };
         }
         Ok(Self {
-            handler: handler::GuestIndices::new(&pre).map_err(|error| types("handler", error))?,
+            handler: match exports.plain_only {
+                true => None,
+                false => Some(
+                    handler::GuestIndices::new(&pre).map_err(|error| types("handler", error))?,
+                ),
+            },
             handshake: optional!(handshake, "handshake"),
             writable: optional!(writable, "writable"),
             chunks: optional!(chunks, "chunks"),

@@ -73,6 +73,31 @@ impl Pulse {
         self.spent.store(nanos(spent), Ordering::Relaxed);
     }
 
+    /// The same for a program that runs for long: its time begins anew when it has waited for anything but its turn. `after` is done after
+    /// each slice.
+    pub(super) async fn watch_program<T>(
+        &self,
+        yields: &AtomicBool,
+        after: impl Fn(),
+        call: impl Future<Output = T>,
+    ) -> T {
+        let mut call = pin!(call);
+        let mut spent = Duration::ZERO;
+        poll_fn(move |cx| {
+            self.resume(spent);
+            let slice = self.enter();
+            let result = call.as_mut().poll(cx);
+            drop(slice);
+            spent = match yields.load(Ordering::Relaxed) {
+                true => self.spent(),
+                false => Duration::ZERO,
+            };
+            after();
+            result
+        })
+        .await
+    }
+
     fn enter(&self) -> Slice<'_> {
         let slices = self.slices.load(Ordering::Relaxed) | 1;
         self.slices.store(slices, Ordering::Relaxed);

@@ -7,11 +7,13 @@ use std::time::Duration;
 use send_wrapper::SendWrapper;
 use wasmtime::Engine;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::incoming::NothingGranted;
 use super::limiter::MemoryLimiter;
+use super::line::{ProgramInput, ProgramOutput};
+use super::predictable;
 use super::pulse::Pulse;
 use super::stdio::OutputLog;
 use crate::calls::Calls;
@@ -46,6 +48,15 @@ impl Log {
     }
 }
 
+/// What a program is given.
+pub(super) struct ProgramIo {
+    /// Its first argument.
+    pub(super) name: Arc<str>,
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) stdin: ProgramInput,
+    pub(super) stdout: ProgramOutput,
+}
+
 pub(crate) struct GuestState {
     /// What the callback asks for. The store must be `Send` for async calls but never leaves its thread; the wrapper checks that.
     pub(super) calls: SendWrapper<Calls>,
@@ -74,10 +85,40 @@ impl GuestState {
         limits: &HandlerLimits,
         log: &Log,
     ) -> Self {
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(log.stdout.of(&registry));
+        Self::with(wasi, engine, registry, limits, log)
+    }
+
+    /// The state of a program with a standard input and output of its own.
+    pub(super) fn of_program(
+        engine: &Engine,
+        registry: Rc<Registry>,
+        limits: &HandlerLimits,
+        log: &Log,
+        io: ProgramIo,
+    ) -> Self {
+        let mut wasi = WasiCtx::builder();
+        wasi.arg(&*io.name)
+            .envs(&io.variables)
+            .stdin(io.stdin)
+            .stdout(io.stdout);
+        Self::with(wasi, engine, registry, limits, log)
+    }
+
+    fn with(
+        mut wasi: WasiCtxBuilder,
+        engine: &Engine,
+        registry: Rc<Registry>,
+        limits: &HandlerLimits,
+        log: &Log,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        let wasi = WasiCtx::builder()
-            .stdout(log.stdout.of(&registry))
+        if registry.worker().config.danger_predictable {
+            predictable::make(&mut wasi, registry.worker().began);
+        }
+        let wasi = wasi
             .stderr(log.stderr.of(&registry))
             .max_random_size(RANDOM_BYTES_MAX)
             .allow_tcp(false)

@@ -245,7 +245,7 @@ impl Host for GuestState {
 
     fn request_of(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<Request>> {
         let session = self.calls.registry.get(connection);
-        Ok(session.map(|session| Request::from(&*session.request())))
+        Ok(session.map(|session| Request::from(&session.request())))
     }
 
     fn protocol(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<String>> {

@@ -1,0 +1,183 @@
+//! Server processes: started on a core of their own, accounted for, ended.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// A running server. It is killed when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// From the start of the process until it took a connection.
+    pub(crate) start_up: Duration,
+}
+
+impl Server {
+    /// Starts what `command` makes of a free port, on `core` if there is one, and waits until it listens, for `patience` at most.
+    pub(crate) fn start(
+        core: Option<usize>,
+        log: &Path,
+        patience: Duration,
+        command: impl FnOnce(u16) -> Command,
+    ) -> anyhow::Result<Self> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut command = command(port);
+        let log_file = fs::File::create(log)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(log_file.try_clone()?)
+            .stderr(log_file);
+        let began = Instant::now();
+        // A process inherits the affinity of the thread that starts it.
+        let child = thread::scope(|scope| {
+            let starting = scope.spawn(|| {
+                if let Some(core) = core {
+                    pin(core)?;
+                }
+                command
+                    .spawn()
+                    .with_context(|| format!("cannot start {:?}", command.get_program()))
+            });
+            starting.join().expect("starting does not panic")
+        })?;
+        let mut server = Self {
+            child,
+            address,
+            start_up: Duration::ZERO,
+        };
+        loop {
+            if let Ok(stream) = TcpStream::connect(address) {
+                // A connection to oneself is what connecting to a free port of one's own range can be.
+                if stream.local_addr()? != address {
+                    server.start_up = began.elapsed();
+                    return Ok(server);
+                }
+            }
+            if let Some(status) = server.child.try_wait()? {
+                bail!("the server ended: {status}: {}", tail(log));
+            }
+            if began.elapsed() > patience {
+                bail!("the server does not listen: {}", tail(log));
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(mut self) -> anyhow::Result<()> {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
+        let began = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if began.elapsed() > Duration::from_secs(60) {
+                bail!("the server does not end");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(5)..].join(" / ")
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return Vec::new();
+    };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|children| {
+            let children = children.split_whitespace().map(str::parse);
+            children.flatten().collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+/// Keeps this thread, and what it starts, on one core.
+pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).context("cannot pin to a core")
+}
+
+/// The clocks of a server and of the processes that it has started.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    clocks: Vec<ClockId>,
+}
+
+impl Accounts {
+    pub(crate) fn of(process: u32) -> anyhow::Result<Self> {
+        let mut processes = vec![process];
+        let mut next = 0;
+        while let Some(&process) = processes.get(next) {
+            processes.extend(children(process));
+            next += 1;
+        }
+        let clocks = processes
+            .iter()
+            .map(|&process| clock_getcpuclockid(Pid::from_raw(process as i32)));
+        let clocks = clocks.collect::<Result<_, _>>();
+        Ok(Self {
+            clocks: clocks.context("the server is gone")?,
+        })
+    }
+
+    /// Processor time of all their threads, ended ones included, as the scheduler counts it.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let times = self.clocks.iter().map(|clock| clock.now());
+        let times = times.map(|time| time.map(Duration::from));
+        let total = times.sum::<Result<Duration, _>>();
+        total.context("the server is gone")
+    }
+}
+
+/// Memory of a process: what is resident, and its page tables.
+pub(crate) fn memory(process: u32) -> anyhow::Result<Memory> {
+    let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"));
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    Ok(Memory {
+        resident: kibibytes(&rollup.context("the server is gone")?, "Rss:")?,
+        page_tables: kibibytes(&status.context("the server is gone")?, "VmPTE:")?,
+    })
+}
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) resident: u64,
+    pub(crate) page_tables: u64,
+}
+
+fn kibibytes(text: &str, name: &str) -> anyhow::Result<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.with_context(|| format!("there is no line {name}"))?;
+    let number = line.trim().trim_end_matches(" kB").trim();
+    Ok(number.parse::<u64>()? * 1024)
+}

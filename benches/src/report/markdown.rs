@@ -1,0 +1,307 @@
+//! The text of the report.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
+
+use super::plot::shown;
+use super::{PLOTS, main_figure};
+use crate::criteria::{Row, rows, title};
+use crate::peers::{RAW, WSRUN};
+use crate::result::{Figure, Outcome, Results};
+
+/// The whole text.
+pub(super) fn text(results: &Results) -> String {
+    let mut text = String::new();
+    head(&mut text, results);
+    points(&mut text, &rows(results));
+    loader(&mut text, results);
+    for outcome in &results.scenarios {
+        scenario(&mut text, outcome);
+    }
+    start_up(&mut text, results);
+    versions(&mut text, results);
+    text
+}
+
+/// Writing to a string does not fail.
+fn line(text: &mut String, line: impl Display) {
+    let _ = writeln!(text, "{line}");
+}
+
+fn head(text: &mut String, results: &Results) {
+    let machine = &results.machine;
+    line(text, "# Performance\n");
+    line(
+        text,
+        "Made by `wsrun-bench`; [benches/README.md](../benches/README.md) tells how to make and how to read it.\n",
+    );
+    line(text, "| | |\n|---|---|");
+    line(
+        text,
+        format_args!(
+            "| processor | {}, {} cores |",
+            machine.processor, machine.cores
+        ),
+    );
+    line(
+        text,
+        format_args!("| memory | {:.0} GiB |", machine.memory_gib),
+    );
+    line(text, format_args!("| kernel | {} |", machine.kernel));
+    line(text, format_args!("| commit | {} |", machine.commit));
+    line(text, format_args!("| date | {} |", machine.date));
+    line(
+        text,
+        format_args!(
+            "| rounds | {} of {} s, every server in turn |",
+            results.rounds, results.seconds
+        ),
+    );
+    line(
+        text,
+        format_args!(
+            "| load of the machine | {:.1} before, {:.1} after; a quiet one has at most 2 during the run |",
+            machine.load_before, machine.load_after
+        ),
+    );
+    let place = if machine.pinned {
+        "server and load generator on a core each"
+    } else {
+        "server and load generator on whatever core is free"
+    };
+    line(text, format_args!("| placement | {place} |\n"));
+    if results.fewer > 1 {
+        line(
+            text,
+            format_args!(
+                "**A quick look: connections are {} times fewer, times short. No figure of it is to be quoted.**\n",
+                results.fewer
+            ),
+        );
+    }
+}
+
+fn points(text: &mut String, rows: &[Row]) {
+    line(text, "## What was asked for\n");
+    line(
+        text,
+        "| point | claim about wsrun with a sandboxed handler | bar | measured | reached |\n|---|---|---|---|---|",
+    );
+    for row in rows {
+        let (value, reached) = match &row.value {
+            Some(value) if row.reached => (value.as_str(), "yes"),
+            Some(value) => (value.as_str(), "**no**"),
+            None => ("-", "not measured"),
+        };
+        line(
+            text,
+            format_args!(
+                "| {} | {} | {} | {value} | {reached} |",
+                row.point, row.claim, row.bar
+            ),
+        );
+    }
+    line(text, "");
+}
+
+/// Whether the load generator is fit to measure with.
+fn loader(text: &mut String, results: &Results) {
+    let rows: Vec<_> = results
+        .scenarios
+        .iter()
+        // At a fixed rate it does not sleep, so that it is never late.
+        .filter(|outcome| outcome.name != "rate")
+        .filter_map(|outcome| {
+            let raw = outcome.median(RAW, Figure::CpuNs)?;
+            let all = outcome.median(RAW, Figure::LoaderCpuNs)?;
+            let user = outcome.median(RAW, Figure::LoaderUserNs)?;
+            Some(format!(
+                "| {} | {} | {} | {} |",
+                outcome.name,
+                shown(raw, Figure::CpuNs),
+                shown(all, Figure::CpuNs),
+                shown(user, Figure::CpuNs)
+            ))
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    line(text, "## The load generator itself\n");
+    line(
+        text,
+        "Against raw TCP, CPU for each message. Both make the same system calls for a message, which is most of what either costs; what the \
+         generator adds outside the kernel, its checks of every byte included, is the last column.\n",
+    );
+    line(
+        text,
+        "| scenario | raw TCP server | load generator | of it outside the kernel |\n|---|---|---|---|",
+    );
+    for row in rows {
+        line(text, row);
+    }
+    line(text, "");
+}
+
+fn scenario(text: &mut String, outcome: &Outcome) {
+    line(text, format_args!("## {}\n", outcome.title));
+    if outcome.samples.is_empty() {
+        line(text, "No server could be measured.\n");
+    } else {
+        line(
+            text,
+            format_args!("![{}]({PLOTS}/{}.svg)\n", outcome.title, outcome.name),
+        );
+        if main_figure(outcome) == Figure::IdleBytes {
+            idle(text, outcome);
+        } else {
+            traffic(text, outcome);
+        }
+        line(text, "");
+    }
+    for (peer, reason) in &outcome.failed {
+        line(
+            text,
+            format_args!("{} could not be measured: {reason}.\n", title(peer)),
+        );
+    }
+}
+
+fn traffic(text: &mut String, outcome: &Outcome) {
+    let base = &outcome.base;
+    let one = if outcome.name == "churn" {
+        "connection"
+    } else {
+        "message"
+    };
+    line(
+        text,
+        format_args!(
+            "| server | CPU per {one} | least to largest | CPU, to {0} | {one}s/s | {one}s/s, to {0} | p50 | p99 | p99.9 | server busy |",
+            title(base)
+        ),
+    );
+    line(text, "|---|---|---|---|---|---|---|---|---|---|");
+    for peer in outcome.peers(Figure::CpuNs) {
+        let median = |figure| outcome.median(peer, figure);
+        let ratio = |figure| {
+            optional(outcome.ratio(peer, base, figure), |ratio| {
+                format!("{ratio:.2}")
+            })
+        };
+        let time = |figure| optional(median(figure), |us| shown(us * 1e3, Figure::CpuNs));
+        let range = outcome.range(peer, Figure::CpuNs);
+        let range = range.map_or_else(dash, |(least, most)| {
+            format!(
+                "{} to {}",
+                shown(least, Figure::CpuNs),
+                shown(most, Figure::CpuNs)
+            )
+        });
+        line(
+            text,
+            format_args!(
+                "| {} | {} | {range} | {} | {} | {} | {} | {} | {} | {} |",
+                name(peer),
+                optional(median(Figure::CpuNs), |ns| shown(ns, Figure::CpuNs)),
+                ratio(Figure::CpuNs),
+                optional(median(Figure::Rate), |rate| format!("{rate:.0}")),
+                ratio(Figure::Rate),
+                time(Figure::P50Us),
+                time(Figure::P99Us),
+                time(Figure::P999Us),
+                optional(median(Figure::ServerBusy), |share| format!(
+                    "{:.0} %",
+                    share * 100.0
+                )),
+            ),
+        );
+    }
+}
+
+fn idle(text: &mut String, outcome: &Outcome) {
+    line(
+        text,
+        "| server | memory per connection | least to largest | page tables | connections in one GiB | latency of the active, to without | CPU of the active, to without |",
+    );
+    line(text, "|---|---|---|---|---|---|---|");
+    for peer in outcome.peers(Figure::IdleBytes) {
+        let median = |figure| outcome.median(peer, figure);
+        let bytes = |value| shown(value, Figure::IdleBytes);
+        let ratio = |figure| optional(median(figure), |ratio| format!("{ratio:.2}"));
+        let range = outcome.range(peer, Figure::IdleBytes);
+        let range = range.map_or_else(dash, |(least, most)| {
+            format!("{} to {}", bytes(least), bytes(most))
+        });
+        // Less than a page for ten connections is below what can be told.
+        let in_one = median(Figure::IdleBytes).filter(|&bytes| bytes >= 400.0);
+        line(
+            text,
+            format_args!(
+                "| {} | {} | {range} | {} | {} | {} | {} |",
+                name(peer),
+                optional(median(Figure::IdleBytes), bytes),
+                optional(median(Figure::IdlePageTableBytes), bytes),
+                optional(in_one, |each| format!("{:.0}", f64::from(1 << 30) / each)),
+                ratio(Figure::ActiveP50Ratio),
+                ratio(Figure::ActiveCpuRatio),
+            ),
+        );
+    }
+}
+
+fn start_up(text: &mut String, results: &Results) {
+    let Some(outcome) = results
+        .scenarios
+        .iter()
+        .find(|outcome| outcome.name == "ping-pong")
+    else {
+        return;
+    };
+    line(text, "## Start-up\n");
+    line(
+        text,
+        "From the start of the process until it takes a connection; wsrun with its cache of compiled components, once it has one.\n",
+    );
+    line(text, "| server | milliseconds |\n|---|---|");
+    for peer in outcome.peers(Figure::StartUpMs) {
+        let time = outcome.median(peer, Figure::StartUpMs);
+        line(
+            text,
+            format_args!(
+                "| {} | {} |",
+                name(peer),
+                optional(time, |ms| format!("{ms:.0}"))
+            ),
+        );
+    }
+    line(text, "");
+}
+
+fn versions(text: &mut String, results: &Results) {
+    line(text, "## Versions\n");
+    line(text, "| server | version |\n|---|---|");
+    let table = |text: &mut String, versions: &BTreeMap<String, String>, note: &str| {
+        for (peer, version) in versions {
+            line(text, format_args!("| {} | {note}{version} |", title(peer)));
+        }
+    };
+    table(text, &results.versions, "");
+    table(text, &results.missing, "not measured: ");
+}
+
+fn name(peer: &str) -> String {
+    if peer == WSRUN {
+        format!("**{}**", title(peer))
+    } else {
+        title(peer).to_owned()
+    }
+}
+
+fn optional(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    value.map_or_else(dash, show)
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}

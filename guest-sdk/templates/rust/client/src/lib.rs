@@ -1,0 +1,69 @@
+//! Connects out: what comes from the server at `--config url=ws://...` goes to everybody who is connected here, and what they say goes to it.
+
+use wsrun_guest::client::{Options, Reconnect};
+use wsrun_guest::{CloseInfo, Connection, Handler, Message, Role, handler, host, topics};
+
+/// Everybody who is connected here.
+const LISTENERS: &str = "listeners";
+
+#[derive(Default)]
+struct Relay {
+    /// The connection to the server; the host makes it anew when it is lost.
+    upstream: Option<Connection>,
+}
+
+#[handler]
+impl Handler for Relay {
+    fn started(&mut self) {
+        let Some(url) = host::config("url") else {
+            eprintln!("say where to connect to: --config url=ws://...");
+            return;
+        };
+        match Options::new(url).reconnect(Reconnect::default()).connect() {
+            Ok(upstream) => self.upstream = Some(upstream),
+            Err(error) => eprintln!("not connected: {error}"),
+        }
+    }
+
+    fn opened(&mut self, connection: Connection) {
+        if !is_upstream(connection) {
+            let _ = connection.subscribe(LISTENERS);
+        }
+    }
+
+    fn received(&mut self, connection: Connection, message: Message) {
+        if is_upstream(connection) {
+            let _ = topics::publish(LISTENERS, &message);
+            return;
+        }
+        let sent = self.upstream.map(|upstream| upstream.send(&message));
+        if !matches!(sent, Some(Ok(()))) {
+            let _ = connection.send("the server is away: try again later");
+        }
+    }
+
+    fn closed(&mut self, connection: Connection, _info: CloseInfo) {
+        if let Some(failure) = connection.failure() {
+            eprintln!("not connected: {failure}");
+        }
+        if self.upstream == Some(connection) {
+            self.upstream = None;
+        }
+    }
+
+    fn lost(&mut self, _connection: Connection, info: CloseInfo, attempt: u32, after: std::time::Duration) {
+        eprintln!("lost the server ({}): attempt {attempt} in {after:?}", info.code);
+    }
+
+    /// After a trap this instance is new: the connections are not.
+    fn resumed(&mut self, connection: Connection) {
+        if is_upstream(connection) {
+            self.upstream = Some(connection);
+        }
+    }
+}
+
+fn is_upstream(connection: Connection) -> bool {
+    let request = connection.request();
+    request.is_some_and(|request| request.role == Role::Client)
+}

@@ -1,0 +1,390 @@
+//! The project in a folder: its language, its toolchain, and what that builds.
+
+mod tools;
+
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+/// What a compiler's complaint is kept of.
+const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// Where Rust builds components.
+pub(super) const RUST_TARGET: &str = "wasm32-wasip2";
+
+/// Folders that a build writes, or that nobody edits: not watched.
+const WRITTEN: [&str; 11] = [
+    "target",
+    "dist",
+    "build",
+    "node_modules",
+    "zig-out",
+    "zig-cache",
+    ".zig-cache",
+    ".git",
+    ".venv",
+    "venv",
+    "__pycache__",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    Rust,
+    JavaScript,
+    Python,
+    Go,
+    Zig,
+    C,
+}
+
+impl Language {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::JavaScript => "JavaScript or TypeScript",
+            Self::Python => "Python",
+            Self::Go => "Go",
+            Self::Zig => "Zig",
+            Self::C => "C or C++",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Project {
+    folder: PathBuf,
+    language: Language,
+}
+
+/// Why nothing was built.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BuildError {
+    #[error(
+        "{} has no project: none of Cargo.toml, package.json, pyproject.toml, requirements.txt, go.mod, build.zig or Makefile is there \
+         (wsrun new makes one)", .0.display()
+    )]
+    NoProject(PathBuf),
+    #[error("{tool} is missing, {what}; {install}")]
+    Missing {
+        tool: &'static str,
+        what: &'static str,
+        install: &'static str,
+    },
+    #[error("{command} could not be started: {cause}")]
+    NotStarted {
+        command: String,
+        cause: std::io::Error,
+    },
+    /// What it said was shown already.
+    #[error("{command} failed ({status})")]
+    Failed {
+        command: String,
+        status: std::process::ExitStatus,
+        output: String,
+    },
+    #[error("{command} made no component: {expected}")]
+    NoComponent { command: String, expected: String },
+    #[error("{} has a project that was not built yet: run `wsrun build`", .0.display())]
+    NotBuilt(PathBuf),
+}
+
+impl BuildError {
+    /// What a compiler complained of, else the error itself.
+    pub(super) fn output(&self) -> String {
+        if let Self::Failed { output, .. } = self {
+            format!("{self}\n\n{output}")
+        } else {
+            self.to_string()
+        }
+    }
+}
+
+/// One command of a toolchain.
+struct Step {
+    program: String,
+    arguments: Vec<String>,
+}
+
+impl Step {
+    fn new(program: &str, arguments: &[&str]) -> Self {
+        Self {
+            program: program.to_owned(),
+            arguments: arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.program)?;
+        self.arguments
+            .iter()
+            .try_for_each(|argument| write!(f, " {argument}"))
+    }
+}
+
+/// The component that the project in this folder was built to.
+pub(super) fn built(folder: &Path) -> Result<PathBuf, BuildError> {
+    let project = Project::find(folder)?;
+    project
+        .outputs()
+        .into_iter()
+        .max_by_key(|(at, _)| *at)
+        .map(|(_, file)| file)
+        .ok_or_else(|| BuildError::NotBuilt(folder.to_owned()))
+}
+
+impl Project {
+    /// Tells the language by the files in the folder.
+    pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
+        let known = [
+            ("Cargo.toml", Language::Rust),
+            ("package.json", Language::JavaScript),
+            ("pyproject.toml", Language::Python),
+            ("requirements.txt", Language::Python),
+            ("go.mod", Language::Go),
+            ("build.zig", Language::Zig),
+            ("Makefile", Language::C),
+        ];
+        let found = known.iter().find(|(file, _)| folder.join(file).is_file());
+        let (_, language) = found.ok_or_else(|| BuildError::NoProject(folder.to_owned()))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            language: *language,
+        })
+    }
+
+    pub(super) fn language(&self) -> &'static str {
+        self.language.name()
+    }
+
+    /// Whether a change of this file may change what is built.
+    pub(super) fn is_source(&self, file: &Path) -> bool {
+        let inside = file.strip_prefix(&self.folder).unwrap_or(file);
+        let mut parts = inside.components();
+        let written = |part: std::path::Component<'_>| {
+            let name = part.as_os_str();
+            WRITTEN.iter().any(|written| name == *written)
+        };
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        // Editors write beside the file that they replace; lock files are the toolchain's.
+        let is_passing = name.starts_with(".#")
+            || name.ends_with('~')
+            || name.ends_with(".swp")
+            || name.ends_with(".lock")
+            || name == "package-lock.json"
+            || name == "4913";
+        !is_passing && !parts.any(written)
+    }
+
+    /// Runs the toolchain; what it says goes to standard error. The component.
+    pub(super) fn build(&self) -> Result<PathBuf, BuildError> {
+        tools::check(&self.folder, self.language)?;
+        let mut last = String::new();
+        let mut built = None;
+        for step in self.steps() {
+            last = step.to_string();
+            built = self.run(&step)?.or(built);
+        }
+        if let Some(built) = built {
+            return Ok(built);
+        }
+        let newest = self.outputs().into_iter().max_by_key(|(at, _)| *at);
+        newest
+            .map(|(_, file)| file)
+            .ok_or_else(|| BuildError::NoComponent {
+                command: last,
+                expected: if self.language == Language::Rust {
+                    "the package needs a library with crate-type = [\"cdylib\"], or a program"
+                        .into()
+                } else {
+                    let dist = self.folder.join("dist");
+                    format!("there is no .wasm file in {}", dist.display())
+                },
+            })
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let has = |name: &str| self.folder.join(name).exists();
+        match self.language {
+            Language::Rust => vec![Step::new(
+                "cargo",
+                &[
+                    "build",
+                    "--release",
+                    "--target",
+                    RUST_TARGET,
+                    "--message-format",
+                    "json-render-diagnostics",
+                ],
+            )],
+            Language::JavaScript => {
+                let install = (!has("node_modules")).then(|| Step::new("npm", &["install"]));
+                let build = Step::new("npm", &["run", "--silent", "build"]);
+                install.into_iter().chain([build]).collect()
+            }
+            Language::Zig => match tools::is_there("zig") {
+                true => vec![Step::new("zig", &["build"])],
+                false => vec![Step::new("python3", &["-m", "ziglang", "build"])],
+            },
+            Language::Python | Language::Go | Language::C => vec![Step::new("make", &[])],
+        }
+    }
+
+    fn run(&self, step: &Step) -> Result<Option<PathBuf>, BuildError> {
+        let not_started = |cause| BuildError::NotStarted {
+            command: step.to_string(),
+            cause,
+        };
+        let mut command = Command::new(&step.program);
+        command
+            .args(&step.arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // Makefiles turn what their compilers make into components with it.
+        if let Ok(program) = std::env::current_exe() {
+            command.env("WSRUN", program);
+        }
+        let mut child = command.spawn().map_err(not_started)?;
+        let tells_by_stdout = self.language == Language::Rust;
+        let stdout = child
+            .stdout
+            .take()
+            .map(|stdout| thread::spawn(move || shown(stdout, !tells_by_stdout)));
+        let stderr = child
+            .stderr
+            .take()
+            .map(|stderr| thread::spawn(move || shown(stderr, true)));
+        let status = child.wait().map_err(not_started)?;
+        let text = |reading: Option<thread::JoinHandle<Vec<u8>>>| {
+            let bytes = reading.and_then(|reading| reading.join().ok());
+            String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        };
+        let (stdout, stderr) = (text(stdout), text(stderr));
+        if !status.success() {
+            let output = match tells_by_stdout {
+                true => stderr,
+                false => format!("{stdout}{stderr}"),
+            };
+            return Err(BuildError::Failed {
+                command: step.to_string(),
+                status,
+                output,
+            });
+        }
+        Ok(match tells_by_stdout {
+            true => artifact(&stdout),
+            false => None,
+        })
+    }
+
+    /// The components that lie where this toolchain puts them.
+    fn outputs(&self) -> Vec<(SystemTime, PathBuf)> {
+        let folder = if self.language == Language::Rust {
+            self.rust_target().join(RUST_TARGET).join("release")
+        } else {
+            self.folder.join("dist")
+        };
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.path());
+        let components = files.filter(|file| file.extension().is_some_and(|kind| kind == "wasm"));
+        components
+            .filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file)))
+            .collect()
+    }
+
+    fn rust_target(&self) -> PathBuf {
+        let told = Command::new("cargo")
+            .args([
+                "metadata",
+                "--no-deps",
+                "--offline",
+                "--format-version",
+                "1",
+            ])
+            .current_dir(&self.folder)
+            .stderr(Stdio::null())
+            .output();
+        let told: Option<Value> = told
+            .ok()
+            .and_then(|told| serde_json::from_slice(&told.stdout).ok());
+        let folder = told
+            .as_ref()
+            .and_then(|told| told["target_directory"].as_str());
+        folder.map_or_else(|| self.folder.join("target"), PathBuf::from)
+    }
+}
+
+/// The last component among what cargo says that it has made.
+fn artifact(messages: &str) -> Option<PathBuf> {
+    let lines = messages.lines().rev();
+    let mut messages = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    messages.find_map(|message| {
+        let files = message["filenames"].as_array()?;
+        let names = files.iter().filter_map(Value::as_str);
+        names
+            .map(PathBuf::from)
+            .find(|file| file.extension().is_some_and(|kind| kind == "wasm"))
+    })
+}
+
+/// Reads to the end, shows it meanwhile, and keeps the beginning.
+fn shown(mut source: impl Read, show: bool) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 8192];
+    while let Ok(length @ 1..) = source.read(&mut buffer) {
+        let bytes = &buffer[..length];
+        if show {
+            let _ = std::io::stderr().lock().write_all(bytes);
+        }
+        // What cargo says on standard output is read by us, and all of it.
+        let room = match show {
+            true => OUTPUT_BYTES_MAX.saturating_sub(kept.len()),
+            false => usize::MAX,
+        };
+        kept.extend_from_slice(&bytes[..length.min(room)]);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_build_writes_is_no_source() {
+        let project = Project {
+            folder: "/p".into(),
+            language: Language::Rust,
+        };
+        for (file, is_source) in [
+            ("/p/src/lib.rs", true),
+            ("/p/Cargo.toml", true),
+            ("/p/tests/echo.toml", true),
+            ("/p/target/wasm32-wasip2/release/p.wasm", false),
+            ("/p/node_modules/a/index.js", false),
+            ("/p/src/lib.rs~", false),
+            ("/p/src/.lib.rs.swp", false),
+            ("/p/Cargo.lock", false),
+        ] {
+            assert_eq!(project.is_source(Path::new(file)), is_source, "{file}");
+        }
+    }
+
+    #[test]
+    fn component_is_the_last_artifact_that_is_one() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"filenames\":[\"/t/libserde.rlib\"]}\n\
+                        {\"reason\":\"compiler-artifact\",\"filenames\":[\"/t/echo.wasm\"]}\n\
+                        {\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(artifact(messages), Some("/t/echo.wasm".into()));
+    }
+}

@@ -1,0 +1,314 @@
+//! The other side of a connection, within the program: a client of the protocol core over a pipe in memory.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
+use tokio::io::{DuplexStream, ReadBuf};
+use wsrun_proto::http::connect::{Connect, ConnectError, ConnectOptions, Established};
+use wsrun_proto::http::response::ResponseReader;
+use wsrun_proto::limits::Limits;
+use wsrun_proto::ws::{
+    self, CloseFrame, Config, Event, MessageKind, Role, Scratch, State, Timeouts,
+};
+
+use super::effect::{Answer, Effect};
+use super::file::Sent;
+use crate::clock;
+
+/// What both sides may write ahead.
+pub(super) const PIPE_BYTES: usize = 64 * 1024;
+
+/// What all peers have seen, in its order.
+pub(super) type Seen = Rc<RefCell<Vec<(String, Effect)>>>;
+
+pub(super) struct Peer {
+    name: String,
+    seen: Seen,
+    /// None before the opening handshake is done, and when the connection is over.
+    line: RefCell<Option<Line>>,
+    /// Of the task that reads and writes.
+    waker: RefCell<Option<Waker>>,
+    /// The step ends the transport without a word.
+    cut: Cell<bool>,
+}
+
+struct Line {
+    stream: DuplexStream,
+    connection: ws::Connection,
+    scratch: Scratch,
+    /// A close frame came.
+    told_end: bool,
+}
+
+impl Peer {
+    pub(super) fn new(name: &str, seen: &Seen) -> Rc<Self> {
+        Rc::new(Self {
+            name: name.to_owned(),
+            seen: Rc::clone(seen),
+            line: RefCell::default(),
+            waker: RefCell::default(),
+            cut: Cell::new(false),
+        })
+    }
+
+    /// Shakes hands, then reads and writes until the connection is over.
+    pub(super) async fn live(self: Rc<Self>, mut stream: DuplexStream, options: ConnectOptions) {
+        let (established, early) = match shake_hands(&mut stream, options).await {
+            Ok(done) => done,
+            Err(effect) => return self.see(effect),
+        };
+        self.see(Effect::Subprotocol(
+            established.protocol.unwrap_or_default(),
+        ));
+        let config = Config {
+            limits: Limits {
+                message_bytes_max: BYTES_MAX,
+                frame_bytes_max: BYTES_MAX,
+                ..Limits::default()
+            },
+            // It is patient: how long something takes is for the scenario to say.
+            timeouts: Timeouts {
+                ping_interval: None,
+                idle_timeout: None,
+                message_timeout: None,
+                ..Timeouts::default()
+            },
+            deflate: established.deflate,
+            ..Config::default()
+        };
+        let mut line = Line {
+            stream,
+            connection: ws::Connection::new(clock::now(), Role::Client, config),
+            scratch: Scratch::with_mask_keys(|| MASK),
+            told_end: false,
+        };
+        self.take(&mut line, early);
+        *self.line.borrow_mut() = Some(line);
+        poll_fn(|cx| self.poll(cx)).await;
+        *self.line.borrow_mut() = None;
+    }
+
+    /// Has it send something. An error when it cannot.
+    pub(super) fn send(&self, what: &Sent) -> Result<(), String> {
+        let mut line = self.line.borrow_mut();
+        let line = line
+            .as_mut()
+            .filter(|line| line.connection.state() == State::Open)
+            .ok_or("the connection is not open, so that nothing can be sent on it")?;
+        let Line {
+            connection,
+            scratch,
+            ..
+        } = line;
+        let sent = match what {
+            Sent::Text(text) => {
+                connection.send_message(MessageKind::Text, text.as_bytes(), scratch)
+            }
+            Sent::Binary(bytes) => connection.send_message(MessageKind::Binary, bytes, scratch),
+            Sent::Ping(payload) => connection.send_ping(payload, scratch),
+            Sent::Pong(payload) => connection.send_pong(payload, scratch),
+            Sent::Close { code, reason } => {
+                let frame = match (code, reason.as_str()) {
+                    (1005, "") => CloseFrame::empty(),
+                    (code, reason) => CloseFrame::new(*code, reason)
+                        .map_err(|_| format!("close code {code} may not be sent"))?,
+                };
+                connection.start_close(clock::now(), frame, scratch);
+                Ok(())
+            }
+            Sent::Cut => {
+                self.cut.set(true);
+                Ok(())
+            }
+        };
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+        sent.map_err(|error| error.to_string())
+    }
+
+    fn see(&self, effect: Effect) {
+        self.seen.borrow_mut().push((self.name.clone(), effect));
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
+        let mut line = self.line.borrow_mut();
+        let Some(line) = line.as_mut() else {
+            return Poll::Ready(());
+        };
+        loop {
+            if self.cut.get() {
+                return Poll::Ready(());
+            }
+            if line.poll_write(cx).is_err() {
+                self.end(line);
+                return Poll::Ready(());
+            }
+            let mut buffer = [0; 16 * 1024];
+            let mut read = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut line.stream).poll_read(cx, &mut read) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    let bytes = read.filled().to_vec();
+                    self.take(line, bytes);
+                }
+                Poll::Ready(_) => {
+                    self.end(line);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+
+    /// The transport is gone.
+    fn end(&self, line: &mut Line) {
+        if !line.told_end {
+            self.see(Effect::Cut);
+        }
+        line.told_end = true;
+    }
+
+    fn take(&self, line: &mut Line, mut bytes: Vec<u8>) {
+        let Line {
+            connection,
+            scratch,
+            told_end,
+            ..
+        } = line;
+        let mut bytes = bytes.as_mut_slice();
+        loop {
+            let mut input = connection.handle_input(clock::now(), bytes, scratch);
+            while let Some(event) = input.poll_event() {
+                let effect = match event {
+                    Event::Text(text) => Effect::Text(text.to_owned()),
+                    Event::Binary(bytes) => Effect::Binary(bytes.to_vec()),
+                    Event::Ping(payload) => Effect::Ping(payload.to_vec()),
+                    Event::Pong { payload, .. } => Effect::Pong(payload.to_vec()),
+                    Event::Close(frame) => {
+                        *told_end = true;
+                        Effect::Close {
+                            code: frame.reported_code(),
+                            reason: frame.reason().to_owned(),
+                        }
+                    }
+                    Event::Chunk(_) => unreachable!("messages are delivered whole"),
+                };
+                self.see(effect);
+            }
+            if !connection.is_end_held() {
+                return;
+            }
+            bytes = &mut [];
+        }
+    }
+}
+
+impl Line {
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
+        while !self.connection.output().is_empty() {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let count = self.connection.output().slices(&mut slices);
+            match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Ready(written) => self.connection.output_mut().consume(written?),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The handshake, and the frames that came right behind it.
+async fn shake_hands(
+    stream: &mut DuplexStream,
+    options: ConnectOptions,
+) -> Result<(Established, Vec<u8>), Effect> {
+    // The key is no secret, and the same at each run.
+    let Ok(mut connect) = Connect::new(options, [7; 16]) else {
+        return Err(Effect::Refused(400));
+    };
+    if stream.write_all(connect.request_bytes()).await.is_err() {
+        return Err(Effect::Cut);
+    }
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let length = match stream.read(&mut buffer).await {
+            Ok(length @ 1..) => length,
+            _ => return Err(Effect::Cut),
+        };
+        match connect.handle_input(&buffer[..length]) {
+            Ok(None) => {}
+            Ok(Some(established)) => {
+                let early = buffer[established.consumed..length].to_vec();
+                return Ok((established, early));
+            }
+            Err(ConnectError::Refused { status } | ConnectError::Redirected { status, .. }) => {
+                return Err(Effect::Refused(status));
+            }
+            Err(_) => return Err(Effect::Cut),
+        }
+    }
+}
+
+/// Asks a plain request and sees its answer.
+pub(super) async fn ask(name: &str, seen: Seen, mut stream: DuplexStream, request: Vec<u8>) {
+    let answer = async {
+        stream.write_all(&request).await.ok()?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.ok()?;
+        answer(&bytes)
+    };
+    let effect = answer.await.map_or(Effect::Cut, Effect::Answered);
+    seen.borrow_mut().push((name.to_owned(), effect));
+}
+
+fn answer(bytes: &[u8]) -> Option<Answer> {
+    let mut reader = ResponseReader::new(Limits::default());
+    let response = reader.handle_input(bytes).ok()??;
+    let headers: Vec<(String, String)> = response
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value).into_owned();
+            (name.to_ascii_lowercase(), value)
+        })
+        .collect();
+    let body = &bytes[response.consumed..];
+    let is_chunked = headers
+        .iter()
+        .any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    Some(Answer {
+        status: response.status,
+        body: Some(match is_chunked {
+            true => unchunked(body)?,
+            false => body.to_vec(),
+        }),
+        headers,
+    })
+}
+
+fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
+        let size = std::str::from_utf8(&bytes[..end]).ok()?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        bytes = &bytes[end + 2..];
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(bytes.get(..size)?);
+        bytes = bytes.get(size + 2..)?;
+    }
+}
+
+/// The same at each run.
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// Nothing that a handler may send is larger.
+const BYTES_MAX: u64 = 1 << 32;

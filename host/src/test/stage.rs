@@ -1,0 +1,251 @@
+//! A scenario on its stage: one worker, its connections over pipes, and a clock that is advanced by hand.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{DuplexStream, duplex};
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+use wsrun_proto::http::connect::ConnectOptions;
+
+use super::effect::Effect;
+use super::file::{ANSWER, Action, Scenario, Sent, Step};
+use super::idle::Idle;
+use super::peer::{PIPE_BYTES, Peer, Seen, ask};
+use super::{Failed, TestError};
+use crate::config::Config;
+use crate::connection;
+use crate::listener::Handshake;
+use crate::server::{Server, StartError};
+use crate::transport::Socket;
+use crate::worker::Worker;
+
+/// Runs every step, until one comes out otherwise.
+pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError> {
+    let mut server = Server::new(config)?;
+    let idle = Idle::default();
+    let told = idle.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .on_thread_park(move || told.tell())
+        .build()
+        .map_err(|error| StartError::Host(error.to_string()))?;
+    let tasks = LocalSet::new();
+    let played = tasks.block_on(&runtime, async {
+        let worker = server.start_within().await?;
+        let mut stage = Stage {
+            worker,
+            idle,
+            seen: Seen::default(),
+            peers: BTreeMap::new(),
+            accepted: 0,
+        };
+        // What it does at its start belongs to no step: nobody is connected.
+        stage.idle.wait().await;
+        for (position, step) in scenario.steps.iter().enumerate() {
+            let outcome = stage.take(step).await;
+            outcome.map_err(|difference| Failed {
+                file: scenario.file.clone(),
+                step: position + 1,
+                line: step.line,
+                action: step.action.to_string(),
+                difference,
+            })?;
+        }
+        Ok(())
+    });
+    // Tasks let go of their connections while the runtime is there.
+    let entered = runtime.enter();
+    drop(tasks);
+    drop(entered);
+    played
+}
+
+struct Stage {
+    worker: Rc<Worker>,
+    idle: Idle,
+    seen: Seen,
+    peers: BTreeMap<String, Rc<Peer>>,
+    /// Connections so far: each comes from a port of its own.
+    accepted: u16,
+}
+
+impl Stage {
+    /// Takes a step. What is other than expected, line by line.
+    async fn take(&mut self, step: &Step) -> Result<(), Vec<String>> {
+        match &step.action {
+            Action::Connect {
+                name,
+                path,
+                subprotocols,
+                headers,
+            } => {
+                let mut headers = headers.clone();
+                let options = ConnectOptions {
+                    host: host(&mut headers),
+                    path: path.clone(),
+                    protocols: subprotocols.clone(),
+                    headers,
+                    ..ConnectOptions::default()
+                };
+                let peer = Peer::new(name, &self.seen);
+                self.peers.insert(name.clone(), Rc::clone(&peer));
+                let stream = self.accept();
+                tokio::task::spawn_local(peer.live(stream, options));
+            }
+            Action::Send { from, what } => {
+                let peer = self.peers.get(from);
+                let peer = peer.ok_or_else(|| vec![format!("  {from} is not connected")])?;
+                peer.send(what)
+                    .map_err(|problem| vec![format!("  {from}: {problem}")])?;
+            }
+            Action::Advance(time) => self.advance(*time).await,
+            Action::Request {
+                method,
+                target,
+                headers,
+                body,
+            } => {
+                let mut headers = headers.clone();
+                let mut request = format!(
+                    "{method} {target} HTTP/1.1\r\nhost: {}\r\n",
+                    host(&mut headers)
+                );
+                for (name, value) in &headers {
+                    request.push_str(&format!("{name}: {value}\r\n"));
+                }
+                let length = body.len();
+                request.push_str(&format!(
+                    "content-length: {length}\r\nconnection: close\r\n\r\n"
+                ));
+                let request = [request.as_bytes(), body].concat();
+                let stream = self.accept();
+                tokio::task::spawn_local(ask(ANSWER, Rc::clone(&self.seen), stream, request));
+            }
+        }
+        self.idle.wait().await;
+        let seen = std::mem::take(&mut *self.seen.borrow_mut());
+        compare(&step.expected, seen)
+    }
+
+    /// Lets time pass, from timer to timer.
+    async fn advance(&self, time: Duration) {
+        tokio::time::sleep_until(Instant::now() + time).await;
+    }
+
+    /// A connection to the server, as if it had been accepted.
+    fn accept(&mut self) -> DuplexStream {
+        let (ours, theirs) = duplex(PIPE_BYTES);
+        self.accepted = self.accepted.wrapping_add(1);
+        tokio::task::spawn_local(connection::serve(
+            Rc::clone(&self.worker),
+            Handshake::begin(&self.worker.handshakes),
+            Socket::Memory(theirs),
+            format!("127.0.0.1:{}", PORT_MIN.saturating_add(self.accepted)),
+            format!("127.0.0.1:{PORT}"),
+            None,
+        ));
+        ours
+    }
+}
+
+/// The `Host` that was asked for, or the one that there is.
+fn host(headers: &mut Vec<(String, String)>) -> String {
+    let given = headers
+        .iter()
+        .position(|(name, _)| name.eq_ignore_ascii_case("host"));
+    given.map_or_else(
+        || format!("localhost:{PORT}"),
+        |position| headers.remove(position).1,
+    )
+}
+
+/// Compares what each connection saw, in its order.
+fn compare(expected: &[(String, Effect)], seen: Vec<(String, Effect)>) -> Result<(), Vec<String>> {
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in expected.iter().chain(&seen) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let mut lines = Vec::new();
+    for name in names {
+        let of = |effects: &[(String, Effect)]| -> Vec<Effect> {
+            let own = effects.iter().filter(|(other, _)| other == name);
+            own.map(|(_, effect)| effect.clone()).collect()
+        };
+        let expected = of(expected);
+        let asks = |effect: &Effect| matches!(effect, Effect::Subprotocol(_));
+        let asked = expected.iter().any(asks);
+        let mut got = of(&seen);
+        got.retain(|effect| asked || !asks(effect));
+        let is_same = expected.len() == got.len()
+            && got
+                .iter()
+                .zip(&expected)
+                .all(|(got, expected)| got.is(expected));
+        if !is_same {
+            lines.push(format!("  to {name}"));
+            lines.extend(differences(&expected, &got));
+        }
+    }
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(lines),
+    }
+}
+
+fn differences(expected: &[Effect], got: &[Effect]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for position in 0..expected.len().max(got.len()) {
+        let (expected, got) = (expected.get(position), got.get(position));
+        let number = position + 1;
+        match (expected, got) {
+            (Some(expected), Some(got)) if got.is(expected) => {
+                lines.push(format!("    {number:<2} {expected}"));
+            }
+            (expected, got) => {
+                let text = |effect: Option<Effect>| {
+                    effect.map_or_else(|| "nothing".to_owned(), |effect| effect.to_string())
+                };
+                let got = got.map(|got| got.beside(expected));
+                lines.push(format!(
+                    "    {number:<2} expected  {}",
+                    text(expected.cloned())
+                ));
+                lines.push(format!("       got       {}", text(got)));
+            }
+        }
+    }
+    lines
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connect { name, path, .. } => write!(f, "connect {name} {path}"),
+            Self::Send { from, what } => {
+                write!(f, "from {from}, ")?;
+                match what {
+                    Sent::Text(text) => write!(f, "{}", Effect::Text(text.clone())),
+                    Sent::Binary(bytes) => write!(f, "{}", Effect::Binary(bytes.clone())),
+                    Sent::Ping(payload) => write!(f, "{}", Effect::Ping(payload.clone())),
+                    Sent::Pong(payload) => write!(f, "{}", Effect::Pong(payload.clone())),
+                    Sent::Close { code, reason } => {
+                        let (code, reason) = (*code, reason.clone());
+                        write!(f, "{}", Effect::Close { code, reason })
+                    }
+                    Sent::Cut => write!(f, "cut"),
+                }
+            }
+            Self::Advance(time) => write!(f, "advance {time:?}"),
+            Self::Request { method, target, .. } => write!(f, "request {method} {target}"),
+        }
+    }
+}
+
+/// Where the server seems to listen, and above which its peers have their ports.
+const PORT: u16 = 9000;
+const PORT_MIN: u16 = 50_000;

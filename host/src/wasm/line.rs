@@ -1,0 +1,496 @@
+//! The standard input and output of a program, and the connection behind them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use send_wrapper::SendWrapper;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+use wsrun_proto::ws::{CloseFrame, MessageKind, SendError};
+
+use crate::config::ProgramFormat;
+use crate::contract::{ClosedBy, ConnectionId, Request};
+use crate::session::Session;
+
+/// Bytes that a program has not read and that may wait for it; its peer is not read above.
+const INPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// What a program may write before it waits for the connection to take it.
+const WRITE_BYTES_MAX: usize = 64 * 1024;
+
+/// Kind and length in front of a message.
+const FRAME_HEADER_BYTES: usize = 5;
+const FRAME_TEXT: u8 = 1;
+const FRAME_BINARY: u8 = 2;
+
+/// Joins a connection and a program.
+pub(super) struct Line {
+    session: Rc<Session>,
+    format: ProgramFormat,
+    input: RefCell<VecDeque<u8>>,
+    /// Nothing more will come.
+    input_ended: Cell<bool>,
+    input_came: Arc<Notify>,
+    /// The beginning of a message that the program has not written to its end.
+    partial: RefCell<Vec<u8>>,
+    /// Messages that the connection had no room for.
+    waiting: RefCell<VecDeque<(MessageKind, Vec<u8>)>>,
+    room_came: Arc<Notify>,
+    /// Nothing can be sent any more.
+    output_ended: Cell<bool>,
+}
+
+impl Line {
+    pub(super) fn new(session: Rc<Session>, format: ProgramFormat) -> Self {
+        Self {
+            session,
+            format,
+            input: RefCell::default(),
+            input_ended: Cell::new(false),
+            input_came: Arc::default(),
+            partial: RefCell::default(),
+            waiting: RefCell::default(),
+            room_came: Arc::default(),
+            output_ended: Cell::new(false),
+        }
+    }
+
+    pub(super) fn connection(&self) -> ConnectionId {
+        self.session.id
+    }
+
+    pub(super) fn input(self: &Rc<Self>) -> ProgramInput {
+        ProgramInput {
+            came: Arc::clone(&self.input_came),
+            line: SendWrapper::new(Rc::clone(self)),
+        }
+    }
+
+    pub(super) fn output(self: &Rc<Self>) -> ProgramOutput {
+        ProgramOutput {
+            came: Arc::clone(&self.room_came),
+            line: SendWrapper::new(Rc::clone(self)),
+        }
+    }
+
+    /// A message for the program.
+    pub(super) fn put(&self, kind: MessageKind, payload: &[u8]) {
+        let mut input = self.input.borrow_mut();
+        match (self.format, kind) {
+            (ProgramFormat::Lines, MessageKind::Text) => {
+                input.extend(payload);
+                input.push_back(b'\n');
+            }
+            (ProgramFormat::Lines, MessageKind::Binary) => {
+                drop(input);
+                self.close(1003, "the program takes lines of text");
+                return;
+            }
+            (ProgramFormat::Frames, kind) => {
+                let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+                input.push_back(match kind {
+                    MessageKind::Text => FRAME_TEXT,
+                    MessageKind::Binary => FRAME_BINARY,
+                });
+                input.extend(length.to_be_bytes());
+                input.extend(payload);
+            }
+        }
+        if input.len() > INPUT_BYTES_MAX {
+            self.session.receive_flow.set(false);
+        }
+        drop(input);
+        self.input_came.notify_waiters();
+    }
+
+    /// The connection is gone.
+    pub(super) fn end(&self) {
+        self.input_ended.set(true);
+        self.output_ended.set(true);
+        self.input_came.notify_waiters();
+        self.room_came.notify_waiters();
+    }
+
+    /// The program is over: sends what is left of its output and closes.
+    pub(super) async fn finish(&self, code: u16, reason: &str) {
+        let left = std::mem::take(&mut *self.partial.borrow_mut());
+        if !left.is_empty() {
+            match self.format {
+                ProgramFormat::Lines => self.send_line(&left),
+                ProgramFormat::Frames => {
+                    tracing::warn!(connection = self.session.id, "program ended within a frame");
+                }
+            }
+        }
+        loop {
+            let room = self.room_came.notified();
+            if self.output_ended.get() || self.waiting.borrow().is_empty() {
+                break;
+            }
+            room.await;
+        }
+        self.close(code, reason);
+    }
+
+    fn close(&self, code: u16, reason: &str) {
+        let frame = CloseFrame::new(code, reason).unwrap_or_else(|_| CloseFrame::empty());
+        self.session.close(ClosedBy::Handler, frame);
+        self.session.mark_dirty();
+        self.session.wake();
+        self.output_ended.set(true);
+        self.room_came.notify_waiters();
+    }
+
+    /// Sends messages that wait, as far as there is room.
+    pub(super) fn send_waiting(&self) {
+        let session = &self.session;
+        while let Some((kind, payload)) = self.waiting.borrow_mut().pop_front() {
+            let sent = session
+                .admit(payload.len())
+                .and_then(|()| session.send_admitted(kind, &payload));
+            session.clear_pending();
+            match sent {
+                Ok(()) => session.mark_dirty(),
+                Err(SendError::Closed) => {
+                    self.output_ended.set(true);
+                    break;
+                }
+                Err(SendError::TooLarge { .. }) => {
+                    self.fail("a message that is larger than --max-queue");
+                    break;
+                }
+                Err(_) => {
+                    self.waiting.borrow_mut().push_front((kind, payload));
+                    session.want_writable.set(true);
+                    session.wake();
+                    return;
+                }
+            }
+        }
+        self.room_came.notify_waiters();
+    }
+
+    /// The program wrote what cannot be sent.
+    fn fail(&self, what: &str) {
+        tracing::error!(
+            connection = self.session.id,
+            "program closed off: it wrote {what}"
+        );
+        self.close(1011, &format!("the program wrote {what}"));
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let mut all = std::mem::take(&mut *self.partial.borrow_mut());
+        all.extend_from_slice(bytes);
+        let mut rest = all.as_slice();
+        loop {
+            let taken = match self.format {
+                ProgramFormat::Lines => self.take_line(rest),
+                ProgramFormat::Frames => self.take_frame(rest),
+            };
+            match taken {
+                Ok(0) => break,
+                Ok(taken) => rest = &rest[taken..],
+                Err(what) => return self.fail(what),
+            }
+        }
+        *self.partial.borrow_mut() = rest.to_vec();
+    }
+
+    /// Sends the first line. How long it is with its end, 0 when its end has not come.
+    fn take_line(&self, bytes: &[u8]) -> Result<usize, &'static str> {
+        match bytes.iter().position(|byte| *byte == b'\n') {
+            Some(end) => {
+                self.send_line(&bytes[..end]);
+                Ok(end + 1)
+            }
+            None if bytes.len() > self.session.message_bytes_max() => {
+                Err("a line that is longer than --max-queue")
+            }
+            None => Ok(0),
+        }
+    }
+
+    /// The same for a frame.
+    fn take_frame(&self, bytes: &[u8]) -> Result<usize, &'static str> {
+        let Some([kind, length @ ..]) = bytes.first_chunk::<FRAME_HEADER_BYTES>() else {
+            return Ok(0);
+        };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let kind = match *kind {
+            FRAME_TEXT => MessageKind::Text,
+            FRAME_BINARY => MessageKind::Binary,
+            _ => return Err("a frame that is neither text (1) nor binary (2)"),
+        };
+        if length > self.session.message_bytes_max() {
+            return Err("a frame that is larger than --max-queue");
+        }
+        let end = FRAME_HEADER_BYTES + length;
+        match bytes.get(FRAME_HEADER_BYTES..end) {
+            Some(payload) => {
+                self.send(kind, payload.to_vec());
+                Ok(end)
+            }
+            None => Ok(0),
+        }
+    }
+
+    fn send_line(&self, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        self.send(MessageKind::Text, line.to_vec());
+    }
+
+    fn send(&self, kind: MessageKind, payload: Vec<u8>) {
+        if self.output_ended.get() {
+            return;
+        }
+        if kind == MessageKind::Text && simdutf8::basic::from_utf8(&payload).is_err() {
+            return self.fail("text that is not UTF-8");
+        }
+        self.waiting.borrow_mut().push_back((kind, payload));
+        self.send_waiting();
+    }
+
+    /// What CGI programs, and those of websocketd, find in their environment.
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        variables(
+            &self.session.request(),
+            self.session.protocol(),
+            self.session.id,
+        )
+    }
+
+    fn read(&self, size: usize) -> StreamResult<Bytes> {
+        let mut input = self.input.borrow_mut();
+        let length = input.len().min(size);
+        if length == 0 {
+            return match self.input_ended.get() && input.is_empty() {
+                true => Err(StreamError::Closed),
+                false => Ok(Bytes::new()),
+            };
+        }
+        let bytes: Bytes = input.drain(..length).collect();
+        if input.len() <= INPUT_BYTES_MAX / 2 && !self.session.receive_flow.get() {
+            self.session.receive_flow.set(true);
+            self.session.wake();
+        }
+        Ok(bytes)
+    }
+
+    fn has_input(&self) -> bool {
+        self.input_ended.get() || !self.input.borrow().is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.output_ended.get() || self.waiting.borrow().is_empty()
+    }
+}
+
+fn variables(
+    request: &Request,
+    protocol: Option<String>,
+    connection: ConnectionId,
+) -> Vec<(String, String)> {
+    let host_and_port = |address: &str| match address.parse::<SocketAddr>() {
+        Ok(address) => (address.ip().to_string(), address.port().to_string()),
+        Err(_) => (address.to_owned(), String::new()),
+    };
+    let (remote, remote_port) = host_and_port(&request.peer);
+    let (_, server_port) = host_and_port(&request.local);
+    let query = request.query.clone().unwrap_or_default();
+    let uri = match &request.query {
+        Some(query) => format!("{}?{query}", request.path),
+        None => request.path.clone(),
+    };
+    let host = request.host.clone().unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name.to_owned(),
+        _ => host,
+    };
+    let mut variables: Vec<(String, String)> = [
+        ("GATEWAY_INTERFACE", "CGI/1.1".to_owned()),
+        (
+            "SERVER_SOFTWARE",
+            concat!("wsrun/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ),
+        ("SERVER_PROTOCOL", "HTTP/1.1".to_owned()),
+        ("SERVER_NAME", name),
+        ("SERVER_PORT", server_port),
+        ("REQUEST_METHOD", "GET".to_owned()),
+        ("REQUEST_URI", uri),
+        ("SCRIPT_NAME", String::new()),
+        ("PATH_INFO", request.path.clone()),
+        ("QUERY_STRING", query),
+        ("REMOTE_ADDR", remote.clone()),
+        ("REMOTE_HOST", remote),
+        ("REMOTE_PORT", remote_port),
+        ("UNIQUE_ID", connection.to_string()),
+        ("HTTPS", if request.secure { "on" } else { "" }.to_owned()),
+        ("WEBSOCKET_PROTOCOL", protocol.unwrap_or_default()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec();
+    for (name, value) in &request.headers {
+        let name = name.to_ascii_uppercase().replace('-', "_");
+        // A program that asks servers by this variable would ask whom a client says (httpoxy).
+        if name == "PROXY" {
+            continue;
+        }
+        let name = format!("HTTP_{name}");
+        let value = String::from_utf8_lossy(value);
+        match variables.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, values)) => {
+                values.push_str(", ");
+                values.push_str(&value);
+            }
+            None => variables.push((name, value.into_owned())),
+        }
+    }
+    variables.retain(|(_, value)| !value.contains('\0'));
+    variables
+}
+
+/// WASI's streams must be `Send` but never leave the thread of their store; the wrapper checks that.
+#[derive(Clone)]
+pub(super) struct ProgramInput {
+    came: Arc<Notify>,
+    line: SendWrapper<Rc<Line>>,
+}
+
+#[derive(Clone)]
+pub(super) struct ProgramOutput {
+    came: Arc<Notify>,
+    line: SendWrapper<Rc<Line>>,
+}
+
+impl IsTerminal for ProgramInput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl IsTerminal for ProgramOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for ProgramInput {
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(NotUsed)
+    }
+
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl StdoutStream for ProgramOutput {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(NotUsed)
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for ProgramInput {
+    async fn ready(&mut self) {
+        loop {
+            let came = Arc::clone(&self.came);
+            let came = came.notified();
+            if self.line.has_input() {
+                return;
+            }
+            came.await;
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for ProgramOutput {
+    async fn ready(&mut self) {
+        loop {
+            let came = Arc::clone(&self.came);
+            let came = came.notified();
+            if self.line.has_room() {
+                return;
+            }
+            came.await;
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for ProgramInput {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.line.read(size)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for ProgramOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if self.line.output_ended.get() {
+            return Err(StreamError::Closed);
+        }
+        self.line.write(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        match self.line.output_ended.get() {
+            true => Err(StreamError::Closed),
+            false => Ok(()),
+        }
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        match (self.line.output_ended.get(), self.line.has_room()) {
+            (true, _) => Err(StreamError::Closed),
+            (false, true) => Ok(WRITE_BYTES_MAX),
+            (false, false) => Ok(0),
+        }
+    }
+}
+
+/// The streams of WASI 0.3, which this host does not have.
+struct NotUsed;
+
+impl AsyncRead for NotUsed {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Err(std::io::ErrorKind::Unsupported.into()))
+    }
+}
+
+impl AsyncWrite for NotUsed {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Err(std::io::ErrorKind::Unsupported.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

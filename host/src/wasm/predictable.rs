@@ -1,0 +1,63 @@
+//! Clocks and randomness of handlers in a scenario: the same at each run.
+
+use std::time::Duration;
+
+use sha2::Digest as _;
+use tokio::time::Instant;
+use wasmtime_wasi::random::Deterministic;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+
+/// Where the wall clock begins: 2026-01-01T00:00:00Z.
+const BEGIN: Duration = Duration::from_secs(1_767_225_600);
+
+/// After so many random bytes the first come again.
+const RANDOM_BYTES: usize = 4_096;
+
+/// Gives an instance the clock of the runtime, which began then, and random bytes that are always these.
+pub(super) fn make(wasi: &mut WasiCtxBuilder, began: Instant) {
+    let random = || Deterministic::new(random_bytes());
+    wasi.wall_clock(Clock(began))
+        .monotonic_clock(Clock(began))
+        .secure_random(random())
+        .insecure_random(random())
+        .insecure_random_seed(SEED);
+}
+
+const SEED: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834;
+
+fn random_bytes() -> Vec<u8> {
+    let blocks = (0_u32..).map(|block| sha2::Sha256::digest(block.to_be_bytes()));
+    blocks
+        .flat_map(|block| block.to_vec())
+        .take(RANDOM_BYTES)
+        .collect()
+}
+
+/// The time since the worker began.
+struct Clock(Instant);
+
+impl Clock {
+    fn passed(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.0)
+    }
+}
+
+impl HostWallClock for Clock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        BEGIN + self.passed()
+    }
+}
+
+impl HostMonotonicClock for Clock {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.passed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,379 @@
+//! Programs that were not written for this host: a WASI command for each connection, with messages as its standard input and output.
+//!
+//! To the rest of the host all of them together are one guest. It starts a program in a task of its own when a connection opens, and hands
+//! messages over through a [`Line`]; what the program writes goes straight into the output of its session.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wsrun_proto::ws::MessageKind;
+
+use super::component::{ComponentError, first_line};
+use super::error::{DeadlineExceeded, GuestError};
+use super::instance::{COMPONENT_HANDLES_MAX, HOSTCALL_SLACK_BYTES, explain};
+use super::line::Line;
+use super::pulse::others_had_their_turn;
+use super::state::{GuestState, Log, ProgramIo};
+use crate::command::Commands;
+use crate::config::{HandlerLimits, ProgramFormat};
+use crate::contract::{
+    Acceptance, Chunk, CloseInfo, ConnectionId, HttpResponse, Refusal, Request, TimerId,
+};
+use crate::handler::{Exports, Guest, GuestFactory, HttpRequest, Limit, Registry, report};
+
+/// How long a program may go on when its connection is gone: it has read the end of its input by then.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What programs may import.
+pub(crate) fn program_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    Ok(linker)
+}
+
+/// A command with its imports resolved.
+#[derive(Clone)]
+pub(crate) struct Program {
+    pre: CommandPre<GuestState>,
+    format: ProgramFormat,
+    /// What it is called with: its name.
+    name: Arc<str>,
+}
+
+impl Program {
+    /// Links a checked component.
+    ///
+    /// # Errors
+    ///
+    /// When an import is missing in the version asked for.
+    pub(crate) fn new(
+        linker: &Linker<GuestState>,
+        component: &Component,
+        format: ProgramFormat,
+        file: &str,
+    ) -> Result<Self, ComponentError> {
+        let types = |error: wasmtime::Error| ComponentError::Types {
+            file: file.to_owned(),
+            name: error.to_string(),
+            cause: first_line(&error),
+        };
+        let pre = linker.instantiate_pre(component).map_err(types)?;
+        Ok(Self {
+            pre: CommandPre::new(pre).map_err(types)?,
+            format,
+            name: file.into(),
+        })
+    }
+
+    /// What all programs of a server together seem to export.
+    pub(crate) fn exports() -> Exports {
+        Exports {
+            handshake: true,
+            writable: true,
+            ..Exports::default()
+        }
+    }
+}
+
+/// Makes the one guest of a worker.
+pub(crate) struct Programs {
+    program: Program,
+    limits: HandlerLimits,
+    log: Rc<Log>,
+}
+
+impl Programs {
+    pub(crate) fn new(handler: &Arc<str>, program: Program, limits: HandlerLimits) -> Self {
+        Self {
+            program,
+            limits,
+            log: Rc::new(Log::new(handler)),
+        }
+    }
+}
+
+impl GuestFactory for Programs {
+    type Guest = AllPrograms;
+
+    async fn make(&self, registry: &Rc<Registry>) -> Result<AllPrograms, GuestError> {
+        Ok(AllPrograms {
+            starter: Starter {
+                program: self.program.clone(),
+                limits: self.limits.clone(),
+                log: Rc::clone(&self.log),
+                registry: Rc::clone(registry),
+            },
+            lines: HashMap::new(),
+            commands: Commands::new(&self.limits, Arc::clone(registry.tally())),
+        })
+    }
+
+    fn release(&self) {}
+
+    async fn prepare(&self, _: &Rc<Registry>) {
+        // There is one guest, which does not fail.
+    }
+}
+
+/// What a program is started with.
+#[derive(Clone)]
+struct Starter {
+    program: Program,
+    limits: HandlerLimits,
+    log: Rc<Log>,
+    registry: Rc<Registry>,
+}
+
+/// The programs of all connections.
+pub(crate) struct AllPrograms {
+    starter: Starter,
+    lines: HashMap<ConnectionId, Running>,
+    /// Nothing is ever asked for by a callback.
+    commands: Commands,
+}
+
+struct Running {
+    line: Rc<Line>,
+    /// The connection is gone.
+    gone: Rc<Notify>,
+}
+
+impl Guest for AllPrograms {
+    async fn started(&mut self) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn requested(&mut self, _: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
+        let registry = &self.starter.registry;
+        // Those that are about to begin, and those that have not ended yet.
+        let running = registry.tally().live_instances.get().max(self.lines.len());
+        if running < self.starter.limits.instances_max {
+            return Ok(Ok(Acceptance::default()));
+        }
+        registry.note_limit(Limit::Instances);
+        Ok(Err(Refusal {
+            status: 503,
+            headers: vec![("retry-after".into(), "1".into())],
+            body: "503 service unavailable: as many programs run as may (--max-instances)".into(),
+        }))
+    }
+
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        let Some(session) = self.starter.registry.get(connection) else {
+            return Ok(());
+        };
+        let line = Rc::new(Line::new(session, self.starter.program.format));
+        let gone = Rc::new(Notify::new());
+        tokio::task::spawn_local(self.starter.clone().run(Rc::clone(&line), Rc::clone(&gone)));
+        self.lines.insert(connection, Running { line, gone });
+        Ok(())
+    }
+
+    async fn received(
+        &mut self,
+        connection: ConnectionId,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<(), GuestError> {
+        if let Some(running) = self.lines.get(&connection) {
+            running.line.put(kind, payload);
+        }
+        Ok(())
+    }
+
+    async fn received_chunk(&mut self, _: ConnectionId, _: &Chunk<'_>) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn closed(&mut self, connection: ConnectionId, _: &CloseInfo) -> Result<(), GuestError> {
+        if let Some(running) = self.lines.remove(&connection) {
+            running.line.end();
+            running.gone.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn lost(
+        &mut self,
+        _: ConnectionId,
+        _: &CloseInfo,
+        _: u32,
+        _: Duration,
+    ) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn restored(&mut self, _: ConnectionId) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn wanted(
+        &mut self,
+        _: ConnectionId,
+        _: MessageKind,
+        _: &[u8],
+    ) -> Result<bool, GuestError> {
+        Ok(true)
+    }
+
+    async fn accepts(&mut self, _: &str, _: &str) -> Result<bool, GuestError> {
+        Ok(true)
+    }
+
+    async fn http(&mut self, _: &HttpRequest) -> Result<HttpResponse, GuestError> {
+        unreachable!("a handler without `http` is not asked")
+    }
+
+    async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        if let Some(running) = self.lines.get(&connection) {
+            running.line.send_waiting();
+        }
+        Ok(())
+    }
+
+    async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn fired(
+        &mut self,
+        _: TimerId,
+        _: u64,
+        _: Option<ConnectionId>,
+    ) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+        self.opened(connection).await
+    }
+
+    async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
+        Ok(Vec::new())
+    }
+
+    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, GuestError> {
+        Ok(Ok(()))
+    }
+
+    async fn draining(&mut self, _: Duration) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    fn set_beside(&mut self, _: bool) {}
+
+    fn commands(&mut self) -> &mut Commands {
+        &mut self.commands
+    }
+}
+
+/// How a program ended.
+enum Ended {
+    Exit(i32),
+    Failed(GuestError),
+    /// It went on for too long when its connection was gone.
+    Abandoned,
+}
+
+impl Starter {
+    /// Runs the program to its end, and closes the connection then.
+    async fn run(self, line: Rc<Line>, gone: Rc<Notify>) {
+        let abandoned = async {
+            gone.notified().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let connection = line.connection();
+        let name = self.registry.name();
+        // Dropping the call ends the program.
+        let ended = tokio::select! {
+            ended = self.call(&line) => ended,
+            () = abandoned => Ended::Abandoned,
+        };
+        let (code, reason) = match ended {
+            Ended::Exit(0) => (1000, String::new()),
+            Ended::Exit(status) => {
+                tracing::info!(handler = %name, connection, status, "program ended with an exit code");
+                // WASI 0.2 tells no more than that it is not 0.
+                (
+                    1011,
+                    "the program ended with an exit code other than 0".to_owned(),
+                )
+            }
+            Ended::Failed(error) => {
+                report(&self.registry, "wasi:cli/run", Some(connection), &error);
+                (1011, "the program failed".to_owned())
+            }
+            Ended::Abandoned => {
+                tracing::warn!(
+                    handler = %name, connection, "program ended: its connection has been gone for {GRACE:?}"
+                );
+                return;
+            }
+        };
+        line.finish(code, &reason).await;
+        self.registry.worker().flush();
+    }
+
+    async fn call(&self, line: &Rc<Line>) -> Ended {
+        let io = ProgramIo {
+            name: Arc::clone(&self.program.name),
+            variables: line.variables(),
+            stdin: line.input(),
+            stdout: line.output(),
+        };
+        let yields = Arc::new(AtomicBool::new(false));
+        let mut store = self.store(io, Arc::clone(&yields));
+        let pulse = self.registry.pulse();
+        let call = async {
+            let command = self.program.pre.instantiate_async(&mut store).await?;
+            command.wasi_cli_run().call_run(&mut store).await
+        };
+        let flush = || self.registry.worker().flush();
+        let result = pulse.watch_program(&yields, flush, call).await;
+        match result {
+            Ok(Ok(())) => Ended::Exit(0),
+            Ok(Err(())) => Ended::Exit(1),
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(status)) => Ended::Exit(*status),
+                None => Ended::Failed(explain(&mut store, error)),
+            },
+        }
+    }
+
+    fn store(&self, io: ProgramIo, yields: Arc<AtomicBool>) -> Store<GuestState> {
+        let limits = &self.limits;
+        let engine = self.program.pre.engine();
+        let state =
+            GuestState::of_program(engine, Rc::clone(&self.registry), limits, &self.log, io);
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
+        store.set_max_component_handles(COMPONENT_HANDLES_MAX);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |store| {
+            let state = store.data();
+            // The time since the program last waited for anything: how long it runs in all is its own business.
+            if state.pulse.spent() >= state.callback_timeout {
+                return Err(DeadlineExceeded(state.callback_timeout).into());
+            }
+            let yields = Arc::clone(&yields);
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(async move {
+                    yields.store(true, Ordering::Relaxed);
+                    others_had_their_turn().await;
+                    yields.store(false, Ordering::Relaxed);
+                }),
+            ))
+        });
+        store
+    }
+}
