@@ -91,7 +91,18 @@ fn allow_root(arguments: &[OsString]) -> Option<&'static str> {
     };
     let serves = arguments.first().is_some_and(|first| {
         let first = first.to_string_lossy();
-        let commands = ["inspect", "connect", "client", "ctl", "ping", "completions"];
+        let commands = [
+            "inspect",
+            "connect",
+            "client",
+            "ctl",
+            "ping",
+            "completions",
+            "component",
+            "new",
+            "build",
+            "test",
+        ];
         // `connect` runs a handler if it is given one.
         !commands.contains(&first.as_ref())
             || (["connect", "client"].contains(&first.as_ref()) && arguments.iter().any(is_handler))

@@ -441,7 +441,7 @@ fn one_of<'a>(what: &str, given: &[(&'a str, bool)]) -> Result<&'a str, String> 
 fn hex(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("{text:?} is not hexadecimal: two digits for each byte, as in \"00ff\"");
     let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(wrong());
     }
     let bytes = digits.chunks(2).map(|pair| {

@@ -237,9 +237,8 @@ async fn shake_hands(
     }
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let length = match stream.read(&mut buffer).await {
-            Ok(length @ 1..) => length,
-            _ => return Err(Effect::Cut),
+        let Ok(length @ 1..) = stream.read(&mut buffer).await else {
+            return Err(Effect::Cut);
         };
         match connect.handle_input(&buffer[..length]) {
             Ok(None) => {}

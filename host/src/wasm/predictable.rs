@@ -10,6 +10,9 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 /// Where the wall clock begins: 2026-01-01T00:00:00Z.
 const BEGIN: Duration = Duration::from_secs(1_767_225_600);
 
+/// Where the monotonic clock begins.
+const MONOTONIC_BEGIN: Duration = Duration::from_secs(1);
+
 /// After so many random bytes the first come again.
 const RANDOM_BYTES: usize = 4_096;
 
@@ -58,6 +61,8 @@ impl HostMonotonicClock for Clock {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.passed().as_nanos()).unwrap_or(u64::MAX)
+        // Runtimes, Go's among them, take a clock that stands at zero for broken.
+        let passed = MONOTONIC_BEGIN + self.passed();
+        u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
     }
 }

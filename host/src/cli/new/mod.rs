@@ -221,7 +221,8 @@ mod tests {
                 "{language}"
             );
             for template in embedded::templates(language) {
-                let files = embedded::below(&format!("templates/{language}/{template}/"));
+                let folder = format!("templates/{language}/{template}/");
+                let files = embedded::below(&folder);
                 let files: Vec<&str> = files.map(|(path, _)| path).collect();
                 let has = |wanted: &str| files.contains(&wanted);
                 assert!(
@@ -229,9 +230,9 @@ mod tests {
                     "{language}/{template}: {files:?}"
                 );
                 let is_scenario =
-                    |path: &&str| path.starts_with("tests/") && path.ends_with(".toml");
+                    |path: &str| path.starts_with("tests/") && path.ends_with(".toml");
                 assert!(
-                    files.iter().any(|path| is_scenario(path)),
+                    files.iter().copied().any(is_scenario),
                     "{language}/{template}"
                 );
             }
