@@ -41,6 +41,8 @@ Ask = Union[Join, Say, Leave]
 """What a client sends."""
 
 _FIELDS = {"join": {"type", "name", "room"}, "say": {"type", "text"}, "leave": {"type"}}
+_SPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""White space as Unicode has it, in which Python includes four separators that are control characters."""
 _USAGE = 'send {"type":"join","name":…,"room":…}, {"type":"say","text":…} or {"type":"leave"}'
 
 
@@ -84,7 +86,7 @@ def _is_text(value: object) -> bool:
 
 
 def _valid_name(name: str) -> str:
-    name = " ".join(name.split())
+    name = " ".join(re.findall(f"[^{_SPACE}]+", name))
     if not name:
         raise Refused("choose a name")
     if len(name) > NAME_CHARS_MAX:
@@ -95,19 +97,23 @@ def _valid_name(name: str) -> str:
 
 
 def _valid_room(room: str) -> str:
-    room = room.strip()
+    room = _trimmed(room)
     if not re.fullmatch(r"[A-Za-z0-9-]{1,%d}" % ROOM_BYTES_MAX, room):
         raise Refused("a room is named by 1 to 32 letters, digits and hyphens")
     return room.lower()
 
 
 def _valid_text(text: str) -> str:
-    text = text.strip()
+    text = _trimmed(text)
     if not text:
         raise Refused("there is nothing to say")
     if len(text) > TEXT_CHARS_MAX:
         raise Refused("a text has at most 1000 characters")
     return text
+
+
+def _trimmed(text: str) -> str:
+    return re.sub(f"^[{_SPACE}]+|[{_SPACE}]+\\Z", "", text)
 
 
 def _is_invisible(character: str) -> bool:
