@@ -35,9 +35,18 @@ class Every(wsrun.Handler):
         return not peer.startswith("10.")
 
     def opened(self, connection: wsrun.Connection) -> None:
-        connection.subscribe("all")
+        request, response = connection.request, connection.response
+        assert request is not None
+        if response is None:
+            connection.subscribe("all")
+        else:
+            wsrun.publish("all", f"out {request.role.value} {response.status} {response.header('Upgrade')} {connection.protocol}")
+            connection.send(f"hello from {request.header('x-a')}")
 
     def received(self, connection: wsrun.Connection, message: wsrun.Message) -> None:
+        if connection.response is not None:
+            wsrun.publish("all", f"from outside: {message!r}")
+            return
         if isinstance(message, bytes):
             connection.send(bytes(reversed(message)))
             return
