@@ -62,9 +62,13 @@ def event(kind: str, **fields: Union[str, "list[str]"]) -> str:
 
 
 def _fields(text: str) -> dict[str, str]:
+    # A message is one flat object. The parser goes as deep as the text does, and a deep one would exhaust the stack.
+    outside_strings = re.sub(r'"(?:\\.|[^"\\])*"', "", text)
+    if "[" in outside_strings or outside_strings.count("{") != 1:
+        raise Refused(_USAGE)
     try:
         pairs = json.loads(text, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Refused(_USAGE) from None
     if not isinstance(pairs, _Pairs):
         raise Refused(_USAGE)
