@@ -124,9 +124,9 @@ class Connection:
 
     @property
     def session(self) -> bytes:
-        """Bytes that the host keeps for this connection: they survive an error of the handler. Empty at first. At most 64 KiB by default.
+        """Bytes that the host keeps for this connection: they survive an error of the handler. Empty at first, at most 64 KiB by default.
 
-        Setting them raises :class:`Closed` or :class:`TooLarge`. Setting the same attribute again in one callback replaces them.
+        Setting them raises :class:`Closed` or :class:`TooLarge`.
         """
         return connections.session(self.id)
 

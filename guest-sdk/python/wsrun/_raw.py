@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Callable, Optional
 
-from componentize_py_types import Err
+from componentize_py_types import Err as Err
 from wit_world.imports import client, connections, timers, topics, types
 
 from . import _errors as errors
@@ -24,6 +24,11 @@ _SLOW: dict[Slow, Callable[[], types.SlowPolicy]] = {
     Slow.DROP_OLDEST: types.SlowPolicy_DropOldest,
     Slow.DROP_NEWEST: types.SlowPolicy_DropNewest,
     Slow.LATEST_ONLY: types.SlowPolicy_LatestOnly,
+}
+_PHASES = {
+    client.Phase.CONNECT: "connecting",
+    client.Phase.TLS: "TLS handshake",
+    client.Phase.HANDSHAKE: "opening handshake",
 }
 _ERRORS: dict[type, Callable[[Any], errors.Error]] = {
     types.SendError_Closed: lambda _: errors.Closed(),
@@ -73,11 +78,6 @@ _FAILURES: dict[type, Callable[[Any], errors.NotConnected]] = {
         "protocol-not-offered", "the server chose a subprotocol that was not offered"
     ),
     client.Failure_ExtensionNotOffered: lambda raw: errors.NotConnected("extension-not-offered", raw.value),
-}
-_PHASES = {
-    client.Phase.CONNECT: "connecting",
-    client.Phase.TLS: "TLS handshake",
-    client.Phase.HANDSHAKE: "opening handshake",
 }
 
 

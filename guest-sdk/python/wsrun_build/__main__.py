@@ -74,12 +74,21 @@ def _version(contract: Path) -> str:
 def _componentize(source: Path, build: Path, output: Path) -> None:
     if importlib.util.find_spec("componentize_py") is None:
         raise BuildError("componentize-py is missing: pip install -r requirements.txt")
+    # What `wsrun` imports, for type checkers.
+    shutil.rmtree(build / "bindings", ignore_errors=True)
+    _run(build, "bindings", str(build / "bindings"))
     output.parent.mkdir(parents=True, exist_ok=True)
     made = build / "component.wasm"
     paths = [build.resolve(), source.resolve().parent, SDK]
+    _run(build, "componentize", GLUE, "-o", str(made), *(argument for path in paths for argument in ("-p", str(path))))
+    # In one piece: `wsrun dev` and `--watch` look at it.
+    made.replace(output)
+
+
+def _run(build: Path, *arguments: str) -> None:
+    """Runs componentize-py for the world that was written."""
     command = [sys.executable, "-c", "import sys, componentize_py; sys.exit(componentize_py.script())"]
-    command += ["-d", str(build / "wit"), "-w", WORLD, "componentize", GLUE, "-o", str(made)]
-    command += [argument for path in paths for argument in ("-p", str(path))]
+    command += ["-d", str(build / "wit"), "-w", WORLD, *arguments]
     environment = dict(os.environ)
     if sys.prefix != sys.base_prefix:
         # Where componentize-py looks for packages that the handler imports.
@@ -87,8 +96,6 @@ def _componentize(source: Path, build: Path, output: Path) -> None:
     ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if ran.returncode != 0:
         raise BuildError(f"componentize-py failed\n{ran.stdout.strip()}")
-    # In one piece: `wsrun dev` and `--watch` look at it.
-    made.replace(output)
 
 
 if __name__ == "__main__":
