@@ -1,0 +1,63 @@
+"""Connects out: what comes from the server at `--config url=ws://...` goes to everybody who is connected here, and what they say goes to it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Optional
+
+import wsrun
+
+LISTENERS = "listeners"
+"""The topic of everybody who is connected here."""
+
+
+class Relay(wsrun.Handler):
+    upstream: Optional[wsrun.Connection] = None
+    """The connection to the server; the host makes it anew when it is lost."""
+
+    def started(self) -> None:
+        url = wsrun.config("url")
+        if url is None:
+            print("say where to connect to: --config url=ws://...")
+            return
+        try:
+            self.upstream = wsrun.connect(url, reconnect=wsrun.Reconnect())
+        except wsrun.ConnectError as error:
+            print(f"not connected: {error}")
+
+    def resumed(self, connection: wsrun.Connection) -> None:
+        """After an error this instance is new: the connections are not."""
+        if is_upstream(connection):
+            self.upstream = connection
+
+    def opened(self, connection: wsrun.Connection) -> None:
+        if not is_upstream(connection):
+            with suppress(wsrun.Error):
+                connection.subscribe(LISTENERS)
+
+    def received(self, connection: wsrun.Connection, message: wsrun.Message) -> None:
+        if is_upstream(connection):
+            with suppress(wsrun.Error):
+                wsrun.publish(LISTENERS, message)
+            return
+        try:
+            if self.upstream is None:
+                raise wsrun.Closed
+            self.upstream.send(message)
+        except wsrun.Error:
+            with suppress(wsrun.Error):
+                connection.send("the server is away: try again later")
+
+    def closed(self, connection: wsrun.Connection, info: wsrun.CloseInfo) -> None:
+        if connection.failure is not None:
+            print(f"not connected: {connection.failure}")
+        if connection == self.upstream:
+            self.upstream = None
+
+    def lost(self, connection: wsrun.Connection, info: wsrun.CloseInfo, attempt: int, after: float) -> None:
+        print(f"lost the server ({info.code}): attempt {attempt} in {after} s")
+
+
+def is_upstream(connection: wsrun.Connection) -> bool:
+    request = connection.request
+    return request is not None and request.role is wsrun.Role.CLIENT
