@@ -25,17 +25,17 @@ export function parse(text) {
     case "say":
       return { type, text: validText(request.text) };
     default:
-      return { type };
+      return { type: "leave" };
   }
 }
 
 /** A JSON object whose values are strings. `JSON.parse` would take the last of two fields with one name, and half a character. */
 function objectOf(text) {
   const object = Object.create(null);
-  const tokens = text.match(/^[ \t\n\r]*\{([^]*)\}[ \t\n\r]*$/);
-  if (tokens === null) throw new ChatError(USAGE);
+  const whole = text.match(/^[ \t\n\r]*\{([^]*)\}[ \t\n\r]*$/);
+  if (whole === null) throw new ChatError(USAGE);
   const pair = /[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*(,|$)/y;
-  const inside = tokens[1];
+  const inside = whole[1];
   let more = !/^[ \t\n\r]*$/.test(inside);
   while (more) {
     const found = pair.exec(inside);
@@ -99,11 +99,14 @@ function trimmed(text) {
 /** The order of characters, as bytes of UTF-8 have it and `<` has not. */
 export function inOrder(names) {
   return [...names].sort((one, other) => {
-    const [left, right] = [[...one], [...other]];
-    const at = left.findIndex((character, index) => character !== right[index]);
-    if (at < 0) return left.length - right.length;
-    return at < right.length ? left[at].codePointAt(0) - right[at].codePointAt(0) : 1;
+    const [left, right] = [codePoints(one), codePoints(other)];
+    const at = left.findIndex((point, index) => point !== right[index]);
+    return at < 0 ? left.length - right.length : left[at] - (right[at] ?? -1);
   });
+}
+
+function codePoints(text) {
+  return Array.from(text, (character) => character.codePointAt(0));
 }
 
 // What the handler sends.
