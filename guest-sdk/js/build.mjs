@@ -15,7 +15,7 @@ import { componentize } from "componentize-qjs";
 import { build } from "esbuild";
 
 const sdk = dirname(fileURLToPath(import.meta.url));
-const USAGE = "usage: node build.mjs SOURCE -o FILE.wasm [--no-minify]";
+const USAGE = "usage: node build.mjs SOURCE -o FILE.wasm";
 
 /** Which export each method needs, and how the module calls it. */
 const EXPORTS = {
@@ -52,26 +52,32 @@ const absentHost = {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { output: { type: "string", short: "o" }, "no-minify": { type: "boolean" } },
+  options: { output: { type: "string", short: "o" } },
 });
 if (positionals.length !== 1 || values.output === undefined) fail(USAGE);
 
 const source = resolve(positionals[0]);
 const output = resolve(values.output);
+// Places in the log of the host are places in this file.
+const script = output.replace(/(\.wasm)?$/, ".js");
+if (script === source) fail(`${values.output} would overwrite the source with the bundle: choose another folder`);
 const folder = await mkdtemp(join(tmpdir(), "wsrun-build-"));
 try {
   const methods = await methodsOf(source, folder);
   const wanted = new Map(methods.flatMap((method) => (EXPORTS[method] ? [EXPORTS[method]] : [])));
   const bundle = await bundled(entry(source, [...wanted.values()]), ["wsrun:*", "wasi:*"]);
   await writeWorld(folder, [...wanted.keys()], bundle.imports);
+  await mkdir(dirname(output), { recursive: true });
+  await writeFile(script, bundle.text);
   const { component } = await componentize({
     witPath: join(folder, "wit"),
     world: "component",
     jsSource: bundle.text,
+    jsPath: script,
+    moduleRoot: dirname(script),
     sync: true,
     optSize: true,
   });
-  await mkdir(dirname(output), { recursive: true });
   await writeFile(output, component);
   console.log(`${values.output}: ${component.length} bytes, with ${["handler", ...wanted.keys()].join(", ")}`);
 } catch (error) {
@@ -91,6 +97,8 @@ async function methodsOf(path, scratch) {
   const start = typeof definition === "function" ? definition.prototype : definition;
   if (typeof start !== "object" || start === null) throw new Error("the default export is a class or an object: the handler");
   const found = METHODS.filter((method) => typeof start[method] === "function");
+  const waiting = found.find((method) => start[method].constructor.name === "AsyncFunction");
+  if (waiting !== undefined) throw new Error(`${waiting} is async, but callbacks are not: the host would not wait for it`);
   if (found.length === 0) throw new Error(`the handler has none of the methods ${METHODS.join(", ")}`);
   return found;
 }
@@ -116,11 +124,8 @@ async function bundled(contents, external, plugins = []) {
     target: "es2023",
     // A page or another text beside the source is imported as a string.
     loader: { ".html": "text", ".css": "text", ".svg": "text", ".txt": "text" },
-    conditions: ["wsrun"],
     external,
     plugins,
-    minify: !values["no-minify"],
-    keepNames: true,
     metafile: true,
     write: false,
     outfile: "bundle.js",
