@@ -3,6 +3,8 @@
 //
 // The modules are bundled into one, the methods of its default export are looked at, and a world is written that has the exports for these
 // methods and the imports that the bundle needs: what a handler does not do the operator does not see in `wsrun inspect` either.
+//
+// --fast takes the build of QuickJS that is made for speed: the component is larger by half, and a callback costs a quarter less.
 
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
@@ -15,7 +17,7 @@ import { componentize } from "componentize-qjs";
 import { build } from "esbuild";
 
 const sdk = dirname(fileURLToPath(import.meta.url));
-const USAGE = "usage: node build.mjs SOURCE -o FILE.wasm";
+const USAGE = "usage: node build.mjs SOURCE -o FILE.wasm [--fast]";
 
 /** Which export each method needs, and how the module calls it. */
 const EXPORTS = {
@@ -52,7 +54,7 @@ const absentHost = {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { output: { type: "string", short: "o" } },
+  options: { output: { type: "string", short: "o" }, fast: { type: "boolean" } },
 });
 if (positionals.length !== 1 || values.output === undefined) fail(USAGE);
 
@@ -76,7 +78,7 @@ try {
     jsPath: script,
     moduleRoot: dirname(script),
     sync: true,
-    optSize: true,
+    optSize: !values.fast,
   });
   await writeFile(output, component);
   console.log(`${values.output}: ${component.length} bytes, with ${["handler", ...wanted.keys()].join(", ")}`);
