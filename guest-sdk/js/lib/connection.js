@@ -159,6 +159,8 @@ const open = new Map();
 export function connectionOf(id) {
   let connection = open.get(id);
   if (connection === undefined) {
+    // The engine has given the next number that it can have, which may be another connection's.
+    if (!Number.isSafeInteger(id)) throw new RangeError("a host with more than 32 workers has ids that are no numbers of JavaScript");
     connection = new Connection(id);
     open.set(id, connection);
   }
