@@ -1,4 +1,4 @@
-//! Projects made of the templates of the SDKs for compiled languages, and built with the language's own command.
+//! Projects made of the templates of the SDKs for languages other than Rust, and built with the language's own command.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ const REQUIRED: &str = "WSRUN_TOOLCHAINS";
 const TOOLCHAINS: &str = "WSRUN_TOOLCHAINS_DIR";
 const NAME: &str = "project";
 
-/// A language whose handlers are core modules first.
+/// A language that has an SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     /// C, compiled by clang.
@@ -29,15 +29,28 @@ pub enum Language {
     Go,
     /// Zig.
     Zig,
+    /// JavaScript.
+    Js,
+    /// TypeScript, with the SDK for JavaScript.
+    Ts,
 }
 
 impl Language {
-    /// The folder of its SDK and templates.
+    /// The folder of its SDK.
     pub fn sdk(self) -> &'static str {
         match self {
             Self::C | Self::Cpp | Self::CByZig => "c",
             Self::Go => "go",
             Self::Zig => "zig",
+            Self::Js | Self::Ts => "js",
+        }
+    }
+
+    /// The folder of its templates.
+    fn templates(self) -> &'static str {
+        match self {
+            Self::Ts => "ts",
+            Self::C | Self::Cpp | Self::CByZig | Self::Go | Self::Zig | Self::Js => self.sdk(),
         }
     }
 
@@ -58,14 +71,32 @@ impl Language {
                 ),
             ],
             Self::Zig => &[ZIG],
+            Self::Js | Self::Ts => &[
+                (
+                    &["node", "--version"],
+                    &["v20.", "v22.", "v24.", "v25.", "v26."],
+                ),
+                (&["npm", "--version"], &[]),
+            ],
         }
     }
 
-    fn build(self) -> &'static [&'static str] {
+    /// The commands, one after the other.
+    fn build(self) -> &'static [&'static [&'static str]] {
         match self {
-            Self::C | Self::Cpp | Self::Go => &["make"],
-            Self::CByZig => &["make", "WASI_CC=zig cc", "WASI_CXX=zig c++"],
-            Self::Zig => &["zig", "build"],
+            Self::C | Self::Cpp | Self::Go => &[&["make"]],
+            Self::CByZig => &[&["make", "WASI_CC=zig cc", "WASI_CXX=zig c++"]],
+            Self::Zig => &[&["zig", "build"]],
+            Self::Js | Self::Ts => &[
+                &[
+                    "npm",
+                    "install",
+                    "--prefer-offline",
+                    "--no-audit",
+                    "--no-fund",
+                ],
+                &["npm", "run", "build"],
+            ],
         }
     }
 
@@ -104,7 +135,9 @@ pub fn of_template(language: Language, template: &str) -> io::Result<PathBuf> {
     let folder = kept_folder("projects").join(format!("{language:?}-{template}").to_lowercase());
     let sdk = language.sdk();
     copy_template(
-        &source("guest-sdk/templates").join(sdk).join(template),
+        &source("guest-sdk/templates")
+            .join(language.templates())
+            .join(template),
         &folder,
     )?;
     add_sdk(sdk, &folder)?;
@@ -116,13 +149,17 @@ pub fn of_source(language: Language, name: &str, file: &str, text: &str) -> io::
     let folder = kept_folder("projects").join(format!("{language:?}-{name}").to_lowercase());
     let sdk = language.sdk();
     copy_template(
-        &source("guest-sdk/templates").join(sdk).join("echo"),
+        &source("guest-sdk/templates")
+            .join(language.templates())
+            .join("echo"),
         &folder,
     )?;
     let own = match language {
         Language::C | Language::Cpp | Language::CByZig => "src/handler.c",
         Language::Go => "main.go",
         Language::Zig => "src/main.zig",
+        Language::Js => "src/index.js",
+        Language::Ts => "src/index.ts",
     };
     fs::remove_file(folder.join(own))?;
     fs::write(folder.join(file), text)?;
@@ -144,14 +181,16 @@ pub fn run(words: &[&str], folder: &str, variables: &[(&str, &str)]) -> io::Resu
 }
 
 fn build(language: Language, folder: &Path) -> io::Result<PathBuf> {
-    let output = command(language.build()).current_dir(folder).output()?;
-    if !output.status.success() {
-        return Err(io::Error::other(format!(
-            "{} did not build:\n{}{}",
-            folder.display(),
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )));
+    for words in language.build() {
+        let output = command(words).current_dir(folder).output()?;
+        if !output.status.success() {
+            return Err(io::Error::other(format!(
+                "{} did not build: {words:?}:\n{}{}",
+                folder.display(),
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            )));
+        }
     }
     Ok(folder.join("dist").join(NAME).with_extension("wasm"))
 }
@@ -213,7 +252,7 @@ fn add_sdk(sdk: &str, project: &Path) -> io::Result<()> {
             None => copy(&from.join(line), &to.join(line))?,
         }
     }
-    Ok(())
+    copy(&source("wit"), &to.join("wit"))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Handlers in C, C++, Go and Zig: the templates of their SDKs are built as their users build them, and spoken to.
+//! Handlers in C, C++, Go, Zig, JavaScript and TypeScript: the templates of their SDKs are built as their users build them, and spoken to.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -87,6 +87,16 @@ fn echo_in_zig_echoes() {
 #[test]
 fn echo_in_go_echoes_through_many_garbage_collections() {
     echoes(Language::Go, 100_000);
+}
+
+#[test]
+fn echo_in_javascript_echoes_through_many_garbage_collections() {
+    echoes(Language::Js, 100_000);
+}
+
+#[test]
+fn echo_in_typescript_echoes() {
+    echoes(Language::Ts, 10_000);
 }
 
 /// What a chat is asked, by whom. Each is a peer of its own; nothing here is answered with the usage, which `settle` asks for.
@@ -278,6 +288,16 @@ fn chat_in_go_says_what_the_example_says() {
     chats(Language::Go);
 }
 
+#[test]
+fn chat_in_javascript_says_what_the_example_says() {
+    chats(Language::Js);
+}
+
+#[test]
+fn chat_in_typescript_says_what_the_example_says() {
+    chats(Language::Ts);
+}
+
 #[track_caller]
 fn relays(language: Language) {
     if !language.is_there() {
@@ -327,6 +347,16 @@ fn client_in_go_relays() {
     relays(Language::Go);
 }
 
+#[test]
+fn client_in_javascript_relays() {
+    relays(Language::Js);
+}
+
+#[test]
+fn client_in_typescript_relays() {
+    relays(Language::Ts);
+}
+
 #[track_caller]
 fn serves_pages(language: Language) {
     if !language.is_there() {
@@ -368,6 +398,16 @@ fn http_in_go_serves_pages() {
     serves_pages(Language::Go);
 }
 
+#[test]
+fn http_in_javascript_serves_pages() {
+    serves_pages(Language::Js);
+}
+
+#[test]
+fn http_in_typescript_serves_pages() {
+    serves_pages(Language::Ts);
+}
+
 /// What source files of a language end with.
 fn extension(language: Language) -> &'static str {
     match language {
@@ -375,6 +415,8 @@ fn extension(language: Language) -> &'static str {
         Language::Cpp => "cpp",
         Language::Go => "go",
         Language::Zig => "zig",
+        Language::Js => "js",
+        Language::Ts => "ts",
     }
 }
 
@@ -393,6 +435,8 @@ fn built_of_text(language: Language, name: &str, text: &str) -> PathBuf {
         Language::Cpp => "src/handler.cpp",
         Language::Go => "main.go",
         Language::Zig => "src/main.zig",
+        Language::Js => "src/index.js",
+        Language::Ts => "src/index.ts",
     };
     match project::of_source(language, name, file, text) {
         Ok(component) => component,
@@ -450,7 +494,8 @@ fn covers(language: Language) {
         "http",
         "reconnection",
         "pong",
-        "packed",
+        "timer-handler",
+        "lifecycle",
     ] {
         assert!(
             exports.contains(&format!("wsrun:websocket/{export}@")),
@@ -458,6 +503,9 @@ fn covers(language: Language) {
         );
     }
     assert!(!exports.contains("chunks@"), "{exports}");
+    // The SDK for JavaScript takes each message in a call of its own.
+    let is_packed = exports.contains("wsrun:websocket/packed@");
+    assert_eq!(is_packed, language != Language::Js, "{exports}");
 
     let mut peer = server.connect();
     let refused = peer.request(&Request::upgrade("/refuse"));
@@ -652,6 +700,11 @@ fn sdk_for_go_covers_the_interface() {
     covers(Language::Go);
 }
 
+#[test]
+fn sdk_for_javascript_covers_the_interface() {
+    covers(Language::Js);
+}
+
 #[track_caller]
 fn takes_parts(language: Language) {
     if !language.is_there() {
@@ -682,10 +735,21 @@ fn sdk_for_go_takes_messages_in_parts() {
     takes_parts(Language::Go);
 }
 
+#[test]
+fn sdk_for_javascript_takes_messages_in_parts() {
+    takes_parts(Language::Js);
+}
+
 /// The programs in the guide for a language.
 #[track_caller]
 fn programs_of_guide(language: Language) -> Vec<String> {
-    let guide = handlers::source(&format!("docs/languages/{}.md", language.sdk()));
+    let name = match language {
+        Language::Js | Language::Ts => "javascript",
+        Language::C | Language::Cpp | Language::CByZig | Language::Go | Language::Zig => {
+            language.sdk()
+        }
+    };
+    let guide = handlers::source(&format!("docs/languages/{name}.md"));
     let guide = fs::read_to_string(guide).expect("the guide is there");
     let fence = format!("```{}\n", extension(language));
     guide
@@ -743,6 +807,11 @@ fn guide_for_go_does_as_it_says() {
 }
 
 #[test]
+fn guide_for_javascript_does_as_it_says() {
+    guide_does_as_it_says(Language::Js);
+}
+
+#[test]
 fn guide_for_cpp_does_as_it_says() {
     if !Language::Cpp.is_there() {
         return;
@@ -756,6 +825,21 @@ fn guide_for_cpp_does_as_it_says() {
     assert_eq!(peer.ask("tea"), "tea: 1");
     assert_eq!(peer.ask("coffee"), "coffee: 1");
     assert_eq!(peer.ask("tea"), "tea: 2");
+}
+
+#[test]
+fn guide_for_typescript_does_as_it_says() {
+    if !Language::Ts.is_there() {
+        return;
+    }
+    let programs = programs_of_guide(Language::Ts);
+    let [status] = programs.as_slice() else {
+        panic!("{} programs", programs.len())
+    };
+    let server = Server::of(built_of_text(Language::Ts, "guide", status)).start();
+    assert_eq!(server.open().ask("grüße"), "GRÜSSE");
+    let seen = server.connect().request(&Request::get("/x"));
+    assert!(String::from_utf8_lossy(&seen.body).starts_with(r#"{"path":"/x","connections":"#));
 }
 
 /// What ends a callback, and what the log then says.

@@ -1,0 +1,103 @@
+/** Header fields in order, names in lower case. */
+export class Headers {
+  #fields;
+
+  constructor(fields) {
+    this.#fields = fields;
+  }
+
+  get(name) {
+    const value = this.bytes(name);
+    if (value === null) return null;
+    try {
+      return decoder.decode(value);
+    } catch {
+      return null;
+    }
+  }
+
+  has(name) {
+    return this.bytes(name) !== null;
+  }
+
+  bytes(name) {
+    const wanted = name.toLowerCase();
+    return this.#fields.find(([field]) => field === wanted)?.[1] ?? null;
+  }
+
+  all(name) {
+    const wanted = name.toLowerCase();
+    return this.#fields.filter(([field]) => field === wanted).map(([, value]) => value);
+  }
+
+  get size() {
+    return this.#fields.length;
+  }
+
+  *[Symbol.iterator]() {
+    for (const [name, value] of this.#fields) yield [name, new TextDecoder().decode(value)];
+  }
+}
+
+export class Request {
+  constructor(values) {
+    Object.assign(this, values);
+  }
+
+  queryValue(name) {
+    for (const parameter of this.query?.split("&") ?? []) {
+      const at = parameter.indexOf("=");
+      const [key, value] = at < 0 ? [parameter, ""] : [parameter.slice(0, at), parameter.slice(at + 1)];
+      if (percentDecoded(key) === name) return percentDecoded(value);
+    }
+    return null;
+  }
+
+  offers(protocol) {
+    return this.offered.includes(protocol);
+  }
+}
+
+export class HttpRequest extends Request {
+  text() {
+    return decoder.decode(this.body);
+  }
+
+  json() {
+    return JSON.parse(this.text());
+  }
+}
+
+export function requestOf(request) {
+  return new Request(valuesOf(request));
+}
+
+export function httpRequestOf(method, request, body) {
+  return new HttpRequest({ method, body, ...valuesOf(request) });
+}
+
+function valuesOf(request) {
+  return { ...request, headers: new Headers(request.headers) };
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** null when it is not UTF-8. */
+function percentDecoded(text) {
+  const data = new TextEncoder().encode(text);
+  const decoded = [];
+  for (let index = 0; index < data.length; index++) {
+    const digits = String.fromCharCode(data[index + 1], data[index + 2]);
+    if (data[index] === 0x25 && /^[0-9a-f]{2}$/i.test(digits)) {
+      decoded.push(parseInt(digits, 16));
+      index += 2;
+    } else {
+      decoded.push(data[index] === 0x2b ? 0x20 : data[index]);
+    }
+  }
+  try {
+    return decoder.decode(new Uint8Array(decoded));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,67 @@
+// Connects out: what comes from the server at `--config url=ws://...` goes to everybody who is connected here, and what they say goes to it.
+
+import { WsrunError, config, connect, failureOf, publish } from "wsrun";
+import type { CloseInfo, Connection, Handler, Message } from "wsrun";
+
+/** Everybody who is connected here. */
+const LISTENERS = "listeners";
+
+export default class Relay implements Handler {
+  /** The connection to the server; the host makes it anew when it is lost. */
+  #upstream: Connection | null = null;
+
+  started(): void {
+    const url = config("url");
+    if (url === null) {
+      console.error("say where to connect to: --config url=ws://...");
+      return;
+    }
+    try {
+      this.#upstream = connect(url, { reconnect: true });
+    } catch (error) {
+      if (!(error instanceof WsrunError)) throw error;
+      console.error(`not connected: ${error.message}`);
+    }
+  }
+
+  /** After a trap this instance is new: the connections are not. */
+  resumed(connection: Connection): void {
+    if (isUpstream(connection)) this.#upstream = connection;
+  }
+
+  opened(connection: Connection): void {
+    if (!isUpstream(connection)) connection.subscribe(LISTENERS);
+  }
+
+  received(connection: Connection, message: Message): void {
+    if (isUpstream(connection)) {
+      publish(LISTENERS, message);
+    } else if (!this.#forward(message)) {
+      connection.send("the server is away: try again later");
+    }
+  }
+
+  #forward(message: Message): boolean {
+    try {
+      this.#upstream?.send(message);
+      return this.#upstream !== null;
+    } catch (error) {
+      if (!(error instanceof WsrunError)) throw error;
+      return false;
+    }
+  }
+
+  lost(_connection: Connection, info: CloseInfo, attempt: number, after: number): void {
+    console.error(`lost the server (${info.code}): attempt ${attempt} in ${after} ms`);
+  }
+
+  closed(connection: Connection): void {
+    const failure = failureOf(connection);
+    if (failure !== null) console.error(`not connected: ${failure.message}`);
+    if (connection === this.#upstream) this.#upstream = null;
+  }
+}
+
+function isUpstream(connection: Connection): boolean {
+  return connection.request?.role === "client";
+}

@@ -1,0 +1,5 @@
+/** Pages beside the source are imported as texts. */
+declare module "*.html" {
+  const text: string;
+  export default text;
+}
