@@ -78,7 +78,7 @@ def _componentize(source: Path, build: Path, output: Path) -> None:
     shutil.rmtree(build / "bindings", ignore_errors=True)
     _run(build, "bindings", str(build / "bindings"))
     output.parent.mkdir(parents=True, exist_ok=True)
-    made = build / "component.wasm"
+    made = output.with_name(f"{output.name}.new")
     paths = [build.resolve(), source.resolve().parent, SDK]
     _run(build, "componentize", GLUE, "-o", str(made), *(argument for path in paths for argument in ("-p", str(path))))
     # In one piece: `wsrun dev` and `--watch` look at it.
