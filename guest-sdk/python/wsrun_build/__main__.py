@@ -95,7 +95,9 @@ def _run(build: Path, *arguments: str) -> None:
         environment["VIRTUAL_ENV"] = sys.prefix
     ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if ran.returncode != 0:
-        raise BuildError(f"componentize-py failed\n{ran.stdout.strip()}")
+        # The author's own traceback, and not the tool's.
+        told = ran.stdout.partition("\nCaused by:")[0].partition("\nStack backtrace:")[0]
+        raise BuildError(f"componentize-py failed\n{told.strip()}")
 
 
 if __name__ == "__main__":
