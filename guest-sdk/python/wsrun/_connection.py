@@ -197,8 +197,8 @@ class Timer:
 def set_timer(seconds: float, tag: int = 0, connection: Optional[Connection] = None) -> Timer:
     """Calls :meth:`Handler.timer` with ``tag`` once, no earlier than ``seconds`` from now, at most 49 days. Set it again for a period.
 
-    Timers are the host's and survive an error of the handler. ``tag`` is a number from 0 below 2**64. A timer of a ``connection`` is cancelled when that
-    closes.
+    Timers are the host's and survive an error of the handler. ``tag`` is a number from 0 below 2**64. A timer of a ``connection`` is
+    cancelled when that closes.
 
     Raises :class:`LimitReached`, :class:`NoTimerMethod`, or for a ``connection`` :class:`Closed`.
     """

@@ -109,24 +109,14 @@ def failure_of(raw: client.Failure) -> errors.NotConnected:
     return _FAILURES[type(raw)](raw)
 
 
-def request_fields(raw: types.Request) -> tuple[Any, ...]:
-    """The fields of a request in order."""
-    return (
-        _ROLES[raw.role],
-        raw.path,
-        raw.query,
-        raw.headers,
-        raw.offered,
-        raw.peer,
-        raw.local,
-        raw.secure,
-        raw.host,
-    )
+def request_fields(raw: types.Request) -> dict[str, Any]:
+    """The fields of a request by their names."""
+    return {**vars(raw), "role": _ROLES[raw.role]}
 
 
 def request_of_raw(raw: types.Request) -> Request:
     """A request of the host."""
-    return Request(*request_fields(raw))
+    return Request(**request_fields(raw))
 
 
 def close_info(raw: types.CloseInfo) -> CloseInfo:

@@ -78,7 +78,7 @@ def _componentize(source: Path, build: Path, output: Path) -> None:
     shutil.rmtree(build / "bindings", ignore_errors=True)
     _run(build, "bindings", str(build / "bindings"))
     output.parent.mkdir(parents=True, exist_ok=True)
-    made = build / "component.wasm"
+    made = output.with_name(f"{output.name}.new")
     paths = [build.resolve(), source.resolve().parent, SDK]
     _run(build, "componentize", GLUE, "-o", str(made), *(argument for path in paths for argument in ("-p", str(path))))
     # In one piece: `wsrun dev` and `--watch` look at it.
@@ -95,7 +95,9 @@ def _run(build: Path, *arguments: str) -> None:
         environment["VIRTUAL_ENV"] = sys.prefix
     ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if ran.returncode != 0:
-        raise BuildError(f"componentize-py failed\n{ran.stdout.strip()}")
+        # The author's own traceback, and not the tool's.
+        told = ran.stdout.partition("\nCaused by:")[0].partition("\nStack backtrace:")[0]
+        raise BuildError(f"componentize-py failed\n{told.strip()}")
 
 
 if __name__ == "__main__":

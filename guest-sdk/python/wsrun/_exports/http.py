@@ -10,7 +10,7 @@ from . import instance
 
 class Http:
     def requested(self, method: str, request: types.Request, body: bytes) -> http.Response:
-        answer = instance().http(HttpRequest(*request_fields(request), method=method, body=body))
+        answer = instance().http(HttpRequest(**request_fields(request), method=method, body=body))
         headers = header_pairs(answer.headers)
         if answer.path is not None:
             return http.Response(answer.status, headers, http.Body_File(answer.path))

@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Union
+from typing import Any, Union
 
 NAME_CHARS_MAX = 24
 ROOM_BYTES_MAX = 32
@@ -80,7 +80,7 @@ def _fields(text: str) -> dict[str, str]:
     return fields
 
 
-class _Pairs(list):
+class _Pairs(list["tuple[str, Any]"]):
     """A JSON object, with fields that come twice."""
 
 
