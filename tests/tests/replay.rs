@@ -459,7 +459,10 @@ fn handlers_in_rust_are_not_recorded() {
     };
     let error = wsrun::server::Server::new(config).err();
     let error = error.expect("it is refused").to_string();
-    assert!(error.contains("only components can be recorded"), "{error}");
+    assert!(
+        error.contains("only handlers that are components can be recorded"),
+        "{error}"
+    );
     assert!(!tape.path.exists());
 }
 
