@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -46,9 +47,16 @@ pub(super) struct Line {
     room_came: Arc<Notify>,
     /// Nothing can be sent any more.
     output_ended: Cell<bool>,
+    /// Writes of the program so far.
+    writes: Arc<AtomicU64>,
 }
 
 impl Line {
+    /// How often the program has written, as it goes on.
+    pub(super) fn writes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.writes)
+    }
+
     pub(super) fn new(session: Rc<Session>, format: ProgramFormat) -> Self {
         Self {
             session,
@@ -56,6 +64,7 @@ impl Line {
             input: RefCell::default(),
             input_ended: Cell::new(false),
             input_came: Arc::default(),
+            writes: Arc::default(),
             partial: RefCell::default(),
             waiting: RefCell::default(),
             room_came: Arc::default(),
@@ -446,6 +455,7 @@ impl OutputStream for ProgramOutput {
         if self.line.output_ended.get() {
             return Err(StreamError::Closed);
         }
+        self.line.writes.fetch_add(1, Ordering::Relaxed);
         self.line.write(&bytes);
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -330,7 +330,7 @@ impl Starter {
             stdout: line.output(),
         };
         let yields = Arc::new(AtomicBool::new(false));
-        let mut store = self.store(io, Arc::clone(&yields));
+        let mut store = self.store(io, Arc::clone(&yields), line.writes());
         let pulse = self.registry.pulse();
         let call = async {
             let command = self.program.pre.instantiate_async(&mut store).await?;
@@ -348,7 +348,12 @@ impl Starter {
         }
     }
 
-    fn store(&self, io: ProgramIo, yields: Arc<AtomicBool>) -> Store<GuestState> {
+    fn store(
+        &self,
+        io: ProgramIo,
+        yields: Arc<AtomicBool>,
+        writes: Arc<AtomicU64>,
+    ) -> Store<GuestState> {
         let limits = &self.limits;
         let engine = self.program.pre.engine();
         let state =
@@ -358,9 +363,14 @@ impl Starter {
         store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
         store.set_max_component_handles(COMPONENT_HANDLES_MAX);
         store.set_epoch_deadline(1);
+        let seen = AtomicU64::new(0);
         store.epoch_deadline_callback(move |store| {
             let state = store.data();
-            // The time since the program last waited for anything: how long it runs in all is its own business.
+            // The time since the program last wrote or waited: how long it runs in all is its own business.
+            let now = writes.load(Ordering::Relaxed);
+            if seen.swap(now, Ordering::Relaxed) != now {
+                state.pulse.begin();
+            }
             if state.pulse.spent() >= state.callback_timeout {
                 return Err(DeadlineExceeded(state.callback_timeout).into());
             }
