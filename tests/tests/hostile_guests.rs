@@ -520,8 +520,8 @@ fn packed_messages_where_none_were_received_trap() {
 fn strings_that_are_all_the_same_are_copied_up_to_a_limit() {
     misuse_of("same-strings", "l", |attack| {
         attack
-            // One call copies 64 MiB before it is refused.
-            .holds_up(Duration::from_millis(400))
+            // One call copies 32 MiB before it is refused.
+            .holds_up(Duration::from_millis(150))
             .grows(100 * MIB)
             .reaches("copied-bytes")
     });

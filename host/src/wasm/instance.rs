@@ -107,6 +107,8 @@ pub(crate) struct Instance {
     timer_handler: Option<timer_handler::Guest>,
     lifecycle: Option<lifecycle::Guest>,
     blocking_timeout: Duration,
+    /// Of the answer to a plain request, and of saved state.
+    response_bytes_max: usize,
     pulse: Arc<Pulse>,
 }
 
@@ -179,6 +181,7 @@ impl Instance {
             sockets,
             store,
             blocking_timeout,
+            response_bytes_max: limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES),
             pulse,
         })
     }
@@ -195,7 +198,7 @@ pub(super) fn store(
     let state = GuestState::new(engine, registry, limits, log);
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
+    store.set_hostcall_fuel(copied_bytes_max(limits));
     store.set_max_component_handles(COMPONENT_HANDLES_MAX);
     store.epoch_deadline_callback(|store| {
         let state = store.data();
@@ -212,6 +215,16 @@ pub(super) fn store(
         }
     });
     store
+}
+
+/// What is copied in one call at most: nothing interrupts it. Many of the largest messages, so that one which is too large is told so; saved
+/// state and the answers to plain requests may be larger.
+fn copied_bytes_max(limits: &HandlerLimits) -> usize {
+    limits
+        .sent_message_bytes_max
+        .saturating_mul(16)
+        .min(limits.effect_bytes_max)
+        .saturating_add(HOSTCALL_SLACK_BYTES)
 }
 
 fn types(interface: &'static str) -> impl Fn(wasmtime::Error) -> GuestError {
@@ -493,12 +506,16 @@ impl Guest for Instance {
             body,
         } = request;
         let request = types::Request::from(request);
+        let fuel = self.store.hostcall_fuel();
+        self.store.set_hostcall_fuel(self.response_bytes_max);
         let response = call!(
             self,
             "http.requested",
             (method, &request, body.as_ref()),
             http.call_requested(&mut self.store, method, &request, body)
-        )?;
+        );
+        self.store.set_hostcall_fuel(fuel);
+        let response = response?;
         Ok(HttpResponse {
             status: response.status,
             headers: response.headers,
@@ -555,7 +572,9 @@ impl Guest for Instance {
     }
 
     async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
-        match &self.lifecycle {
+        let fuel = self.store.hostcall_fuel();
+        self.store.set_hostcall_fuel(self.response_bytes_max);
+        let state = match &self.lifecycle {
             Some(lifecycle) => call!(
                 self,
                 "lifecycle.save",
@@ -563,7 +582,9 @@ impl Guest for Instance {
                 lifecycle.call_save(&mut self.store)
             ),
             None => Ok(Vec::new()),
-        }
+        };
+        self.store.set_hostcall_fuel(fuel);
+        state
     }
 
     async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, GuestError> {
