@@ -241,3 +241,32 @@ fn component_of_wasi_http_alone_is_served_as_plain_http() {
     assert_eq!(refused.status, 404);
     assert!(refused.text().contains("plain requests"), "{refused:?}");
 }
+
+#[test]
+fn program_that_writes_without_asking_for_room_is_ended() {
+    let server = Server::of(handlers::source("tests/guests/overwriter.wat"))
+        .arg("--stdio")
+        .start();
+    let resident = server.usage().resident_bytes();
+    let mut peer = server.open();
+    // Nobody reads, until the log tells of it.
+    server.expect_log("more than check-write allowed");
+    assert!(server.usage().peak_bytes() < resident + 40_000_000);
+    loop {
+        let frame = peer.read_frame();
+        if frame.opcode == frame::CLOSE {
+            assert_eq!(frame.close_info().0, 1011);
+            break;
+        }
+        assert_eq!(frame.payload, b"xxxxxxxxxxxxxxx");
+    }
+}
+
+#[test]
+fn line_that_is_written_byte_by_byte_is_one_message() {
+    let server = stdio("program").args(["--callback-timeout", "5s"]).start();
+    let mut peer = server.open();
+    peer.send_text("dribble 50000");
+    assert_eq!(peer.read_text().len(), 50_000);
+    assert_eq!(peer.ask("x"), "x");
+}

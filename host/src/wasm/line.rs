@@ -47,14 +47,14 @@ pub(super) struct Line {
     room_came: Arc<Notify>,
     /// Nothing can be sent any more.
     output_ended: Cell<bool>,
-    /// Writes of the program so far.
-    writes: Arc<AtomicU64>,
+    /// Messages that the connection took so far.
+    sent: Arc<AtomicU64>,
 }
 
 impl Line {
-    /// How often the program has written, as it goes on.
-    pub(super) fn writes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.writes)
+    /// How many messages of the program the connection took, as it goes on.
+    pub(super) fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
     }
 
     pub(super) fn new(session: Rc<Session>, format: ProgramFormat) -> Self {
@@ -64,7 +64,7 @@ impl Line {
             input: RefCell::default(),
             input_ended: Cell::new(false),
             input_came: Arc::default(),
-            writes: Arc::default(),
+            sent: Arc::default(),
             partial: RefCell::default(),
             waiting: RefCell::default(),
             room_came: Arc::default(),
@@ -169,7 +169,10 @@ impl Line {
                 .and_then(|()| session.send_admitted(kind, &payload));
             session.clear_pending();
             match sent {
-                Ok(()) => session.mark_dirty(),
+                Ok(()) => {
+                    self.sent.fetch_add(1, Ordering::Relaxed);
+                    session.mark_dirty();
+                }
                 Err(SendError::Closed) => {
                     self.output_ended.set(true);
                     break;
@@ -199,26 +202,32 @@ impl Line {
     }
 
     fn write(&self, bytes: &[u8]) {
+        // It stays where it is while it grows: a program may write a long line byte by byte.
         let mut all = std::mem::take(&mut *self.partial.borrow_mut());
+        // There is no end of a line in what came before.
+        let mut looked_at = all.len();
         all.extend_from_slice(bytes);
-        let mut rest = all.as_slice();
+        let mut done = 0;
         loop {
+            let rest = &all[done..];
             let taken = match self.format {
-                ProgramFormat::Lines => self.take_line(rest),
+                ProgramFormat::Lines => self.take_line(rest, looked_at),
                 ProgramFormat::Frames => self.take_frame(rest),
             };
             match taken {
                 Ok(0) => break,
-                Ok(taken) => rest = &rest[taken..],
+                Ok(taken) => (done, looked_at) = (done + taken, 0),
                 Err(what) => return self.fail(what),
             }
         }
-        *self.partial.borrow_mut() = rest.to_vec();
+        all.drain(..done);
+        *self.partial.borrow_mut() = all;
     }
 
-    /// Sends the first line. How long it is with its end, 0 when its end has not come.
-    fn take_line(&self, bytes: &[u8]) -> Result<usize, &'static str> {
-        match bytes.iter().position(|byte| *byte == b'\n') {
+    /// Sends the first line, whose end is not before `looked_at`. How long it is with its end, 0 when its end has not come.
+    fn take_line(&self, bytes: &[u8], looked_at: usize) -> Result<usize, &'static str> {
+        let end = bytes[looked_at..].iter().position(|byte| *byte == b'\n');
+        match end.map(|end| looked_at + end) {
             Some(end) => {
                 self.send_line(&bytes[..end]);
                 Ok(end + 1)
@@ -455,7 +464,12 @@ impl OutputStream for ProgramOutput {
         if self.line.output_ended.get() {
             return Err(StreamError::Closed);
         }
-        self.line.writes.fetch_add(1, Ordering::Relaxed);
+        // Whoever writes without having asked, or more than was answered, would fill the host's memory.
+        if bytes.len() > WRITE_BYTES_MAX || !self.line.has_room() {
+            return Err(StreamError::trap(
+                "wasi:io output-stream.write: more than check-write allowed",
+            ));
+        }
         self.line.write(&bytes);
         Ok(())
     }

@@ -330,7 +330,7 @@ impl Starter {
             stdout: line.output(),
         };
         let yields = Arc::new(AtomicBool::new(false));
-        let mut store = self.store(io, Arc::clone(&yields), line.writes());
+        let mut store = self.store(io, Arc::clone(&yields), line.sent());
         let pulse = self.registry.pulse();
         let call = async {
             let command = self.program.pre.instantiate_async(&mut store).await?;
@@ -352,7 +352,7 @@ impl Starter {
         &self,
         io: ProgramIo,
         yields: Arc<AtomicBool>,
-        writes: Arc<AtomicU64>,
+        sent: Arc<AtomicU64>,
     ) -> Store<GuestState> {
         let limits = &self.limits;
         let engine = self.program.pre.engine();
@@ -366,8 +366,8 @@ impl Starter {
         let seen = AtomicU64::new(0);
         store.epoch_deadline_callback(move |store| {
             let state = store.data();
-            // The time since the program last wrote or waited: how long it runs in all is its own business.
-            let now = writes.load(Ordering::Relaxed);
+            // The time since the program last sent a message or waited: how long it runs in all is its own business.
+            let now = sent.load(Ordering::Relaxed);
             if seen.swap(now, Ordering::Relaxed) != now {
                 state.pulse.begin();
             }

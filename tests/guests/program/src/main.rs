@@ -28,6 +28,15 @@ fn main() -> io::Result<ExitCode> {
                 io::stdout().flush()?;
                 return Ok(ExitCode::SUCCESS);
             }
+            // A line, byte by byte.
+            "dribble" => {
+                let mut output = io::stdout().lock();
+                for _ in 0..rest.parse().unwrap_or(0) {
+                    output.write_all(b"x")?;
+                    output.flush()?;
+                }
+                output.write_all(b"\n")?;
+            }
             "flood" => {
                 let line = "x".repeat(999);
                 for _ in 0..rest.parse().unwrap_or(0) {
