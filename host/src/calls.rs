@@ -35,6 +35,8 @@ pub(crate) struct Calls {
 /// The longest time of a timer, as the contract can say it.
 const TIMER_MAX: Duration = Duration::from_millis(u32::MAX as u64);
 
+const MORE_THAN_ROOM: &str = "more than the room that packed.received told";
+
 /// The largest message that is answered automatically, and the largest answer.
 const AUTO_REPLY_BYTES_MAX: usize = 2 * 1024;
 
@@ -93,12 +95,21 @@ impl Calls {
         Ok(Ok(()))
     }
 
-    /// Sends the packed messages that were appended to the payloads at `start`, to the connection that it was given such messages of.
-    pub(crate) fn send_packed(&mut self, to: ConnectionId, start: usize) -> Checked<()> {
+    /// Sends the packed messages that were appended to the payloads at `start`, to the connection that it was given such messages of. If they
+    /// do not fit its room they were not even appended.
+    pub(crate) fn send_packed(
+        &mut self,
+        to: ConnectionId,
+        start: usize,
+        fits: bool,
+    ) -> Checked<()> {
         let broken = |what: &str| Err(ContractBroken(format!("packed-send.send: {what}")));
         let Some((_, room)) = self.packed.as_mut().filter(|(of, _)| *of == to) else {
             return broken("not the connection that packed.received was called for");
         };
+        if !fits {
+            return broken(MORE_THAN_ROOM);
+        }
         let payload = self.commands.tail(MessageKind::Binary, start);
         let Some(session) = self.registry.get(to) else {
             // Nobody is there any more, as where a message is on its way while its connection closes.
@@ -112,7 +123,7 @@ impl Calls {
                 return broken("a text is not UTF-8");
             }
             let Some(left) = room.checked_sub(payload.len() + packed::ROOM_OVERHEAD) else {
-                return broken("more than the room that packed.received told");
+                return broken(MORE_THAN_ROOM);
             };
             *room = left;
             // It was told of room, and is not asked again: others may have had their turn meanwhile and have used it up.

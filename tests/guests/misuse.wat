@@ -2,6 +2,8 @@
 ;; `b` a string that ends behind the memory, `u` a text that is not UTF-8, `l` a list of 1,000 strings that are one MiB, the same one,
 ;; `h` a handle that there is not, `d` a handle that was given back, `w` resources of WASI without end, `r` the allocator calls the host
 ;; while the host passes the next message in, `p` packed messages where none were received.
+;; Messages that come together are sent back together, unless the first byte of the first tells another misuse: `O` to another connection,
+;; `M` cut in the middle, `T` as a text that is not UTF-8, `X` again and again until there is no room.
 (component
   (import "wsrun:websocket/types@0.1.0" (instance $types
     (type $message (variant (case "text" string) (case "binary" (list u8))))
@@ -137,6 +139,19 @@
       (if (i32.eq (local.get $first) (i32.const 114)) (then (global.set $calls-back (i32.const 1))))
       (call $send (local.get $connection) (local.get $case) (local.get $start) (local.get $length) (i32.const 0))
       (global.set $free (i32.const 65536)))
+    (func (export "received-packed") (param $connection i64) (param $start i32) (param $length i32) (param $room i32)
+      (local $first i32)
+      (local.set $first (i32.load8_u offset=4 (local.get $start)))
+      (if (i32.eq (local.get $first) (i32.const 79))
+        (then (call $send-packed (i64.add (local.get $connection) (i64.const 1)) (local.get $start) (local.get $length))))
+      (if (i32.eq (local.get $first) (i32.const 77))
+        (then (local.set $length (i32.sub (local.get $length) (i32.const 1)))))
+      (if (i32.eq (local.get $first) (i32.const 84))
+        (then (i32.store8 offset=4 (local.get $start) (i32.const 255))))
+      (if (i32.eq (local.get $first) (i32.const 88))
+        (then (loop $more (call $send-packed (local.get $connection) (local.get $start) (local.get $length)) (br $more))))
+      (call $send-packed (local.get $connection) (local.get $start) (local.get $length))
+      (global.set $free (i32.const 65536)))
     (func (export "closed") (param $connection i64)
       (param $code i32) (param $reason-start i32) (param $reason-length i32) (param $by i32) (param $clean i32)
       (global.set $free (i32.const 65536))))
@@ -165,6 +180,13 @@
       (export "drop" (func $lowered-drop))
       (export "subscribe" (func $lowered-subscribe))))))
   (alias core export $echo "realloc" (core func $realloc))
+
+  (type $received-packed (func (param "connection" u64) (param "messages" (list u8)) (param "room" u32)))
+  (alias core export $echo "received-packed" (core func $core-received-packed))
+  (func $received-packed (type $received-packed)
+    (canon lift (core func $core-received-packed) (memory $mem) (realloc $realloc)))
+  (instance $packed-exports (export "received" (func $received-packed)))
+  (export "wsrun:websocket/packed@0.1.0" (instance $packed-exports))
 
   (type $opened (func (param "connection" u64)))
   (type $received (func (param "connection" u64) (param "message" $message)))

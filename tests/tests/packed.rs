@@ -191,3 +191,42 @@ fn slow_handler_loses_no_instance_to_the_time_of_many_messages() {
     let timeouts = server.hits("probe", "callback-timeout");
     assert_eq!(timeouts, 0);
 }
+
+#[test]
+fn handler_that_misuses_packed_messages_gets_each_alone_and_nothing_is_sent_twice() {
+    let server = Server::of(handlers::source("tests/guests/misuse.wat"));
+    let server = Administered::start(server);
+    let instances = || server.metric("wsrun_instances_total{handler=\"misuse\"}");
+    let mut made = instances();
+    let neighbour = server.echoing_neighbour();
+    // The last is no misuse.
+    for (first, says) in [
+        (
+            "O",
+            Some("not the connection that packed.received was called for"),
+        ),
+        ("M", Some("the bytes are not packed messages")),
+        ("T", Some("a text is not UTF-8")),
+        ("X", Some("more than the room")),
+        ("y", None),
+    ] {
+        let mut peer = server.open();
+        send_together(&mut peer, [first.to_owned(), "two".to_owned()]);
+        peer.expect_text(first);
+        peer.expect_text("two");
+        assert_eq!(peer.ask("three"), "three");
+        let now = instances();
+        assert_eq!(now - made, u64::from(says.is_some()), "{first}");
+        made = now;
+        if let Some(says) = says {
+            server.expect_log(says);
+        }
+        // After a failure a thousand come alone before the next call with several.
+        for _ in 0..4 {
+            send_together(&mut peer, (0..400).map(|_| "warm".to_owned()));
+            (0..400).for_each(|_| peer.expect_text("warm"));
+        }
+        peer.close();
+    }
+    neighbour.is_unharmed();
+}

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::place::Place;
 use super::queue::Event;
 use super::{Guest as _, GuestFactory, Handler};
+use crate::clock;
 use crate::packed::PREFIX_BYTES;
 use crate::session::Session;
 
@@ -106,7 +107,7 @@ impl Handler {
         let (connection, room) = (session.id, session.sure_room());
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         if self.registry.limits().hibernate_after.is_some() {
-            self.last_event.set(Instant::now());
+            self.last_event.set(clock::now());
         }
         let Some(guest) = &mut place.guest else {
             return messages;
@@ -124,7 +125,8 @@ impl Handler {
                 0
             }
             Err(error) => {
-                tracing::debug!(
+                // What fails again is told as the error that it is; if nothing does, this is all that tells of a lost instance.
+                tracing::warn!(
                     handler = %self.registry.name(), connection, messages,
                     "a call with several messages failed, and each is given alone to another instance: {error}"
                 );

@@ -64,10 +64,16 @@ pub(super) fn add_send_packed(linker: &mut Linker<GuestState>) -> wasmtime::Resu
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
                 let mut commands = std::mem::take(&mut calls.commands.data);
                 let start = commands.len();
-                commands.extend_from_slice(messages.as_le_slice(&store));
+                let room = calls.packed.map_or(0, |(_, room)| room);
+                let bytes = messages.as_le_slice(&store);
+                // What is refused is not copied.
+                let fits = bytes.len() <= room;
+                if fits {
+                    commands.extend_from_slice(bytes);
+                }
                 let calls: &mut Calls = &mut store.data_mut().calls;
                 calls.commands.data = commands;
-                Ok(calls.send_packed(to, start)?)
+                Ok(calls.send_packed(to, start, fits)?)
             },
         )
 }
@@ -76,7 +82,7 @@ impl packed_send::Host for GuestState {
     fn send(&mut self, to: ConnectionId, messages: Vec<u8>) -> wasmtime::Result<()> {
         let start = self.calls.commands.data.len();
         self.calls.commands.data.extend(messages);
-        Ok(self.calls.send_packed(to, start)?)
+        Ok(self.calls.send_packed(to, start, true)?)
     }
 }
 
