@@ -238,4 +238,29 @@ mod tests {
             }
         }
     }
+
+    /// What stands in several places, because a project is to be whole, is the same in all of them.
+    #[test]
+    fn copies_are_equal() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |path: &str| fs::read_to_string(top.join(path)).expect(path);
+        for source in ["lib.rs", "protocol.rs"] {
+            assert_eq!(
+                read(&format!("guest-sdk/templates/rust/chat/src/{source}")),
+                read(&format!("examples/chat/src/{source}")),
+                "{source}"
+            );
+        }
+        for language in ["c", "go"] {
+            for template in ["chat", "client", "http"] {
+                assert_eq!(
+                    read(&format!(
+                        "guest-sdk/templates/{language}/{template}/Makefile"
+                    )),
+                    read(&format!("guest-sdk/templates/{language}/echo/Makefile")),
+                    "{language}/{template}"
+                );
+            }
+        }
+    }
 }
