@@ -325,25 +325,37 @@ impl Calls {
             .unwrap_or_default()
     }
 
+    /// Whether session data of this length would be taken.
+    pub(crate) fn admit_session(
+        &self,
+        connection: ConnectionId,
+        length: usize,
+    ) -> Result<(), SendError> {
+        if self.registry.get(connection).is_none() {
+            return Err(SendError::Closed);
+        }
+        let limit = self.registry.limits().session_bytes_max;
+        if length > limit {
+            self.registry.note_limit(Limit::Session);
+            return Err(SendError::TooLarge(limit as u64));
+        }
+        // What is queued counts as added: its place is taken when it is carried out.
+        let queued = self.commands.session_bytes() + length;
+        if !self.registry.usage().takes_session(queued) {
+            self.registry.note_limit(Limit::HandlerSession);
+            let limit = self.registry.usage().session_max();
+            return Err(SendError::TooLarge(limit as u64));
+        }
+        Ok(())
+    }
+
     pub(crate) fn set_session(
         &mut self,
         connection: ConnectionId,
         data: Vec<u8>,
     ) -> Checked<Result<(), SendError>> {
-        if self.registry.get(connection).is_none() {
-            return Ok(Err(SendError::Closed));
-        }
-        let limit = self.registry.limits().session_bytes_max;
-        if data.len() > limit {
-            self.registry.note_limit(Limit::Session);
-            return Ok(Err(SendError::TooLarge(limit as u64)));
-        }
-        // What is queued counts as added: its place is taken when it is carried out.
-        let queued = self.commands.session_bytes() + data.len();
-        if !self.registry.usage().takes_session(queued) {
-            self.registry.note_limit(Limit::HandlerSession);
-            let limit = self.registry.usage().session_max();
-            return Ok(Err(SendError::TooLarge(limit as u64)));
+        if let Err(refused) = self.admit_session(connection, data.len()) {
+            return Ok(Err(refused));
         }
         self.commands
             .push(Command::SetSession { connection, data })?;
@@ -442,7 +454,7 @@ impl Calls {
             });
             count - usize::from(left_out)
         };
-        if let Err(refused) = self.check_size(bytes) {
+        if let Err(refused) = self.check_size(bytes.len()) {
             return Ok(Err(refused));
         }
         if !self.takes_send(count, bytes.len().saturating_mul(count)) {
@@ -475,7 +487,7 @@ impl Calls {
                 "topics.broadcast within broadcast-filter.wanted".into(),
             ));
         }
-        if let Err(refused) = self.check_size(bytes) {
+        if let Err(refused) = self.check_size(bytes.len()) {
             return Ok(Err(refused));
         }
         let count = self.registry.open_count_of(protocol.as_deref());
@@ -650,9 +662,10 @@ impl Calls {
             .unwrap_or_else(|| self.registry.topics().is_subscribed(connection, topic))
     }
 
-    fn check_size(&self, bytes: &[u8]) -> Result<(), PublishError> {
+    /// Whether a message of this length may be published.
+    pub(crate) fn check_size(&self, length: usize) -> Result<(), PublishError> {
         let limit = self.registry.limits().sent_message_bytes_max;
-        if bytes.len() > limit {
+        if length > limit {
             self.registry.note_limit(Limit::MessageSize);
             return Err(PublishError::TooLarge(limit as u64));
         }

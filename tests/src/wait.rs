@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// How long anything that should happen at once may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Polls until the condition holds; panics with `what` when it does not within [`PATIENCE`].
 #[track_caller]

@@ -217,12 +217,12 @@ pub(super) fn store(
     store
 }
 
-/// What is copied in one call at most: nothing interrupts it. Many of the largest messages, so that one which is too large is told so; saved
-/// state and the answers to plain requests may be larger.
+/// What the arguments of one call hold at most: nothing interrupts their copy. Some of the largest messages, so that one which is too large
+/// is told so; saved state and the answers to plain requests may be larger.
 fn copied_bytes_max(limits: &HandlerLimits) -> usize {
     limits
         .sent_message_bytes_max
-        .saturating_mul(16)
+        .saturating_mul(4)
         .min(limits.effect_bytes_max)
         .saturating_add(HOSTCALL_SLACK_BYTES)
 }

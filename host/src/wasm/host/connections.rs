@@ -120,6 +120,27 @@ pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Resul
         )
 }
 
+/// Defines `set-session` so that what is refused is not copied.
+pub(super) fn add_set_session(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker
+        .instance("wsrun:websocket/connections@0.1.0")?
+        .func_wrap(
+            "set-session",
+            |mut store: StoreContextMut<'_, GuestState>,
+             (connection, data): (ConnectionId, WasmList<u8>)| {
+                store.data_mut().called();
+                let bytes = data.as_le_slice(&store);
+                let calls = &store.data().calls;
+                let admitted = calls.admit_session(connection, bytes.len());
+                let set = match admitted.map(|()| bytes.to_vec()) {
+                    Ok(data) => store.data_mut().calls.set_session(connection, data)?,
+                    Err(refused) => Err(refused),
+                };
+                Ok((set.map_err(SendError::from),))
+            },
+        )
+}
+
 impl From<contract::SendError> for SendError {
     fn from(error: contract::SendError) -> Self {
         match error {

@@ -20,11 +20,14 @@ pub(super) fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result
     websocket::client::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
     websocket::timers::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
     websocket::host_info::add_to_linker::<_, HasSelf<_>>(linker, GuestState::called)?;
-    // The hottest imports again, by hand: generated ones copy the message into a `Vec` first.
+    // Imports that take a message again, by hand: generated ones copy it into a `Vec` before anything can be refused.
     linker.allow_shadowing(true);
     connections::add_send(linker)?;
     connections::add_send_chunk(linker)?;
     connections::add_send_packed(linker)?;
+    connections::add_set_session(linker)?;
+    topics::add_publish(linker)?;
+    topics::add_broadcast(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -1,11 +1,71 @@
 //! `wsrun:websocket/topics`.
 
+use wasmtime::StoreContextMut;
+use wasmtime::component::Linker;
 use wsrun_proto::ws::MessageKind;
 
 use super::super::bindings::wsrun::websocket::topics::{Host, SubscribeError};
 use super::super::bindings::wsrun::websocket::types::{Message, PublishError, SlowPolicy};
+use super::super::message::MessageOut;
 use super::super::state::GuestState;
 use crate::contract::{self, ConnectionId};
+
+/// A message, once its size is known to be within the limit: what is too large is not copied.
+fn taken(
+    store: &mut StoreContextMut<'_, GuestState>,
+    message: &MessageOut,
+) -> wasmtime::Result<Result<(MessageKind, Vec<u8>), contract::PublishError>> {
+    store.data_mut().called();
+    let calls = &store.data().calls;
+    Ok(match message {
+        MessageOut::Text(text) => {
+            let text = text.to_str(&*store)?;
+            let fits = calls.check_size(text.len());
+            fits.map(|()| (MessageKind::Text, text.into_owned().into_bytes()))
+        }
+        MessageOut::Binary(list) => {
+            let bytes = list.as_le_slice(&*store);
+            let fits = calls.check_size(bytes.len());
+            fits.map(|()| (MessageKind::Binary, bytes.to_vec()))
+        }
+    })
+}
+
+/// Defines `publish`.
+pub(super) fn add_publish(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.instance("wsrun:websocket/topics@0.1.0")?.func_wrap(
+        "publish",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (topic, message, except): (String, MessageOut, Option<ConnectionId>)| {
+            let published = match taken(&mut store, &message)? {
+                Ok((kind, bytes)) => {
+                    let calls = &mut store.data_mut().calls;
+                    calls.publish(topic, kind, &bytes, except)?
+                }
+                Err(refused) => Err(refused),
+            };
+            Ok((published.map_err(PublishError::from),))
+        },
+    )
+}
+
+/// Defines `broadcast`.
+pub(super) fn add_broadcast(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.instance("wsrun:websocket/topics@0.1.0")?.func_wrap(
+        "broadcast",
+        |mut store: StoreContextMut<'_, GuestState>,
+         (protocol, message): (Option<String>, MessageOut)| {
+            let published = match taken(&mut store, &message)? {
+                Ok((kind, bytes)) => {
+                    let calls = &mut store.data_mut().calls;
+                    calls.broadcast(protocol, kind, &bytes)?
+                }
+                Err(refused) => Err(refused),
+            };
+            Ok((published.map_err(PublishError::from),))
+        },
+    )
+}
 
 fn parts(message: &Message) -> (MessageKind, &[u8]) {
     match message {

@@ -153,8 +153,8 @@ impl Hostile {
             "log-lines" => flood::log_lines(),
             "log-bytes" => flood::log_bytes(),
 
-            "huge-strings" => strings::in_every_import(connection, 4 << 20),
-            "huge-messages" => strings::messages(connection, 30 << 20),
+            "huge-strings" => strings::in_every_import(connection, 2_500_000),
+            "huge-messages" => strings::messages(connection, 8 << 20),
 
             "sleep" => wasi::sleep(Duration::from_secs(100)),
             "zero-sleeps" => wasi::sleep_without_time(),
