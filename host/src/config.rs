@@ -217,6 +217,9 @@ pub struct HandlerConfig {
     /// hand its connections over to. For one that computes much, or that is not trusted to be quick. Only in the scope
     /// [`Scope::Shared`].
     pub own_worker: bool,
+    /// The nice value of that worker's thread (setpriority(2)), from 0, which is the default, to 19: where processors are short, those who
+    /// are less nice come first.
+    pub own_worker_nice: u8,
 }
 
 /// Which connections of a handler share an instance. In all of them the events of one connection come in order and one at a time.
@@ -243,6 +246,7 @@ impl HandlerConfig {
             config: Arc::default(),
             scope: Scope::default(),
             own_worker: false,
+            own_worker_nice: 0,
         }
     }
 

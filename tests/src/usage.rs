@@ -58,6 +58,18 @@ impl Usage {
             .count()
     }
 
+    /// The nice value of the thread of this name.
+    pub fn nice_of(&self, thread: &str) -> Option<i32> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).expect("the process lives");
+        let stats =
+            threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+        let named = format!("({thread}) ");
+        // Field 19 of proc(5), of which the first behind the name is 3.
+        stats
+            .filter_map(|stat| stat.split_once(&named).map(|(_, fields)| fields.to_owned()))
+            .find_map(|fields| fields.split(' ').nth(16)?.parse().ok())
+    }
+
     fn status_bytes(&self, field: &str) -> u64 {
         let status = self.read("status");
         let line = status

@@ -300,8 +300,6 @@ fn storm(name: &'static str) -> Attack {
     Attack::new(name)
         .args(["--max-queue", "1MiB", "--max-message", "512KiB"])
         .args(["--callback-timeout", "2s"])
-        // Messages are given to 4,096 subscribers before others have their turn.
-        .holds_up(Duration::from_millis(40))
         .grows(40 * MIB)
 }
 

@@ -452,6 +452,7 @@ fn handlers_in_rust_are_not_recorded() {
             config: Arc::default(),
             scope: Scope::default(),
             own_worker: false,
+            own_worker_nice: 0,
         }],
         listen: Vec::new(),
         record: Some(RecordConfig::new(&tape.path)),

@@ -178,9 +178,12 @@ fn handler_with_a_worker_of_its_own_shares_it_with_nobody() {
         .arg("--protocol")
         .arg(format!("three={}", handlers::probe().display()))
         .args(["--workers", "2", "--scope", "three=worker"])
-        .args(["--own-worker", "default", "--own-worker", "two"]);
+        .args(["--own-worker", "default", "--own-worker", "two"])
+        .args(["--own-worker-nice", "10"]);
     let server = Administered::start(server);
     assert_eq!(server.status()["workers"], 4);
+    let nice = |worker| server.usage().nice_of(&format!("wsrun-worker-{worker}"));
+    assert_eq!([0, 1, 2, 3].map(nice), [0, 0, 10, 10].map(Some));
     let mut workers = Vec::new();
     for protocol in ["one", "two", "three"] {
         let peers = (0..MANY).map(|_| server.open_protocol(protocol));
@@ -237,6 +240,11 @@ fn worker_that_cannot_be_somebodys_own_is_a_mistake() {
         (
             &["--own-worker", "default", "--workers", "1024"],
             "together they must be 1 to 1024",
+        ),
+        (&["--own-worker-nice", "1"], "--own-worker <NAME>"),
+        (
+            &["--own-worker", "default", "--own-worker-nice", "20"],
+            "20 is not in 0..20",
         ),
     ] {
         let ended = run([echo.as_str()].iter().chain(arguments));

@@ -65,6 +65,9 @@ pub(super) struct Args {
     /// wait for it. Repeatable
     #[arg(long, value_name = "NAME", conflicts_with = "stdio")]
     own_worker: Vec<String>,
+    /// The nice value of the threads of --own-worker, 0 to 19: where processors are short, the others come first
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "own_worker", value_parser = clap::value_parser!(u8).range(..20))]
+    own_worker_nice: u8,
     /// Replaces a handler when its file changes, without closing a connection. SIGHUP does so once
     #[arg(long)]
     watch: bool,
@@ -464,6 +467,7 @@ fn config(args: Args) -> Result<Config, Failure> {
                 true => Scope::Worker,
             },
             own_worker: has_own_worker(protocol.as_deref()),
+            own_worker_nice: args.own_worker_nice,
             protocol,
             source: match args.stdio {
                 false => HandlerSource::File(file),

@@ -15,11 +15,11 @@ use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
 use crate::packed;
 use crate::session::{Fanned, Session};
 
-/// Messages given to subscribers before others get their turn: what a callback asks for is not bounded by its own time.
 /// The callback that decides on broadcasts.
 const FILTER: &str = "broadcast-filter.wanted";
 
-const DELIVERIES_PER_SLICE: usize = 4_096;
+/// Messages given to connections before others get their turn: what a callback asks for is not bounded by its own time.
+const DELIVERIES_PER_SLICE: usize = 256;
 
 /// Whether other callbacks have run since the commands were queued, which were not counted on what queues take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Handler {
         self.clear_pending(&commands);
         let list = std::mem::take(&mut commands.list);
         for command in &list {
-            if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
+            if self.is_slice_over() {
                 self.pause().await;
             }
             if let Command::Broadcast { protocol, payload } = command
@@ -53,8 +53,8 @@ impl Handler {
                 if let Some(remote) = self.remote_broadcast(protocol.as_deref(), *payload, bytes) {
                     self.tell_peers(remote).await;
                 }
-            } else if let Some(remote) = self.apply_one(command, &commands) {
-                self.tell_peers(remote).await;
+            } else if !self.apply_wide(command, &commands).await {
+                self.apply_one(command, &commands);
             }
         }
         commands.list = list;
@@ -87,7 +87,7 @@ impl Handler {
         }
         let list = std::mem::take(&mut commands.list);
         for command in &list {
-            if self.worker.deliveries.get() >= DELIVERIES_PER_SLICE {
+            if self.is_slice_over() {
                 self.pause().await;
             }
             if others != Others::DidNotRun
@@ -112,10 +112,17 @@ impl Handler {
                     let _ = offered.await;
                 }
                 self.tell_peers(remote).await;
-            } else if let Some(remote) = self.apply_one(command, &commands) {
-                self.tell_peers(remote).await;
+            } else if !self.apply_wide(command, &commands).await {
+                self.apply_one(command, &commands);
             }
         }
+    }
+
+    /// Counts a message. Whether so many were given to connections that it is the turn of others.
+    fn is_slice_over(&self) -> bool {
+        let deliveries = self.worker.deliveries.get();
+        self.worker.deliveries.set(deliveries + 1);
+        deliveries >= DELIVERIES_PER_SLICE
     }
 
     /// Lets others have their turn.
@@ -145,18 +152,18 @@ impl Handler {
         commands.clear();
     }
 
-    pub(super) fn fan_out_remote(&self, remote: &Remote) {
+    pub(super) async fn fan_out_remote(&self, remote: &Remote) {
         match remote {
             Remote::Publish {
                 topic,
                 kind,
                 payload,
-            } => self.publish(topic, *kind, payload, None),
+            } => self.publish(topic, *kind, payload, None).await,
             Remote::Broadcast {
                 protocol,
                 kind,
                 payload,
-            } => self.broadcast(protocol.as_deref(), *kind, payload),
+            } => self.broadcast(protocol.as_deref(), *kind, payload).await,
         }
     }
 
@@ -174,7 +181,7 @@ impl Handler {
             } => {
                 self.offer(place, protocol.as_deref(), *kind, payload).await;
             }
-            Remote::Publish { .. } => self.fan_out_remote(remote),
+            Remote::Publish { .. } => self.fan_out_remote(remote).await,
         }
     }
 
@@ -233,6 +240,9 @@ impl Handler {
         }
         let mut message = Prepared::new(kind, payload);
         for session in wanted {
+            if self.is_slice_over() {
+                self.pause().await;
+            }
             self.fan_out(&session, &mut message, &Published::Broadcast, None);
         }
         for commands in asked_for {
@@ -262,7 +272,40 @@ impl Handler {
     }
 
     /// Applies one command; what it returns is for the other workers.
-    fn apply_one(&self, command: &Command, commands: &Commands) -> Option<Remote> {
+    /// Carries out what concerns many connections. False for anything else.
+    async fn apply_wide(&self, command: &Command, commands: &Commands) -> bool {
+        if let Command::Publish {
+            topic,
+            payload,
+            except,
+        } = command
+        {
+            let bytes = commands.bytes(*payload);
+            self.publish(topic, payload.kind, bytes, *except).await;
+            let remote = self.remote(*payload, bytes, |kind, payload| Remote::Publish {
+                topic: Arc::from(topic.as_str()),
+                kind,
+                payload,
+            });
+            if let Some(remote) = remote {
+                self.tell_peers(remote).await;
+            }
+            return true;
+        }
+        if let Command::Broadcast { protocol, payload } = command {
+            let bytes = commands.bytes(*payload);
+            self.broadcast(protocol.as_deref(), payload.kind, bytes)
+                .await;
+            let remote = self.remote_broadcast(protocol.as_deref(), *payload, bytes);
+            if let Some(remote) = remote {
+                self.tell_peers(remote).await;
+            }
+            return true;
+        }
+        false
+    }
+
+    fn apply_one(&self, command: &Command, commands: &Commands) {
         match command {
             Command::Send { to, payload } => {
                 if let Some(session) = self.registry.get(*to) {
@@ -361,24 +404,7 @@ impl Handler {
             Command::Unsubscribe { connection, topic } => {
                 self.registry.topics_mut().unsubscribe(*connection, topic);
             }
-            Command::Publish {
-                topic,
-                payload,
-                except,
-            } => {
-                let bytes = commands.bytes(*payload);
-                self.publish(topic, payload.kind, bytes, *except);
-                return self.remote(*payload, bytes, |kind, payload| Remote::Publish {
-                    topic: Arc::from(topic.as_str()),
-                    kind,
-                    payload,
-                });
-            }
-            Command::Broadcast { protocol, payload } => {
-                let bytes = commands.bytes(*payload);
-                self.broadcast(protocol.as_deref(), payload.kind, bytes);
-                return self.remote_broadcast(protocol.as_deref(), *payload, bytes);
-            }
+            Command::Publish { .. } | Command::Broadcast { .. } => {}
             Command::SetTimer {
                 timer,
                 after,
@@ -399,7 +425,6 @@ impl Handler {
                 self.registry.timers_mut().remove(*timer);
             }
         }
-        None
     }
 
     /// Open, or being opened.
@@ -409,7 +434,7 @@ impl Handler {
             .is_some_and(|session| session.can_be_closed())
     }
 
-    fn publish(
+    async fn publish(
         &self,
         topic: &str,
         kind: MessageKind,
@@ -424,6 +449,9 @@ impl Handler {
         let policy = self.registry.topic_policy(topic);
         let mut message = Prepared::new(kind, payload);
         for connection in subscribers {
+            if self.is_slice_over() {
+                self.pause().await;
+            }
             if Some(connection) != except
                 && let Some(session) = self.registry.get(connection)
             {
@@ -432,9 +460,12 @@ impl Handler {
         }
     }
 
-    fn broadcast(&self, protocol: Option<&str>, kind: MessageKind, payload: &[u8]) {
+    async fn broadcast(&self, protocol: Option<&str>, kind: MessageKind, payload: &[u8]) {
         let mut message = Prepared::new(kind, payload);
         for session in self.registry.sessions() {
+            if self.is_slice_over() {
+                self.pause().await;
+            }
             if session.has_protocol(protocol) {
                 self.fan_out(&session, &mut message, &Published::Broadcast, None);
             }
@@ -448,7 +479,6 @@ impl Handler {
         published: &Published,
         policy: Option<SlowPolicy>,
     ) {
-        self.worker.deliveries.set(self.worker.deliveries.get() + 1);
         let policy = session.policy().or(policy);
         match session.fan(message, published, policy) {
             Fanned::Done => {}

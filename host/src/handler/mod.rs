@@ -502,7 +502,7 @@ impl Handler {
             self.turn();
             let _ = offered.await;
         } else {
-            self.fan_out_remote(&remote);
+            self.fan_out_remote(&remote).await;
         }
         self.worker.flush();
     }

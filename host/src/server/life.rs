@@ -21,6 +21,8 @@ use crate::worker::{Shared, Worker};
 /// What a worker is started with.
 pub(super) struct Plan {
     pub(super) index: u16,
+    /// What its thread is given as its nice value.
+    pub(super) nice: i32,
     pub(super) handlers: Vec<Source>,
     pub(super) bound: Vec<Bound>,
     pub(super) tls: Option<Arc<Tls>>,
@@ -45,6 +47,15 @@ pub(super) enum InstancePlace {
 impl Plan {
     /// The worker's life on a thread of its own. True when every connection had closed before the end.
     pub(super) fn run(self, report: oneshot::Sender<Result<(), StartError>>) -> bool {
+        if self.nice != 0 {
+            // Only privileged users may ask for a negative one, which the configuration does not allow.
+            if let Err(error) = rustix::process::setpriority_process(None, self.nice) {
+                tracing::warn!(
+                    "the priority of worker {} is as it was: {error}",
+                    self.index
+                );
+            }
+        }
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {

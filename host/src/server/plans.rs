@@ -47,6 +47,7 @@ impl Parts {
             let positions = 0..self.handlers.len();
             plans.push(Plan {
                 index,
+                nice: nice(&config, index),
                 handlers: self.handlers.clone(),
                 bound: std::mem::take(&mut bound[usize::from(index)]),
                 tls: self.tls.clone(),
@@ -97,6 +98,14 @@ pub(super) fn misfit(scope: Scope, exports: Exports) -> Option<&'static str> {
         "it exports wsrun:websocket/broadcast-filter, which one instance answers for all connections: --scope connection has none that could; \
          use shared or worker",
     )
+}
+
+/// The nice value of a worker's thread: that of the handler whose own it is.
+fn nice(config: &Config, worker: u16) -> i32 {
+    let mut own = config.handlers.iter().filter(|handler| handler.own_worker);
+    let position = worker.checked_sub(config.workers).map(usize::from);
+    let handler = position.and_then(|position| own.nth(position));
+    handler.map_or(0, |handler| handler.own_worker_nice.into())
 }
 
 /// Whether a worker has an instance of the handler at `position`. Homes are spread over the workers that accept; those of handlers with

@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 use super::StartError;
 use crate::config::{Config, Scope};
 
+/// As setpriority(2) has it. What is below 0 is for privileged users.
+const NICE_MAX: u8 = 19;
+
 pub(super) fn validate(config: &Config) -> Result<(), StartError> {
     let fail = |text: String| Err(StartError::Config(text));
     if config.handlers.is_empty() {
@@ -15,6 +18,16 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             "--workers {} and {} --own-worker: together they must be 1 to {WORKERS_MAX}, one at least of --workers",
             config.workers,
             config.threads() - config.workers
+        ));
+    }
+    if let Some(handler) = config
+        .handlers
+        .iter()
+        .find(|handler| handler.own_worker_nice > NICE_MAX)
+    {
+        return fail(format!(
+            "--own-worker-nice {}: it is from 0 to {NICE_MAX}",
+            handler.own_worker_nice
         ));
     }
     if let Some(handler) = config

@@ -26,6 +26,8 @@ pub(crate) const INVALID: u8 = 65;
 
 /// Threads of the compiler, which have an address space to share.
 const THREADS: u64 = 4;
+/// The compiler's nice value.
+const NICE: i32 = 10;
 /// What is read of the text in which it complains.
 const COMPLAINT_BYTES_MAX: u64 = 4 * 1024;
 
@@ -161,6 +163,8 @@ pub(crate) fn run(
         let set = resource.set(limit, limit);
         set.map_err(|error| format!("{resource:?} could not be limited: {error}"))?;
     }
+    // A server that serves meanwhile comes first.
+    let _ = rustix::process::setpriority_process(None, NICE);
     let engine = engine(engine_config).map_err(|error| first_line(&error))?;
     let mut component = Vec::new();
     io::stdin()

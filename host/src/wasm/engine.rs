@@ -1,11 +1,13 @@
 //! The engine, its configuration and its clock.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::thread::set_current_timer_slack;
 use wasmtime::{Cache, CacheConfig, Config, Engine, WasmBacktraceDetails};
 
 use super::error::FRAMES_ASKED;
@@ -81,6 +83,8 @@ impl EpochTicker {
         let thread = std::thread::Builder::new()
             .name("wsrun-epoch".into())
             .spawn(move || {
+                // Else the shortest interval is half as long again.
+                let _ = set_current_timer_slack(NonZeroU64::new(1));
                 let mut interval = LOOK_IDLE;
                 while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
                     let Some(engine) = engine.upgrade() else {
@@ -114,7 +118,10 @@ impl Drop for EpochTicker {
 #[derive(Debug)]
 struct Look {
     workers: Vec<Seen>,
+    /// When a guest computed for long.
     last_long: Option<Instant>,
+    /// When one did, or many did in a row.
+    last_yield: Option<Instant>,
     last_busy: Option<Instant>,
 }
 
@@ -130,19 +137,21 @@ impl Look {
         Self {
             workers: vec![Seen::default(); workers],
             last_long: None,
+            last_yield: None,
             last_busy: None,
         }
     }
 
     /// Whether a guest is to yield, and when to look again.
     fn at(&mut self, now: Instant, slices: impl Iterator<Item = Option<u64>>) -> (bool, Duration) {
-        let (mut busy, mut long) = (false, false);
+        let (mut busy, mut long, mut many) = (false, false, false);
         for (seen, slice) in self.workers.iter_mut().zip(slices) {
             seen.busy = if slice.is_some() { seen.busy + 1 } else { 0 };
             busy |= slice.is_some();
+            long |= slice.is_some() && slice == seen.slice;
             // Many short callbacks in a row keep the others waiting as one long one does.
-            if (slice.is_some() && slice == seen.slice) || seen.busy == BUSY_LOOKS_MAX {
-                long = true;
+            many |= seen.busy == BUSY_LOOKS_MAX;
+            if seen.busy == BUSY_LOOKS_MAX {
                 seen.busy = 0;
             }
             seen.slice = slice;
@@ -153,24 +162,33 @@ impl Look {
         if long {
             self.last_long = Some(now);
         }
+        if long || many {
+            self.last_yield = Some(now);
+        }
         if busy {
             self.last_busy = Some(now);
         }
-        let interval = if busy || within(self.last_long, ATTENTION) {
+        let interval = if within(self.last_long, CLOSE_ATTENTION) {
+            LOOK_CLOSE
+        } else if busy || within(self.last_yield, ATTENTION) {
             LOOK_BUSY
         } else if within(self.last_busy, PATIENCE) {
             LOOK
         } else {
             LOOK_IDLE
         };
-        (long, interval)
+        (long || many, interval)
     }
 }
 
 /// How often the workers are looked at when none is in a guest.
 const LOOK: Duration = Duration::from_millis(2);
-/// When one is: twice in the same slice, and the guest yields. The grain of fairness.
+/// When one is: twice in the same slice, and the guest yields.
 const LOOK_BUSY: Duration = Duration::from_micros(500);
+/// When one computed for that long lately: the grain of fairness.
+const LOOK_CLOSE: Duration = Duration::from_micros(100);
+/// How lately.
+const CLOSE_ATTENTION: Duration = Duration::from_millis(20);
 /// When none has been for [`PATIENCE`].
 const LOOK_IDLE: Duration = Duration::from_millis(5);
 /// After a guest had to yield, the workers are looked at closely for this long.
@@ -192,10 +210,13 @@ mod tests {
             look.at(now, [None, Some(7)].into_iter()),
             (false, LOOK_BUSY)
         );
-        assert_eq!(look.at(now, [None, Some(7)].into_iter()), (true, LOOK_BUSY));
+        assert_eq!(
+            look.at(now, [None, Some(7)].into_iter()),
+            (true, LOOK_CLOSE)
+        );
         assert_eq!(
             look.at(now, [None, Some(9)].into_iter()),
-            (false, LOOK_BUSY)
+            (false, LOOK_CLOSE)
         );
     }
 
@@ -216,6 +237,7 @@ mod tests {
         look.at(now, [Some(1)].into_iter());
         look.at(now, [Some(1)].into_iter());
         let mut after = |time| look.at(now + time, [None].into_iter()).1;
+        assert_eq!(after(Duration::from_millis(19)), LOOK_CLOSE);
         assert_eq!(after(Duration::from_millis(99)), LOOK_BUSY);
         assert_eq!(after(Duration::from_millis(101)), LOOK);
         assert_eq!(after(Duration::from_millis(1_001)), LOOK_IDLE);
