@@ -101,6 +101,17 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// The bytes that it gives to one connection.
+    pub(crate) fn sent_bytes(&self) -> usize {
+        if let Self::Send { payload, .. }
+        | Self::SendPacked { payload, .. }
+        | Self::SendChunk { payload, .. } = self
+        {
+            return payload.end - payload.start;
+        }
+        0
+    }
+
     /// The connection, the topic, and whether the one is subscribed to the other by this command.
     pub(crate) fn subscription(&self) -> Option<(ConnectionId, &str, bool)> {
         if let Self::Subscribe { connection, topic } = self {

@@ -20,6 +20,8 @@ const FILTER: &str = "broadcast-filter.wanted";
 
 /// Messages given to connections before others get their turn: what a callback asks for is not bounded by its own time.
 const DELIVERIES_PER_SLICE: usize = 256;
+/// So many bytes count as another message.
+const BYTES_PER_DELIVERY: usize = 2048;
 
 /// Whether other callbacks have run since the commands were queued, which were not counted on what queues take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,7 @@ impl Handler {
         self.clear_pending(&commands);
         let list = std::mem::take(&mut commands.list);
         for command in &list {
-            if self.is_slice_over() {
+            if self.is_slice_over(command.sent_bytes()) {
                 self.pause().await;
             }
             if let Command::Broadcast { protocol, payload } = command
@@ -87,7 +89,7 @@ impl Handler {
         }
         let list = std::mem::take(&mut commands.list);
         for command in &list {
-            if self.is_slice_over() {
+            if self.is_slice_over(command.sent_bytes()) {
                 self.pause().await;
             }
             if others != Others::DidNotRun
@@ -118,10 +120,11 @@ impl Handler {
         }
     }
 
-    /// Counts a message. Whether so many were given to connections that it is the turn of others.
-    fn is_slice_over(&self) -> bool {
+    /// Counts a message to a connection. Whether so many were given to connections that it is the turn of others.
+    fn is_slice_over(&self, bytes: usize) -> bool {
         let deliveries = self.worker.deliveries.get();
-        self.worker.deliveries.set(deliveries + 1);
+        let message = 1 + bytes / BYTES_PER_DELIVERY;
+        self.worker.deliveries.set(deliveries + message);
         deliveries >= DELIVERIES_PER_SLICE
     }
 
@@ -240,7 +243,7 @@ impl Handler {
         }
         let mut message = Prepared::new(kind, payload);
         for session in wanted {
-            if self.is_slice_over() {
+            if self.is_slice_over(payload.len()) {
                 self.pause().await;
             }
             self.fan_out(&session, &mut message, &Published::Broadcast, None);
@@ -449,7 +452,7 @@ impl Handler {
         let policy = self.registry.topic_policy(topic);
         let mut message = Prepared::new(kind, payload);
         for connection in subscribers {
-            if self.is_slice_over() {
+            if self.is_slice_over(payload.len()) {
                 self.pause().await;
             }
             if Some(connection) != except
@@ -463,7 +466,7 @@ impl Handler {
     async fn broadcast(&self, protocol: Option<&str>, kind: MessageKind, payload: &[u8]) {
         let mut message = Prepared::new(kind, payload);
         for session in self.registry.sessions() {
-            if self.is_slice_over() {
+            if self.is_slice_over(payload.len()) {
                 self.pause().await;
             }
             if session.has_protocol(protocol) {
