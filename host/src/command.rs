@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use wsrun_proto::ws::MessageKind;
 
 use crate::config::HandlerLimits;
@@ -185,6 +186,8 @@ pub(crate) struct Payload {
 pub(crate) struct Commands {
     pub(crate) list: Vec<Command>,
     pub(crate) data: Vec<u8>,
+    /// What was `data`, while it is carried out, if queues share it.
+    shared: Option<Bytes>,
     /// Connections whose queue must have room for publishes of this callback: their count is undone with it.
     pub(crate) waited_for: Vec<ConnectionId>,
     /// The callback decides on a broadcast, and must not make another.
@@ -203,6 +206,7 @@ impl Commands {
             tally: Some(tally),
             list: Vec::new(),
             data: Vec::new(),
+            shared: None,
             waited_for: Vec::new(),
             in_filter: false,
             count_max: limits.effects_max,
@@ -292,7 +296,27 @@ impl Commands {
     }
 
     pub(crate) fn bytes(&self, payload: Payload) -> &[u8] {
-        &self.data[payload.start..payload.end]
+        let data = self.shared.as_deref().unwrap_or(&self.data);
+        &data[payload.start..payload.end]
+    }
+
+    /// Shares the payloads with the queues of connections where one that is large is most of them: so it is not copied there.
+    pub(crate) fn share(&mut self) {
+        let shares = |command: &Command| {
+            matches!(command, Command::Send { .. })
+                && command.sent_bytes() >= SHARED_BYTES_MIN
+                && command.sent_bytes() >= self.data.len() / 2
+        };
+        if self.data.len() >= SHARED_BYTES_MIN && self.list.iter().any(shares) {
+            self.shared = Some(Bytes::from(std::mem::take(&mut self.data)));
+        }
+    }
+
+    /// A payload that is shared, unless it would keep much more than itself.
+    pub(crate) fn shared_bytes(&self, payload: Payload) -> Option<Bytes> {
+        let shared = self.shared.as_ref()?;
+        let is_most = payload.end - payload.start >= shared.len() / 2;
+        is_most.then(|| shared.slice(payload.start..payload.end))
     }
 
     /// Takes everything out to be carried out, and leaves the room for more.
@@ -300,6 +324,7 @@ impl Commands {
         Self {
             list: std::mem::take(&mut self.list),
             data: std::mem::take(&mut self.data),
+            shared: None,
             waited_for: std::mem::take(&mut self.waited_for),
             in_filter: false,
             count_max: self.count_max,
@@ -322,6 +347,7 @@ impl Commands {
         self.list.clear();
         self.waited_for.clear();
         self.data.clear();
+        self.shared = None;
         self.other_bytes = 0;
         // One large callback must not hold its memory for ever.
         self.data.shrink_to(BYTES_KEPT);
@@ -330,4 +356,47 @@ impl Commands {
 }
 
 const BYTES_KEPT: usize = 256 * 1024;
+/// From this size on a copy costs more than another piece of a write.
+const SHARED_BYTES_MIN: usize = 64 * 1024;
 const COMMANDS_KEPT: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands(sizes: &[usize]) -> (Commands, Vec<Payload>) {
+        let mut commands = Commands::new(&HandlerLimits::default(), Arc::default());
+        let payloads = sizes
+            .iter()
+            .map(|&size| {
+                let payload = commands.payload(MessageKind::Binary, &vec![size as u8; size]);
+                let sent = commands.push(Command::Send { to: 1, payload });
+                sent.expect("there is room");
+                payload
+            })
+            .collect();
+        commands.share();
+        (commands, payloads)
+    }
+
+    #[test]
+    fn large_message_is_shared_and_what_is_beside_it_is_not() {
+        let (mut commands, payloads) = commands(&[10, 100_000]);
+        assert!(commands.shared_bytes(payloads[0]).is_none());
+        assert_eq!(commands.bytes(payloads[0]), [10; 10]);
+        let shared = commands.shared_bytes(payloads[1]).expect("it is large");
+        assert!(shared == commands.bytes(payloads[1]));
+        commands.clear();
+        assert!(commands.shared.is_none() && commands.data.is_empty());
+    }
+
+    #[test]
+    fn message_that_would_keep_much_more_than_itself_is_not_shared() {
+        for sizes in [&[100_000, 70_000, 70_000][..], &[60_000], &[10, 10]] {
+            let (commands, payloads) = commands(sizes);
+            for payload in payloads {
+                assert!(commands.shared_bytes(payload).is_none());
+            }
+        }
+    }
+}

@@ -542,6 +542,21 @@ impl Session {
         sent.inspect(|()| self.count_sent())
     }
 
+    /// The same, without a copy where there need be none.
+    pub(crate) fn send_shared_admitted(
+        self: &Rc<Self>,
+        kind: MessageKind,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
+        let sent = match self.must_wait.get() {
+            true => self.send_later(kind, payload, None),
+            false => self.queue(|connection, scratch| {
+                connection.send_promised_shared(kind, payload, scratch)
+            }),
+        };
+        sent.inspect(|()| self.count_sent())
+    }
+
     /// Sends what [`Session::admit_chunk`] took.
     pub(crate) fn send_chunk_admitted(
         self: &Rc<Self>,

@@ -2,6 +2,7 @@
 
 mod support;
 
+use bytes::Bytes;
 use support::memory::{self, Counting};
 use support::wire::{
     BINARY, BINARY_START, COMPRESSED, LAST, MORE, PING, TEXT, TEXT_START, masked, unmasked,
@@ -13,7 +14,8 @@ use support::{
 use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::deflate::DeflateConfig;
 use wsrun_proto::ws::{
-    Cause, Config, Connection, Delivery, Event, MessageKind, Prepared, ProtocolError, Role, Scratch,
+    Cause, CloseFrame, Config, Connection, Delivery, Event, MessageKind, Prepared, ProtocolError,
+    Role, Scratch, SendError,
 };
 use zlib_rs::{Deflate, DeflateFlush};
 
@@ -536,6 +538,39 @@ fn prepared_message_reaches_connections_with_different_parameters() {
         pair.run();
         let expected = [Seen::Text(text.clone()), Seen::Text(text.clone())];
         assert!(pair.client_saw == expected && pair.server_saw == expected);
+    }
+}
+
+#[test]
+fn shared_message_reaches_connections_with_different_parameters() {
+    let text = "without a copy, ".repeat(1000);
+    for config in [untimed(), no_takeover(), takeover()] {
+        let mut pair = Pair::new(config);
+        for _ in 0..2 {
+            let shared = Bytes::from(text.clone());
+            pair.server
+                .send_promised_shared(MessageKind::Text, shared.clone(), &mut pair.scratch)
+                .unwrap();
+            pair.client
+                .send_promised_shared(MessageKind::Text, shared, &mut pair.scratch)
+                .unwrap();
+        }
+        pair.run();
+        let expected = [Seen::Text(text.clone()), Seen::Text(text.clone())];
+        assert!(pair.client_saw == expected && pair.server_saw == expected);
+        let mut send = |bytes: &'static [u8]| {
+            let shared = Bytes::from_static(bytes);
+            pair.server
+                .send_promised_shared(MessageKind::Text, shared, &mut pair.scratch)
+        };
+        assert_eq!(send(b"\xff"), Err(SendError::InvalidText));
+        pair.server
+            .start_close(epoch(), CloseFrame::empty(), &mut pair.scratch);
+        assert_eq!(
+            pair.server
+                .send_promised_shared(MessageKind::Text, Bytes::new(), &mut pair.scratch),
+            Err(SendError::Closed)
+        );
     }
 }
 

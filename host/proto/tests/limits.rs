@@ -2,6 +2,7 @@
 
 mod support;
 
+use bytes::Bytes;
 use support::memory::{self, Counting};
 use support::wire::{BINARY, BINARY_START, LAST, MORE, PING, PONG, masked, masked_head, unmasked};
 use support::{
@@ -346,6 +347,39 @@ fn prepared_message_is_shared_and_not_copied() {
         assert!(output == expected);
     });
     assert!(peak < 600_000, "{peak} bytes for 100 queues");
+}
+
+#[test]
+fn shared_message_is_not_copied_and_keeps_its_place() {
+    let mut scratch = scratch();
+    let mut connection = Connection::new(epoch(), Role::Server, untimed());
+    let shared = Bytes::from(vec![7; 100_000]);
+    let peak = memory::peak_of(|| {
+        connection.send_text("before", &mut scratch).unwrap();
+        connection
+            .send_promised_shared(MessageKind::Binary, shared, &mut scratch)
+            .unwrap();
+        connection.send_text("after", &mut scratch).unwrap();
+    });
+    assert!(peak < 10_000, "{peak} bytes");
+    let expected = [
+        unmasked(0x81, b"before"),
+        unmasked(BINARY, &[7; 100_000]),
+        unmasked(0x81, b"after"),
+    ]
+    .concat();
+    assert!(written(connection.output_mut()) == expected);
+}
+
+#[test]
+fn memory_for_a_message_is_at_most_four_times_what_has_arrived() {
+    let mut scratch = scratch();
+    let mut connection = Connection::new(epoch(), Role::Server, untimed());
+    let frame = masked(BINARY, &[7; 1_000_000]);
+    let peak = memory::peak_of(|| {
+        assert!(see(&mut connection, &mut scratch, &frame[..50_000]).is_empty());
+    });
+    assert!(peak < 260_000, "{peak} bytes for 50,000");
 }
 
 #[test]

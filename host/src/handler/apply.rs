@@ -41,6 +41,7 @@ impl Handler {
         };
         let mut commands = guest.commands().take();
         self.clear_pending(&commands);
+        commands.share();
         let list = std::mem::take(&mut commands.list);
         for command in &list {
             if self.is_slice_over(command.sent_bytes()) {
@@ -313,7 +314,10 @@ impl Handler {
             Command::Send { to, payload } => {
                 if let Some(session) = self.registry.get(*to) {
                     // It was admitted; only a connection that has closed since takes no more.
-                    let _ = session.send_admitted(payload.kind, commands.bytes(*payload));
+                    let _ = match commands.shared_bytes(*payload) {
+                        Some(bytes) => session.send_shared_admitted(payload.kind, bytes),
+                        None => session.send_admitted(payload.kind, commands.bytes(*payload)),
+                    };
                 }
             }
             Command::SendPacked { to, payload } => {

@@ -441,7 +441,7 @@ impl<'a> Input<'a> {
                 range,
             }),
             Delivery::Messages => {
-                message.append(&self.bytes[range], self.scratch)?;
+                message.append(&self.bytes[range], remaining, self.scratch)?;
                 if fin {
                     message.finish(self.scratch)?;
                     Some(Found::Assembled(message.kind))
@@ -504,7 +504,7 @@ impl<'a> Input<'a> {
             Delivery::Messages => {
                 // The step is moved out while the message is appended to from it.
                 let step = std::mem::take(&mut self.scratch.step);
-                let appended = message.append(&step[..produced], self.scratch);
+                let appended = message.append(&step[..produced], 0, self.scratch);
                 self.scratch.step = step;
                 appended?;
                 if fin {

@@ -143,10 +143,11 @@ impl Message {
         self.untouched
     }
 
-    /// Appends to the one buffer of the message. It grows with what has arrived and never with what is declared.
+    /// Appends to the one buffer of the message. It grows with what has arrived, up to `declared`, what is known to come behind it.
     pub(super) fn append(
         &mut self,
         data: &[u8],
+        declared: u64,
         scratch: &mut Scratch,
     ) -> Result<(), ProtocolError> {
         if data.is_empty() {
@@ -168,6 +169,12 @@ impl Message {
                     .map_err(|_| ProtocolError::TextNotUtf8)
             }
             MessageKind::Binary => {
+                let there = self.binary.len() + data.len();
+                if there > self.binary.capacity() {
+                    let more = usize::try_from(declared).unwrap_or(usize::MAX);
+                    self.binary
+                        .reserve_exact(data.len() + more.min(there * GROWTH));
+                }
                 self.binary.extend_from_slice(data);
                 Ok(())
             }
@@ -230,5 +237,7 @@ impl Part {
     }
 }
 
+/// Of what has arrived, so many times as much may be made room for at once. Memory that is not written to is not taken.
+const GROWTH: usize = 3;
 /// How much is unmasked at once to be inflated: what does not fit the step is masked again.
 const INFLATE_BYTES: usize = 4 << 10;

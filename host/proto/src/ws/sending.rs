@@ -1,5 +1,7 @@
 //! What a connection sends: messages, chunks, pings.
 
+use bytes::Bytes;
+
 use super::connection::{Connection, State};
 use super::deflate::{Agreed, deflate};
 use super::error::SendError;
@@ -50,6 +52,41 @@ impl Connection {
             return Err(SendError::InvalidText);
         }
         self.queue_message(kind, payload, scratch);
+        Ok(())
+    }
+
+    /// The same, without a copy where the bytes can go as they are: not masked and not compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_promised_message`](Self::send_promised_message).
+    pub fn send_promised_shared(
+        &mut self,
+        kind: MessageKind,
+        payload: Bytes,
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.masks() || self.deflates(payload.len()).is_some() {
+            return self.send_promised_message(kind, &payload, scratch);
+        }
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        if kind == MessageKind::Text && simdutf8::basic::from_utf8(&payload).is_err() {
+            return Err(SendError::InvalidText);
+        }
+        let header = Header {
+            fin: true,
+            rsv1: false,
+            opcode: kind.opcode(),
+            mask: None,
+            length: payload.len() as u64,
+        };
+        let mut encoded = [0; HEADER_BYTES_MAX];
+        let length = header.encode(&mut encoded);
+        self.output
+            .push_shared(Bytes::copy_from_slice(&encoded[..length]));
+        self.output.push_shared(payload);
         Ok(())
     }
 
