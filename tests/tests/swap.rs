@@ -296,6 +296,43 @@ fn handler_that_fails_again_and_again_is_left_alone_and_comes_back() {
     assert_eq!(ask(&mut server.open(), "b").0, "one");
 }
 
+#[test]
+fn connections_of_a_handler_that_is_left_alone_are_closed_with_the_code_that_was_asked_for() {
+    let file = File::new("one");
+    let server = server(&file)
+        .args(["--max-failures", "1", "--failing-code", "1011"])
+        .start();
+    let mut bystander = server.open();
+    for _ in 0..2 {
+        let mut guilty = server.open();
+        guilty.send_text("trap");
+        guilty.expect_close(1011);
+    }
+    assert_eq!(
+        bystander.expect_close(1011),
+        "handler fails again and again"
+    );
+}
+
+#[test]
+fn failures_that_are_older_than_the_window_do_not_count() {
+    let file = File::new("one");
+    let server = server(&file)
+        .args(["--max-failures", "1", "--failure-window", "100ms"])
+        .start();
+    let mut bystander = server.open();
+    for number in 0..4 {
+        let mut guilty = server.open();
+        guilty.send_text("trap");
+        guilty.expect_close(1011);
+        // Longer than the window, by the server's clock: the handler's own answers tell that it goes on.
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_millis(150) {
+            assert_eq!(ask(&mut bystander, &number.to_string()).0, "one");
+        }
+    }
+}
+
 fn open(address: SocketAddr) -> Peer {
     let mut peer = Peer::tcp(address);
     assert_eq!(peer.upgrade(&Request::upgrade("/")).status, 101);
