@@ -100,6 +100,30 @@ impl Language {
         }
     }
 
+    /// What its source files end with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::C | Self::CByZig => "c",
+            Self::Cpp => "cpp",
+            Self::Go => "go",
+            Self::Zig => "zig",
+            Self::Js => "js",
+            Self::Ts => "ts",
+        }
+    }
+
+    /// The source file of a project that the handler is in.
+    fn main_file(self) -> &'static str {
+        match self {
+            Self::C | Self::CByZig => "src/handler.c",
+            Self::Cpp => "src/handler.cpp",
+            Self::Go => "main.go",
+            Self::Zig => "src/main.zig",
+            Self::Js => "src/index.js",
+            Self::Ts => "src/index.ts",
+        }
+    }
+
     /// Whether its compiler is there. If not, the test says so and is skipped, or fails where compilers are required.
     #[track_caller]
     pub fn is_there(self) -> bool {
@@ -145,7 +169,7 @@ pub fn of_template(language: Language, template: &str) -> io::Result<PathBuf> {
 }
 
 /// Makes a project of the echo template with another source in place of its own, and builds it.
-pub fn of_source(language: Language, name: &str, file: &str, text: &str) -> io::Result<PathBuf> {
+pub fn of_source(language: Language, name: &str, text: &str) -> io::Result<PathBuf> {
     let folder = kept_folder("projects").join(format!("{language:?}-{name}").to_lowercase());
     let sdk = language.sdk();
     copy_template(
@@ -155,16 +179,22 @@ pub fn of_source(language: Language, name: &str, file: &str, text: &str) -> io::
         &folder,
     )?;
     let own = match language {
-        Language::C | Language::Cpp | Language::CByZig => "src/handler.c",
-        Language::Go => "main.go",
-        Language::Zig => "src/main.zig",
-        Language::Js => "src/index.js",
-        Language::Ts => "src/index.ts",
+        Language::Cpp => "src/handler.c",
+        other => other.main_file(),
     };
     fs::remove_file(folder.join(own))?;
-    fs::write(folder.join(file), text)?;
+    fs::write(folder.join(language.main_file()), text)?;
     add_sdk(sdk, &folder)?;
     build(language, &folder)
+}
+
+/// The same, where it must build.
+#[track_caller]
+pub fn built_of_text(language: Language, name: &str, text: &str) -> PathBuf {
+    match of_source(language, name, text) {
+        Ok(component) => component,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Runs a command with the compilers of a language, in a folder of the project's: what it prints, if it succeeds.

@@ -408,40 +408,12 @@ fn http_in_typescript_serves_pages() {
     serves_pages(Language::Ts);
 }
 
-/// What source files of a language end with.
-fn extension(language: Language) -> &'static str {
-    match language {
-        Language::C | Language::CByZig => "c",
-        Language::Cpp => "cpp",
-        Language::Go => "go",
-        Language::Zig => "zig",
-        Language::Js => "js",
-        Language::Ts => "ts",
-    }
-}
-
 /// The handler of `tests/languages`.
 #[track_caller]
 fn built_of(language: Language, name: &str) -> PathBuf {
-    let path = format!("tests/languages/{name}.{}", extension(language));
+    let path = format!("tests/languages/{name}.{}", language.extension());
     let text = fs::read_to_string(handlers::source(&path)).expect("the source is there");
-    built_of_text(language, name, &text)
-}
-
-#[track_caller]
-fn built_of_text(language: Language, name: &str, text: &str) -> PathBuf {
-    let file = match language {
-        Language::C | Language::CByZig => "src/handler.c",
-        Language::Cpp => "src/handler.cpp",
-        Language::Go => "main.go",
-        Language::Zig => "src/main.zig",
-        Language::Js => "src/index.js",
-        Language::Ts => "src/index.ts",
-    };
-    match project::of_source(language, name, file, text) {
-        Ok(component) => component,
-        Err(error) => panic!("{error}"),
-    }
+    project::built_of_text(language, name, &text)
 }
 
 /// A port that nobody has: the handler must be told its own address before it listens.
@@ -740,115 +712,13 @@ fn sdk_for_javascript_takes_messages_in_parts() {
     takes_parts(Language::Js);
 }
 
-/// The programs in the guide for a language.
-#[track_caller]
-fn programs_of_guide(language: Language) -> Vec<String> {
-    let name = match language {
-        Language::Js | Language::Ts => "javascript",
-        Language::C | Language::Cpp | Language::CByZig | Language::Go | Language::Zig => {
-            language.sdk()
-        }
-    };
-    let guide = handlers::source(&format!("docs/languages/{name}.md"));
-    let guide = fs::read_to_string(guide).expect("the guide is there");
-    let fence = format!("```{}\n", extension(language));
-    guide
-        .split(&fence)
-        .skip(1)
-        .filter_map(|rest| rest.split_once("```"))
-        .map(|(program, _)| program.to_owned())
-        .collect()
-}
-
-#[track_caller]
-fn guide_does_as_it_says(language: Language) {
-    if !language.is_there() {
-        return;
-    }
-    let programs = programs_of_guide(language);
-    let [echo, room, timer] = programs.as_slice() else {
-        panic!("{} programs", programs.len())
-    };
-    let server = Server::of(built_of_text(language, "guide-echo", echo)).start();
-    assert_eq!(server.open().ask("hello"), "hello");
-
-    let server = Server::of(built_of_text(language, "guide-room", room)).start();
-    let refused = server.connect().request(&Request::upgrade("/"));
-    assert_eq!(
-        (refused.status, refused.body.as_slice()),
-        (403, b"who are you?".as_slice())
-    );
-    let mut ada = server.open_with(&Request::upgrade("/?name=Ada"));
-    let mut grace = server.open_with(&Request::upgrade("/?name=Grace"));
-    // The second is subscribed before the first speaks.
-    assert_eq!(grace.ask("hello"), "1. Grace: hello");
-    ada.expect_text("1. Grace: hello");
-    ada.send_text("hi");
-    ada.expect_text("2. Ada: hi");
-    grace.expect_text("2. Ada: hi");
-
-    let server = Server::of(built_of_text(language, "guide-timer", timer)).start();
-    server.open().expect_text("are you still there?");
-}
-
-#[test]
-fn guide_for_c_does_as_it_says() {
-    guide_does_as_it_says(Language::C);
-}
-
-#[test]
-fn guide_for_zig_does_as_it_says() {
-    guide_does_as_it_says(Language::Zig);
-}
-
-#[test]
-fn guide_for_go_does_as_it_says() {
-    guide_does_as_it_says(Language::Go);
-}
-
-#[test]
-fn guide_for_javascript_does_as_it_says() {
-    guide_does_as_it_says(Language::Js);
-}
-
-#[test]
-fn guide_for_cpp_does_as_it_says() {
-    if !Language::Cpp.is_there() {
-        return;
-    }
-    let programs = programs_of_guide(Language::Cpp);
-    let [count] = programs.as_slice() else {
-        panic!("{} programs", programs.len())
-    };
-    let server = Server::of(built_of_text(Language::Cpp, "guide", count)).start();
-    let mut peer = server.open();
-    assert_eq!(peer.ask("tea"), "tea: 1");
-    assert_eq!(peer.ask("coffee"), "coffee: 1");
-    assert_eq!(peer.ask("tea"), "tea: 2");
-}
-
-#[test]
-fn guide_for_typescript_does_as_it_says() {
-    if !Language::Ts.is_there() {
-        return;
-    }
-    let programs = programs_of_guide(Language::Ts);
-    let [status] = programs.as_slice() else {
-        panic!("{} programs", programs.len())
-    };
-    let server = Server::of(built_of_text(Language::Ts, "guide", status)).start();
-    assert_eq!(server.open().ask("grüße"), "GRÜSSE");
-    let seen = server.connect().request(&Request::get("/x"));
-    assert!(String::from_utf8_lossy(&seen.body).starts_with(r#"{"path":"/x","connections":"#));
-}
-
 /// What ends a callback, and what the log then says.
 #[track_caller]
 fn traps(language: Language, program: &str, told: &str) {
     if !language.is_there() {
         return;
     }
-    let server = Server::of(built_of_text(language, "traps", program)).start();
+    let server = Server::of(project::built_of_text(language, "traps", program)).start();
     let (mut peer, mut other) = (server.open(), server.open());
     assert_eq!(other.ask("1"), "1");
     peer.send_text("trap");
