@@ -12,13 +12,28 @@ use wsrun_tests::server::Server;
 fn programs_of_guide(language: Language) -> Vec<String> {
     let name = match language {
         Language::Js | Language::Ts => "javascript",
-        Language::C | Language::Cpp | Language::CByZig | Language::Go | Language::Zig => {
-            language.sdk()
-        }
+        Language::C
+        | Language::Cpp
+        | Language::CByZig
+        | Language::Go
+        | Language::Zig
+        | Language::Python
+        | Language::Rust => language.sdk(),
     };
     let guide = handlers::source(&format!("docs/languages/{name}.md"));
     let guide = fs::read_to_string(guide).expect("the guide is there");
-    let fence = format!("```{}\n", language.extension());
+    let fence = match language {
+        Language::Python => "python",
+        Language::C
+        | Language::Cpp
+        | Language::CByZig
+        | Language::Go
+        | Language::Zig
+        | Language::Js
+        | Language::Ts
+        | Language::Rust => language.extension(),
+    };
+    let fence = format!("```{fence}\n");
     guide
         .split(&fence)
         .skip(1)
@@ -76,6 +91,11 @@ fn guide_for_go_does_as_it_says() {
 #[test]
 fn guide_for_javascript_does_as_it_says() {
     guide_does_as_it_says(Language::Js);
+}
+
+#[test]
+fn guide_for_python_does_as_it_says() {
+    guide_does_as_it_says(Language::Python);
 }
 
 #[test]

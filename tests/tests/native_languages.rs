@@ -1,4 +1,5 @@
-//! Handlers in C, C++, Go, Zig, JavaScript and TypeScript: the templates of their SDKs are built as their users build them, and spoken to.
+//! Handlers in C, C++, Go, Zig, JavaScript, TypeScript and Python: the templates of their SDKs are built as their users build them, and
+//! spoken to.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,6 +12,7 @@ use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
 use wsrun_tests::project::{self, Language};
 use wsrun_tests::server::{self, Server};
+use wsrun_tests::wait::PATIENCE;
 
 #[track_caller]
 fn built(language: Language, template: &str) -> PathBuf {
@@ -97,6 +99,11 @@ fn echo_in_javascript_echoes_through_many_garbage_collections() {
 #[test]
 fn echo_in_typescript_echoes() {
     echoes(Language::Ts, 10_000);
+}
+
+#[test]
+fn echo_in_python_echoes() {
+    echoes(Language::Python, 10_000);
 }
 
 /// What a chat is asked, by whom. Each is a peer of its own; nothing here is answered with the usage, which `settle` asks for.
@@ -298,6 +305,11 @@ fn chat_in_typescript_says_what_the_example_says() {
     chats(Language::Ts);
 }
 
+#[test]
+fn chat_in_python_says_what_the_example_says() {
+    chats(Language::Python);
+}
+
 #[track_caller]
 fn relays(language: Language) {
     if !language.is_there() {
@@ -357,6 +369,11 @@ fn client_in_typescript_relays() {
     relays(Language::Ts);
 }
 
+#[test]
+fn client_in_python_relays() {
+    relays(Language::Python);
+}
+
 #[track_caller]
 fn serves_pages(language: Language) {
     if !language.is_there() {
@@ -406,6 +423,11 @@ fn http_in_javascript_serves_pages() {
 #[test]
 fn http_in_typescript_serves_pages() {
     serves_pages(Language::Ts);
+}
+
+#[test]
+fn http_in_python_serves_pages() {
+    serves_pages(Language::Python);
 }
 
 /// The handler of `tests/languages`.
@@ -710,6 +732,83 @@ fn sdk_for_go_takes_messages_in_parts() {
 #[test]
 fn sdk_for_javascript_takes_messages_in_parts() {
     takes_parts(Language::Js);
+}
+
+/// The handler and the scenario beside the SDK for Python, which are its own.
+#[track_caller]
+fn python_plays(name: &str, is_complete: bool) {
+    if !Language::Python.is_there() {
+        return;
+    }
+    let source = |kind: &str| handlers::source(&format!("guest-sdk/python/tests/{name}.{kind}"));
+    let text = fs::read_to_string(source("py")).expect("the source is there");
+    let component = project::built_of_text(Language::Python, name, &text);
+    let mut command = Command::new(server::binary());
+    command.arg("test").arg(&component).arg(source("toml"));
+    command
+        .arg("--cache-dir")
+        .arg(server::kept_folder("cache"))
+        .arg("--allow-root");
+    let played = server::run_command_within(&mut command, "", true, PATIENCE * 6);
+    assert_eq!(played.code, Some(0), "{played:?}");
+    assert!(
+        played.stdout.ends_with("1 passed, 0 failed\n"),
+        "{played:?}"
+    );
+    let exports = server::run(["inspect", &component.to_string_lossy()]).stdout;
+    for export in ["broadcast-filter", "network-filter", "timer-handler"] {
+        let export = format!("wsrun:websocket/{export}@");
+        assert_eq!(exports.contains(&export), is_complete, "{exports}");
+    }
+}
+
+#[test]
+fn sdk_for_python_covers_the_interface() {
+    python_plays("every", true);
+}
+
+#[test]
+fn sdk_for_python_takes_messages_in_parts() {
+    python_plays("parts", false);
+}
+
+#[test]
+fn sdk_for_python_passes_its_own_tests() {
+    if !Language::Python.is_there() {
+        return;
+    }
+    let tests = [
+        "python3",
+        "-B",
+        "-W",
+        "error",
+        "-m",
+        "unittest",
+        "discover",
+        "guest-sdk/python/tests",
+    ];
+    if let Err(error) = project::run(&tests, ".", &[]) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn exception_in_python_is_a_trap_that_the_log_tells() {
+    let program = r#"
+import wsrun
+
+
+class Picky(wsrun.Handler):
+    def received(self, connection: wsrun.Connection, message: wsrun.Message) -> None:
+        connection.send(message)
+        if len(message) > 1:
+            raise ValueError(f"{message} is too much for me")
+"#;
+    traps(
+        Language::Python,
+        program,
+        "ValueError: trap is too much for me",
+    );
 }
 
 /// What ends a callback, and what the log then says.
