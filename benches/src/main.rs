@@ -5,6 +5,7 @@
 
 mod criteria;
 mod guard;
+mod languages;
 mod link;
 mod load;
 mod machine;
@@ -50,6 +51,8 @@ enum Command {
     },
     /// Counts instructions and compares them with a file of earlier counts
     Guard(guard::Args),
+    /// Measures handlers in each language
+    Languages(languages::Args),
     /// The server that others are compared with: TCP without a protocol
     Raw {
         #[arg(long)]
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run(args),
         Command::Report { json, out } => report_again(&json, &out),
         Command::Guard(args) => guard::run(&args),
+        Command::Languages(args) => languages::run(&args),
         Command::Raw { port, mode } => raw::serve(port, mode).map(|()| ExitCode::SUCCESS),
         Command::Work(args) => {
             guard::work(&args);

@@ -1,4 +1,4 @@
-//! Projects made of the templates of the SDKs for languages other than Rust, and built with the language's own command.
+//! Projects made of the templates of the SDKs, and built with the language's own command.
 
 use std::env;
 use std::ffi::OsString;
@@ -33,6 +33,10 @@ pub enum Language {
     Js,
     /// TypeScript, with the SDK for JavaScript.
     Ts,
+    /// Python.
+    Python,
+    /// Rust, whose SDK is the folder of the SDKs itself.
+    Rust,
 }
 
 impl Language {
@@ -43,14 +47,19 @@ impl Language {
             Self::Go => "go",
             Self::Zig => "zig",
             Self::Js | Self::Ts => "js",
+            Self::Python => "python",
+            Self::Rust => ".",
         }
     }
 
-    /// The folder of its templates.
-    fn templates(self) -> &'static str {
+    /// The folder of its templates, which is what `wsrun new` calls the language.
+    pub fn templates(self) -> &'static str {
         match self {
             Self::Ts => "ts",
-            Self::C | Self::Cpp | Self::CByZig | Self::Go | Self::Zig | Self::Js => self.sdk(),
+            Self::Rust => "rust",
+            Self::C | Self::Cpp | Self::CByZig | Self::Go | Self::Zig | Self::Js | Self::Python => {
+                self.sdk()
+            }
         }
     }
 
@@ -78,13 +87,17 @@ impl Language {
                 ),
                 (&["npm", "--version"], &[]),
             ],
+            // The builder itself is installed by `make`.
+            Self::Rust => &[(&["cargo", "--version"], &[])],
+            Self::Python => &[MAKE, (&["python3", "-c", "import venv"], &[])],
         }
     }
 
     /// The commands, one after the other.
     fn build(self) -> &'static [&'static [&'static str]] {
         match self {
-            Self::C | Self::Cpp | Self::Go => &[&["make"]],
+            Self::C | Self::Cpp | Self::Go | Self::Python => &[&["make"]],
+            Self::Rust => &[&["cargo", "build", "--release", "--target", "wasm32-wasip2"]],
             Self::CByZig => &[&["make", "WASI_CC=zig cc", "WASI_CXX=zig c++"]],
             Self::Zig => &[&["zig", "build"]],
             Self::Js | Self::Ts => &[
@@ -97,6 +110,34 @@ impl Language {
                 ],
                 &["npm", "run", "build"],
             ],
+        }
+    }
+
+    /// What its source files end with.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::C | Self::CByZig => "c",
+            Self::Cpp => "cpp",
+            Self::Go => "go",
+            Self::Zig => "zig",
+            Self::Js => "js",
+            Self::Ts => "ts",
+            Self::Python => "py",
+            Self::Rust => "rs",
+        }
+    }
+
+    /// The source file of a project that the handler is in.
+    fn main_file(self) -> &'static str {
+        match self {
+            Self::C | Self::CByZig => "src/handler.c",
+            Self::Cpp => "src/handler.cpp",
+            Self::Go => "main.go",
+            Self::Zig => "src/main.zig",
+            Self::Js => "src/index.js",
+            Self::Ts => "src/index.ts",
+            Self::Python => "app.py",
+            Self::Rust => "src/lib.rs",
         }
     }
 
@@ -141,11 +182,11 @@ pub fn of_template(language: Language, template: &str) -> io::Result<PathBuf> {
         &folder,
     )?;
     add_sdk(sdk, &folder)?;
-    build(language, &folder)
+    build(language, &folder, NAME)
 }
 
 /// Makes a project of the echo template with another source in place of its own, and builds it.
-pub fn of_source(language: Language, name: &str, file: &str, text: &str) -> io::Result<PathBuf> {
+pub fn of_source(language: Language, name: &str, text: &str) -> io::Result<PathBuf> {
     let folder = kept_folder("projects").join(format!("{language:?}-{name}").to_lowercase());
     let sdk = language.sdk();
     copy_template(
@@ -154,17 +195,24 @@ pub fn of_source(language: Language, name: &str, file: &str, text: &str) -> io::
             .join("echo"),
         &folder,
     )?;
-    let own = match language {
-        Language::C | Language::Cpp | Language::CByZig => "src/handler.c",
-        Language::Go => "main.go",
-        Language::Zig => "src/main.zig",
-        Language::Js => "src/index.js",
-        Language::Ts => "src/index.ts",
+    let own = if language == Language::Cpp {
+        "src/handler.c"
+    } else {
+        language.main_file()
     };
     fs::remove_file(folder.join(own))?;
-    fs::write(folder.join(file), text)?;
+    fs::write(folder.join(language.main_file()), text)?;
     add_sdk(sdk, &folder)?;
-    build(language, &folder)
+    build(language, &folder, NAME)
+}
+
+/// The same, where it must build.
+#[track_caller]
+pub fn built_of_text(language: Language, name: &str, text: &str) -> PathBuf {
+    match of_source(language, name, text) {
+        Ok(component) => component,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Runs a command with the compilers of a language, in a folder of the project's: what it prints, if it succeeds.
@@ -180,7 +228,8 @@ pub fn run(words: &[&str], folder: &str, variables: &[(&str, &str)]) -> io::Resu
     Err(io::Error::other(format!("{words:?}:\n{text}{errors}")))
 }
 
-fn build(language: Language, folder: &Path) -> io::Result<PathBuf> {
+/// Builds a project of this name with the language's own command: the component.
+pub fn build(language: Language, folder: &Path, name: &str) -> io::Result<PathBuf> {
     for words in language.build() {
         let output = command(words).current_dir(folder).output()?;
         if !output.status.success() {
@@ -192,7 +241,14 @@ fn build(language: Language, folder: &Path) -> io::Result<PathBuf> {
             )));
         }
     }
-    Ok(folder.join("dist").join(NAME).with_extension("wasm"))
+    let component = if language == Language::Rust {
+        kept_folder("projects")
+            .join("wasm32-wasip2/release")
+            .join(name.replace('-', "_"))
+    } else {
+        folder.join("dist").join(name)
+    };
+    Ok(component.with_extension("wasm"))
 }
 
 /// A command that finds the compilers and the `wsrun` under test.
@@ -203,12 +259,20 @@ fn command(words: &[&str]) -> Command {
     if let Some(toolchains) = env::var_os(TOOLCHAINS) {
         path.push(Path::new(&toolchains).join("bin"));
         path.push(":");
+        // What builds components of Python is there once, not in each project.
+        command.env("VENV", Path::new(&toolchains).join("venv"));
     }
     path.push(binary().parent().unwrap_or_else(|| Path::new("/")));
     path.push(":");
     path.push(env::var_os("PATH").unwrap_or_default());
     // Of the outer make or cargo nothing is meant for this one.
-    command.env("PATH", path).env_remove("MAKEFLAGS");
+    command
+        .env("PATH", path)
+        .env_remove("MAKEFLAGS")
+        .env_remove("CARGO")
+        .env_remove("RUSTFLAGS");
+    // What projects in Rust have in common is built once.
+    command.env("CARGO_TARGET_DIR", kept_folder("projects"));
     // The SDK and what is written with it compile without a warning.
     let flags = "-O2 -Wall -Wextra -Werror";
     command.env("CFLAGS", flags).env("CXXFLAGS", flags);

@@ -275,7 +275,8 @@ impl Builder {
         while server.addresses.len() < self.listeners.len().max(self.inherited) {
             let line = server
                 .stdout
-                .recv_timeout(wait::PATIENCE * 3)
+                // A component that contains a whole interpreter is compiled first.
+                .recv_timeout(wait::PATIENCE * 6)
                 .unwrap_or_else(|_| panic!("the server does not listen:\n{}", server.log.text()));
             let address = line
                 .strip_prefix("listening on ")

@@ -1,4 +1,5 @@
-//! Handlers in C, C++, Go, Zig, JavaScript and TypeScript: the templates of their SDKs are built as their users build them, and spoken to.
+//! Handlers in C, C++, Go, Zig, JavaScript, TypeScript and Python: the templates of their SDKs are built as their users build them, and
+//! spoken to.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,6 +12,7 @@ use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
 use wsrun_tests::project::{self, Language};
 use wsrun_tests::server::{self, Server};
+use wsrun_tests::wait::PATIENCE;
 
 #[track_caller]
 fn built(language: Language, template: &str) -> PathBuf {
@@ -97,6 +99,11 @@ fn echo_in_javascript_echoes_through_many_garbage_collections() {
 #[test]
 fn echo_in_typescript_echoes() {
     echoes(Language::Ts, 10_000);
+}
+
+#[test]
+fn echo_in_python_echoes() {
+    echoes(Language::Python, 10_000);
 }
 
 /// What a chat is asked, by whom. Each is a peer of its own; nothing here is answered with the usage, which `settle` asks for.
@@ -298,6 +305,11 @@ fn chat_in_typescript_says_what_the_example_says() {
     chats(Language::Ts);
 }
 
+#[test]
+fn chat_in_python_says_what_the_example_says() {
+    chats(Language::Python);
+}
+
 #[track_caller]
 fn relays(language: Language) {
     if !language.is_there() {
@@ -357,6 +369,11 @@ fn client_in_typescript_relays() {
     relays(Language::Ts);
 }
 
+#[test]
+fn client_in_python_relays() {
+    relays(Language::Python);
+}
+
 #[track_caller]
 fn serves_pages(language: Language) {
     if !language.is_there() {
@@ -408,40 +425,17 @@ fn http_in_typescript_serves_pages() {
     serves_pages(Language::Ts);
 }
 
-/// What source files of a language end with.
-fn extension(language: Language) -> &'static str {
-    match language {
-        Language::C | Language::CByZig => "c",
-        Language::Cpp => "cpp",
-        Language::Go => "go",
-        Language::Zig => "zig",
-        Language::Js => "js",
-        Language::Ts => "ts",
-    }
+#[test]
+fn http_in_python_serves_pages() {
+    serves_pages(Language::Python);
 }
 
 /// The handler of `tests/languages`.
 #[track_caller]
 fn built_of(language: Language, name: &str) -> PathBuf {
-    let path = format!("tests/languages/{name}.{}", extension(language));
+    let path = format!("tests/languages/{name}.{}", language.extension());
     let text = fs::read_to_string(handlers::source(&path)).expect("the source is there");
-    built_of_text(language, name, &text)
-}
-
-#[track_caller]
-fn built_of_text(language: Language, name: &str, text: &str) -> PathBuf {
-    let file = match language {
-        Language::C | Language::CByZig => "src/handler.c",
-        Language::Cpp => "src/handler.cpp",
-        Language::Go => "main.go",
-        Language::Zig => "src/main.zig",
-        Language::Js => "src/index.js",
-        Language::Ts => "src/index.ts",
-    };
-    match project::of_source(language, name, file, text) {
-        Ok(component) => component,
-        Err(error) => panic!("{error}"),
-    }
+    project::built_of_text(language, name, &text)
 }
 
 /// A port that nobody has: the handler must be told its own address before it listens.
@@ -740,106 +734,81 @@ fn sdk_for_javascript_takes_messages_in_parts() {
     takes_parts(Language::Js);
 }
 
-/// The programs in the guide for a language.
+/// The handler and the scenario beside the SDK for Python, which are its own.
 #[track_caller]
-fn programs_of_guide(language: Language) -> Vec<String> {
-    let name = match language {
-        Language::Js | Language::Ts => "javascript",
-        Language::C | Language::Cpp | Language::CByZig | Language::Go | Language::Zig => {
-            language.sdk()
-        }
-    };
-    let guide = handlers::source(&format!("docs/languages/{name}.md"));
-    let guide = fs::read_to_string(guide).expect("the guide is there");
-    let fence = format!("```{}\n", extension(language));
-    guide
-        .split(&fence)
-        .skip(1)
-        .filter_map(|rest| rest.split_once("```"))
-        .map(|(program, _)| program.to_owned())
-        .collect()
-}
-
-#[track_caller]
-fn guide_does_as_it_says(language: Language) {
-    if !language.is_there() {
+fn python_plays(name: &str, is_complete: bool) {
+    if !Language::Python.is_there() {
         return;
     }
-    let programs = programs_of_guide(language);
-    let [echo, room, timer] = programs.as_slice() else {
-        panic!("{} programs", programs.len())
-    };
-    let server = Server::of(built_of_text(language, "guide-echo", echo)).start();
-    assert_eq!(server.open().ask("hello"), "hello");
-
-    let server = Server::of(built_of_text(language, "guide-room", room)).start();
-    let refused = server.connect().request(&Request::upgrade("/"));
-    assert_eq!(
-        (refused.status, refused.body.as_slice()),
-        (403, b"who are you?".as_slice())
+    let source = |kind: &str| handlers::source(&format!("guest-sdk/python/tests/{name}.{kind}"));
+    let text = fs::read_to_string(source("py")).expect("the source is there");
+    let component = project::built_of_text(Language::Python, name, &text);
+    let mut command = Command::new(server::binary());
+    command.arg("test").arg(&component).arg(source("toml"));
+    command
+        .arg("--cache-dir")
+        .arg(server::kept_folder("cache"))
+        .arg("--allow-root");
+    let played = server::run_command_within(&mut command, "", true, PATIENCE * 6);
+    assert_eq!(played.code, Some(0), "{played:?}");
+    assert!(
+        played.stdout.ends_with("1 passed, 0 failed\n"),
+        "{played:?}"
     );
-    let mut ada = server.open_with(&Request::upgrade("/?name=Ada"));
-    let mut grace = server.open_with(&Request::upgrade("/?name=Grace"));
-    // The second is subscribed before the first speaks.
-    assert_eq!(grace.ask("hello"), "1. Grace: hello");
-    ada.expect_text("1. Grace: hello");
-    ada.send_text("hi");
-    ada.expect_text("2. Ada: hi");
-    grace.expect_text("2. Ada: hi");
-
-    let server = Server::of(built_of_text(language, "guide-timer", timer)).start();
-    server.open().expect_text("are you still there?");
+    let exports = server::run(["inspect", &component.to_string_lossy()]).stdout;
+    for export in ["broadcast-filter", "network-filter", "timer-handler"] {
+        let export = format!("wsrun:websocket/{export}@");
+        assert_eq!(exports.contains(&export), is_complete, "{exports}");
+    }
 }
 
 #[test]
-fn guide_for_c_does_as_it_says() {
-    guide_does_as_it_says(Language::C);
+fn sdk_for_python_covers_the_interface() {
+    python_plays("every", true);
 }
 
 #[test]
-fn guide_for_zig_does_as_it_says() {
-    guide_does_as_it_says(Language::Zig);
+fn sdk_for_python_takes_messages_in_parts() {
+    python_plays("parts", false);
 }
 
 #[test]
-fn guide_for_go_does_as_it_says() {
-    guide_does_as_it_says(Language::Go);
-}
-
-#[test]
-fn guide_for_javascript_does_as_it_says() {
-    guide_does_as_it_says(Language::Js);
-}
-
-#[test]
-fn guide_for_cpp_does_as_it_says() {
-    if !Language::Cpp.is_there() {
+fn sdk_for_python_passes_its_own_tests() {
+    if !Language::Python.is_there() {
         return;
     }
-    let programs = programs_of_guide(Language::Cpp);
-    let [count] = programs.as_slice() else {
-        panic!("{} programs", programs.len())
-    };
-    let server = Server::of(built_of_text(Language::Cpp, "guide", count)).start();
-    let mut peer = server.open();
-    assert_eq!(peer.ask("tea"), "tea: 1");
-    assert_eq!(peer.ask("coffee"), "coffee: 1");
-    assert_eq!(peer.ask("tea"), "tea: 2");
+    let tests = [
+        "python3",
+        "-B",
+        "-W",
+        "error",
+        "-m",
+        "unittest",
+        "discover",
+        "guest-sdk/python/tests",
+    ];
+    if let Err(error) = project::run(&tests, ".", &[]) {
+        panic!("{error}");
+    }
 }
 
 #[test]
-fn guide_for_typescript_does_as_it_says() {
-    if !Language::Ts.is_there() {
-        return;
-    }
-    let programs = programs_of_guide(Language::Ts);
-    let [status] = programs.as_slice() else {
-        panic!("{} programs", programs.len())
-    };
-    let server = Server::of(built_of_text(Language::Ts, "guide", status)).start();
-    assert_eq!(server.open().ask("grüße"), "GRÜSSE");
-    let seen = server.connect().request(&Request::get("/x"));
-    assert!(String::from_utf8_lossy(&seen.body).starts_with(r#"{"path":"/x","connections":"#));
+fn exception_in_python_is_a_trap_that_the_log_tells() {
+    let program = r#"
+import wsrun
+
+
+class Picky(wsrun.Handler):
+    def received(self, connection: wsrun.Connection, message: wsrun.Message) -> None:
+        connection.send(message)
+        if len(message) > 1:
+            raise ValueError(f"{message} is too much for me")
+"#;
+    traps(
+        Language::Python,
+        program,
+        "ValueError: trap is too much for me",
+    );
 }
 
 /// What ends a callback, and what the log then says.
@@ -848,7 +817,7 @@ fn traps(language: Language, program: &str, told: &str) {
     if !language.is_there() {
         return;
     }
-    let server = Server::of(built_of_text(language, "traps", program)).start();
+    let server = Server::of(project::built_of_text(language, "traps", program)).start();
     let (mut peer, mut other) = (server.open(), server.open());
     assert_eq!(other.ask("1"), "1");
     peer.send_text("trap");
