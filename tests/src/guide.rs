@@ -12,7 +12,9 @@
 //! | `LANGUAGE,is=FILE` | a file of the project has this text |
 //! | `LANGUAGE,file=FILE` | the reader writes the file |
 //! | `rust` | a whole handler: it is built, and lies in the folder as `handler.wasm` |
-//! | `toml` | a scenario that this handler must pass |
+//! | `toml` | a scenario that this handler must pass; several may follow |
+//! | `LANGUAGE,part` | a file of the sources that the tests use: nothing but an include |
+//! | `nginx` | the configuration of a proxy, for which there is a test of its own |
 //! | `text,drawing` | a picture |
 //!
 //! Whatever else is an error, so that no block goes unchecked. `{{#include FILE}}` is as mdBook has it. Addresses at the ports 9000 and 9100
@@ -148,7 +150,8 @@ impl Walk {
             ("sh", ("stays", _)) => self.serve(&block.text),
             ("sh", ("install", _)) => is_installed(&block.text),
             ("console", ("", _)) => self.talk_until(&block.text),
-            ("text", ("drawing", _)) => Ok(()),
+            ("text", ("drawing", _)) | ("nginx", ("", _)) => Ok(()),
+            (_, ("part", _)) if block.included.is_some() => Ok(()),
             ("rust", ("", _)) => self.build(block),
             ("toml", ("", _)) => self.play(&block.text),
             (_, ("is", file)) => self.compare(file, &block.text),
@@ -334,9 +337,6 @@ impl Walk {
         }
         fs::write(&file, text)?;
         self.is_edited = true;
-        if file.extension().is_some_and(|kind| kind == "js") && text.contains("WebSocket(") {
-            return self.run(&format!("node --check '{}'", file.display()));
-        }
         Ok(())
     }
 }
@@ -498,6 +498,27 @@ fn built(text: &str) -> io::Result<PathBuf> {
     Ok(target.join("wasm32-wasip2/release").join(file))
 }
 
+/// Whether a virtual environment of Python can be made. If not, the test says so and is skipped, or fails where compilers are required.
+#[track_caller]
+pub fn has_python() -> bool {
+    let imports = Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .output();
+    if imports.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let text = "Python is not tested: there is no python3 with venv";
+    assert!(
+        env::var_os("WSRUN_TOOLCHAINS").is_none_or(|value| value != "required"),
+        "{text}"
+    );
+    #[expect(clippy::print_stderr, reason = "a skipped test says why")]
+    {
+        eprintln!("SKIPPED: {text}");
+    }
+    false
+}
+
 /// FNV-1a.
 fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -516,7 +537,8 @@ fn toolchains_path() -> OsString {
     path
 }
 
-fn free_port() -> io::Result<u16> {
+/// A port that nobody has.
+pub fn free_port() -> io::Result<u16> {
     let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
     Ok(socket.local_addr()?.port())
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use wsrun_tests::guide::{self, Walk};
 use wsrun_tests::handlers::source;
 use wsrun_tests::links;
+use wsrun_tests::project::Language;
 
 /// Reads a page as its reader does.
 #[track_caller]
@@ -21,9 +22,213 @@ fn walk(page: &str) {
     }
 }
 
+/// The page of a language, where its compiler is there.
+#[track_caller]
+fn walk_first(language: Option<Language>, page: &str) {
+    if language.is_none_or(Language::is_there) {
+        walk(page);
+    }
+}
+
 #[test]
 fn first_handler_in_rust_is_made_as_its_page_says() {
-    walk("guide/first-rust.md");
+    walk_first(None, "guide/first-rust.md");
+}
+
+#[test]
+fn first_handler_in_javascript_is_made_as_its_page_says() {
+    walk_first(Some(Language::Js), "guide/first-javascript.md");
+}
+
+#[test]
+fn first_handler_in_typescript_is_made_as_its_page_says() {
+    walk_first(Some(Language::Ts), "guide/first-typescript.md");
+}
+
+#[test]
+fn first_handler_in_python_is_made_as_its_page_says() {
+    if guide::has_python() {
+        walk("guide/first-python.md");
+    }
+}
+
+#[test]
+fn first_handler_in_c_is_made_as_its_page_says() {
+    if Language::Cpp.is_there() {
+        walk_first(Some(Language::C), "guide/first-c.md");
+    }
+}
+
+#[test]
+fn first_handler_in_go_is_made_as_its_page_says() {
+    walk_first(Some(Language::Go), "guide/first-go.md");
+}
+
+#[test]
+fn first_handler_in_zig_is_made_as_its_page_says() {
+    walk_first(Some(Language::Zig), "guide/first-zig.md");
+}
+
+/// Pages whose blocks other tests look at, or that show what they do not tell to do.
+const ELSEWHERE: [(&str, &str); 13] = [
+    ("languages/", "native_languages.rs and the tests of Python"),
+    ("reference/", "generated; checked against wit/"),
+    ("clients.md", "no blocks"),
+    ("developing.md", "new.rs, dev_loop.rs"),
+    ("limits.md", "no blocks"),
+    ("operating.md", "swap.rs, admin.rs"),
+    ("replay.md", "replay.rs"),
+    ("rfc6455.md", "no blocks"),
+    ("seed-api.md", "scripts/seed"),
+    ("stdio.md", "stdio.rs"),
+    ("testing.md", "scenario.rs"),
+    ("adr/", "no blocks"),
+    ("README.md", "no blocks"),
+];
+
+#[test]
+fn each_page_of_the_book_is_walked_by_a_test() {
+    let summary = fs::read_to_string(source("docs/SUMMARY.md")).expect("the summary is there");
+    let chapters: Vec<&str> = summary
+        .lines()
+        .filter_map(|line| line.split_once("](")?.1.strip_suffix(')'))
+        .collect();
+    assert!(chapters.len() > 40, "{chapters:?}");
+    let tests = include_str!("guide.rs");
+    for chapter in &chapters {
+        let is_walked = tests.contains(&format!("\"{chapter}\""));
+        let is_elsewhere = ELSEWHERE
+            .iter()
+            .any(|(start, _)| chapter.starts_with(start));
+        let has_blocks = !guide::blocks(&source("docs").join(chapter))
+            .expect("the page can be read")
+            .is_empty();
+        assert!(is_walked || is_elsewhere || !has_blocks, "{chapter}");
+    }
+    // Nothing lies beside the book.
+    for page in links::pages(&source("docs")).expect("docs can be read") {
+        let page = page.strip_prefix(source("docs")).expect("it lies there");
+        let page = page.to_string_lossy();
+        assert!(
+            page == "SUMMARY.md" || chapters.contains(&&*page),
+            "{page} is not in SUMMARY.md"
+        );
+    }
+}
+
+#[test]
+fn block_that_nobody_knows_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = folder.path().join("page.md");
+    for info in ["", "perl", "sh,later", "rust,ignore", "js,part", "text"] {
+        fs::write(&page, format!("```{info}\nx\n```\n")).expect("the folder can be written");
+        let blocks = guide::blocks(&page).expect("the page can be read");
+        assert_eq!((blocks.len(), blocks[0].text.as_str()), (1, "x\n"));
+        let mut walk = Walk::begin().expect("a folder can be made");
+        let error = walk.take(&blocks[0]).expect_err(info);
+        assert!(error.to_string().contains("nobody knows"), "{error}");
+    }
+    fs::write(&page, "```sh\ntrue\n").expect("the folder can be written");
+    assert!(guide::blocks(&page).is_err());
+}
+
+#[test]
+fn blocks_that_are_wrong_are_errors() {
+    let take = |walk: &mut Walk, info: &str, text: &str| {
+        walk.take(&guide::Block {
+            line: 1,
+            info: info.to_owned(),
+            text: text.to_owned(),
+            included: None,
+        })
+    };
+    let mut walk = Walk::begin().expect("a folder can be made");
+    take(&mut walk, "sh", "mkdir here\ncd here\necho hello >file").expect("it works");
+    take(&mut walk, "text,is=file", "hello\n").expect("the commands have led there");
+    take(
+        &mut walk,
+        "console",
+        "$ cat file\nhel…\n$ cat\n> typed\ntyped\n",
+    )
+    .expect("it is like that");
+    for (info, text) in [
+        ("sh", "false\ntrue"),
+        ("sh,stays", "true"),
+        ("sh,install", "apt install a-package-of-no-use"),
+        ("console", "$ cat file\nhello?"),
+        ("console", "$ false"),
+        ("console", "hello"),
+        ("text,is=file", "hullo"),
+        ("toml", "about = \"nothing\""),
+        ("rust", "fn main() { 1 + \"\" }"),
+    ] {
+        assert!(take(&mut walk, info, text).is_err(), "{info}: {text}");
+    }
+}
+
+#[test]
+fn lines_are_like_patterns() {
+    for (line, pattern) in [
+        ("a", "a"),
+        ("abc", "a…c"),
+        ("abc", "…"),
+        ("abcd", "a…c…"),
+        ("", ""),
+    ] {
+        assert!(guide::is_like(line, pattern), "{line} {pattern}");
+    }
+    for (line, pattern) in [("ab", "a"), ("abc", "a…d"), ("abcd", "…c"), ("ab", "b…")] {
+        assert!(!guide::is_like(line, pattern), "{line} {pattern}");
+    }
+}
+
+#[test]
+fn life_of_a_connection_is_as_its_page_says() {
+    walk("guide/life.md");
+}
+
+#[test]
+fn state_is_as_its_page_says() {
+    walk("guide/state.md");
+}
+
+#[test]
+fn backpressure_is_as_its_page_says() {
+    walk("guide/backpressure.md");
+}
+
+#[test]
+fn topics_are_as_their_page_says() {
+    walk("guide/topics.md");
+}
+
+#[test]
+fn timers_are_as_their_page_says() {
+    walk("guide/timers.md");
+}
+
+#[test]
+fn http_is_as_its_page_says() {
+    walk("guide/http.md");
+}
+
+#[test]
+fn swapping_is_as_its_page_says() {
+    walk("guide/swapping.md");
+}
+
+#[test]
+fn deploying_is_as_its_page_says() {
+    walk("guide/deploying.md");
+}
+
+#[test]
+fn recipes_of_the_cookbook_do_what_their_pages_say() {
+    walk("cookbook/auth.md");
+    walk("cookbook/rooms.md");
+    walk("cookbook/presence.md");
+    walk("cookbook/rate.md");
+    walk("cookbook/reconnecting.md");
 }
 
 #[test]
