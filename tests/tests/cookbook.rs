@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use wsrun_tests::frame;
 use wsrun_tests::guide;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::{Request, Response};
@@ -210,12 +211,12 @@ fn who_sends_too_much_is_held_back_then_closed_and_others_are_not() {
     let mut refused = 0;
     let reason = loop {
         let frame = fast.read_frame();
+        if frame.opcode == frame::CLOSE {
+            assert_eq!(frame.payload[..2], 1008_u16.to_be_bytes());
+            break String::from_utf8_lossy(&frame.payload[2..]).into_owned();
+        }
         match frame.text() {
             "slow down" => refused += 1,
-            _ if frame.opcode == wsrun_tests::frame::CLOSE => {
-                assert_eq!(frame.payload[..2], 1008_u16.to_be_bytes());
-                break String::from_utf8_lossy(&frame.payload[2..]).into_owned();
-            }
             echoed => assert!(echoed.parse::<u32>().is_ok(), "{echoed}"),
         }
     };
