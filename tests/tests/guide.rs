@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use wsrun_tests::guide::{self, Walk};
 use wsrun_tests::handlers::source;
 use wsrun_tests::links;
 use wsrun_tests::project::Language;
+use wsrun_tests::server;
 
 /// Reads a page as its reader does.
 #[track_caller]
@@ -237,6 +239,59 @@ fn links_of_all_pages_lead_somewhere() {
     let (dead, count) = links::dead(&pages).expect("the pages can be read");
     assert!(dead.is_empty(), "{dead:#?}");
     assert!(pages.len() > 50 && count > 90, "{} {count}", pages.len());
+}
+
+/// What `scripts/book` runs on the pages that mdBook has written.
+#[test]
+fn dead_links_of_the_built_book_are_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |text: &str| {
+        fs::write(folder.path().join("index.html"), text).expect("the folder can be written");
+        let mut command = Command::new("python3");
+        command
+            .arg(source("scripts/book_links.py"))
+            .arg(folder.path());
+        server::run_command(&mut command, "", true)
+    };
+    // Page and anchor, a file and a folder of the sources, as they are seen from docs/.
+    let live = check(
+        "<h1 id=\"here\">x</h1><a href=\"#here\">x</a> <a href=\"index.html#here\">x</a> \
+         <a href=\"../README.html\">x</a> <a href=\"../wit/\">x</a> <a href=\"https://example.com/x\">x</a>",
+    );
+    assert_eq!(live.code, Some(0), "{live:?}");
+    assert_eq!(live.stdout, "1 pages, 4 links, 0 of them dead\n");
+    assert!(folder.path().join("repository/README.md.txt").is_file());
+    assert!(folder.path().join("repository/wit/world.wit.txt").is_file());
+    let text = fs::read_to_string(folder.path().join("index.html")).expect("the page is there");
+    assert!(text.contains("href=\"repository/README.md.txt\""), "{text}");
+
+    fs::remove_dir_all(folder.path().join("repository")).expect("it is there");
+    let dead = check(
+        "<a href=\"#there\">x</a> <a href=\"nothing.html\">x</a> <img src=\"nothing.png\"> \
+         <a href=\"../../outside.html\">x</a>",
+    );
+    assert_eq!(dead.code, Some(1), "{dead:?}");
+    for link in [
+        "no such anchor: #there",
+        "nothing.html",
+        "nothing.png",
+        "../../outside.html",
+    ] {
+        assert!(dead.stderr.contains(link), "{dead:?}");
+    }
+    assert_eq!(dead.stdout, "1 pages, 4 links, 4 of them dead\n");
+}
+
+/// The page on testing shows a scenario without a handler for it.
+#[test]
+fn scenario_in_the_page_on_testing_is_one() {
+    let blocks = guide::blocks(&source("docs/testing.md")).expect("the page can be read");
+    let mut scenarios = 0;
+    for block in blocks.iter().filter(|block| block.info == "toml") {
+        wsrun::test::Scenario::parse("testing.md", &block.text).expect("it is a scenario");
+        scenarios += 1;
+    }
+    assert_eq!(scenarios, 1);
 }
 
 #[test]
