@@ -1,5 +1,6 @@
 //! The book: every block of the guide and the cookbook is built or run, and its links lead somewhere.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -280,6 +281,101 @@ fn dead_links_of_the_built_book_are_found() {
         assert!(dead.stderr.contains(link), "{dead:?}");
     }
     assert_eq!(dead.stdout, "1 pages, 4 links, 4 of them dead\n");
+}
+
+/// The flags of `wsrun`, or of one of its commands.
+fn flags(command: &str) -> HashSet<String> {
+    let arguments = [command, "--help"];
+    let arguments = &arguments[usize::from(command.is_empty())..];
+    let help = server::run_command(Command::new(server::binary()).args(arguments), "", true);
+    assert_eq!(help.code, Some(0), "{help:?}");
+    help.stdout
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"))
+        .map(|word| {
+            let end = |character: char| !character.is_ascii_alphanumeric() && character != '-';
+            word.split(end).next().unwrap_or_default().to_owned()
+        })
+        .collect()
+}
+
+/// In all pages of the repository: whether they are walked or only read, `wsrun` has the commands and flags that they say it has.
+#[test]
+fn commands_that_pages_tell_are_those_of_wsrun() {
+    const COMMANDS: [&str; 11] = [
+        "inspect",
+        "ctl",
+        "connect",
+        "replay",
+        "new",
+        "build",
+        "dev",
+        "test",
+        "component",
+        "ping",
+        "completions",
+    ];
+    let mut known = HashMap::new();
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for page in links::pages(&source("")).expect("the sources can be read") {
+        let blocks = guide::blocks(&page).expect("the page can be read");
+        for block in blocks
+            .iter()
+            .filter(|block| block.info.starts_with("sh") || block.info == "console")
+        {
+            for line in block.text.replace("\\\n", " ").lines() {
+                let line = line.split(" #").next().unwrap_or_default();
+                for part in line.split(['|', ';', '&']) {
+                    let words: Vec<&str> = part.split_whitespace().collect();
+                    let Some(place) = words.iter().position(|word| *word == "wsrun") else {
+                        continue;
+                    };
+                    let words = &words[place + 1..];
+                    let command = words.first().copied().unwrap_or_default();
+                    let command = if COMMANDS.contains(&command) {
+                        command
+                    } else {
+                        ""
+                    };
+                    let known = known.entry(command).or_insert_with(|| flags(command));
+                    let own = words.iter().filter(|word| word.starts_with("--"));
+                    for word in own {
+                        seen += 1;
+                        let flag = word.split(['=', ']']).next().unwrap_or_default();
+                        if !known.contains(flag) {
+                            wrong.push(format!(
+                                "{}:{}: wsrun {command} {flag}",
+                                page.display(),
+                                block.line
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen > 30, "{seen}");
+}
+
+#[test]
+fn data_in_pages_is_what_it_is_said_to_be() {
+    let mut seen = 0;
+    for page in links::pages(&source("")).expect("the sources can be read") {
+        let blocks = guide::blocks(&page).expect("the page can be read");
+        for block in blocks.iter().filter(|block| block.info == "json") {
+            let value = serde_json::from_str::<serde_json::Value>(&block.text);
+            assert!(
+                value.is_ok(),
+                "{}:{}: {value:?}",
+                page.display(),
+                block.line
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
 }
 
 /// The page on testing shows a scenario without a handler for it.
