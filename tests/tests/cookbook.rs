@@ -328,6 +328,33 @@ fn page_comes_back_to_a_server_that_was_away_and_not_to_one_that_is_done_with_it
 }
 
 #[test]
+fn pages_of_the_cookbook_work_in_chromium() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = handlers::source("docs/cookbook/reconnecting.md");
+    let blocks = guide::blocks(&page).expect("the page can be read");
+    let block = blocks
+        .iter()
+        .find(|block| block.info == "html,file=public/index.html");
+    let html = &block.expect("the page has a page").text;
+    fs::write(folder.path().join("index.html"), html).expect("the folder can be written");
+    let script = handlers::source("docs/cookbook/reconnect.js");
+    fs::copy(script, folder.path().join("reconnect.js")).expect("the folder can be written");
+    let reconnecting = Server::of(handlers::echo())
+        .arg("--static")
+        .arg(folder.path())
+        .start();
+    let cookie = Server::of(handlers::built("cookbook-cookie"))
+        .args(["--config", &format!("secret={SECRET}")])
+        .args(["--config", "password=open sesame"])
+        .start();
+    let mut pages = environment::node("cookbook.mjs");
+    for server in [&reconnecting, &cookie] {
+        pages.arg(server.url(0).replacen("ws", "http", 1));
+    }
+    environment::succeeds(pages);
+}
+
+#[test]
 fn relay_comes_back_to_its_feed_and_a_new_version_has_one_feed() {
     let start = |address: &str| Server::of(handlers::built("site")).listen(address).start();
     let feed = start("127.0.0.1:0");
