@@ -333,11 +333,8 @@ fn commands_that_pages_tell_are_those_of_wsrun() {
                     };
                     let words = &words[place + 1..];
                     let command = words.first().copied().unwrap_or_default();
-                    let command = if COMMANDS.contains(&command) {
-                        command
-                    } else {
-                        ""
-                    };
+                    let command = COMMANDS.into_iter().find(|&known| known == command);
+                    let command = command.unwrap_or_default();
                     let known = known.entry(command).or_insert_with(|| flags(command));
                     let own = words.iter().filter(|word| word.starts_with("--"));
                     for word in own {
