@@ -284,10 +284,10 @@ fn dead_links_of_the_built_book_are_found() {
 }
 
 /// The flags of `wsrun`, or of one of its commands.
-fn flags(command: &str) -> HashSet<String> {
-    let arguments = [command, "--help"];
-    let arguments = &arguments[usize::from(command.is_empty())..];
-    let help = server::run_command(Command::new(server::binary()).args(arguments), "", true);
+fn flags(command: &[&str]) -> HashSet<String> {
+    let mut program = Command::new(server::binary());
+    program.args(command.iter().filter(|word| !word.is_empty()));
+    let help = server::run_command(program.arg("--help"), "", true);
     assert_eq!(help.code, Some(0), "{help:?}");
     help.stdout
         .split_whitespace()
@@ -328,14 +328,22 @@ fn commands_that_pages_tell_are_those_of_wsrun() {
                 let line = line.split(" #").next().unwrap_or_default();
                 for part in line.split(['|', ';', '&']) {
                     let words: Vec<&str> = part.split_whitespace().collect();
-                    let Some(place) = words.iter().position(|word| *word == "wsrun") else {
+                    // `wsrun` is the program, and not what cargo is to build.
+                    let words = words.strip_prefix(&["$"]).unwrap_or(&words);
+                    let Some(words) = words.strip_prefix(&["wsrun"]) else {
                         continue;
                     };
-                    let words = &words[place + 1..];
                     let command = words.first().copied().unwrap_or_default();
                     let command = COMMANDS.into_iter().find(|&known| known == command);
                     let command = command.unwrap_or_default();
-                    let known = known.entry(command).or_insert_with(|| flags(command));
+                    let known = known.entry(command).or_insert_with(|| {
+                        let mut known = flags(&[command]);
+                        if command == "ctl" {
+                            known.extend(flags(&["ctl", "swap"]));
+                            known.extend(flags(&["ctl", "drain"]));
+                        }
+                        known
+                    });
                     let own = words.iter().filter(|word| word.starts_with("--"));
                     for word in own {
                         seen += 1;
@@ -362,13 +370,16 @@ fn data_in_pages_is_what_it_is_said_to_be() {
     for page in links::pages(&source("")).expect("the sources can be read") {
         let blocks = guide::blocks(&page).expect("the page can be read");
         for block in blocks.iter().filter(|block| block.info == "json") {
-            let value = serde_json::from_str::<serde_json::Value>(&block.text);
-            assert!(
-                value.is_ok(),
-                "{}:{}: {value:?}",
-                page.display(),
-                block.line
-            );
+            // One value, or one for each message.
+            for value in serde_json::Deserializer::from_str(&block.text).into_iter() {
+                let value: Result<serde_json::Value, _> = value;
+                assert!(
+                    value.is_ok(),
+                    "{}:{}: {value:?}",
+                    page.display(),
+                    block.line
+                );
+            }
             seen += 1;
         }
     }
