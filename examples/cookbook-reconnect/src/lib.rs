@@ -32,10 +32,11 @@ impl Handler for Relay {
 
     /// This instance has taken over from another, whose feed goes on: one is enough.
     fn resumed(&mut self, connection: Connection) {
-        if is_outbound(connection) {
-            if let Some(own) = self.feed.replace(connection) {
-                own.close(close_code::NORMAL, "");
-            }
+        if !is_outbound(connection) {
+            return;
+        }
+        if let Some(own) = self.feed.replace(connection) {
+            own.close(close_code::NORMAL, "");
         }
     }
 

@@ -215,7 +215,18 @@ impl Printer<'_> {
                 let _ = write!(text, "\n```wit\ntype {name} = {}\n```\n", self.ty(ty)?);
                 Vec::new()
             }
-            _ => anyhow::bail!("a {kind} is not used by the contract so far"),
+            TypeDefKind::Resource
+            | TypeDefKind::Handle(_)
+            | TypeDefKind::Flags(_)
+            | TypeDefKind::Tuple(_)
+            | TypeDefKind::Option(_)
+            | TypeDefKind::Result(_)
+            | TypeDefKind::List(_)
+            | TypeDefKind::Map(..)
+            | TypeDefKind::FixedLengthList(..)
+            | TypeDefKind::Future(_)
+            | TypeDefKind::Stream(_)
+            | TypeDefKind::Unknown => anyhow::bail!("a {kind} is not used by the contract so far"),
         };
         if !members.is_empty() {
             text += "\n| | |\n|---|---|\n";
@@ -270,7 +281,18 @@ impl Printer<'_> {
                 let types = tuple.types.iter().map(|ty| self.ty(ty));
                 format!("tuple<{}>", types.collect::<Result<Vec<_>>>()?.join(", "))
             }
-            _ => anyhow::bail!(
+            TypeDefKind::Record(_)
+            | TypeDefKind::Resource
+            | TypeDefKind::Handle(_)
+            | TypeDefKind::Flags(_)
+            | TypeDefKind::Variant(_)
+            | TypeDefKind::Enum(_)
+            | TypeDefKind::Map(..)
+            | TypeDefKind::FixedLengthList(..)
+            | TypeDefKind::Future(_)
+            | TypeDefKind::Stream(_)
+            | TypeDefKind::Type(_)
+            | TypeDefKind::Unknown => anyhow::bail!(
                 "a {} without a name is not used by the contract so far",
                 definition.kind.as_str()
             ),
