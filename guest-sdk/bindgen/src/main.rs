@@ -1,5 +1,5 @@
 //! Writes `guest-sdk/src/bindings/*.rs` from `wit/`, so that users of the SDK compile neither wit-parser nor a bindings macro; and the
-//! lowest layer of the SDKs for C, Zig and Go (`native`).
+//! lowest layer of the SDKs for C, Zig and Go (`native`), and the reference in the guide (`reference`).
 //!
 //! ```text
 //! cargo run -p wsrun-guest-bindgen              write the files
@@ -12,6 +12,7 @@
 //! wit-component merges the worlds of the linked sections, and drops the imports that the code does not call.
 
 mod native;
+mod reference;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -99,6 +100,7 @@ fn generate() -> Result<Vec<(PathBuf, String)>> {
     });
     let mut files = rust.collect::<Result<Vec<_>>>()?;
     files.extend(native::generate()?);
+    files.extend(reference::generate()?);
     Ok(files)
 }
 
