@@ -26,10 +26,13 @@ const SETTLE: Duration = Duration::from_millis(150);
 /// A larger file is told apart by its size and time alone.
 const HASHED_BYTES_MAX: u64 = 4 << 20;
 
+/// The folder of a project whose files are served beside its sockets.
+pub(super) const PAGE_FOLDER: &str = "page";
+
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The language is told by the files of the folder, as for `wsrun build`. The page that pokes at the handler is /.wsrun/ on the \
-                  address that is listened on; a page of your own shows build errors with <script src=\"/.wsrun/overlay.js\"></script>."
+                  address that is listened on. Every page that is served shows build errors over itself."
 )]
 pub(super) struct Args {
     /// The folder of the project
@@ -38,7 +41,7 @@ pub(super) struct Args {
     /// Where to listen: IP:PORT (port 0 picks one) or unix:PATH. Repeatable
     #[arg(long, value_name = "ADDR", value_parser = listen, default_value = "127.0.0.1:9000")]
     listen: Vec<Listen>,
-    /// Answers plain HTTP requests with files of this folder
+    /// Answers plain HTTP requests with files of this folder; without it with those of `page` in the project, if there is such a folder
     #[arg(long = "static", value_name = "DIR")]
     static_dir: Option<PathBuf>,
     /// Grants the handler this folder to answer plain HTTP requests with files of
@@ -93,7 +96,9 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let dev = Dev::new(name);
     dev.succeed();
-    let config = config(args, file, dev.clone())?;
+    let has_page =
+        args.static_dir.is_some() || folder.join(PAGE_FOLDER).join("index.html").is_file();
+    let config = config(args, &folder, file, dev.clone())?;
     let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
         .await?
         .map_err(Failure::of_start)?;
@@ -101,6 +106,9 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
         say(&format!("listening on {}", server.url(address)));
     }
     if let Some(Address::Tcp(address)) = server.addresses().first() {
+        if has_page {
+            say(&format!("its page is http://{address}/"));
+        }
         say(&format!("poke at it on http://{address}{PATH}"));
     }
     let swapper = server.swapper();
@@ -186,14 +194,15 @@ async fn build(project: &Project) -> Result<PathBuf, NotReplaced> {
     Ok(file)
 }
 
-fn config(args: Args, file: PathBuf, dev: Dev) -> Result<Config, Failure> {
+fn config(args: Args, folder: &Path, file: PathBuf, dev: Dev) -> Result<Config, Failure> {
+    let page = Some(folder.join(PAGE_FOLDER)).filter(|page| page.is_dir());
     let mut handler = HandlerConfig::new(None, HandlerSource::File(file));
     handler.config = args.runtime.values();
     handler.scope = args.scope.1;
     Ok(Config {
         listen: args.listen,
         handlers: vec![handler],
-        static_dir: args.static_dir,
+        static_dir: args.static_dir.or(page),
         files_dir: args.files_dir,
         dev: Some(dev),
         ..args.runtime.into_config()?
@@ -258,7 +267,8 @@ impl Sources {
             }
             for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
-                if !self.project.is_source(&path) {
+                // Files are served as they are: nothing is built of them.
+                if !self.project.is_source(&path) || path == self.folder.join(PAGE_FOLDER) {
                     continue;
                 }
                 match path.is_dir() {
