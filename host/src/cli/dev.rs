@@ -73,6 +73,12 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
 async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCode, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let dev = Dev::new(name);
+    let has_page =
+        args.static_dir.is_some() || folder.join(PAGE_FOLDER).join("index.html").is_file();
+    // What cannot be served need not be built.
+    let (mut config, mut handler) = config(args, &folder, dev.clone())?;
     let mut sources = Sources::watch(&folder, &project)?;
     say_error(&format!("building a project in {}", project.language()));
     let first = async {
@@ -93,12 +99,9 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
         _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
     };
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let dev = Dev::new(name);
     dev.succeed();
-    let has_page =
-        args.static_dir.is_some() || folder.join(PAGE_FOLDER).join("index.html").is_file();
-    let config = config(args, &folder, file, dev.clone())?;
+    handler.source = HandlerSource::File(file);
+    config.handlers.push(handler);
     let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
         .await?
         .map_err(Failure::of_start)?;
@@ -194,19 +197,21 @@ async fn build(project: &Project) -> Result<PathBuf, NotReplaced> {
     Ok(file)
 }
 
-fn config(args: Args, folder: &Path, file: PathBuf, dev: Dev) -> Result<Config, Failure> {
+/// Everything but what is built, and the handler whose source that is to be.
+fn config(args: Args, folder: &Path, dev: Dev) -> Result<(Config, HandlerConfig), Failure> {
     let page = Some(folder.join(PAGE_FOLDER)).filter(|page| page.is_dir());
-    let mut handler = HandlerConfig::new(None, HandlerSource::File(file));
+    let mut handler = HandlerConfig::new(None, HandlerSource::File(PathBuf::new()));
     handler.config = args.runtime.values();
     handler.scope = args.scope.1;
-    Ok(Config {
+    let config = Config {
         listen: args.listen,
-        handlers: vec![handler],
+        handlers: Vec::new(),
         static_dir: args.static_dir.or(page),
         files_dir: args.files_dir,
         dev: Some(dev),
         ..args.runtime.into_config()?
-    })
+    };
+    Ok((config, handler))
 }
 
 /// The files of a project, and what tells of their changes.

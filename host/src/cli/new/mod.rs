@@ -70,8 +70,8 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let written = write(&folder, &name, &language, &template)?;
     say(&format!(
-        "{}: the template {template} in {language}, {written} files\n\n  cd {}\n  wsrun dev     # builds, serves, and builds again when a \
-         source changes\n  wsrun test    # runs the scenarios in tests/ on what was built\n\nREADME.md tells how to build it without \
+        "{}: the template {template} in {language}, {written} files\n\n  cd {}\n  wsrun dev     # builds, serves, prints where to look at \
+         it, and builds again when a source changes\n  wsrun test    # runs the scenarios in tests/ on what was built\n\nREADME.md tells how to build it without \
          wsrun.",
         folder.display(),
         folder.display()
