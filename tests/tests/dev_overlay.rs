@@ -10,15 +10,16 @@ use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::server::{self, Server};
 
-/// A new chat in Rust, served by `wsrun dev`.
+/// A new chat in Rust, served by `wsrun dev`. Each test has a name of its own for it: in the target folder that they share, Cargo takes
+/// projects of one name for the same.
 #[track_caller]
-fn develop(folder: &Path, arguments: &[&str]) -> (PathBuf, Server) {
+fn develop(folder: &Path, name: &str, arguments: &[&str]) -> (PathBuf, Server) {
     let mut new = Command::new(server::binary());
     new.current_dir(folder)
-        .args(["new", "overlaid", "--lang", "rust", "--template", "chat"]);
+        .args(["new", name, "--lang", "rust", "--template", "chat"]);
     let made = server::run_command(&mut new, "", true);
     assert_eq!(made.code, Some(0), "{made:?}");
-    let project = folder.join("overlaid");
+    let project = folder.join(name);
     let mut build = Command::new(server::binary());
     build
         .current_dir(&project)
@@ -44,7 +45,7 @@ fn url(server: &Server) -> String {
 #[test]
 fn error_is_seen_over_the_page_of_the_template_until_it_is_mended() {
     let folder = tempfile::tempdir().expect("a folder for the project");
-    let (project, server) = develop(folder.path(), &[]);
+    let (project, server) = develop(folder.path(), "overlaid", &[]);
     let mut pages = environment::node("overlay.mjs");
     pages
         .arg(url(&server))
@@ -59,7 +60,7 @@ fn pages_of_the_examples_have_the_overlay_under_dev_and_are_as_they_are_elsewher
     let pages = handlers::source("examples/page");
     let text = fs::read_to_string(pages.join("chat.html")).expect("the page is there");
     let arguments = ["--static", &pages.to_string_lossy()];
-    let (_, server) = develop(folder.path(), &arguments);
+    let (_, server) = develop(folder.path(), "overlaid-static", &arguments);
     let script = "<script src=\"/.wsrun/overlay.js\"></script>";
     let mut peer = server.connect();
     let first = peer.request(&Request::get("/chat.html"));
