@@ -1,7 +1,8 @@
 //! Collects what `wsrun new` writes: the templates, the SDKs that projects bring along, and the contract.
 //!
-//! Templates are `guest-sdk/templates/<language>/<template>/`. An SDK is the files that `sdk-files.txt` in its folder lists, a path or a pattern
-//! with `*` in its last part per line; a folder stands for everything in it.
+//! Templates are `guest-sdk/templates/<language>/<template>/`; `guest-sdk/pages/<template>/` is the page of one, whatever the language. An
+//! SDK is the files that `sdk-files.txt` in its folder lists, a path or a pattern with `*` in its last part per line; a folder stands for
+//! everything in it.
 
 use std::env;
 use std::fmt::Write as _;
@@ -25,6 +26,7 @@ fn main() {
     let sdk = top.join("guest-sdk");
     let mut files: Vec<(String, PathBuf)> = Vec::new();
     collect(&sdk.join("templates"), "templates", &mut files);
+    collect(&sdk.join("pages"), "pages", &mut files);
     collect(&top.join("wit"), "wit", &mut files);
     collect_sdk(&sdk, "rust", &mut files);
     for folder in entries(&sdk) {
@@ -47,7 +49,7 @@ fn main() {
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("embedded.rs"), code).expect("the build folder can be written");
     // Where files come and go. Not the whole of guest-sdk, which has build folders in it: a new language comes with templates.
-    for folder in [sdk.join("templates"), top.join("wit")] {
+    for folder in [sdk.join("templates"), sdk.join("pages"), top.join("wit")] {
         println!("cargo::rerun-if-changed={}", folder.display());
     }
 }

@@ -16,28 +16,11 @@ import { parseArgs } from "node:util";
 import { componentize } from "componentize-qjs";
 import { build } from "esbuild";
 
+import { EXPORT_OF_METHOD, METHODS } from "./lib/methods.js";
+import { EXPORTS } from "./lib/raw/exports.js";
+
 const sdk = dirname(fileURLToPath(import.meta.url));
 const USAGE = "usage: node build.mjs SOURCE -o FILE.wasm [--fast]";
-
-/** Which export each method needs, and how the module calls it. */
-const EXPORTS = {
-  handshake: ["handshake", "handshake"],
-  writable: ["writable", "writable"],
-  receivedChunk: ["chunks", "chunks"],
-  wanted: ["broadcast-filter", "broadcastFilter"],
-  accepts: ["network-filter", "networkFilter"],
-  http: ["http", "http"],
-  lost: ["reconnection", "reconnection"],
-  restored: ["reconnection", "reconnection"],
-  pong: ["pong", "pong"],
-  timer: ["timer-handler", "timerHandler"],
-  started: ["lifecycle", "lifecycle"],
-  resumed: ["lifecycle", "lifecycle"],
-  save: ["lifecycle", "lifecycle"],
-  restore: ["lifecycle", "lifecycle"],
-  draining: ["lifecycle", "lifecycle"],
-};
-const METHODS = ["opened", "received", "closed", ...Object.keys(EXPORTS)];
 
 /** The host's modules while no host is there. */
 const absentHost = {
@@ -66,9 +49,10 @@ if (script === source) fail(`${values.output} would overwrite the source with th
 const folder = await mkdtemp(join(tmpdir(), "wsrun-build-"));
 try {
   const methods = await methodsOf(source, folder);
-  const wanted = new Map(methods.flatMap((method) => (EXPORTS[method] ? [EXPORTS[method]] : [])));
-  const bundle = await bundled(entry(source, [...wanted.values()]), ["wsrun:*", "wasi:*"]);
-  await writeWorld(folder, [...wanted.keys()], bundle.imports);
+  const wanted = new Set(["handler", ...methods.map((method) => EXPORT_OF_METHOD[method] ?? "handler")]);
+  const exported = [...wanted].map((name) => EXPORTS[name]);
+  const bundle = await bundled(entry(source, exported), ["wsrun:*", "wasi:*"]);
+  await writeWorld(folder, exported, bundle.imports);
   await mkdir(dirname(output), { recursive: true });
   await writeFile(script, bundle.text);
   const { component } = await componentize({
@@ -81,7 +65,7 @@ try {
     optSize: !values.fast,
   });
   await writeFile(output, component);
-  console.log(`${values.output}: ${component.length} bytes, with ${["handler", ...wanted.keys()].join(", ")}`);
+  console.log(`${values.output}: ${component.length} bytes, with ${[...wanted].join(", ")}`);
 } catch (error) {
   // esbuild has said what is wrong, and where.
   if (error?.errors === undefined) console.error(`error: ${error?.message ?? error}`);
@@ -105,13 +89,13 @@ async function methodsOf(path, scratch) {
   return found;
 }
 
-function entry(path, names) {
+function entry(path, exported) {
   return [
     `import ${JSON.stringify(join(sdk, "lib/globals.js"))};`,
     `import definition from ${JSON.stringify(path)};`,
     `import { exportsOf } from ${JSON.stringify(join(sdk, "lib/glue.js"))};`,
     "const all = exportsOf(definition);",
-    ...new Set(["handler", ...names].map((name) => `export const ${name} = all.${name};`)),
+    ...exported.map(({ name }) => `export const ${name} = all.${name};`),
   ].join("\n");
 }
 
@@ -145,7 +129,7 @@ async function writeWorld(scratch, exported, imported) {
     "package wsrun:project;",
     "world component {",
     ...new Set(imported.map((name) => `  import ${name};`)),
-    ...["handler", ...exported].map((name) => `  export wsrun:websocket/${name}@0.1.0;`),
+    ...exported.map(({ id }) => `  export ${id};`),
     "}",
   ];
   await writeFile(join(wit, "world.wit"), `${lines.join("\n")}\n`);

@@ -1,20 +1,23 @@
-//! The lowest layer of the SDKs for C, Zig and Go: how the values of the contract lie in memory, and its functions with the parameters
-//! that they have in WebAssembly. What is written by hand stands on it.
+//! The lowest layer of the SDKs for C, Zig, Go, JavaScript and Python. What is written by hand stands on it.
+//!
+//! For C, Zig and Go it is how the values of the contract lie in memory, and its functions with the parameters that they have in
+//! WebAssembly. For JavaScript and Python, whose engines bring their own, it is the functions with their types, and what makes a case or a
+//! function that the hand-written part does not know fail: in JavaScript the type checker, in Python a missing argument; in both a test.
 //!
 //! In the canonical ABI a record lies in memory as a C compiler would lay it out, and a variant as a tag with a union behind it: structs of
 //! each language are its values, without a copy. Every struct asserts its size.
 
 mod c;
 mod go;
+mod js;
+mod python;
 mod zig;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use wit_parser::abi::{AbiVariant, WasmSignature};
 use wit_parser::{Function, InterfaceId, Resolve, SizeAlign, Type, TypeDefKind, TypeId, WorldItem};
-
-use crate::crate_dir;
 
 /// Said at the top of each file.
 const NOTICE: &str = "Generated from wit/ by wsrun-guest-bindgen. Do not edit.";
@@ -38,10 +41,14 @@ struct Interface {
 struct Callable {
     name: String,
     signature: WasmSignature,
+    parameters: Vec<(String, Value)>,
+    result: Option<Value>,
 }
 
 struct Layout {
     name: String,
+    /// Whose it is and what it is called there; none for types that the contract gives no name.
+    owner: Option<(String, String)>,
     size: usize,
     align: usize,
     shape: Shape,
@@ -72,26 +79,24 @@ enum Value {
     Named(String),
 }
 
-/// The files and their contents.
-pub(crate) fn generate() -> Result<Vec<(PathBuf, String)>> {
-    let model = Model::read()?;
+/// The files of the SDKs, by their paths below them, and their contents.
+pub(crate) fn generate(wit: &Path) -> Result<Vec<(String, String)>> {
+    let model = Model::read(wit)?;
     let mut files = vec![
         ("c/wsrun_raw.h".to_owned(), c::raw(&model)),
         ("zig/raw.zig".to_owned(), zig::raw(&model)),
         ("go/internal/abi/abi.go".to_owned(), go::raw(&model)),
     ];
     files.extend(go::exports(&model)?);
-    let top = crate_dir().join("..");
-    Ok(files
-        .into_iter()
-        .map(|(path, text)| (top.join(path), text))
-        .collect())
+    files.extend(js::files(&model)?);
+    files.extend(python::files(&model)?);
+    Ok(files)
 }
 
 impl Model {
-    fn read() -> Result<Self> {
+    fn read(wit: &Path) -> Result<Self> {
         let mut resolve = Resolve::default();
-        let (package, _) = resolve.push_path(crate_dir().join("../../wit"))?;
+        let (package, _) = resolve.push_path(wit)?;
         let world = resolve.select_world(&[package], Some("full-handler"))?;
         let mut sizes = SizeAlign::default();
         sizes.fill(&resolve)?;
@@ -112,6 +117,21 @@ impl Model {
             imports,
             exports,
         })
+    }
+
+    fn layout(&self, name: &str) -> Result<&Layout> {
+        let found = self.types.iter().find(|layout| layout.name == name);
+        found.with_context(|| format!("the type {name} is in the model"))
+    }
+
+    /// What a function answers with: none or a value, and the error if it has one.
+    fn answer(&self, function: &Callable) -> Result<(Option<Value>, Option<Value>)> {
+        if let Some(Value::Named(name)) = &function.result
+            && let Shape::Outcome(ok, error) = &self.layout(name)?.shape
+        {
+            return Ok((ok.clone(), error.clone()));
+        }
+        Ok((function.result.clone(), None))
     }
 }
 
@@ -144,12 +164,15 @@ impl Reader<'_> {
     }
 
     fn function(&mut self, function: &Function, abi: AbiVariant) -> Result<Callable> {
-        let parameters = function.params.iter().map(|parameter| &parameter.ty);
-        for ty in parameters.chain(&function.result) {
-            self.value(ty)?;
+        let mut parameters = Vec::new();
+        for parameter in &function.params {
+            parameters.push((parameter.name.clone(), self.value(&parameter.ty)?));
         }
+        let result = self.optional_value(function.result.as_ref())?;
         Ok(Callable {
             name: function.name.clone(),
+            parameters,
+            result,
             signature: self.resolve.wasm_signature(abi, function),
         })
     }
@@ -244,12 +267,22 @@ impl Reader<'_> {
             let ty = Type::Id(id);
             self.types.push(Layout {
                 name: name.clone(),
+                owner: self.owner_of(id),
                 size: self.sizes.size(&ty).size_wasm32(),
                 align: self.sizes.align(&ty).align_wasm32(),
                 shape,
             });
         }
         Ok(Value::Named(name))
+    }
+
+    fn owner_of(&self, id: TypeId) -> Option<(String, String)> {
+        let definition = &self.resolve.types[id];
+        let wit_parser::TypeOwner::Interface(owner) = definition.owner else {
+            return None;
+        };
+        let owner = self.resolve.interfaces[owner].name.clone()?;
+        Some((owner, definition.name.clone()?))
     }
 
     /// Types of the same name are told apart by their interfaces.

@@ -1,7 +1,7 @@
 //! The pages `docs/reference/` of the guide: the contract as a person reads it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use wit_parser::{
@@ -9,24 +9,19 @@ use wit_parser::{
     WorldItem,
 };
 
-use crate::crate_dir;
-
 const NOTICE: &str = "<!-- Generated from wit/ by wsrun-guest-bindgen. Do not edit. -->\n";
 /// What a component of everything has.
 const WORLD: &str = "full-handler";
 
-/// The files and their contents.
-pub(crate) fn generate() -> Result<Vec<(PathBuf, String)>> {
+/// The files, by their path in guest-sdk, and their contents.
+pub(crate) fn generate(wit: &Path) -> Result<Vec<(String, String)>> {
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_path(crate_dir().join("../../wit"))?;
+    let (package, _) = resolve.push_path(wit)?;
     let world = &resolve.worlds[resolve.select_world(&[package], Some(WORLD))?];
     // As they stand in the files: the most important first.
     let mut source = String::new();
     for file in ["exports", "imports", "types"] {
-        let file = crate_dir()
-            .join("../../wit")
-            .join(file)
-            .with_extension("wit");
+        let file = wit.join(file).with_extension("wit");
         source += &std::fs::read_to_string(&file)
             .with_context(|| format!("reading {}", file.display()))?;
     }
@@ -68,13 +63,12 @@ pub(crate) fn generate() -> Result<Vec<(PathBuf, String)>> {
         }
         texts.push((format!("{name}.md"), text));
     }
-    let folder = crate_dir().join("../../docs/reference");
     let files = files
         .drain(..)
         .map(|(name, text)| (name.to_owned(), text))
         .chain(texts);
     Ok(files
-        .map(|(name, text)| (folder.join(name), text))
+        .map(|(name, text)| (format!("../docs/reference/{name}"), text))
         .collect())
 }
 

@@ -1,20 +1,27 @@
-import client from "wsrun:websocket/client@0.1.0";
+/** @import * as sdk from "../index.js" */
+/** @import { ClientFailure, ClientPhase, ClientVerify, Made } from "./raw/types.js" */
+
+import client from "./raw/client.js";
 
 import { connectionOf } from "./connection.js";
 import { ask } from "./errors.js";
 import { Headers } from "./request.js";
 import { fields, integer, optionalMilliseconds, optionalString, sessionOf, string } from "./values.js";
 
+/**
+ * @param {string} url
+ * @param {sdk.ConnectOptions} options
+ */
 export function connect(url, options = {}) {
   const { protocols = [], verify = "full", version, compression = true, timeout, reconnect } = options;
-  if (verify !== "full" && verify !== "allowSelfSigned") throw new TypeError("verify is full or allowSelfSigned");
+  if (!Object.hasOwn(VERIFY, verify)) throw new TypeError("verify is full or allowSelfSigned");
   const id = ask(client.connect, {
     url: string(url, "a URL"),
     protocols: protocols.map((protocol) => string(protocol, "a subprotocol")),
     host: optionalString(options.host, "host"),
     origin: optionalString(options.origin, "origin"),
     headers: fields(options.headers),
-    verify: verify === "full" ? "full" : "allow-self-signed",
+    verify: VERIFY[verify],
     identity: optionalString(options.identity, "identity"),
     version: version == null ? null : integer(version, 255, "a version"),
     compression: Boolean(compression),
@@ -25,6 +32,10 @@ export function connect(url, options = {}) {
   return connectionOf(id);
 }
 
+/** @type {Record<NonNullable<sdk.ConnectOptions["verify"]>, ClientVerify>} */
+const VERIFY = { full: "full", allowSelfSigned: "allow-self-signed" };
+
+/** @param {sdk.ConnectOptions["reconnect"]} reconnect */
 function reconnectOf(reconnect) {
   if (reconnect == null || reconnect === false) return null;
   const { attemptsMax = 0, delay, delayMax } = reconnect === true ? {} : reconnect;
@@ -42,15 +53,17 @@ export function responseOf(connection) {
 
 export function failureOf(connection) {
   const failure = client.failureOf(connection.id);
-  return failure === null ? null : FAILURES[failure.tag](failure.val);
+  return failure === null ? null : FAILURES[failure.tag](/** @type {never} */ (failure.val));
 }
 
+/** @type {Record<ClientPhase, string>} */
 const PHASES = {
   connect: "connecting",
   tls: "the TLS handshake",
   handshake: "the opening handshake",
 };
 
+/** @type {Made<ClientFailure, sdk.Failure>} */
 const FAILURES = {
   denied: (text) => ({ kind: "denied", message: `the address is not allowed: ${text}` }),
   unreachable: (text) => ({ kind: "unreachable", message: `the server cannot be reached: ${text}` }),

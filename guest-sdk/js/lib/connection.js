@@ -1,6 +1,6 @@
-import connections from "wsrun:websocket/connections@0.1.0";
-import timers from "wsrun:websocket/timers@0.1.0";
-import topics from "wsrun:websocket/topics@0.1.0";
+import connections from "./raw/connections.js";
+import timers from "./raw/timers.js";
+import topics from "./raw/topics.js";
 
 import { ask } from "./errors.js";
 import { requestOf } from "./request.js";
@@ -145,6 +145,7 @@ export function setTimer(after, tag = 0) {
   return startTimer(after, tag, null);
 }
 
+/** @param {{ protocol?: string | null }} options */
 export function wantWritableAll({ protocol } = {}) {
   connections.wantWritableAll(optionalString(protocol, "a subprotocol"));
 }

@@ -1,3 +1,5 @@
+/** @import { HostError } from "./raw/types.js" */
+
 /** What every error that the host answers with is an instance of. */
 export class WsrunError extends Error {
   get name() {
@@ -83,6 +85,7 @@ export class UnsupportedVersionError extends WsrunError {
   }
 }
 
+/** @type {{ [K in HostError["tag"]]: new (val: Extract<HostError, { tag: K }>["val"]) => WsrunError }} */
 const ERRORS = {
   closed: ClosedError,
   "queue-full": QueueFullError,
@@ -98,11 +101,19 @@ const ERRORS = {
   "unsupported-version": UnsupportedVersionError,
 };
 
-/** Calls the host: what it answers with an error is thrown as one of those above. */
+/**
+ * Calls the host: what it answers with an error is thrown as one of those above.
+ *
+ * @template {unknown[]} V
+ * @template R
+ * @param {(...values: V) => R} method
+ * @param {V} values
+ * @returns {R}
+ */
 export function ask(method, ...values) {
   try {
     return method(...values);
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     const kind = ERRORS[error?.payload?.tag];
     if (kind === undefined) throw error;
     throw new kind(error.payload.val);

@@ -5,7 +5,13 @@ import { Timer, connectionOf, forget } from "./connection.js";
 import { httpRequestOf, requestOf } from "./request.js";
 import { bytesOrText } from "./values.js";
 
-/** The exports of the component for a handler: a class, of which one is made before the first callback, or an object. */
+/** @import { Exports } from "./raw/exports.js" */
+
+/**
+ * The exports of the component for a handler: a class, of which one is made before the first callback, or an object.
+ *
+ * @returns {Omit<Exports, "packed">}
+ */
 export function exportsOf(definition) {
   let handler = typeof definition === "function" ? undefined : definition;
 
@@ -76,7 +82,7 @@ export function exportsOf(definition) {
       restore: (state) => {
         try {
           call("restore", new SavedState(state));
-        } catch (error) {
+        } catch (/** @type {any} */ error) {
           throw String(error?.message ?? error);
         }
       },

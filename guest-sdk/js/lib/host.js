@@ -1,4 +1,4 @@
-import host from "wsrun:websocket/host-info@0.1.0";
+import host from "./raw/host-info.js";
 
 import { string } from "./values.js";
 

@@ -1,3 +1,5 @@
+/** @import { Request as RawRequest } from "./raw/types.js" */
+
 /** Header fields in order, names in lower case. */
 export class Headers {
   #fields;
@@ -40,8 +42,17 @@ export class Headers {
 }
 
 export class Request {
-  constructor(values) {
-    Object.assign(this, values);
+  /** @param {Omit<RawRequest, "headers"> & { headers: Headers }} values */
+  constructor({ role, path, query, headers, offered, peer, local, secure, host }) {
+    this.role = role;
+    this.path = path;
+    this.query = query;
+    this.headers = headers;
+    this.offered = offered;
+    this.peer = peer;
+    this.local = local;
+    this.secure = secure;
+    this.host = host;
   }
 
   queryValue(name) {
@@ -59,6 +70,17 @@ export class Request {
 }
 
 export class HttpRequest extends Request {
+  /**
+   * @param {string} method
+   * @param {ConstructorParameters<typeof Request>[0]} values
+   * @param {Uint8Array} body
+   */
+  constructor(method, values, body) {
+    super(values);
+    this.method = method;
+    this.body = body;
+  }
+
   text() {
     return decoder.decode(this.body);
   }
@@ -68,14 +90,21 @@ export class HttpRequest extends Request {
   }
 }
 
+/** @param {RawRequest} request */
 export function requestOf(request) {
   return new Request(valuesOf(request));
 }
 
+/**
+ * @param {string} method
+ * @param {RawRequest} request
+ * @param {Uint8Array} body
+ */
 export function httpRequestOf(method, request, body) {
-  return new HttpRequest({ method, body, ...valuesOf(request) });
+  return new HttpRequest(method, valuesOf(request), body);
 }
 
+/** @param {RawRequest} request */
 function valuesOf(request) {
   return { ...request, headers: new Headers(request.headers) };
 }

@@ -1,12 +1,21 @@
-import topics from "wsrun:websocket/topics@0.1.0";
+import topics from "./raw/topics.js";
 
 import { ask } from "./errors.js";
 import { message, optionalString, slowPolicy, string } from "./values.js";
 
+/**
+ * @param {string} topic
+ * @param {import("../index.js").MessageToSend} data
+ * @param {{ except?: { id: number } | null }} options
+ */
 export function publish(topic, data, { except } = {}) {
   return ask(topics.publish, string(topic, "a topic"), message(data), except?.id ?? null);
 }
 
+/**
+ * @param {import("../index.js").MessageToSend} data
+ * @param {{ protocol?: string | null }} options
+ */
 export function broadcast(data, { protocol } = {}) {
   return ask(topics.broadcast, optionalString(protocol, "a subprotocol"), message(data));
 }

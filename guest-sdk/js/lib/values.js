@@ -1,13 +1,20 @@
 // Values on their way to the host. What does not fit the contract would trap in the runtime with a text that nobody understands: it is a
 // TypeError or a RangeError here.
 
-/** A message: a string is text, bytes are binary. */
+/** @import { Message, SlowPolicy } from "./raw/types.js" */
+
+/**
+ * A message: a string is text, bytes are binary.
+ *
+ * @returns {Message}
+ */
 export function message(value) {
   return typeof value === "string"
     ? { tag: "text", val: value.toWellFormed() }
     : { tag: "binary", val: bytes(value) };
 }
 
+/** @returns {Uint8Array} */
 export function bytes(value) {
   if (value instanceof Uint8Array) return value;
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
@@ -57,22 +64,34 @@ export function closeCode(code) {
   return code;
 }
 
-/** Header fields: an object, or a list of pairs where a name comes more than once. */
+/**
+ * Header fields: an object, or a list of pairs where a name comes more than once.
+ *
+ * @returns {[string, string][]}
+ */
 export function fields(headers) {
   if (headers == null) return [];
   const pairs = Symbol.iterator in headers ? [...headers] : Object.entries(headers);
   return pairs.map(([name, value]) => [string(name, "the name of a header field"), string(value, `the header field ${name}`)]);
 }
 
+/** @type {{ [K in Exclude<SlowPolicy["tag"], "disconnect">]: Exclude<import("../index.js").SlowPolicy, object> }} */
+const SLOW_POLICIES = { wait: "wait", "drop-oldest": "dropOldest", "drop-newest": "dropNewest", "latest-only": "latestOnly" };
+
+/** @returns {SlowPolicy | null} */
 export function slowPolicy(policy) {
   if (policy == null) return null;
-  const named = { wait: "wait", dropOldest: "drop-oldest", dropNewest: "drop-newest", latestOnly: "latest-only" };
-  if (typeof policy === "string" && Object.hasOwn(named, policy)) return { tag: named[policy] };
+  const tag = Object.keys(SLOW_POLICIES).find((tag) => SLOW_POLICIES[tag] === policy);
+  if (tag !== undefined) return /** @type {SlowPolicy} */ ({ tag });
   if (typeof policy === "object" && "disconnect" in policy) return { tag: "disconnect", val: closeCode(policy.disconnect) };
   throw new TypeError("a slow policy is wait, dropOldest, dropNewest, latestOnly or { disconnect: code }");
 }
 
-/** Session data: a value as JSON, `undefined` for none, or bytes as they are. */
+/**
+ * Session data: a value as JSON, `undefined` for none, or bytes as they are.
+ *
+ * @param {import("../index.js").SessionOptions} options
+ */
 export function sessionOf({ session, sessionBytes }) {
   return sessionBytes === undefined ? encodeSession(session) : bytes(sessionBytes);
 }

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Optional
 
-from wit_world.imports import client, connections, timers, topics
-
-from ._raw import Err, failure_of, raw_message, raw_policy, request_of_raw, translated, whole_millis
 from ._errors import NotConnected
+from ._raw import client, connections, timers, topics
+from ._translation import Err, failure_of, raw_message, raw_policy, request_of_raw, translated, whole_millis
 from ._values import CloseCode, Message, Request, Response, SlowPolicy
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Optional
 
-from wit_world.imports import client, connections, host_info, topics
+from wit_world.imports.client import Options, Verify
+from wit_world.imports.client import Reconnect as RawReconnect
 
 from ._connection import Connection
-from ._raw import Err, raw_message, raw_policy, translated, whole_millis
+from ._raw import client, connections, host_info, topics
+from ._translation import Err, raw_message, raw_policy, translated, whole_millis
 from ._values import Headers, Message, SlowPolicy, header_pairs
 
 
@@ -101,20 +103,20 @@ def connect(
 
     Raises :class:`Denied`, :class:`InvalidOption`, :class:`UnsupportedVersion` or :class:`TooManyConnections`.
     """
-    options = client.Options(
+    options = Options(
         url=url,
         protocols=list(protocols),
         host=host,
         origin=origin,
         headers=header_pairs(headers),
-        verify=client.Verify.ALLOW_SELF_SIGNED if allow_self_signed else client.Verify.FULL,
+        verify=Verify.ALLOW_SELF_SIGNED if allow_self_signed else Verify.FULL,
         identity=identity,
         version=version,
         compression=compression,
         timeout_ms=None if timeout is None else whole_millis(timeout),
         reconnect=None
         if reconnect is None
-        else client.Reconnect(reconnect.attempts, whole_millis(reconnect.delay), whole_millis(reconnect.delay_max)),
+        else RawReconnect(reconnect.attempts, whole_millis(reconnect.delay), whole_millis(reconnect.delay_max)),
         session=session,
     )
     try:

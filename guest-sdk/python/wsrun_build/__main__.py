@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ._contract import PACKAGE
 from ._look import BuildError, Found, find_handler
 
 SDK = Path(__file__).resolve().parent.parent
@@ -52,7 +53,7 @@ def _write_glue(found: Found, source: Path, build: Path, contract: Path) -> None
     interfaces = found.exports()
     exports = "".join(f"    export {name};\n" for name in interfaces)
     world = f"world {WORLD} {{\n    include websocket-handler;\n{exports}}}\n"
-    (build / "wit" / f"{WORLD}.wit").write_text(f"package wsrun:websocket@{_version(contract)};\n\n{world}")
+    (build / "wit" / f"{WORLD}.wit").write_text(f"package {PACKAGE};\n\n{world}")
     lines = [
         f"from {source.stem} import {found.name} as _Handler",
         "from wsrun._exports import use",
@@ -62,13 +63,6 @@ def _write_glue(found: Found, source: Path, build: Path, contract: Path) -> None
         lines.append(f"from wsrun._exports.{name.replace('-', '_')} import {class_name}")
     lines.append("\nuse(_Handler)\n")
     (build / f"{GLUE}.py").write_text("\n".join(lines))
-
-
-def _version(contract: Path) -> str:
-    for line in (contract / "world.wit").read_text().splitlines():
-        if line.startswith("package wsrun:websocket@"):
-            return line.partition("@")[2].rstrip("; ")
-    raise BuildError(f"{contract / 'world.wit'} does not tell its version")
 
 
 def _componentize(source: Path, build: Path, output: Path) -> None:

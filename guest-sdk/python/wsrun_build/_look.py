@@ -101,7 +101,7 @@ class _Module:
             if isinstance(target, ast.Name)
         }
         for item in node.body:
-            if isinstance(item, ast.AsyncFunctionDef) and (item.name in EXPORTS or item.name in _ALWAYS):
+            if isinstance(item, ast.AsyncFunctionDef) and (item.name in EXPORTS or item.name in ALWAYS):
                 raise BuildError(f"{self.source}:{item.lineno}: {item.name} is async: a handler's methods are plain ones")
         is_handler = False
         for base in self.bases_of(name):
@@ -133,4 +133,4 @@ class _Module:
         return {item.name for item in self.classes[name].body if isinstance(item, ast.FunctionDef)}
 
 
-_ALWAYS = {"opened", "received", "closed"}
+ALWAYS = {"opened", "received", "closed"}

@@ -26,10 +26,13 @@ const SETTLE: Duration = Duration::from_millis(150);
 /// A larger file is told apart by its size and time alone.
 const HASHED_BYTES_MAX: u64 = 4 << 20;
 
+/// The folder of a project whose files are served beside its sockets.
+pub(super) const PAGE_FOLDER: &str = "page";
+
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The language is told by the files of the folder, as for `wsrun build`. The page that pokes at the handler is /.wsrun/ on the \
-                  address that is listened on; a page of your own shows build errors with <script src=\"/.wsrun/overlay.js\"></script>."
+                  address that is listened on. Every page that is served shows build errors over itself."
 )]
 pub(super) struct Args {
     /// The folder of the project
@@ -38,7 +41,7 @@ pub(super) struct Args {
     /// Where to listen: IP:PORT (port 0 picks one) or unix:PATH. Repeatable
     #[arg(long, value_name = "ADDR", value_parser = listen, default_value = "127.0.0.1:9000")]
     listen: Vec<Listen>,
-    /// Answers plain HTTP requests with files of this folder
+    /// Answers plain HTTP requests with files of this folder; without it with those of `page` in the project, if there is such a folder
     #[arg(long = "static", value_name = "DIR")]
     static_dir: Option<PathBuf>,
     /// Grants the handler this folder to answer plain HTTP requests with files of
@@ -70,6 +73,12 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
 async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCode, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let dev = Dev::new(name);
+    let has_page =
+        args.static_dir.is_some() || folder.join(PAGE_FOLDER).join("index.html").is_file();
+    // What cannot be served need not be built.
+    let (mut config, mut handler) = config(args, &folder, dev.clone())?;
     let mut sources = Sources::watch(&folder, &project)?;
     say_error(&format!("building a project in {}", project.language()));
     let first = async {
@@ -90,10 +99,9 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
         _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
     };
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let dev = Dev::new(name);
     dev.succeed();
-    let config = config(args, file, dev.clone())?;
+    handler.source = HandlerSource::File(file);
+    config.handlers.push(handler);
     let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
         .await?
         .map_err(Failure::of_start)?;
@@ -101,6 +109,9 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
         say(&format!("listening on {}", server.url(address)));
     }
     if let Some(Address::Tcp(address)) = server.addresses().first() {
+        if has_page {
+            say(&format!("its page is http://{address}/"));
+        }
         say(&format!("poke at it on http://{address}{PATH}"));
     }
     let swapper = server.swapper();
@@ -186,18 +197,21 @@ async fn build(project: &Project) -> Result<PathBuf, NotReplaced> {
     Ok(file)
 }
 
-fn config(args: Args, file: PathBuf, dev: Dev) -> Result<Config, Failure> {
-    let mut handler = HandlerConfig::new(None, HandlerSource::File(file));
+/// Everything but what is built, and the handler whose source that is to be.
+fn config(args: Args, folder: &Path, dev: Dev) -> Result<(Config, HandlerConfig), Failure> {
+    let page = Some(folder.join(PAGE_FOLDER)).filter(|page| page.is_dir());
+    let mut handler = HandlerConfig::new(None, HandlerSource::File(PathBuf::new()));
     handler.config = args.runtime.values();
     handler.scope = args.scope.1;
-    Ok(Config {
+    let config = Config {
         listen: args.listen,
-        handlers: vec![handler],
-        static_dir: args.static_dir,
+        handlers: Vec::new(),
+        static_dir: args.static_dir.or(page),
         files_dir: args.files_dir,
         dev: Some(dev),
         ..args.runtime.into_config()?
-    })
+    };
+    Ok((config, handler))
 }
 
 /// The files of a project, and what tells of their changes.
@@ -258,7 +272,8 @@ impl Sources {
             }
             for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
-                if !self.project.is_source(&path) {
+                // Files are served as they are: nothing is built of them.
+                if !self.project.is_source(&path) || path == self.folder.join(PAGE_FOLDER) {
                     continue;
                 }
                 match path.is_dir() {

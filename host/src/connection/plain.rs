@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
-use hyper::body::Incoming;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, RETRY_AFTER, VARY,
+    ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, RETRY_AFTER, VARY,
 };
 use hyper::{Method, Request as HttpRequest, Response, StatusCode};
 
@@ -22,14 +24,76 @@ pub(super) async fn answer(
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
 ) -> Response<Body> {
-    if let Some(dev) = &worker.config.dev
-        && let Some(page) = dev.answer(http.uri().path())
-    {
+    let Some(dev) = &worker.config.dev else {
+        return answer_as_in_production(worker, addresses, http).await;
+    };
+    if let Some(page) = dev.answer(http.uri().path()) {
         return match host_of(&http) {
             Ok(_) => page.into_response(),
             Err(refusal) => refusal,
         };
     }
+    let mut http = http;
+    if http.method() == Method::GET {
+        // What is added to a page is added to the whole of it.
+        let asked: Vec<HeaderName> = http.headers().keys().cloned().collect();
+        for name in asked.iter().filter(|name| OF_A_PART.contains(name)) {
+            http.headers_mut().remove(name);
+        }
+        with_overlay(answer_as_in_production(worker, addresses, http).await).await
+    } else {
+        answer_as_in_production(worker, addresses, http).await
+    }
+}
+
+/// What a client asks for where it has the page already, or takes it in another form.
+const OF_A_PART: [HeaderName; 5] = [
+    RANGE,
+    IF_RANGE,
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    ACCEPT_ENCODING,
+];
+
+/// Has a page show what the build complains of.
+async fn with_overlay(response: Response<Body>) -> Response<Body> {
+    let is_page = response.status() != StatusCode::NO_CONTENT
+        && response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    // That of a file tells its length in its header alone.
+    let told = response.headers().get(CONTENT_LENGTH);
+    let told = told.and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = response.body().size_hint().upper().or(told);
+    let is_small = length.is_some_and(|bytes| bytes <= PAGE_BYTES_MAX);
+    if !is_page || !is_small {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let Ok(page) = body.collect().await else {
+        return failed();
+    };
+    let mut page = page.to_bytes().to_vec();
+    page.extend_from_slice(OVERLAY);
+    for name in [CONTENT_LENGTH, ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
+        head.headers.remove(name);
+    }
+    head.headers
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Response::from_parts(head, full(page))
+}
+
+const PAGE_BYTES_MAX: u64 = 16 << 20;
+
+/// Behind the end of a document a script is part of its body.
+const OVERLAY: &[u8] = b"\n<script src=\"/.wsrun/overlay.js\"></script>\n";
+
+async fn answer_as_in_production(
+    worker: &Rc<Worker>,
+    addresses: &Addresses,
+    http: HttpRequest<Incoming>,
+) -> Response<Body> {
     let site = worker.folders.site.as_ref();
     let handler = worker
         .handlers()

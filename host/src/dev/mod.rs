@@ -1,6 +1,6 @@
 //! The page of `wsrun dev`: pokes at the handler that is served, and tells how its build goes.
 //!
-//! * `/.wsrun/` is the page. `/.wsrun/overlay.js` shows a build error over any page that loads it.
+//! * `/.wsrun/` is the page. `/.wsrun/overlay.js` shows a build error over any page; every page that is served loads it.
 //! * `/.wsrun/status` is what both ask for, as JSON.
 
 use std::sync::{Arc, Mutex, PoisonError};

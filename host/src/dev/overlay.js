@@ -1,7 +1,8 @@
-// Shows over the page what the last build complained of, until a build succeeds. Any page that `wsrun dev` serves may load it:
-// <script src="/.wsrun/overlay.js"></script>
+// Shows over the page what the last build complained of, until a build succeeds. `wsrun dev` adds it to every page that it serves; a page of
+// another server may load it from there.
 (() => {
   "use strict";
+  if (document.getElementById("wsrun-overlay")) return;
   const overlay = document.createElement("div");
   overlay.id = "wsrun-overlay";
   overlay.hidden = true;

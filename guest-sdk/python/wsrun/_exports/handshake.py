@@ -3,7 +3,7 @@ from __future__ import annotations
 from wit_world.exports import handshake
 from wit_world.imports import types
 
-from .._raw import Err, request_of_raw
+from .._translation import Err, request_of_raw
 from .._values import Accept, Refuse, header_pairs
 from . import instance
 

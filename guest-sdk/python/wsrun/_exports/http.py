@@ -3,7 +3,7 @@ from __future__ import annotations
 from wit_world.exports import http
 from wit_world.imports import types
 
-from .._raw import request_fields
+from .._translation import request_fields
 from .._values import HttpRequest, header_pairs
 from . import instance
 

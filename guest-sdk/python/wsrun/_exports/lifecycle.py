@@ -3,7 +3,7 @@ from __future__ import annotations
 import traceback
 
 from .._connection import Connection
-from .._raw import Err
+from .._translation import Err
 from . import instance
 
 

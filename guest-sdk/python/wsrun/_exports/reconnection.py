@@ -3,7 +3,7 @@ from __future__ import annotations
 from wit_world.imports import types
 
 from .._connection import Connection
-from .._raw import close_info
+from .._translation import close_info
 from . import instance
 
 

@@ -10,10 +10,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 
-use super::{Failure, say};
+use super::{Failure, say, say_error};
 
 /// The folder of a project that has the SDK.
 const SDK_FOLDER: &str = "wsrun-sdk";
+
+/// The template where none is named.
+const FIRST_TEMPLATE: &str = "echo";
 
 /// The longest name of a project.
 const NAME_BYTES_MAX: usize = 64;
@@ -32,19 +35,22 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let asks = io::stdin().is_terminal();
-    let folder = match args.name {
-        Some(folder) => folder,
-        None if asks => PathBuf::from(ask("name of the project")?),
+    let (folder, name) = match args.name {
+        Some(folder) => {
+            let name = free_name(&folder).map_err(Failure::usage)?;
+            (folder, name)
+        }
+        None if asks => ask("name of the project", None, |answer| {
+            let folder = PathBuf::from(answer);
+            let name = free_name(&folder)?;
+            Ok((folder, name))
+        })?,
         None => return Err(missing("NAME", "as in `wsrun new hello --lang rust`")),
     };
-    let name = project_name(&folder).map_err(Failure::usage)?;
-    if let Some(problem) = occupied(&folder) {
-        return Err(Failure::usage(problem));
-    }
     let languages = embedded::languages();
     let language = match args.lang {
         Some(language) => language,
-        None if asks => choose("language", &languages)?,
+        None if asks => choose("language", &languages, None)?,
         None => {
             let text = format!("there are: {}", languages.join(", "));
             return Err(missing("--lang", &text));
@@ -59,13 +65,13 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
                 templates.join(", ")
             )));
         }
-        None if asks => choose("template", &templates)?,
-        None => "echo".to_owned(),
+        None if asks => choose("template", &templates, Some(FIRST_TEMPLATE))?,
+        None => FIRST_TEMPLATE.to_owned(),
     };
     let written = write(&folder, &name, &language, &template)?;
     say(&format!(
-        "{}: the template {template} in {language}, {written} files\n\n  cd {}\n  wsrun dev     # builds, serves, and builds again when a \
-         source changes\n  wsrun test    # runs the scenarios in tests/ on what was built\n\nREADME.md tells how to build it without \
+        "{}: the template {template} in {language}, {written} files\n\n  cd {}\n  wsrun dev     # builds, serves, prints where to look at \
+         it, and builds again when a source changes\n  wsrun test    # runs the scenarios in tests/ on what was built\n\nREADME.md tells how to build it without \
          wsrun.",
         folder.display(),
         folder.display()
@@ -94,6 +100,15 @@ fn project_name(folder: &Path) -> anyhow::Result<String> {
     Ok(name.to_owned())
 }
 
+/// The name of a project that can be written there.
+fn free_name(folder: &Path) -> anyhow::Result<String> {
+    let name = project_name(folder)?;
+    match occupied(folder) {
+        None => Ok(name),
+        Some(problem) => Err(problem),
+    }
+}
+
 /// Why nothing can be written there.
 fn occupied(folder: &Path) -> Option<anyhow::Error> {
     match fs::read_dir(folder) {
@@ -108,32 +123,49 @@ fn occupied(folder: &Path) -> Option<anyhow::Error> {
     }
 }
 
-/// Asks on the terminal until there is an answer.
-fn ask(what: &str) -> Result<String, Failure> {
+/// Asks on the terminal until an answer will do. No answer is the `default`, where there is one.
+fn ask<T>(
+    question: &str,
+    default: Option<&str>,
+    accept: impl Fn(&str) -> anyhow::Result<T>,
+) -> Result<T, Failure> {
     loop {
-        print(&format!("{what}: "))?;
-        let mut line = String::new();
-        if io::stdin().lock().read_line(&mut line)? == 0 {
-            return Err(Failure::usage(anyhow!("{what}: no answer")));
+        // Not on standard output, which may lead elsewhere.
+        write_error(&match default {
+            Some(default) => format!("{question} [{default}]: "),
+            None => format!("{question}: "),
+        })?;
+        let mut line = Vec::new();
+        if io::stdin().lock().read_until(b'\n', &mut line)? == 0 {
+            write_error("\n")?;
+            return Err(Failure::usage(anyhow!("{question}: no answer")));
         }
-        let answer = line.trim();
-        if !answer.is_empty() {
-            return Ok(answer.to_owned());
+        let line = String::from_utf8_lossy(&line);
+        let answer = match (line.trim(), default) {
+            ("", Some(default)) => default,
+            ("", None) => continue,
+            (answer, _) => answer,
+        };
+        match accept(answer) {
+            Ok(accepted) => return Ok(accepted),
+            Err(problem) => say_error(&problem.to_string()),
         }
     }
 }
 
-fn choose(what: &str, of: &[&str]) -> Result<String, Failure> {
-    loop {
-        let answer = ask(&format!("{what} ({})", of.join(", ")))?;
+fn choose(what: &str, of: &[&str], default: Option<&str>) -> Result<String, Failure> {
+    let question = format!("{what} ({})", of.join(", "));
+    ask(&question, default, |answer| {
+        let answer = answer.to_lowercase();
         if of.contains(&answer.as_str()) {
             return Ok(answer);
         }
-    }
+        bail!("there is no {what} {answer:?}")
+    })
 }
 
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn write_error(text: &str) -> io::Result<()> {
+    let mut out = io::stderr().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
@@ -147,12 +179,13 @@ fn write(folder: &Path, name: &str, language: &str, template: &str) -> anyhow::R
     };
     let sources = [
         (format!("templates/{language}/{template}/"), PathBuf::new()),
+        (format!("pages/{template}/"), super::dev::PAGE_FOLDER.into()),
         (format!("sdk/{sdk}/"), SDK_FOLDER.into()),
         ("wit/".to_owned(), Path::new(SDK_FOLDER).join("wit")),
     ];
     let mut written = 0;
     for (prefix, below) in &sources {
-        let is_template = prefix.starts_with("templates/");
+        let is_template = !below.starts_with(SDK_FOLDER);
         for (path, bytes) in embedded::below(prefix) {
             let path = match is_template {
                 true => renamed(path, name),

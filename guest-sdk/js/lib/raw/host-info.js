@@ -1,0 +1,3 @@
+// Generated from wit/ by wsrun-guest-bindgen. Do not edit.
+
+export { default } from "wsrun:websocket/host-info@0.1.0";

@@ -1,0 +1,22 @@
+# Generated from wit/ by wsrun-guest-bindgen. Do not edit.
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Optional, Union
+
+from wit_world.imports import types
+
+
+@dataclass
+class Acceptance:
+    protocol: Optional[str]
+    headers: list[tuple[str, str]]
+    session: bytes
+
+
+@dataclass
+class Refusal:
+    status: int
+    headers: list[tuple[str, str]]
+    body: str
