@@ -6,13 +6,14 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 
+use wsrun_tests::admin::Administered;
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
 use wsrun_tests::project::{self, Language};
 use wsrun_tests::server::{self, Server};
-use wsrun_tests::wait::PATIENCE;
+use wsrun_tests::wait::{self, PATIENCE};
 
 #[track_caller]
 fn built(language: Language, template: &str) -> PathBuf {
@@ -315,10 +316,13 @@ fn relays(language: Language) {
     if !language.is_there() {
         return;
     }
-    let upstream = Server::of(handlers::echo()).start();
+    let upstream = Administered::start(Server::of(handlers::echo()));
     let address = upstream.address().to_string();
     let component = built(language, "client");
-    let server = Server::of(&component)
+    let folder = tempfile::tempdir().expect("a folder");
+    let served = folder.path().join("client.wasm");
+    fs::copy(&component, &served).expect("the folder can be written");
+    let server = Server::of(&served)
         .args([
             "--config",
             &format!("url=ws://{address}"),
@@ -333,6 +337,18 @@ fn relays(language: Language) {
     ben.send_binary(&[0, 255]);
     assert_eq!(ann.read_frame().payload, [0, 255]);
     assert_eq!(ben.read_frame().payload, [0, 255]);
+    // A new version connects as well, and then is told of the connection that there is.
+    let mut changed = fs::read(&component).expect("the component is there");
+    changed.extend([0, 4, 3, b'n', b'e', b'w']);
+    fs::write(&served, changed).expect("the folder can be written");
+    server.signal(rustix::process::Signal::HUP);
+    server.expect_log("handler replaced");
+    while ann.ask("after the swap") != "after the swap" {}
+    ben.expect_text("after the swap");
+    wait::until("one connection is left", || {
+        upstream.metric("wsrun_connections{handler=\"echo\"}") == 1
+            && upstream.metric("wsrun_connections_opened_total{handler=\"echo\"}") == 2
+    });
     drop(upstream);
     server.expect_log("lost the server (1006): attempt 1 in");
     assert_eq!(ann.ask("hello?"), "the server is away: try again later");

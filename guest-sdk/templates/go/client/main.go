@@ -37,9 +37,10 @@ func (r *relay) Started() {
 	r.upstream = upstream
 }
 
-// Resumed is called after a trap, when this instance is new: the connections are not.
+// Resumed is called when this instance has taken over from another, whose connection to the server goes on: one is enough.
 func (r *relay) Resumed(c wsrun.Connection) {
 	if isUpstream(c) {
+		r.upstream.Close(wsrun.CloseNormal, "")
 		r.upstream = c
 	}
 }

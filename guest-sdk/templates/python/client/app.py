@@ -26,9 +26,12 @@ class Relay(wsrun.Handler):
             print(f"not connected: {error}")
 
     def resumed(self, connection: wsrun.Connection) -> None:
-        """After an error this instance is new: the connections are not."""
-        if is_upstream(connection):
-            self.upstream = connection
+        """This instance has taken over from another, whose connection to the server goes on: one is enough."""
+        if not is_upstream(connection):
+            return
+        if self.upstream is not None:
+            self.upstream.close()
+        self.upstream = connection
 
     def opened(self, connection: wsrun.Connection) -> None:
         if not is_upstream(connection):

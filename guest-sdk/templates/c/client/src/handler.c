@@ -25,9 +25,11 @@ void wsrun_on_started(void) {
     if (wsrun_connect(&options, &upstream) != WSRUN_OK) fprintf(stderr, "not connected: %s\n", wsrun_error_text());
 }
 
-/* After a trap this instance is new: the connections are not. */
+/* This instance has taken over from another, whose connection to the server goes on: one is enough. */
 void wsrun_on_resumed(wsrun_connection connection) {
-    if (is_upstream(connection)) upstream = connection;
+    if (!is_upstream(connection)) return;
+    wsrun_close(upstream, WSRUN_CLOSE_NORMAL, "");
+    upstream = connection;
 }
 
 void wsrun_on_opened(wsrun_connection connection) {

@@ -23,9 +23,11 @@ export default class Relay {
     }
   }
 
-  /** After a trap this instance is new: the connections are not. */
+  /** This instance has taken over from another, whose connection to the server goes on: one is enough. */
   resumed(connection) {
-    if (isUpstream(connection)) this.#upstream = connection;
+    if (!isUpstream(connection)) return;
+    this.#upstream?.close();
+    this.#upstream = connection;
   }
 
   opened(connection) {

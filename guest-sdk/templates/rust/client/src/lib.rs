@@ -1,7 +1,7 @@
 //! Connects out: what comes from the server at `--config url=ws://...` goes to everybody who is connected here, and what they say goes to it.
 
 use wsrun_guest::client::{Options, Reconnect};
-use wsrun_guest::{CloseInfo, Connection, Handler, Message, Role, handler, host, topics};
+use wsrun_guest::{CloseInfo, Connection, Handler, Message, Role, close_code, handler, host, topics};
 
 /// Everybody who is connected here.
 const LISTENERS: &str = "listeners";
@@ -55,10 +55,13 @@ impl Handler for Relay {
         eprintln!("lost the server ({}): attempt {attempt} in {after:?}", info.code);
     }
 
-    /// After a trap this instance is new: the connections are not.
+    /// This instance has taken over from another, whose connection to the server goes on: one is enough.
     fn resumed(&mut self, connection: Connection) {
-        if is_upstream(connection) {
-            self.upstream = Some(connection);
+        if !is_upstream(connection) {
+            return;
+        }
+        if let Some(own) = self.upstream.replace(connection) {
+            own.close(close_code::NORMAL, "");
         }
     }
 }

@@ -24,9 +24,11 @@ export default class Relay implements Handler {
     }
   }
 
-  /** After a trap this instance is new: the connections are not. */
+  /** This instance has taken over from another, whose connection to the server goes on: one is enough. */
   resumed(connection: Connection): void {
-    if (isUpstream(connection)) this.#upstream = connection;
+    if (!isUpstream(connection)) return;
+    this.#upstream?.close();
+    this.#upstream = connection;
   }
 
   opened(connection: Connection): void {

@@ -25,9 +25,11 @@ pub fn started() void {
         return wsrun.log("not connected: {s} {s}", .{ @errorName(err), wsrun.errorText() });
 }
 
-/// After a trap this instance is new: the connections are not.
+/// This instance has taken over from another, whose connection to the server goes on: one is enough.
 pub fn resumed(connection: wsrun.Connection) void {
-    if (isUpstream(connection)) upstream = connection;
+    if (!isUpstream(connection)) return;
+    if (upstream) |own| own.close(wsrun.close_code.normal, "");
+    upstream = connection;
 }
 
 pub fn opened(connection: wsrun.Connection) !void {
