@@ -49,11 +49,11 @@ pub(crate) struct Session {
     /// An end that can be mended is not told as `closed`.
     pub(crate) reconnects: Cell<bool>,
     /// The end that is to be mended.
-    lost: RefCell<Option<CloseInfo>>,
+    lost: RefCell<Option<Box<CloseInfo>>>,
     /// Who asked for the connection, and waits for its end.
     ended: RefCell<Option<oneshot::Sender<CloseInfo>>>,
     worker: Rc<Worker>,
-    data: RefCell<Vec<u8>>,
+    data: RefCell<Box<[u8]>>,
     /// The sums of its handler, from when it is registered there, and what it has added to them.
     usage: OnceCell<Rc<Usage>>,
     counted: Cell<usize>,
@@ -89,7 +89,7 @@ pub(crate) struct Session {
     /// Who closed it, where that was this side.
     local_end: Cell<Option<ClosedBy>>,
     /// The close frame of this side, where it was the first.
-    local_close: RefCell<Option<CloseFrame>>,
+    local_close: RefCell<Option<Box<CloseFrame>>>,
     /// Since when the socket has taken nothing although something is queued.
     pub(crate) stalled_since: Cell<Option<Instant>>,
     /// The stream took bytes that it may not have passed on yet: TLS has a buffer of its own.
@@ -132,7 +132,7 @@ impl Session {
             lost: RefCell::new(None),
             ended: RefCell::new(None),
             worker,
-            data: RefCell::new(data),
+            data: RefCell::new(data.into_boxed_slice()),
             usage: OnceCell::new(),
             counted: Cell::new(0),
             in_low_queue: Cell::new(None),
@@ -291,7 +291,7 @@ impl Session {
         self.established.set(false);
         self.local_end.set(None);
         *self.local_close.borrow_mut() = None;
-        *self.lost.borrow_mut() = Some(info);
+        *self.lost.borrow_mut() = Some(Box::new(info));
     }
 
     /// Tells the end to somebody beside the handler.
@@ -306,7 +306,7 @@ impl Session {
     }
 
     pub(crate) fn take_lost(&self) -> Option<CloseInfo> {
-        self.lost.borrow_mut().take()
+        self.lost.borrow_mut().take().map(|info| *info)
     }
 
     pub(crate) fn request(&self) -> Request {
@@ -517,14 +517,14 @@ impl Session {
     }
 
     pub(crate) fn data(&self) -> Vec<u8> {
-        self.data.borrow().clone()
+        self.data.borrow().to_vec()
     }
 
     pub(crate) fn set_data(&self, data: Vec<u8>) {
         if let Some(usage) = self.usage.get() {
             usage.change_session(self.data.borrow().len(), data.len());
         }
-        *self.data.borrow_mut() = data;
+        *self.data.borrow_mut() = data.into_boxed_slice();
     }
 
     /// Sends what [`Session::admit`] took.
@@ -650,7 +650,7 @@ impl Session {
             // The task that opens it looks at this.
             if self.local_end.get().is_none() {
                 self.local_end.set(Some(by));
-                *self.local_close.borrow_mut() = Some(close);
+                *self.local_close.borrow_mut() = Some(Box::new(close));
                 self.wake();
             }
             return;
@@ -659,7 +659,7 @@ impl Session {
             return;
         }
         self.local_end.set(Some(by));
-        *self.local_close.borrow_mut() = Some(close.clone());
+        *self.local_close.borrow_mut() = Some(Box::new(close.clone()));
         let now = clock::now();
         self.queue(|connection, scratch| {
             self.empty_backlog(connection, scratch);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use wsrun_proto::ws::Scratch;
+use wsrun_proto::ws::{self, Scratch};
 
 use crate::admission::{AddressSlot, Admission, HandlerSlot};
 use crate::config::Config;
@@ -34,6 +34,9 @@ const FLUSH_BYTES: usize = 64 * 1024;
 /// Write buffers kept for reuse, and the largest of them.
 const BUFFERS_KEPT: usize = 64;
 const BUFFER_BYTES_KEPT: usize = 256 * 1024;
+
+/// Decisions about connections that are shared. Peers choose among some windows of compression.
+const WS_CONFIGS_MAX: usize = 64;
 
 /// Where the counter of a connection id ends and the worker's number begins.
 const WORKER_SHIFT: u32 = 48;
@@ -80,6 +83,7 @@ pub(crate) struct Worker {
     /// Set once, when the handlers (which point back) are made.
     pub(crate) handlers: OnceCell<Vec<Rc<Handler>>>,
     pub(crate) scratch: RefCell<Scratch>,
+    ws_configs: RefCell<Vec<Arc<ws::Config>>>,
     read_buffer: RefCell<Vec<u8>>,
     buffers: RefCell<Vec<Vec<u8>>>,
     /// Sessions with something to write at the end of this turn.
@@ -139,6 +143,7 @@ impl Worker {
             live,
             handlers: OnceCell::new(),
             scratch: RefCell::new(Scratch::with_mask_keys(mask_keys())),
+            ws_configs: RefCell::new(Vec::new()),
             read_buffer: RefCell::new(Vec::new()),
             buffers: RefCell::new(Vec::new()),
             dirty: RefCell::new(Vec::new()),
@@ -222,6 +227,34 @@ impl Worker {
         if queued >= FLUSH_BYTES {
             self.flush();
         }
+    }
+
+    /// The same for all connections about which the same was decided: there are few such decisions and many connections.
+    pub(crate) fn shared_ws_config(&self, config: ws::Config) -> Arc<ws::Config> {
+        let mut shared = self.ws_configs.borrow_mut();
+        if let Some(same) = shared.iter().find(|shared| ***shared == config) {
+            return Arc::clone(same);
+        }
+        let config = Arc::new(config);
+        if shared.len() < WS_CONFIGS_MAX {
+            shared.push(Arc::clone(&config));
+        }
+        config
+    }
+
+    /// The server stops: connections close from now on, each at its own moment.
+    pub(crate) fn stop(&self) {
+        self.tell_draining();
+        for handler in self.handlers() {
+            for session in handler.registry.sessions() {
+                session.wake();
+            }
+        }
+    }
+
+    /// Whether the handlers were told that the server stops.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
     }
 
     /// Lends the read buffer: it is taken out, so that nothing that runs meanwhile can meet a borrow of it.

@@ -72,6 +72,11 @@ fn first_handler_in_zig_is_made_as_its_page_says() {
     walk_first(Some(Language::Zig), "guide/first-zig.md");
 }
 
+#[test]
+fn trial_of_a_newcomer_goes_as_its_page_says() {
+    walk_first(Some(Language::Js), "guide/trial.md");
+}
+
 /// Pages whose blocks other tests look at, or that show what they do not tell to do.
 const ELSEWHERE: [(&str, &str); 13] = [
     ("languages/", "native_languages.rs and the tests of Python"),

@@ -153,13 +153,9 @@ class Every(wsrun.Handler):
     def do_large(self, connection: wsrun.Connection, rest: str) -> None:
         wsrun.publish("all", bytes(8 << 20))
 
-    def do_full(self, connection: wsrun.Connection, rest: str) -> None:
-        try:
-            for _ in range(100):
-                wsrun.Connection(connection.id).send(bytes(1 << 20))
-        except wsrun.QueueFull as full:
-            connection.abort()
-            wsrun.publish("all", f"full {full.queued > 1 << 20}", but=connection)
+    def do_abort(self, connection: wsrun.Connection, rest: str) -> None:
+        connection.abort()
+        wsrun.publish("all", "aborted", but=connection)
 
     def do_stranger(self, connection: wsrun.Connection, rest: str) -> None:
         stranger = wsrun.Connection(12345)

@@ -123,6 +123,11 @@ class Contract(unittest.TestCase):
                 with self.subTest(case.__name__):
                     self.assertIsInstance(_translation.translated(Err(value)), wsrun.Error)
 
+    def test_full_queue_tells_what_is_in_it(self) -> None:
+        full = _translation.translated(Err(types.SendError_QueueFull(5)))
+        self.assertIsInstance(full, wsrun.QueueFull)
+        self.assertEqual(full.queued, 5)
+
     def test_every_failure_has_its_words(self) -> None:
         kinds = set()
         for case in typing.get_args(client.Failure):

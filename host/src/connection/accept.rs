@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 use wsrun_proto::ws::{self, Role};
 
-use super::drive::drive_until_shutdown;
+use super::drive::drive;
 use super::http::{Raw, serve as serve_http};
 use super::moving::Moving;
 use super::upgrade::Addresses;
@@ -194,10 +194,7 @@ fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     handler.push(|queue| queue.push_opened(Rc::clone(&session)));
     worker.flush();
     // A task of its own: that of the beginning has the size of a handshake.
-    let worker = Rc::clone(worker);
-    tokio::task::spawn_local(async move {
-        drive_until_shutdown(&session, &handler, &worker, early).await;
-    });
+    tokio::task::spawn_local(drive(session, handler, Rc::clone(worker), early));
 }
 
 /// Ends an HTTP connection: our side is shut, and what the client still sends is thrown away for a moment, so that the last response

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Role};
 
-use super::drive::drive_until_shutdown;
+use super::drive::drive;
 use super::ws_config;
 use crate::clock;
 use crate::command::Connect;
@@ -192,7 +192,13 @@ impl Client {
         }
         self.was_open = true;
         self.worker.flush();
-        drive_until_shutdown(session, &self.handler, &self.worker, early).await;
+        drive(
+            Rc::clone(session),
+            Rc::clone(&self.handler),
+            Rc::clone(&self.worker),
+            early,
+        )
+        .await;
         let Some(info) = session.take_lost() else {
             return Ended::Told;
         };

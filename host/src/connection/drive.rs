@@ -10,7 +10,7 @@
 //! events of this connection than it may, and while the handler said so.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -38,65 +38,16 @@ const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Runs a connection until its transport is gone, and closes it when the server stops. `early` is what the peer sent behind its
 /// handshake.
-pub(super) async fn drive_until_shutdown(
-    session: &Rc<Session>,
-    handler: &Rc<Handler>,
-    worker: &Rc<Worker>,
+///
+/// The future of every connection: it has the size of its [`Driver`].
+pub(super) fn drive(
+    session: Rc<Session>,
+    handler: Rc<Handler>,
+    worker: Rc<Worker>,
     early: Vec<u8>,
-) {
-    let mut shutdown = worker.shutdown.clone();
-    let mut driven = pin!(drive(
-        Rc::clone(session),
-        Rc::clone(handler),
-        Rc::clone(worker),
-        early
-    ));
-    // Both arms are safe to cancel: waiting for the signal has no state, and the driver is polled on after it.
-    tokio::select! {
-        () = &mut driven => return,
-        _ = shutdown.wait_for(|shutdown| *shutdown) => {}
-    }
-    // Peers that are closed all at once come back all at once.
-    let delay = tokio::time::sleep(worker.close_delay());
-    tokio::select! {
-        () = &mut driven => return,
-        () = delay => {}
-    }
-    handler.registry.leave(session.id);
-    let code = worker.config.drain_close_code;
-    let close = CloseFrame::new(code, "server is shutting down");
-    session.close(
-        ClosedBy::Host,
-        close.unwrap_or_else(|_| CloseFrame::empty()),
-    );
-    worker.flush();
-    driven.await;
-}
-
-/// Runs a connection until its transport is gone.
-async fn drive(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, early: Vec<u8>) {
-    let sleep = Box::pin(tokio::time::sleep(worker.config.timeouts.close_timeout));
-    let writing = Writing::new(&worker);
-    let limits = handler.registry.limits();
-    let rates = RatesIn::new(limits.message_rate_max, limits.byte_rate_max);
-    let mut driver = Driver {
-        deadline: sleep.deadline().into_std(),
-        session,
-        handler,
-        worker,
-        unread: early,
-        stopped_early: false,
-        sleep,
-        told: false,
-        looked: clock::now(),
-        writing: Some(writing),
-        shut_down: false,
-        discarded: 0,
-        rates,
-        rate_until: None,
-        rate_queue: None,
-    };
-    poll_fn(|cx| driver.poll(cx)).await;
+) -> impl Future<Output = ()> {
+    let mut driver = Driver::new(session, handler, worker, early);
+    poll_fn(move |cx| driver.poll(cx))
 }
 
 struct Driver {
@@ -118,12 +69,23 @@ struct Driver {
     writing: Option<Writing>,
     shut_down: bool,
     discarded: usize,
-    /// How fast this connection is read; none without a limit.
-    rates: Option<RatesIn>,
+    /// How fast this connection is read; none without a limit. Boxed: few have one.
+    rates: Option<Box<RatesIn>>,
     /// It is not read before.
     rate_until: Option<Instant>,
     /// It waits for what all connections of the handler share.
     rate_queue: Option<RateQueue>,
+    stop: Stop,
+}
+
+/// What the end of the server has to do with a connection.
+enum Stop {
+    /// Nothing yet.
+    No,
+    /// It is closed then: peers that are closed all at once come back all at once.
+    At(Instant),
+    /// It was closed for it.
+    Done,
 }
 
 /// A place among those that wait to be read.
@@ -163,8 +125,35 @@ impl Drop for Writing {
 }
 
 impl Driver {
+    fn new(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, early: Vec<u8>) -> Self {
+        let sleep = Box::pin(tokio::time::sleep(worker.config.timeouts.close_timeout));
+        let limits = handler.registry.limits();
+        let rates = RatesIn::new(limits.message_rate_max, limits.byte_rate_max);
+        Self {
+            deadline: sleep.deadline().into_std(),
+            session,
+            handler,
+            writing: Some(Writing::new(&worker)),
+            worker,
+            unread: early,
+            stopped_early: false,
+            sleep,
+            told: false,
+            looked: clock::now(),
+            shut_down: false,
+            discarded: 0,
+            rates: rates.map(Box::new),
+            rate_until: None,
+            rate_queue: None,
+            stop: Stop::No,
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.session.set_waker(cx.waker());
+        if matches!(self.stop, Stop::No) && self.worker.is_draining() {
+            self.stop = Stop::At(clock::now() + self.worker.close_delay());
+        }
         for _ in 0..READS_PER_TURN {
             let _ = self.session.poll_write(cx);
             self.tell_writable();
@@ -270,7 +259,7 @@ impl Driver {
     /// Its own rates and those of the handler, where there are any.
     fn all_rates(&self) -> impl Iterator<Item = &RatesIn> {
         let shared = self.handler.registry.usage().rates_in();
-        self.rates.iter().chain(shared)
+        self.rates.as_deref().into_iter().chain(shared)
     }
 
     fn readable_bytes(&self) -> usize {
@@ -528,6 +517,12 @@ impl Driver {
             self.sleep.as_mut().reset(next.into());
             return self.sleep.as_mut().poll(cx).is_ready();
         }
+        if let Stop::At(at) = self.stop
+            && now >= at
+        {
+            self.stop = Stop::Done;
+            self.close_for_the_end();
+        }
         let stalled = self.session.stalled_since.get();
         if stalled.is_some_and(|since| now >= since + self.worker.config.write_timeout) {
             self.session.abort(ClosedBy::Host, "peer does not read");
@@ -547,6 +542,17 @@ impl Driver {
         true
     }
 
+    fn close_for_the_end(&self) {
+        self.handler.registry.leave(self.session.id);
+        let code = self.worker.config.drain_close_code;
+        let close = CloseFrame::new(code, "server is shutting down");
+        self.session.close(
+            ClosedBy::Host,
+            close.unwrap_or_else(|_| CloseFrame::empty()),
+        );
+        self.worker.flush();
+    }
+
     fn next_deadline(&self) -> Instant {
         let now = clock::now();
         let far = now + FAR;
@@ -561,7 +567,12 @@ impl Driver {
         let sends = (self.session.want_writable.get() && !self.told)
             .then(|| self.handler.registry.usage().may_send_at())
             .flatten();
+        let stop = match self.stop {
+            Stop::At(at) => Some(at),
+            Stop::No | Stop::Done => None,
+        };
         core.into_iter()
+            .chain(stop)
             .chain(rate)
             .chain(sends)
             .chain(stalled)

@@ -11,6 +11,8 @@ mod moving;
 mod plain;
 mod upgrade;
 
+use std::sync::Arc;
+
 use wsrun_proto::ws::deflate::Agreed;
 use wsrun_proto::ws::{self, Delivery};
 
@@ -23,7 +25,7 @@ use crate::handler::Handler;
 use crate::worker::Worker;
 
 /// What the core is told about a connection of this handler.
-fn ws_config(worker: &Worker, handler: &Handler, deflate: Option<Agreed>) -> ws::Config {
+fn ws_config(worker: &Worker, handler: &Handler, deflate: Option<Agreed>) -> Arc<ws::Config> {
     let config = &worker.config;
     let mut limits = config.limits;
     let delivery = if handler.exports().chunks {
@@ -34,11 +36,11 @@ fn ws_config(worker: &Worker, handler: &Handler, deflate: Option<Agreed>) -> ws:
     } else {
         Delivery::Messages
     };
-    ws::Config {
+    worker.shared_ws_config(ws::Config {
         limits,
         timeouts: config.timeouts,
         delivery,
         deflate,
         danger_unmasked: config.danger_unmasked_frames,
-    }
+    })
 }

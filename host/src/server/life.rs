@@ -92,6 +92,13 @@ impl Plan {
     /// Makes the instances and begins to accept, within a `LocalSet`.
     pub(super) async fn start(mut self) -> Result<Rc<Worker>, StartError> {
         let worker = self.start_handlers().await?;
+        let mut shutdown = self.shared.shutdown.clone();
+        let stopping = Rc::clone(&worker);
+        tokio::task::spawn_local(async move {
+            // Who could give the signal may be gone without having given it.
+            let _ = shutdown.wait_for(|shutdown| *shutdown).await;
+            stopping.stop();
+        });
         for bound in std::mem::take(&mut self.bound) {
             let accepting = listener::accept(bound, Rc::clone(&worker), self.tls.clone());
             tokio::task::spawn_local(async move {

@@ -165,3 +165,7 @@ impl Handler {
         }
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/testing.md")]
+mod guide {}

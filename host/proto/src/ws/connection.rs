@@ -8,6 +8,7 @@
 //!      peer's close frame, broken rule, timeout, end of transport, abort
 //! ```
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Role;
@@ -23,7 +24,7 @@ use super::sending::Unfinished;
 use crate::limits::Limits;
 
 /// What is decided about a connection when it opens.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Config {
     /// What the peer may make this side hold or do.
     pub limits: Limits,
@@ -87,7 +88,7 @@ pub enum State {
 /// The state of one WebSocket connection. It is driven from outside: see the [crate's documentation](crate).
 #[derive(Debug)]
 pub struct Connection {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) role: Role,
     pub(super) state: State,
     /// False while the driver does not read, so that the peer is not blamed for it.
@@ -146,8 +147,9 @@ struct Ending {
 }
 
 impl Connection {
-    /// A connection whose opening handshake is done.
-    pub fn new(now: Instant, role: Role, config: Config) -> Self {
+    /// A connection whose opening handshake is done. Many connections may share what is decided about them.
+    pub fn new(now: Instant, role: Role, config: impl Into<Arc<Config>>) -> Self {
+        let config = config.into();
         Self {
             role,
             state: State::Open,
