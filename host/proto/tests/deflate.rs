@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use support::memory::{self, Counting};
 use support::wire::{
@@ -578,9 +580,10 @@ fn shared_message_reaches_connections_with_different_parameters() {
 fn connection_without_context_takeover_holds_nothing_between_messages() {
     let mut scratch = Scratch::new();
     let frame = masked(TEXT | COMPRESSED, &compressed(&[b'x'; 1000]));
+    let config = Arc::new(no_takeover());
     let mut turn = |expected: isize| {
         let before = memory::held();
-        let mut connection = Connection::new(epoch(), Role::Server, no_takeover());
+        let mut connection = Connection::new(epoch(), Role::Server, Arc::clone(&config));
         assert_eq!(see(&mut connection, &mut scratch, &frame).len(), 1);
         connection
             .send_text(&"y".repeat(1000), &mut scratch)

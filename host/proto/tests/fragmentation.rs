@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use support::memory::{self, Counting};
 use support::wire::{BINARY, BINARY_START, LAST, MORE, PING, PONG, TEXT, TEXT_START, masked};
 use support::{Seen, assert_fails, epoch, play, play_at_every_boundary, see, untimed, written};
@@ -207,15 +209,16 @@ fn idle_connection_holds_nothing_on_the_heap() {
     ]
     .concat();
     see(&mut warm, &mut scratch, &message);
+    let config = Arc::new(untimed());
     let before = memory::held();
-    let mut connection = Connection::new(epoch(), Role::Server, untimed());
+    let mut connection = Connection::new(epoch(), Role::Server, Arc::clone(&config));
     connection.output_mut().lend(Vec::with_capacity(100));
     see(&mut connection, &mut scratch, &message);
     written(connection.output_mut());
     drop(connection.output_mut().reclaim());
     assert_eq!(memory::held() - before, 0);
     assert!(
-        size_of::<Connection>() <= 400,
+        size_of::<Connection>() <= 256,
         "{} bytes",
         size_of::<Connection>()
     );
