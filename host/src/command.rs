@@ -305,7 +305,8 @@ impl Commands {
         let shares = |command: &Command| {
             matches!(command, Command::Send { .. })
                 && command.sent_bytes() >= SHARED_BYTES_MIN
-                && command.sent_bytes() >= self.data.len() / 2
+                // What is shared is kept with all the room that its buffer has.
+                && command.sent_bytes() >= self.data.capacity() / 2
         };
         if self.data.len() >= SHARED_BYTES_MIN && self.list.iter().any(shares) {
             self.shared = Some(Bytes::from(std::mem::take(&mut self.data)));
@@ -388,6 +389,18 @@ mod tests {
         assert!(shared == commands.bytes(payloads[1]));
         commands.clear();
         assert!(commands.shared.is_none() && commands.data.is_empty());
+    }
+
+    #[test]
+    fn message_in_a_buffer_with_much_more_room_is_not_shared() {
+        let mut commands = Commands::new(&HandlerLimits::default(), Arc::default());
+        commands.data.reserve_exact(BYTES_KEPT);
+        let payload = commands.payload(MessageKind::Binary, &[1; 70_000]);
+        let sent = commands.push(Command::Send { to: 1, payload });
+        sent.expect("there is room");
+        commands.share();
+        assert!(commands.shared_bytes(payload).is_none());
+        assert_eq!(commands.bytes(payload).len(), 70_000);
     }
 
     #[test]

@@ -275,8 +275,7 @@ impl Handler {
         }
     }
 
-    /// Applies one command; what it returns is for the other workers.
-    /// Carries out what concerns many connections. False for anything else.
+    /// Carries out what concerns many connections, here and on the other workers. False for anything else.
     async fn apply_wide(&self, command: &Command, commands: &Commands) -> bool {
         if let Command::Publish {
             topic,
@@ -309,6 +308,7 @@ impl Handler {
         false
     }
 
+    /// Carries out what [`apply_wide`](Self::apply_wide) does not.
     fn apply_one(&self, command: &Command, commands: &Commands) {
         match command {
             Command::Send { to, payload } => {
