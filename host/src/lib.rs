@@ -39,6 +39,7 @@ pub mod server;
 mod session;
 mod tape;
 pub mod test;
+mod timeslice;
 mod tls;
 mod transport;
 mod wasm;

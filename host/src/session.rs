@@ -198,11 +198,26 @@ impl Session {
         self.tally(|tally| tally.messages_out.add(1));
     }
 
+    /// The worker that it is on.
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     /// Sets how many bytes of its events wait for the handler.
     pub(crate) fn set_event_bytes(&self, bytes: usize) {
         let before = self.queued_event_bytes.replace(bytes);
         if let Some(usage) = self.usage.get() {
             usage.change_events(before, bytes);
+        }
+    }
+
+    /// So many of them do not wait any more.
+    pub(crate) fn settle_event_bytes(&self, bytes: usize) {
+        let left = self.queued_event_bytes.get() - bytes;
+        self.set_event_bytes(left);
+        // The task may have stopped reading, or held the end of the connection back, until all of it was answered.
+        if left == 0 {
+            self.wake_if_waiting();
         }
     }
 
@@ -542,7 +557,30 @@ impl Session {
         sent.inspect(|()| self.count_sent())
     }
 
-    /// The same, without a copy where there need be none.
+    /// The same for several messages.
+    pub(crate) fn send_all_admitted<'a>(
+        self: &Rc<Self>,
+        messages: impl Iterator<Item = (MessageKind, &'a [u8])>,
+    ) {
+        if self.must_wait.get() {
+            for (kind, payload) in messages {
+                // Only a connection that has closed since takes no more.
+                let _ = self.send_admitted(kind, payload);
+            }
+            return;
+        }
+        let sent = self.queue(|connection, scratch| {
+            let mut sent = 0;
+            for (kind, payload) in messages {
+                let taken = connection.send_promised_message(kind, payload, scratch);
+                sent += u64::from(taken.is_ok());
+            }
+            sent
+        });
+        self.tally(|tally| tally.messages_out.add(sent));
+    }
+
+    /// The same as [`send_admitted`](Self::send_admitted), without a copy where there need be none.
     pub(crate) fn send_shared_admitted(
         self: &Rc<Self>,
         kind: MessageKind,
@@ -764,7 +802,12 @@ impl Session {
             }
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let count = output.slices(&mut slices);
-            match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
+            let written = match &slices[..count] {
+                // A `send` is cheaper than a `writev` of one.
+                [slice] => Pin::new(&mut *stream).poll_write(cx, slice),
+                slices => Pin::new(&mut *stream).poll_write_vectored(cx, slices),
+            };
+            match written {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => {
                     progress = true;

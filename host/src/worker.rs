@@ -34,6 +34,7 @@ const FLUSH_BYTES: usize = 64 * 1024;
 /// Write buffers kept for reuse, and the largest of them.
 const BUFFERS_KEPT: usize = 64;
 const BUFFER_BYTES_KEPT: usize = 256 * 1024;
+const LARGE_BUFFER_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 /// Decisions about connections that are shared. Peers choose among some windows of compression.
 const WS_CONFIGS_MAX: usize = 64;
@@ -86,6 +87,8 @@ pub(crate) struct Worker {
     ws_configs: RefCell<Vec<Arc<ws::Config>>>,
     read_buffer: RefCell<Vec<u8>>,
     buffers: RefCell<Vec<Vec<u8>>>,
+    /// For the next large message: memory that was given back is dear to get again, a page at a time.
+    large_buffer: RefCell<Vec<u8>>,
     /// Sessions with something to write at the end of this turn.
     pub(crate) dirty: RefCell<Vec<Rc<Session>>>,
     /// Bytes queued since the last flush.
@@ -146,6 +149,7 @@ impl Worker {
             ws_configs: RefCell::new(Vec::new()),
             read_buffer: RefCell::new(Vec::new()),
             buffers: RefCell::new(Vec::new()),
+            large_buffer: RefCell::default(),
             dirty: RefCell::new(Vec::new()),
             queued_bytes: Cell::new(0),
             deliveries: Cell::new(0),
@@ -279,6 +283,24 @@ impl Worker {
         if buffers.len() < BUFFERS_KEPT && buffer.capacity() <= BUFFER_BYTES_KEPT {
             buffer.clear();
             buffers.push(buffer);
+        }
+    }
+
+    /// Puts a larger buffer in place of one that has to grow to `bytes`, if there is one. What is in it stays.
+    pub(crate) fn lend_large_buffer(&self, small: &mut Vec<u8>, bytes: usize) {
+        let mut large = self.large_buffer.borrow_mut();
+        if large.capacity() >= bytes {
+            large.extend_from_slice(small);
+            *small = std::mem::take(&mut large);
+        }
+    }
+
+    /// Keeps the largest of what was lent: one, and not where it is huge.
+    pub(crate) fn keep_large_buffer(&self, mut buffer: Vec<u8>) {
+        let mut large = self.large_buffer.borrow_mut();
+        if (large.capacity()..=LARGE_BUFFER_BYTES_KEPT).contains(&buffer.capacity()) {
+            buffer.clear();
+            *large = buffer;
         }
     }
 

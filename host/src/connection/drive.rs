@@ -151,17 +151,16 @@ impl Driver {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.session.set_waker(cx.waker());
+        // Asked once: a turn is short, and a callback that is not gives way.
+        let now = clock::now();
         if matches!(self.stop, Stop::No) && self.worker.is_draining() {
-            self.stop = Stop::At(clock::now() + self.worker.close_delay());
+            self.stop = Stop::At(now + self.worker.close_delay());
         }
         for _ in 0..READS_PER_TURN {
             let _ = self.session.poll_write(cx);
             self.tell_writable();
             if self.session.broken.get() {
-                self.session
-                    .connection
-                    .borrow_mut()
-                    .handle_eof(clock::now());
+                self.session.connection.borrow_mut().handle_eof(now);
             }
             let progress = match self.state() {
                 State::Finished => {
@@ -171,14 +170,14 @@ impl Driver {
                         Poll::Pending => false,
                     }
                 }
-                State::Open | State::Closing => self.poll_input(cx),
+                State::Open | State::Closing => self.poll_input(cx, now),
             };
-            if !progress && !self.poll_timers(cx) {
+            if !progress && !self.poll_timers(cx, now) {
                 return Poll::Pending;
             }
         }
         // Not only when nothing is to be read: a peer that never pauses has the same deadlines.
-        self.poll_timers(cx);
+        self.poll_timers(cx, clock::now());
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -188,20 +187,17 @@ impl Driver {
     }
 
     /// Reads once and lets the core and the handler work on it. False when there is nothing to read or nobody to read for.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> bool {
+    fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         if !self.may_read() || self.is_too_fast() {
             // The peer is not to blame for silence that we do not hear.
             self.session.connection.borrow_mut().pause_input();
             return false;
         }
-        self.session
-            .connection
-            .borrow_mut()
-            .resume_input(clock::now());
+        self.session.connection.borrow_mut().resume_input(now);
         let held = self.session.connection.borrow().is_end_held();
         if held || self.stopped_early || !self.unread.is_empty() {
             let mut bytes = std::mem::take(&mut self.unread);
-            self.feed(&mut bytes);
+            self.feed(&mut bytes, now);
             return true;
         }
         let mut buffer = self.worker.take_read_buffer();
@@ -212,14 +208,11 @@ impl Driver {
         self.count_read(length);
         let progress = match result {
             Poll::Ready(Ok(())) if length > 0 => {
-                self.feed(&mut buffer[..length]);
+                self.feed(&mut buffer[..length], now);
                 true
             }
             Poll::Ready(_) => {
-                self.session
-                    .connection
-                    .borrow_mut()
-                    .handle_eof(clock::now());
+                self.session.connection.borrow_mut().handle_eof(now);
                 true
             }
             Poll::Pending => false,
@@ -319,7 +312,7 @@ impl Driver {
     }
 
     /// Hands received bytes to the core, its messages to the handler, and lets the handler take its turn.
-    fn feed(&mut self, bytes: &mut [u8]) {
+    fn feed(&mut self, bytes: &mut [u8], now: Instant) {
         let session = &self.session;
         self.stopped_early = false;
         let (mut replies, mut reply_bytes) = (Vec::new(), 0);
@@ -329,7 +322,7 @@ impl Driver {
             let mut connection = session.connection.borrow_mut();
             session.lend_buffer(&mut connection);
             let mut scratch = self.worker.scratch.borrow_mut();
-            let mut input = connection.handle_input(clock::now(), bytes, &mut scratch);
+            let mut input = connection.handle_input(now, bytes, &mut scratch);
             let mut queue = self.handler.queue();
             let wanted = !session.failed.get();
             let auto_replies = self.handler.registry.auto_replies();
@@ -502,8 +495,8 @@ impl Driver {
     }
 
     /// Runs what is due and sets the timer for what is next. True when something happened.
-    fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
-        let next = self.next_deadline();
+    fn poll_timers(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let next = self.next_deadline(now);
         if next < self.deadline {
             self.deadline = next;
             self.sleep.as_mut().reset(next.into());
@@ -553,8 +546,7 @@ impl Driver {
         self.worker.flush();
     }
 
-    fn next_deadline(&self) -> Instant {
-        let now = clock::now();
+    fn next_deadline(&self, now: Instant) -> Instant {
         let far = now + FAR;
         let core = self.session.connection.borrow().poll_timeout();
         let look = (!self.session.receive_flow.get() && !self.told).then_some(self.looked + LOOK);

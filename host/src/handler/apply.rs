@@ -322,9 +322,8 @@ impl Handler {
             }
             Command::SendPacked { to, payload } => {
                 if let Some(session) = self.registry.get(*to) {
-                    for (kind, payload) in packed::messages(commands.bytes(*payload)).flatten() {
-                        let _ = session.send_admitted(kind, payload);
-                    }
+                    let messages = packed::messages(commands.bytes(*payload)).flatten();
+                    session.send_all_admitted(messages);
                 }
             }
             Command::SendChunk { to, payload, fin } => {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::place::Place;
-use super::queue::Event;
+use super::queue::{Event, cost};
 use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
 use crate::packed::PREFIX_BYTES;
@@ -119,9 +119,7 @@ impl Handler {
                 place.pace.took(messages, begun.elapsed(), limit);
                 self.registry.tally().callbacks.add(1);
                 self.apply(place).await;
-                for event in events.by_ref().take(messages) {
-                    self.settle(place, event);
-                }
+                settle(events.by_ref().take(messages));
                 0
             }
             Err(error) => {
@@ -178,6 +176,23 @@ struct Run {
     messages: usize,
     /// Where the first begins, with what stands before its payload.
     start: usize,
+}
+
+/// What follows messages of one connection that were answered.
+fn settle(events: impl Iterator<Item = Event>) {
+    let (mut bytes, mut of) = (0, None);
+    for event in events {
+        if let Event::Received {
+            session, payload, ..
+        } = event
+        {
+            bytes += cost(payload.len());
+            of = Some(session);
+        }
+    }
+    if let Some(session) = of {
+        session.settle_event_bytes(bytes);
+    }
 }
 
 fn received(event: &Event) -> Option<(&Rc<Session>, &Range<usize>)> {

@@ -52,7 +52,7 @@ impl Handler {
                 self.deliver(&mut place, event, data).await;
             }
             drop(events);
-            batch.clear();
+            batch.clear(&self.worker);
             resuming = !place.unknown.is_empty() && self.resume_some(&mut place).await;
             self.worker.flush();
             if resuming {
@@ -86,8 +86,12 @@ impl Handler {
             self.settle(place, event);
             return;
         }
-        let Some(event) = self.do_own(place, event).await else {
-            return;
+        let event = match is_own(&event) {
+            false => event,
+            true => match self.do_own(place, event).await {
+                Some(event) => event,
+                None => return,
+            },
         };
         if matches!(event, Event::Draining(_)) && place.guest.is_none() {
             // It sleeps, or fails: there is nothing that it could bring to an end.
@@ -388,12 +392,7 @@ impl Handler {
                 session, payload, ..
             }
             | Event::Pong { session, payload } => {
-                let left = session.queued_event_bytes.get() - cost(payload.len());
-                session.set_event_bytes(left);
-                // The task may have stopped reading, or held the end of the connection back, until all of it was answered.
-                if left == 0 {
-                    session.wake_if_waiting();
-                }
+                session.settle_event_bytes(cost(payload.len()));
             }
             Event::Opened(session) => {
                 // Also when it failed: the instance that follows is told of its end.
@@ -410,6 +409,26 @@ impl Handler {
             | Event::Settle { .. }
             | Event::Broadcast { .. } => {}
         }
+    }
+}
+
+/// Whether the host itself has something to do with it.
+fn is_own(event: &Event) -> bool {
+    match event {
+        Event::Broadcast { .. } | Event::Swap(_) | Event::Settle { .. } | Event::Hibernate => true,
+        Event::Requested { .. }
+        | Event::Accepts { .. }
+        | Event::Http { .. }
+        | Event::Opened(_)
+        | Event::Received { .. }
+        | Event::ReceivedChunk { .. }
+        | Event::Pong { .. }
+        | Event::Writable(_)
+        | Event::Closed { .. }
+        | Event::Fired(_)
+        | Event::Lost { .. }
+        | Event::Restored(_)
+        | Event::Draining(_) => false,
     }
 }
 

@@ -14,6 +14,7 @@ use super::{Decision, DecisionFailed, Remote};
 use crate::contract::{CloseInfo, ConnectionId, HttpResponse, Request};
 use crate::packed;
 use crate::session::Session;
+use crate::worker::Worker;
 
 /// Something that the handler is told.
 pub(super) enum Event {
@@ -199,16 +200,22 @@ impl Queue {
     }
 
     /// Empties it and keeps what memory is worth keeping.
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, worker: &Worker) {
         self.events.clear();
-        self.data.clear();
         self.events.shrink_to(EVENTS_KEPT);
-        self.data.shrink_to(BYTES_KEPT);
+        self.data.clear();
+        if self.data.capacity() > BYTES_KEPT {
+            worker.keep_large_buffer(std::mem::take(&mut self.data));
+        }
     }
 
     fn payload(&mut self, session: &Session, payload: &[u8]) -> Range<usize> {
         session.set_event_bytes(session.queued_event_bytes.get() + cost(payload.len()));
         let start = self.data.len();
+        let end = start + payload.len();
+        if end > BYTES_KEPT && end > self.data.capacity() {
+            session.worker().lend_large_buffer(&mut self.data, end);
+        }
         self.data.extend_from_slice(payload);
         start..self.data.len()
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxBuildHasher;
 use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
@@ -33,7 +34,7 @@ pub(crate) struct Registry {
     worker: Rc<Worker>,
     /// Outbound connections, those that are being made included.
     outbound: Rc<Cell<usize>>,
-    sessions: RefCell<HashMap<ConnectionId, Rc<Session>>>,
+    sessions: RefCell<HashMap<ConnectionId, Rc<Session>, FxBuildHasher>>,
     topics: RefCell<Topics>,
     timers: RefCell<Timers>,
     next_timer: Cell<TimerId>,

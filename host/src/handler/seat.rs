@@ -11,6 +11,8 @@ use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 
+use rustc_hash::FxBuildHasher;
+
 use super::queue::Event;
 use super::{Handler, Limit};
 use crate::clock;
@@ -23,8 +25,8 @@ type MakeLife = Box<dyn Fn(Rc<Handler>) -> Pin<Box<dyn Future<Output = ()>>>>;
 #[derive(Default)]
 pub(super) struct Seats {
     make_life: RefCell<Option<MakeLife>>,
-    all: RefCell<HashMap<u64, Rc<Handler>>>,
-    of: RefCell<HashMap<ConnectionId, u64>>,
+    all: RefCell<HashMap<u64, Rc<Handler>, FxBuildHasher>>,
+    of: RefCell<HashMap<ConnectionId, u64, FxBuildHasher>>,
     next: Cell<u64>,
     ready: Arc<Ready>,
 }

@@ -12,6 +12,7 @@ use tokio::task::LocalSet;
 use super::{Source, StartError};
 use crate::handler::{Door, Handler, Registry, ToHandler, Way};
 use crate::listener::{self, Bound};
+use crate::timeslice;
 use crate::tls::Tls;
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
@@ -55,6 +56,9 @@ impl Plan {
                     self.index
                 );
             }
+        }
+        if let Err(error) = timeslice::request(timeslice::OF_WORKER) {
+            tracing::debug!("worker {} has the slices of others: {error}", self.index);
         }
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,

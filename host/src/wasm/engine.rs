@@ -12,6 +12,7 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, WasmBacktraceDetails};
 
 use super::error::FRAMES_ASKED;
 use super::pulse::Pulse;
+use crate::timeslice;
 
 /// What a callback's stack has beside the wasm frames is all that a host function has, and an overflow there would abort the process.
 const HOST_STACK_BYTES: usize = 1536 * 1024;
@@ -85,6 +86,8 @@ impl EpochTicker {
             .spawn(move || {
                 // Else the shortest interval is half as long again.
                 let _ = set_current_timer_slack(NonZeroU64::new(1));
+                // Else it is late where the processors are busy, and guests compute for longer.
+                let _ = timeslice::request(timeslice::OF_TICKER);
                 let mut interval = LOOK_IDLE;
                 while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
                     let Some(engine) = engine.upgrade() else {

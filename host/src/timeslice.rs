@@ -1,0 +1,108 @@
+//! How long a thread keeps its processor while others wait for it: `sched_setattr(2)`, from Linux 6.12 on.
+//!
+//! The kernel lets a thread run for a few milliseconds before one that has just woken gets its turn, unless that one asked for shorter
+//! slices. A thread that wakes for microseconds at a time, for a message or for a look at the clock, would wait for as long behind a
+//! compiler, or behind a worker whose guest computes.
+
+#![expect(
+    unsafe_code,
+    reason = "no safe crate has the request for a slice; one system call"
+)]
+
+use std::io;
+use std::time::Duration;
+
+use nix::libc;
+
+/// Of a thread that serves connections: about what a guest may compute for before others have their turn (ADR 9).
+pub(crate) const OF_WORKER: Duration = Duration::from_micros(200);
+
+/// Of the thread that looks after those guests. The least that the kernel takes.
+pub(crate) const OF_TICKER: Duration = Duration::from_micros(100);
+
+/// The calling thread.
+const THIS: libc::c_long = 0;
+const NO_FLAGS: libc::c_long = 0;
+
+/// Asks for slices of this length for the calling thread; its priority stays as it is. An older kernel takes no notice.
+///
+/// # Errors
+///
+/// When the system call fails, as in a sandbox that does not know it: nothing has changed then.
+pub(crate) fn request(slice: Duration) -> io::Result<()> {
+    let mut attributes = current()?;
+    if ![libc::SCHED_OTHER, libc::SCHED_BATCH].contains(&(attributes.sched_policy as libc::c_int)) {
+        // The operator chose a policy in which this means something else, or nothing.
+        return Ok(());
+    }
+    attributes.sched_runtime = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
+    // SAFETY: the kernel reads `size` bytes of `attributes`, which is alive and as large, and keeps no pointer to it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setattr,
+            THIS,
+            &raw const attributes,
+            NO_FLAGS,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// How the calling thread is scheduled.
+fn current() -> io::Result<libc::sched_attr> {
+    let bytes = size_of::<libc::sched_attr>();
+    let mut attributes = libc::sched_attr {
+        size: u32::try_from(bytes).expect("a few dozen bytes"),
+        sched_policy: 0,
+        sched_flags: 0,
+        sched_nice: 0,
+        sched_priority: 0,
+        sched_runtime: 0,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the kernel writes at most `bytes` bytes to `attributes`, which is alive and as large, and all of whose bits are integers.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_getattr,
+            THIS,
+            &raw mut attributes,
+            bytes,
+            NO_FLAGS,
+        )
+    };
+    match result {
+        0 => Ok(attributes),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thread_keeps_its_priority_and_gets_its_slice() {
+        std::thread::spawn(|| {
+            rustix::process::setpriority_process(None, 5).unwrap();
+            request(OF_WORKER).unwrap();
+            let attributes = current().unwrap();
+            assert_eq!(attributes.sched_nice, 5);
+            assert_eq!(rustix::process::getpriority_process(None).unwrap(), 5);
+            let kernel = rustix::system::uname();
+            let release = kernel.release().to_string_lossy().into_owned();
+            let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>());
+            let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+                panic!("{release}");
+            };
+            if (major, minor) >= (6, 12) {
+                assert_eq!(Duration::from_nanos(attributes.sched_runtime), OF_WORKER);
+            }
+        })
+        .join()
+        .unwrap();
+    }
+}
