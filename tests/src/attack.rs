@@ -8,10 +8,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::admin::Administered;
+use crate::frame::{self, Frame};
 use crate::handlers;
 use crate::latency::Latency;
 use crate::peer::Peer;
-use crate::server::Server;
+use crate::server::{Builder, Server};
 use crate::usage::MIB;
 use crate::wait;
 
@@ -150,16 +151,77 @@ impl Attack {
         }
     }
 
+    /// Runs an attack that the end of the server sets off, so that there is one of it: neighbours echo until they are closed, and the
+    /// handler's own connections are served until they are.
     #[track_caller]
-    fn run_in(&self, place: Place, guilty: &impl Fn(&Administered)) {
-        let mut server = Server::of(&self.handler)
+    pub fn run_at_the_end(self) {
+        for place in [Place::Shared, Place::Own] {
+            let kept = (0..TRIES).any(|_| self.run_at_the_end_in(place));
+            assert!(kept, "the neighbours wait");
+        }
+    }
+
+    /// Whether the neighbours waited no longer than they may.
+    #[track_caller]
+    fn run_at_the_end_in(&self, place: Place) -> bool {
+        const GOING_AWAY: u16 = 1001;
+        let window = ["--drain-window", "1500ms", "--shutdown-timeout", "10s"];
+        let mut server = Administered::start(self.server(place).args(window));
+        let mut neighbours: Vec<Peer> = (0..8).map(|_| server.open_protocol("echo")).collect();
+        let mut guilty: Vec<Peer> = (0..20).map(|_| server.open()).collect();
+        for peer in &mut guilty {
+            assert_eq!(peer.ask("hello"), "hello");
+        }
+        let before = Latency::measure(&mut neighbours[0], "", BEFORE);
+        let usage = server.usage();
+        usage.restart_peak();
+        let resident = usage.resident_bytes();
+        server.terminate();
+        let measuring =
+            thread::spawn(move || Latency::measure_until_closed(neighbours, GOING_AWAY));
+        let mut answered = 0;
+        for peer in &mut guilty {
+            peer.send_text("hello");
+            let frame = peer.read_frame();
+            if frame.opcode == frame::CLOSE {
+                assert_eq!(frame.close_info().0, GOING_AWAY);
+            } else {
+                assert_eq!(frame.text(), "hello");
+                answered += 1;
+                peer.expect_close(GOING_AWAY);
+            }
+        }
+        assert!(answered > 0, "nobody was served after the attack");
+        // They have not answered the close yet, and so the server is still there.
+        self.is_counted(&server);
+        let grown = usage.peak_bytes().saturating_sub(resident);
+        for peer in &mut guilty {
+            peer.send(&Frame::close(GOING_AWAY, ""));
+        }
+        let during = match measuring.join() {
+            Ok(during) => during,
+            Err(panic) => resume_unwind(panic),
+        };
+        assert_eq!(server.server.wait(wait::PATIENCE).code(), Some(0));
+        let figures = self.figures(place, 1, grown, &before, &during);
+        assert!(grown <= self.growth_max, "too much memory: {figures}");
+        self.is_kept(place, &before, &during)
+    }
+
+    fn server(&self, place: Place) -> Builder {
+        let server = Server::of(&self.handler)
             .arg("--protocol")
             .arg(format!("echo={}", handlers::echo().display()))
             .args(&self.arguments);
-        if let Place::Own = place {
-            server = server.args(["--own-worker", "default", "--own-worker-nice", "10"]);
+        match place {
+            Place::Shared => server,
+            Place::Own => server.args(["--own-worker", "default", "--own-worker-nice", "10"]),
         }
-        let mut server = Administered::start(server);
+    }
+
+    #[track_caller]
+    fn run_in(&self, place: Place, guilty: &impl Fn(&Administered)) {
+        let mut server = Administered::start(self.server(place));
         let neighbour = Neighbour::start(server.open_protocol("echo"));
         self.lives_in_peace(&server);
         // Attackers have machines of their own: what this one computes is not to be what the neighbour waits for.
@@ -170,27 +232,9 @@ impl Attack {
         let mut figures = String::new();
         let kept = (0..TRIES).any(|_| {
             let (before, during, rounds) = measure(&server, &neighbour, guilty);
-            let (p99, twice) = (during.percentile(99), before.percentile(99) * 2);
             let grown = usage.peak_bytes().saturating_sub(resident);
-            figures = format!(
-                "{:24} {:6} {:>7} rounds, memory +{} MiB, neighbour p99 {:.2?} -> {:.2?} ({:.1} x), longest {:.2?}",
-                self.name,
-                place.name(),
-                rounds,
-                grown / MIB,
-                before.percentile(99),
-                p99,
-                p99.as_secs_f64() / before.percentile(99).as_secs_f64(),
-                during.percentile(100),
-            );
-            #[expect(clippy::print_stdout, reason = "the figures of docs/limits.md")]
-            {
-                println!("{figures}");
-            }
-            p99 <= twice.max(match place {
-                Place::Shared => self.p99_floor,
-                Place::Own => OWN_P99_FLOOR,
-            })
+            figures = self.figures(place, rounds, grown, &before, &during);
+            self.is_kept(place, &before, &during)
         });
         assert!(kept, "the neighbour waits: {figures}");
         let grown = usage.peak_bytes().saturating_sub(resident);
@@ -201,6 +245,40 @@ impl Attack {
         assert_eq!(neighbour.ask("still here"), "still here");
         neighbour.close();
         server.server.lives();
+    }
+
+    /// Tells what was measured, and returns it.
+    fn figures(
+        &self,
+        place: Place,
+        rounds: usize,
+        grown: u64,
+        before: &Latency,
+        during: &Latency,
+    ) -> String {
+        let (quiet, p99) = (before.percentile(99), during.percentile(99));
+        let figures = format!(
+            "{:24} {:6} {rounds:>7} rounds, memory +{} MiB, neighbour p99 {quiet:.2?} -> {p99:.2?} ({:.1} x), longest {:.2?}",
+            self.name,
+            place.name(),
+            grown / MIB,
+            p99.as_secs_f64() / quiet.as_secs_f64(),
+            during.percentile(100),
+        );
+        #[expect(clippy::print_stdout, reason = "the figures of docs/limits.md")]
+        {
+            println!("{figures}");
+        }
+        figures
+    }
+
+    /// Whether the neighbour waited no longer than it may.
+    fn is_kept(&self, place: Place, before: &Latency, during: &Latency) -> bool {
+        let floor = match place {
+            Place::Shared => self.p99_floor,
+            Place::Own => OWN_P99_FLOOR,
+        };
+        during.percentile(99) <= floor.max(before.percentile(99) * 2)
     }
 
     fn label(&self) -> String {
@@ -252,7 +330,7 @@ impl Attack {
         if self.peaceful {
             let mut peer = server.open();
             assert_eq!(peer.ask("hello"), "hello");
-            peer.send(&crate::frame::Frame::close(1000, ""));
+            peer.send(&Frame::close(1000, ""));
             peer.expect_close(1000);
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
+use crate::frame::{self, Frame};
 use crate::peer::Peer;
 
 /// The waits for some echoes.
@@ -11,23 +12,55 @@ pub struct Latency {
     sorted: Vec<Duration>,
 }
 
+/// Between two messages.
+const PAUSE: Duration = Duration::from_millis(1);
+
 impl Latency {
     /// Echoes for so long, a message a millisecond: `prefix` and a number go out, the number comes back.
     #[track_caller]
     pub fn measure(peer: &mut Peer, prefix: &str, time: Duration) -> Self {
-        const PAUSE: Duration = Duration::from_millis(1);
         let begun = Instant::now();
-        let mut sorted = Vec::new();
+        let mut waits = Vec::new();
         while begun.elapsed() < time {
-            let number = sorted.len();
+            let number = waits.len();
             let asked = Instant::now();
             peer.send_text(&format!("{prefix}{number}"));
             peer.expect_text(&number.to_string());
-            sorted.push(asked.elapsed());
+            waits.push(asked.elapsed());
             std::thread::sleep(PAUSE);
         }
-        sorted.sort_unstable();
-        Self { sorted }
+        Self::of(waits)
+    }
+
+    /// The same on several connections in turn, until the server has closed all of them with this code: a message is answered, or was on
+    /// its way when the close frame was.
+    #[track_caller]
+    pub fn measure_until_closed(mut peers: Vec<Peer>, code: u16) -> Self {
+        let mut waits = Vec::new();
+        while !peers.is_empty() {
+            peers.retain_mut(|peer| {
+                let number = waits.len().to_string();
+                let asked = Instant::now();
+                peer.send_text(&number);
+                let frame = peer.read_frame();
+                let open = frame.opcode != frame::CLOSE;
+                if open {
+                    assert_eq!(frame.text(), number);
+                    waits.push(asked.elapsed());
+                } else {
+                    assert_eq!(frame.close_info().0, code);
+                    peer.send(&Frame::close(code, ""));
+                }
+                std::thread::sleep(PAUSE);
+                open
+            });
+        }
+        Self::of(waits)
+    }
+
+    fn of(mut waits: Vec<Duration>) -> Self {
+        waits.sort_unstable();
+        Self { sorted: waits }
     }
 
     /// What so many of a hundred waits did not exceed.

@@ -5,12 +5,13 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use wsrun_tests::admin::{Administered, value};
 use wsrun_tests::frame::Frame;
 use wsrun_tests::handlers;
-use wsrun_tests::server::{Server, run};
+use wsrun_tests::server::{Server, binary, run, run_command_within};
 use wsrun_tests::wait::{self, PATIENCE};
 
 #[test]
@@ -181,6 +182,28 @@ fn drain_by_ctl_waits_for_the_end() {
     closing.join().expect("it was closed");
     assert_eq!(admin.server.wait(Duration::from_secs(1)).code(), Some(0));
     assert!(!Path::new(&admin.socket()).exists());
+}
+
+/// The server waits a minute for a request, and longer for the end of a drain: neither side of the socket may end it before.
+#[test]
+fn drain_by_ctl_waits_longer_than_a_request_may_take() {
+    let mut admin = Administered::start(
+        Server::of(handlers::echo())
+            .args(["--drain-window", "65s", "--shutdown-timeout", "65s"])
+            .args(["--close-timeout", "120s"]),
+    );
+    // It never answers the close, and is cut off at the end of the window.
+    let _deaf = admin.server.open();
+    let began = Instant::now();
+    let mut ctl = Command::new(binary());
+    ctl.args(["ctl", "--admin", &admin.socket(), "drain", "--wait"]);
+    let ended = run_command_within(&mut ctl, "", true, Duration::from_secs(120));
+    let took = began.elapsed();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "draining\n");
+    assert!(took >= Duration::from_secs(64), "{took:?}");
+    // It was the end of the server that ended it, and not another time-out.
+    assert_eq!(admin.server.wait(Duration::from_secs(1)).code(), Some(1));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The contract of events, against a model: whatever peers do, at whatever byte they vanish, whichever callback fails and whichever version
-//! takes over, a connection is told as `opened`, what happens to it in order, and `closed` once; never two of them at a time.
+//! takes over, and however often its instance has slept meanwhile, a connection is told as `opened`, what happens to it in order, and `closed` once; never two of them at a time.
 //!
 //! Each sequence is drawn from a seed, which is told when it fails. `WSRUN_EVENT_SEQUENCES` is how many are run in each scope.
 
@@ -44,8 +44,8 @@ impl Random {
     }
 }
 
-/// What a peer does, from the opening handshake to its end.
-fn sequence(address: SocketAddr, seed: u64) {
+/// What a peer does, from the opening handshake to its end. While it is quiet it does nothing, wherever it is.
+fn sequence(address: SocketAddr, seed: u64, quiet: &AtomicBool) {
     let mut random = Random(seed);
     let path = random.pick(&[
         "/",
@@ -89,18 +89,24 @@ fn sequence(address: SocketAddr, seed: u64) {
             "say",
             "say",
             "timer",
+            "late-timer",
+            "trap-timer",
             "compute",
             "trap",
             "close",
             "abort",
             "trap-closed",
         ]);
+        while quiet.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(1));
+        }
         let frame = match random.below(24) {
             0 => Frame::new(frame::PING, "x"),
             1 => Frame::new(frame::PONG, "x"),
             2 => Frame::close(1000, ""),
             // Not a frame of this protocol.
             3 => Frame::new(11, "x"),
+            5 => Frame::new(frame::PONG, "trap"),
             4 if random.below(15) == 0 => Frame::new(frame::TEXT, "spin"),
             _ => Frame::new(frame::TEXT, text),
         };
@@ -117,6 +123,10 @@ fn sequence(address: SocketAddr, seed: u64) {
         }
         if random.below(16) == 0 {
             thread::sleep(Duration::from_millis(random.below(3)));
+        }
+        // Its own instance, where it has one, may sleep meanwhile.
+        if random.below(200) == 0 {
+            thread::sleep(Duration::from_millis(random.below(30)));
         }
     }
     match random.below(4) {
@@ -238,6 +248,7 @@ fn holds(scope: &str, workers: &str) {
             "--close-timeout",
             "300ms",
         ])
+        .args(["--hibernate-after", "5ms"])
         .args(["--trial-callbacks", "5", "--trial-time", "50ms"])
         .args(["--log-level", "error", "--max-log-rate", "1"]);
     let server = Administered::start(server);
@@ -245,7 +256,8 @@ fn holds(scope: &str, workers: &str) {
     let mut observer = server.open_with(&Request::upgrade("/observe"));
     // It has subscribed when it is answered.
     assert_eq!(observer.ask("ready"), "ready");
-    let (done, next) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (done, quiet) = (AtomicBool::new(false), AtomicBool::new(false));
+    let next = AtomicU64::new(0);
     let mut swaps = 0;
     let began = Instant::now();
     let told = thread::scope(|scope| {
@@ -258,7 +270,11 @@ fn holds(scope: &str, workers: &str) {
                         if number >= sequences {
                             break;
                         }
-                        sequence(address, seed.wrapping_mul(1 << 40).wrapping_add(number));
+                        sequence(
+                            address,
+                            seed.wrapping_mul(1 << 40).wrapping_add(number),
+                            &quiet,
+                        );
                     }
                 })
             })
@@ -268,6 +284,10 @@ fn holds(scope: &str, workers: &str) {
             let _ = server.ctl(["swap"]);
             swaps += 1;
             thread::sleep(Duration::from_millis(150));
+            // An instance that all connections share sleeps when none of them has anything to tell.
+            quiet.store(true, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(30));
+            quiet.store(false, Ordering::Relaxed);
         }
         for peer in peers {
             peer.join().expect("no peer fails");
@@ -281,13 +301,14 @@ fn holds(scope: &str, workers: &str) {
     });
     let closed = told.values().filter(|told| told.is_closed()).count();
     let events: usize = told.values().map(|told| told.events.len()).sum();
+    let hibernations = server.metric("wsrun_hibernations_total{handler=\"contract\"}");
     #[expect(
         clippy::print_stdout,
         reason = "the figures are for who runs it with --no-capture"
     )]
     {
         println!(
-            "scope {scope}: {sequences} sequences in {:?}, {} connections, {events} events, {closed} closed, {swaps} swaps tried, {} taken over",
+            "scope {scope}: {sequences} sequences in {:?}, {} connections, {events} events, {closed} closed, {swaps} swaps tried, {} taken over, {hibernations} fell asleep",
             began.elapsed(),
             told.len(),
             server.metric("wsrun_swaps_total{handler=\"contract\"}")
@@ -298,6 +319,7 @@ fn holds(scope: &str, workers: &str) {
             panic!("scope {scope}, seed {seed}, connection {connection}: {error}");
         }
     }
+    assert!(hibernations > 0, "no instance has slept");
     let opened = server.metric("wsrun_connections_opened_total{handler=\"contract\"}");
     assert!(
         told.len() as u64 <= opened,

@@ -238,6 +238,62 @@ fn closes_beside_another(server: &Administered) {
 }
 
 #[test]
+fn trap_among_messages_of_one_call_costs_no_message_before_it() {
+    Attack::new("trap-in-received").fails("trap").run(|server| {
+        let mut peer = server.open();
+        let mut wire = Vec::new();
+        for text in ["one", "two", "go", "three"] {
+            Frame::new(frame::TEXT, text).encode_onto(&mut wire);
+        }
+        peer.send_bytes(&wire);
+        peer.expect_text("one");
+        peer.expect_text("two");
+        peer.expect_close(1011);
+    });
+}
+
+#[test]
+fn trap_in_received_chunk_closes_its_connection() {
+    Attack::of("trap-in-received-chunk", handlers::built("hostile-chunks"))
+        .fails("trap")
+        .run(|server| {
+            let mut peer = server.open();
+            // In the middle of a message, and what was sent in the same callback is dropped.
+            peer.send(&Frame::new(frame::TEXT, "before").to_be_continued());
+            let part = peer.read_frame();
+            assert_eq!((part.text(), part.last), ("before", false));
+            peer.send(&Frame::new(frame::CONTINUATION, "go").to_be_continued());
+            peer.expect_close(1011);
+        });
+}
+
+/// The handler connects to its own server, and what it made is lost, restored and, where it traps, over.
+fn outbound_trap(name: &'static str, code: u16) {
+    Attack::new(name)
+        .args(["--allow-connect", "127.0.0.1"])
+        .fails("trap")
+        .run(|server| answers(server, &format!("outbound ended with {code}")));
+}
+
+#[test]
+fn trap_in_lost_gives_the_outbound_connection_up() {
+    // There is no transport that could be closed: it is told as it was lost.
+    outbound_trap("trap-in-lost", 1006);
+}
+
+#[test]
+fn trap_in_restored_closes_the_outbound_connection() {
+    outbound_trap("trap-in-restored", 1011);
+}
+
+#[test]
+fn trap_in_draining_leaves_connections_their_time() {
+    Attack::new("trap-in-draining")
+        .fails("trap")
+        .run_at_the_end();
+}
+
+#[test]
 fn start_that_never_ends_is_stopped() {
     Attack::new("start-loop")
         .fails("trap")

@@ -13,6 +13,7 @@ use wsrun::config::{Config, HandlerConfig, HandlerSource, RecordConfig, Scope};
 use wsrun_tests::frame::{Frame, PONG, TEXT};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
+use wsrun_tests::peer::Peer;
 use wsrun_tests::server::{Builder, Ended, Server, kept_folder, run};
 use wsrun_tests::wait::until;
 
@@ -205,8 +206,9 @@ fn recorded_traffic_is_identical_in_a_replay() {
     assert_eq!(lines.last().expect("lines")["end"], "stopped");
 }
 
+/// An hour of eleven messages a second from eight clients, in as little time as it takes.
 #[test]
-fn recorded_hour_is_identical_in_a_replay() {
+fn recorded_hour_is_identical_in_a_replay_and_a_changed_handler_is_caught_in_its_middle() {
     const CLIENTS: usize = 8;
     const MESSAGES: usize = 5_000;
     const WINDOW: usize = 100;
@@ -217,26 +219,32 @@ fn recorded_hour_is_identical_in_a_replay() {
         .start();
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
-            let mut peer = server.open();
+            let address = server.address();
+            let open = move || {
+                let mut peer = Peer::tcp(address);
+                peer.upgrade(&Request::upgrade("/"));
+                peer
+            };
             scope.spawn(move || {
-                peer.ask("subscribe all");
-                for window in 0..MESSAGES / WINDOW {
-                    let mut wire = Vec::new();
-                    for n in 0..WINDOW - 1 {
-                        let text = match n % 10 {
-                            0 => "random".to_owned(),
-                            1 => "clock".to_owned(),
-                            2 => format!("session-set {client} {window} {n}"),
-                            3 => "session-get".to_owned(),
-                            _ => format!("echo {client} {window} {n}"),
-                        };
-                        Frame::new(TEXT, text).encode_onto(&mut wire);
+                // A connection lives for ten windows.
+                for connection in 0..MESSAGES / WINDOW / 10 {
+                    let mut peer = open();
+                    peer.ask("subscribe all");
+                    let mut fired = 0;
+                    for window in 0..10 {
+                        let odd = (client, connection, window) == (3, 2, 5);
+                        peer.send_bytes(&window_of_messages(client, window, WINDOW, odd));
+                        fired += timers_until(&mut peer, "end of window");
                     }
-                    Frame::new(TEXT, "echo end of window").encode_onto(&mut wire);
-                    peer.send_bytes(&wire);
-                    while peer.read_text() != "end of window" {}
+                    while fired < 10 * (WINDOW / 10 - 1) {
+                        fired += usize::from(peer.read_text().starts_with("timer "));
+                    }
+                    peer.close();
+                    // What it sent is lost, and another instance is told the others.
+                    let mut guilty = open();
+                    guilty.send_text("send-then-trap lost");
+                    guilty.expect_close(1011);
                 }
-                peer.close();
             });
         }
     });
@@ -246,9 +254,53 @@ fn recorded_hour_is_identical_in_a_replay() {
     let events: usize = number
         .and_then(|number| number.parse().ok())
         .expect("a number of events");
-    assert!(events >= CLIENTS * MESSAGES, "{ended:?}");
+    let lines = tape.lines();
+    let of = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
+    let (received, fired) = (of("handler.received"), of("timer-handler.fired"));
+    assert!(received >= CLIENTS * MESSAGES, "{received} messages");
+    assert_eq!(fired, CLIENTS * MESSAGES / WINDOW * (WINDOW / 10 - 1));
+    assert!(events >= received + fired, "{ended:?}");
     let text = tape.text();
     assert!(text.contains(r#""worker":0,"#) && text.contains(r#""worker":1,"#));
+
+    let changed = tape.changed(&handlers::probe(), "unknown command ", "unheard command ");
+    let event = tape.event(|line| line["args"][1]["text"] == "nonsense");
+    assert!(event > events / 4, "event {event} of {events}");
+    let ended = tape.replay(changed);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let expected = format!("event {event} differs: handler.received\n");
+    assert!(ended.stdout.starts_with(&expected), "{ended:?}");
+}
+
+/// Messages that make use of the clock, randomness, session data and timers, and one that the handler does not know, where that is asked for.
+fn window_of_messages(client: usize, window: usize, number: usize, odd: bool) -> Vec<u8> {
+    let mut wire = Vec::new();
+    for n in 0..number - 1 {
+        let text = match n % 10 {
+            0 => "random".to_owned(),
+            1 => "clock".to_owned(),
+            2 => format!("session-set {client} {window} {n}"),
+            3 => "session-get".to_owned(),
+            4 if n > 10 => format!("timer-conn {} 7", n % 3),
+            5 if n == 55 && odd => "nonsense".to_owned(),
+            _ => format!("echo {client} {window} {n}"),
+        };
+        Frame::new(TEXT, text).encode_onto(&mut wire);
+    }
+    Frame::new(TEXT, "echo end of window").encode_onto(&mut wire);
+    wire
+}
+
+/// The timers that have fired before this text came.
+fn timers_until(peer: &mut Peer, end: &str) -> usize {
+    let mut timers = 0;
+    loop {
+        let text = peer.read_text();
+        if text == end {
+            return timers;
+        }
+        timers += usize::from(text.starts_with("timer "));
+    }
 }
 
 #[test]

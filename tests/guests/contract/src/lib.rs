@@ -12,6 +12,9 @@ struct Contract;
 
 const EVENTS: &str = "events";
 
+/// The tag of a timer that is to trap.
+const TRAPS: u64 = 2;
+
 fn now() -> u128 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_nanos()
@@ -89,6 +92,13 @@ impl Handler for Contract {
             "timer" => {
                 let _ = connection.set_timer(Duration::from_millis(1), 1);
             }
+            "trap-timer" => {
+                let _ = connection.set_timer(Duration::from_millis(1), TRAPS);
+            }
+            // Beyond the time after which an instance sleeps.
+            "late-timer" => {
+                let _ = connection.set_timer(Duration::from_millis(15), 1);
+            }
             "trap-closed" => {
                 if connection.set_session_bytes(b"trap-closed").is_ok() {
                     return report("doomed", connection, begin);
@@ -105,13 +115,15 @@ impl Handler for Contract {
         report("received", connection, begin);
     }
 
-    fn pong(&mut self, connection: Connection, _payload: Vec<u8>) {
+    fn pong(&mut self, connection: Connection, payload: Vec<u8>) {
         let begin = now();
+        assert!(payload != b"trap", "asked to");
         report("pong", connection, begin);
     }
 
-    fn timer(&mut self, _timer: Timer, _tag: u64, connection: Option<Connection>) {
+    fn timer(&mut self, _timer: Timer, tag: u64, connection: Option<Connection>) {
         let begin = now();
+        assert!(tag != TRAPS, "asked to");
         if let Some(connection) = connection {
             report("timer", connection, begin);
         }

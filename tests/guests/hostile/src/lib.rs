@@ -4,6 +4,7 @@
 mod compute;
 mod flood;
 mod hoard;
+mod outbound;
 mod strings;
 mod wasi;
 
@@ -33,8 +34,9 @@ impl Default for Hostile {
 
 #[handler]
 impl Handler for Hostile {
-    fn opened(&mut self, _: Connection) {
+    fn opened(&mut self, connection: Connection) {
         self.traps_in("opened");
+        outbound::opened(connection);
     }
 
     fn received(&mut self, connection: Connection, message: Message) {
@@ -44,12 +46,22 @@ impl Handler for Hostile {
                     let _ = connection.send(&format!("done {done}"));
                 }
             }
+            Some(outbound::LEAVE) => connection.abort(),
             _ => drop(connection.send(&message)),
         }
     }
 
-    fn closed(&mut self, _: Connection, _: CloseInfo) {
+    fn closed(&mut self, connection: Connection, info: CloseInfo) {
         self.traps_in("closed");
+        outbound::closed(connection, &info);
+    }
+
+    fn lost(&mut self, _: Connection, _: CloseInfo, _: u32, _: Duration) {
+        self.traps_in("lost");
+    }
+
+    fn restored(&mut self, _: Connection) {
+        self.traps_in("restored");
     }
 
     fn handshake(&mut self, request: Request) -> Result<Accept, Refusal> {
@@ -103,6 +115,10 @@ impl Handler for Hostile {
 
     fn resumed(&mut self, _: Connection) {
         self.traps_in("resumed");
+    }
+
+    fn draining(&mut self, _: Duration) {
+        self.traps_in("draining");
     }
 
     fn save(&mut self) -> Vec<u8> {
@@ -179,6 +195,10 @@ impl Hostile {
             }
             "trap-in-wanted" => {
                 let _ = topics::broadcast("filtered");
+                return None;
+            }
+            "trap-in-lost" | "trap-in-restored" => {
+                outbound::connect_as(connection);
                 return None;
             }
             // An instance that follows is what fails.
