@@ -286,7 +286,7 @@ fn drive(places: &Places, compiled: &Path, traffic: &Traffic, times: usize) -> a
     let log = folder.path().join("server.log");
     let valgrind = valgrind::command()?;
     let server = Server::start(None, &log, START_UP, |port| {
-        let plain = places.command(peer, &[traffic.ask, Ask::Many], port);
+        let plain = places.command(peer, &[traffic.ask, Ask::Many], None, port);
         let mut command = valgrind;
         command.arg(plain.get_program()).args(plain.get_args());
         // valgrind cannot start the process that compiles otherwise.

@@ -148,7 +148,8 @@ impl Served<'_> {
     fn start(&self, more: &[&str]) -> anyhow::Result<(Server, Way, Duration)> {
         let began = Instant::now();
         let log = self.folder.join("server.log");
-        let server = Server::start(self.core, &log, START_UP, |port| {
+        let cores = self.core.map(|core| core..core + 1);
+        let server = Server::start(cores, &log, START_UP, |port| {
             let mut command = Command::new(self.wsrun);
             command
                 .arg(self.component)

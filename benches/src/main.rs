@@ -59,6 +59,9 @@ enum Command {
         port: u16,
         #[arg(long, default_value = "echo")]
         mode: raw::Mode,
+        /// Threads, each with connections of its own
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
     },
     /// Does a fixed amount of work, for the guard to count the instructions of
     #[command(hide = true)]
@@ -120,7 +123,11 @@ fn main() -> ExitCode {
         Command::Report { json, out } => report_again(&json, &out),
         Command::Guard(args) => guard::run(&args),
         Command::Languages(args) => languages::run(&args),
-        Command::Raw { port, mode } => raw::serve(port, mode).map(|()| ExitCode::SUCCESS),
+        Command::Raw {
+            port,
+            mode,
+            workers,
+        } => raw::serve(port, mode, workers).map(|()| ExitCode::SUCCESS),
         Command::Work(args) => {
             guard::work(&args);
             Ok(ExitCode::SUCCESS)
@@ -134,7 +141,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let effort = effort(&args);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let effort = effort(&args, cores);
     let scenarios = chosen(scenarios(&effort), &args.only)?;
     if args.list {
         for scenario in &scenarios {
@@ -185,13 +193,12 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let pinned =
-        !args.no_pin && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    let pinned = !args.no_pin && cores > 1;
     let machine = machine::describe(pinned);
-    if pinned {
-        process::pin(LOADER_CORE)?;
-    }
-    let session = Session::new(places, effort, pinned.then_some(SERVER_CORE))?;
+    let placement = process::Placement {
+        cores: pinned.then_some(cores),
+    };
+    let session = Session::new(places, effort, placement)?;
     let mut results = Results {
         machine,
         rounds: effort.rounds,
@@ -214,16 +221,16 @@ fn measure(
     results: &mut Results,
     out: &Path,
 ) -> anyhow::Result<()> {
-    for scenario in scenarios {
-        let outcome = session.scenario(scenario, peers, |line| println!("{line}"));
-        results.scenarios.push(outcome);
+    for together in scenarios.chunk_by(Scenario::goes_with) {
+        let outcomes = session.scenarios(together, peers, |line| println!("{line}"));
+        results.scenarios.extend(outcomes);
         results.machine.load_after = machine::load();
         report::write(results, out)?;
     }
     Ok(())
 }
 
-fn effort(args: &RunArgs) -> Effort {
+fn effort(args: &RunArgs, cores: usize) -> Effort {
     if args.quick {
         return Effort {
             rounds: 1,
@@ -231,6 +238,7 @@ fn effort(args: &RunArgs) -> Effort {
             measure: Duration::from_millis(500),
             fewer: 15,
             rate: args.rate,
+            workers_max: cores,
         };
     }
     Effort {
@@ -239,14 +247,15 @@ fn effort(args: &RunArgs) -> Effort {
         measure: Duration::from_secs_f64(args.seconds),
         fewer: 1,
         rate: args.rate,
+        workers_max: cores,
     }
 }
 
 fn chosen(scenarios: Vec<Scenario>, only: &[String]) -> anyhow::Result<Vec<Scenario>> {
     // A whole name means that one alone, although others may begin with it.
     let matches = |scenario: &Scenario, wanted: &String| {
-        let exact = scenarios.iter().any(|scenario| scenario.name == wanted);
-        scenario.name == wanted || (!exact && scenario.name.starts_with(wanted.as_str()))
+        let exact = scenarios.iter().any(|scenario| scenario.name == *wanted);
+        scenario.name == *wanted || (!exact && scenario.name.starts_with(wanted.as_str()))
     };
     for wanted in only {
         if !scenarios.iter().any(|scenario| matches(scenario, wanted)) {
@@ -273,6 +282,3 @@ fn cache_folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
         .or_else(|| Some(variable("HOME")?.join(".cache/wsrun-bench")))
         .context("there is no home folder: give --cache")
 }
-
-const SERVER_CORE: usize = 0;
-const LOADER_CORE: usize = 1;

@@ -23,6 +23,8 @@ pub(crate) enum Ask {
     Many,
     /// An instance of the handler for each connection.
     Instances,
+    /// As many threads as it is told, each with connections of its own.
+    Workers,
     /// An opening and a closing handshake.
     Handshakes,
 }
@@ -50,7 +52,7 @@ enum How {
     Program,
 }
 
-use Ask::{Deflate, Fan, Handshakes, Instances, Large, Many, Small, Tls};
+use Ask::{Deflate, Fan, Handshakes, Instances, Large, Many, Small, Tls, Workers};
 
 pub(crate) const WSRUN: &str = "wsrun";
 pub(crate) const NATIVE: &str = "native";
@@ -61,16 +63,23 @@ pub(crate) const PEERS: [Peer; 11] = [
     peer(
         WSRUN,
         "wsrun, sandboxed handler",
-        &[Small, Large, Deflate, Tls, Fan, Many, Instances, Handshakes],
+        &[
+            Small, Large, Deflate, Tls, Fan, Many, Instances, Handshakes, Workers,
+        ],
         How::Wsrun,
     ),
     peer(
         NATIVE,
         "wsrun, native handler",
-        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes, Workers],
         How::Native,
     ),
-    peer(RAW, "raw TCP", &[Small, Large, Fan, Many], How::Raw),
+    peer(
+        RAW,
+        "raw TCP",
+        &[Small, Large, Fan, Many, Workers],
+        How::Raw,
+    ),
     peer(
         "bun",
         "Bun (uWebSockets)",
@@ -86,19 +95,19 @@ pub(crate) const PEERS: [Peer; 11] = [
     peer(
         "fastwebsockets",
         "fastwebsockets",
-        &[Small, Large, Many, Handshakes],
+        &[Small, Large, Many, Handshakes, Workers],
         How::Program,
     ),
     peer(
         "tokio-tungstenite",
         "tokio-tungstenite",
-        &[Small, Large, Many, Handshakes],
+        &[Small, Large, Many, Handshakes, Workers],
         How::Program,
     ),
     peer(
         "gorilla",
         "Go gorilla",
-        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes, Workers],
         How::Program,
     ),
     peer(
@@ -205,16 +214,24 @@ impl Places {
         }
     }
 
-    /// How a server is started for what it is asked.
-    pub(crate) fn command(&self, peer: &Peer, asks: &[Ask], port: u16) -> Command {
+    /// How a server is started for what it is asked, with one thread for its connections unless `workers` tells another number.
+    pub(crate) fn command(
+        &self,
+        peer: &Peer,
+        asks: &[Ask],
+        workers: Option<usize>,
+        port: u16,
+    ) -> Command {
+        let threads = workers.unwrap_or(1).to_string();
         let fan = asks.contains(&Fan);
         let mut command = match peer.how {
-            How::Wsrun => return self.wsrun(asks, port),
+            How::Wsrun => return self.wsrun(asks, workers, port),
             How::Raw => {
                 let this = std::env::current_exe();
                 let mut command = Command::new(this.unwrap_or_else(|_| "/proc/self/exe".into()));
                 command.args(["raw", "--port", &port.to_string(), "--mode"]);
                 command.arg(if fan { "fan" } else { "echo" });
+                command.args(["--workers", &threads]);
                 return command;
             }
             How::Websocketd => {
@@ -237,7 +254,11 @@ impl Places {
             .env_remove("TLS_CERT")
             .env_remove("TLS_KEY")
             .env("DEFLATE", if asks.contains(&Deflate) { "1" } else { "0" })
-            .env("GOMAXPROCS", "1");
+            .env_remove("WORKERS")
+            .env("GOMAXPROCS", &threads);
+        if workers.is_some() {
+            command.env("WORKERS", &threads);
+        }
         if asks.contains(&Tls) {
             command.env("TLS_CERT", &self.certificate);
             command.env("TLS_KEY", &self.key);
@@ -253,7 +274,7 @@ impl Places {
         command
     }
 
-    fn wsrun(&self, asks: &[Ask], port: u16) -> Command {
+    fn wsrun(&self, asks: &[Ask], workers: Option<usize>, port: u16) -> Command {
         let mut command = Command::new(&self.wsrun);
         command
             .arg(if asks.contains(&Fan) {
@@ -271,6 +292,10 @@ impl Places {
             command.args(["--scope", "connection", "--max-instances", "20000"]);
             // The memories of thousands of instances together, of which each touches little.
             command.args(["--max-handler-memory", "64GiB"]);
+        }
+        if let Some(workers) = workers {
+            // One worker has it as well, so that only their number differs.
+            command.args(["--workers", &workers.to_string(), "--scope", "worker"]);
         }
         if asks.contains(&Tls) {
             command.arg("--tls-cert").arg(&self.certificate);

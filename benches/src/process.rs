@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -21,9 +22,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts what `command` makes of a free port, on `core` if there is one, and waits until it listens, for `patience` at most.
+    /// Starts what `command` makes of a free port, on `cores` if that tells some, and waits until it listens, for `patience` at most.
     pub(crate) fn start(
-        core: Option<usize>,
+        cores: Option<Range<usize>>,
         log: &Path,
         patience: Duration,
         command: impl FnOnce(u16) -> Command,
@@ -40,8 +41,8 @@ impl Server {
         // A process inherits the affinity of the thread that starts it.
         let child = thread::scope(|scope| {
             let starting = scope.spawn(|| {
-                if let Some(core) = core {
-                    pin(core)?;
+                if let Some(cores) = cores {
+                    pin(cores)?;
                 }
                 command
                     .spawn()
@@ -119,11 +120,31 @@ fn children(process: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Keeps this thread, and what it starts, on one core.
-pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+/// Keeps this thread, and what it starts, on these cores.
+pub(crate) fn pin(cores: Range<usize>) -> anyhow::Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
+    cores.for_each(|core| set.set(core));
     sched_setaffinity(None, &set).context("cannot pin to a core")
+}
+
+/// Which cores server and load generator have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement {
+    /// How many there are to place on; none if the scheduler is to place.
+    pub(crate) cores: Option<usize>,
+}
+
+impl Placement {
+    /// Gives the load generator, which is this thread, a core and returns those of a server with so many workers: the first ones. Both
+    /// have the last core if there are as many workers as cores.
+    pub(crate) fn of(self, workers: Option<usize>) -> anyhow::Result<Option<Range<usize>>> {
+        let Some(cores) = self.cores else {
+            return Ok(None);
+        };
+        let loader = workers.map_or(1, |_| cores - 1);
+        pin(loader..loader + 1)?;
+        Ok(Some(0..workers.unwrap_or(1)))
+    }
 }
 
 /// The clocks of a server and of the processes that it has started.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scenario::Scenario;
+
 /// Everything that a run found out.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
@@ -85,6 +87,22 @@ pub(crate) enum Figure {
 }
 
 impl Outcome {
+    /// Nothing is measured yet.
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        Self {
+            name: scenario.name.clone(),
+            title: scenario.title.clone(),
+            base: scenario.base.to_owned(),
+            samples: Vec::new(),
+            failed: BTreeMap::new(),
+        }
+    }
+
+    /// How many workers its servers had, where that is what was measured.
+    pub(crate) fn workers(&self) -> Option<usize> {
+        self.name.strip_prefix("workers-")?.parse().ok()
+    }
+
     /// The figures of a peer, by round.
     fn by_round(&self, peer: &str, figure: Figure) -> BTreeMap<usize, f64> {
         let samples = self.samples.iter().filter(|sample| sample.peer == peer);
@@ -111,6 +129,12 @@ impl Outcome {
         self.paired(peer, base, figure, |peer, base| peer / base)
     }
 
+    /// The same of one peer in two scenarios that were measured in the same rounds.
+    pub(crate) fn ratio_to(&self, other: &Self, peer: &str, figure: Figure) -> Option<f64> {
+        let (own, base) = (self.by_round(peer, figure), other.by_round(peer, figure));
+        median(pairs(own, &base, |own, base| own / base))
+    }
+
     /// The median of the differences of each round.
     pub(crate) fn difference(&self, peer: &str, base: &str, figure: Figure) -> Option<f64> {
         self.paired(peer, base, figure, |peer, base| peer - base)
@@ -123,10 +147,8 @@ impl Outcome {
         figure: Figure,
         compare: impl Fn(f64, f64) -> f64,
     ) -> Option<f64> {
-        let base = self.by_round(base, figure);
-        let pairs = self.by_round(peer, figure).into_iter();
-        let pairs = pairs.filter_map(|(round, value)| Some(compare(value, *base.get(&round)?)));
-        median(pairs.collect())
+        let (peer, base) = (self.by_round(peer, figure), self.by_round(base, figure));
+        median(pairs(peer, &base, compare))
     }
 
     /// The peers that were measured, those that are cheapest first.
@@ -143,6 +165,17 @@ impl Outcome {
         });
         peers
     }
+}
+
+/// What comparing the values of each round gives, where both sides have one.
+fn pairs(
+    values: BTreeMap<usize, f64>,
+    base: &BTreeMap<usize, f64>,
+    compare: impl Fn(f64, f64) -> f64,
+) -> Vec<f64> {
+    let pairs = values.into_iter();
+    let pairs = pairs.filter_map(|(round, value)| Some(compare(value, *base.get(&round)?)));
+    pairs.collect()
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

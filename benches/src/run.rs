@@ -11,7 +11,7 @@ use crate::link::{Way, client_config};
 use crate::load::{Exchange, Times, churn, echo, fan, idle};
 use crate::meter::Measured;
 use crate::peers::{Ask, Peer, Places};
-use crate::process::Server;
+use crate::process::{Placement, Server};
 use crate::result::{Figure, Outcome, Sample};
 use crate::scenario::{Effort, Load, Scenario};
 use crate::traffic::Message;
@@ -20,8 +20,7 @@ use crate::traffic::Message;
 pub(crate) struct Session {
     pub(crate) places: Places,
     pub(crate) effort: Effort,
-    /// The core of the servers.
-    pub(crate) core: Option<usize>,
+    pub(crate) placement: Placement,
     /// For what servers print, and certificates.
     pub(crate) folder: tempfile::TempDir,
     client: std::sync::Arc<rustls::ClientConfig>,
@@ -31,7 +30,7 @@ impl Session {
     pub(crate) fn new(
         mut places: Places,
         effort: Effort,
-        core: Option<usize>,
+        placement: Placement,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let CertifiedKey { cert, signing_key } =
@@ -43,70 +42,59 @@ impl Session {
         Ok(Self {
             places,
             effort,
-            core,
+            placement,
             folder,
             client: client_config(cert.der().clone())?,
         })
     }
 
-    /// All rounds of one scenario. A server that fails once is not tried again.
-    pub(crate) fn scenario(
+    /// All rounds of scenarios that belong together, mostly one. A server that fails once is not tried again.
+    pub(crate) fn scenarios(
         &self,
-        scenario: &Scenario,
+        scenarios: &[Scenario],
         peers: &[&Peer],
         say: impl Fn(&str),
-    ) -> Outcome {
-        let mut outcome = Outcome {
-            name: scenario.name.to_owned(),
-            title: scenario.title.clone(),
-            base: scenario.base.to_owned(),
-            samples: Vec::new(),
-            failed: BTreeMap::new(),
-        };
-        let peers: Vec<&&Peer> = peers
-            .iter()
-            .filter(|peer| peer.can(scenario.asks))
-            .filter(|peer| {
-                scenario
-                    .among
-                    .is_none_or(|among| among.contains(&peer.name))
-            })
-            .collect();
+    ) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = scenarios.iter().map(Outcome::of).collect();
         for round in 0..self.effort.rounds {
             // Each round begins with another, so that none always follows the same one.
             for n in 0..peers.len() {
                 let peer = peers[(n + round) % peers.len()];
-                if outcome.failed.contains_key(peer.name) {
-                    continue;
-                }
-                match self.measure(scenario, peer) {
-                    Ok(figures) => {
-                        say(&line(scenario, peer, round, &figures));
-                        outcome.samples.push(Sample {
-                            peer: peer.name.to_owned(),
-                            round,
-                            figures,
-                        });
+                for (scenario, outcome) in scenarios.iter().zip(&mut outcomes) {
+                    let fits = scenario.suits(peer) && !outcome.failed.contains_key(peer.name);
+                    if !fits {
+                        continue;
                     }
-                    Err(error) => {
-                        let reason = format!("{error:#}");
-                        say(&format!(
-                            "{:<14} {:<18} FAILED: {reason}",
-                            scenario.name, peer.name
-                        ));
-                        outcome.failed.insert(peer.name.to_owned(), reason);
+                    match self.measure(scenario, peer) {
+                        Ok(figures) => {
+                            say(&line(scenario, peer, round, &figures));
+                            outcome.samples.push(Sample {
+                                peer: peer.name.to_owned(),
+                                round,
+                                figures,
+                            });
+                        }
+                        Err(error) => {
+                            let reason = format!("{error:#}");
+                            say(&format!(
+                                "{:<14} {:<18} FAILED: {reason}",
+                                scenario.name, peer.name
+                            ));
+                            outcome.failed.insert(peer.name.to_owned(), reason);
+                        }
                     }
                 }
             }
         }
-        outcome
+        outcomes
     }
 
     fn measure(&self, scenario: &Scenario, peer: &Peer) -> anyhow::Result<BTreeMap<Figure, f64>> {
         let asks = scenario.asks;
         let log: &Path = &self.folder.path().join("server.log");
-        let server = Server::start(self.core, log, START_UP, |port| {
-            self.places.command(peer, asks, port)
+        let cores = self.placement.of(scenario.workers)?;
+        let server = Server::start(cores, log, START_UP, |port| {
+            self.places.command(peer, asks, scenario.workers, port)
         })?;
         let way = Way {
             address: server.address,

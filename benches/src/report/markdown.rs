@@ -18,6 +18,7 @@ pub(super) fn text(results: &Results) -> String {
     for outcome in &results.scenarios {
         scenario(&mut text, outcome);
     }
+    workers(&mut text, results);
     start_up(&mut text, results);
     versions(&mut text, results);
     text
@@ -248,6 +249,73 @@ fn idle(text: &mut String, outcome: &Outcome) {
             ),
         );
     }
+}
+
+/// What more workers bring, and what they cost.
+fn workers(text: &mut String, results: &Results) {
+    let mut counts: Vec<(usize, &Outcome)> = results
+        .scenarios
+        .iter()
+        .filter_map(|outcome| Some((outcome.workers()?, outcome)))
+        .collect();
+    counts.sort_by_key(|(count, _)| *count);
+    let Some(&(1, one)) = counts.first() else {
+        return;
+    };
+    let cores = results.machine.cores;
+    line(text, "## More workers\n");
+    let place = if results.machine.pinned {
+        format!(
+            "A server with one worker has the first core, with two the first two, and so on; the load generator, one thread, has the last of \
+             the {cores}, which it shares with a server of {cores} workers."
+        )
+    } else {
+        format!("Servers and load generator, one thread, share all {cores} cores.")
+    };
+    line(
+        text,
+        format_args!(
+            "{place} *CPU per message* should stay: workers that wait for each other, or take each \
+             other's cache lines, make a message dearer. *Cores busy* is what server and generator take together of all {cores}. \
+             What this machine can show is what a message costs with more workers, and that they use what the generator leaves of its core. \
+             It cannot show that messages per second grow with the number of workers, as {cores} workers never have {cores} cores: the ratio of \
+             messages/s is what the machine yields, and at 100 % busy it can give no more. Nothing is said of more workers than {cores}. \
+             The kernel spreads connections by a hash, not evenly.\n",
+        ),
+    );
+    line(
+        text,
+        "| server | workers | CPU per message | to one worker | messages/s | to one worker | p50 | p99 | cores busy |\n|---|---|---|---|---|---|---|---|---|",
+    );
+    for peer in one.peers(Figure::CpuNs) {
+        for (count, outcome) in &counts {
+            let median = |figure| outcome.median(peer, figure);
+            let ratio = |figure| {
+                optional(outcome.ratio_to(one, peer, figure), |ratio| {
+                    format!("{ratio:.2}")
+                })
+            };
+            let time = |figure| optional(median(figure), |us| shown(us * 1e3, Figure::CpuNs));
+            let busy = median(Figure::ServerBusy).zip(median(Figure::LoaderBusy));
+            let busy = optional(busy.map(|(server, loader)| server + loader), |busy| {
+                format!("{:.0} %", busy / cores as f64 * 100.0)
+            });
+            line(
+                text,
+                format_args!(
+                    "| {} | {count} | {} | {} | {} | {} | {} | {} | {busy} |",
+                    name(peer),
+                    optional(median(Figure::CpuNs), |ns| shown(ns, Figure::CpuNs)),
+                    ratio(Figure::CpuNs),
+                    optional(median(Figure::Rate), |rate| format!("{rate:.0}")),
+                    ratio(Figure::Rate),
+                    time(Figure::P50Us),
+                    time(Figure::P99Us),
+                ),
+            );
+        }
+    }
+    line(text, "");
 }
 
 fn start_up(text: &mut String, results: &Results) {
