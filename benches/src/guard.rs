@@ -14,7 +14,7 @@ use wsrun_proto::ws::{frame, mask};
 
 use crate::link::{Link, Way};
 use crate::load::Exchange;
-use crate::peers::{Ask, PEERS, Places, WSRUN, build_handlers};
+use crate::peers::{Ask, Handlers, PEERS, Places, WSRUN, build_handlers};
 use crate::process::Server;
 use crate::traffic::Message;
 use crate::valgrind;
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// The wsrun to look at, of the same profile as this program
     #[arg(long, value_name = "FILE", default_value = PROFILE_WSRUN)]
     wsrun: PathBuf,
-    /// A component that echoes, and one that sends everything to everybody [default: both are built]
+    /// Components: one that echoes, one that sends everything to everybody [default: they are built]
     #[arg(long, value_name = "FILE", num_args = 2, value_names = ["ECHO", "FAN"])]
     handlers: Option<Vec<PathBuf>>,
     /// The counts to compare with
@@ -122,8 +122,12 @@ fn compare(known: &Counts, counts: &Counts, tolerance: f64) -> Verdict {
 
 fn count(args: &Args) -> anyhow::Result<Counts> {
     let cache = crate::cache_folder(args.cache.clone())?;
-    let (echo, fan) = match args.handlers.as_deref() {
-        Some([echo, fan]) => (echo.clone(), fan.clone()),
+    let handlers = match args.handlers.as_deref() {
+        Some([echo, fan]) => Handlers {
+            echo: echo.clone(),
+            fan: fan.clone(),
+            reverse: PathBuf::new(),
+        },
         _ => build_handlers(&cache)?,
     };
     ensure!(
@@ -134,8 +138,7 @@ fn count(args: &Args) -> anyhow::Result<Counts> {
     let places = Places {
         wsrun: args.wsrun.clone(),
         native: PathBuf::new(),
-        echo,
-        fan,
+        handlers,
         cache,
         certificate: PathBuf::new(),
         key: PathBuf::new(),

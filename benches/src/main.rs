@@ -6,6 +6,7 @@
 mod criteria;
 mod guard;
 mod languages;
+mod life;
 mod link;
 mod load;
 mod machine;
@@ -31,7 +32,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 
-use crate::peers::{PEERS, Peer, Places, build_handlers};
+use crate::peers::{Handlers, PEERS, Peer, Places, build_handlers};
 use crate::result::Results;
 use crate::run::Session;
 use crate::scenario::{Effort, Scenario, scenarios};
@@ -82,8 +83,8 @@ struct RunArgs {
     /// The same host with a native handler [default: examples/native_echo beside --wsrun]
     #[arg(long, value_name = "FILE")]
     native: Option<PathBuf>,
-    /// A component that echoes, and one that sends everything to everybody [default: both are built]
-    #[arg(long, value_name = "FILE", num_args = 2, value_names = ["ECHO", "FAN"])]
+    /// Components: one that echoes, one that sends everything to everybody, one that echoes backwards [default: they are built]
+    #[arg(long, value_name = "FILE", num_args = 3, value_names = ["ECHO", "FAN", "REVERSE"])]
     handlers: Option<Vec<PathBuf>>,
     /// Scenarios, by name or the beginning of it, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -154,8 +155,12 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let cache = cache_folder(args.cache)?;
-    let (echo, fan) = match args.handlers.as_deref() {
-        Some([echo, fan]) => (echo.clone(), fan.clone()),
+    let handlers = match args.handlers.as_deref() {
+        Some([echo, fan, reverse]) => Handlers {
+            echo: echo.clone(),
+            fan: fan.clone(),
+            reverse: reverse.clone(),
+        },
         _ => build_handlers(&cache)?,
     };
     let beside = args.wsrun.parent().unwrap_or_else(|| Path::new("."));
@@ -164,8 +169,7 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             .native
             .unwrap_or_else(|| beside.join("examples/native_echo")),
         wsrun: args.wsrun,
-        echo,
-        fan,
+        handlers,
         cache,
         certificate: PathBuf::new(),
         key: PathBuf::new(),

@@ -21,6 +21,8 @@ pub(crate) enum Ask {
     Fan,
     /// Thousands of connections.
     Many,
+    /// A new version of the handler while connections are open.
+    Swaps,
     /// An instance of the handler for each connection.
     Instances,
     /// As many threads as it is told, each with connections of its own.
@@ -52,7 +54,7 @@ enum How {
     Program,
 }
 
-use Ask::{Deflate, Fan, Handshakes, Instances, Large, Many, Small, Tls, Workers};
+use Ask::{Deflate, Fan, Handshakes, Instances, Large, Many, Small, Swaps, Tls, Workers};
 
 pub(crate) const WSRUN: &str = "wsrun";
 pub(crate) const NATIVE: &str = "native";
@@ -64,7 +66,7 @@ pub(crate) const PEERS: [Peer; 11] = [
         WSRUN,
         "wsrun, sandboxed handler",
         &[
-            Small, Large, Deflate, Tls, Fan, Many, Instances, Handshakes, Workers,
+            Small, Large, Deflate, Tls, Fan, Many, Instances, Handshakes, Workers, Swaps,
         ],
         How::Wsrun,
     ),
@@ -149,10 +151,25 @@ impl Peer {
         self.how == How::Raw
     }
 
+    /// It compiles its handler, and keeps what it compiled.
+    pub(crate) fn compiles(&self) -> bool {
+        self.how == How::Wsrun
+    }
+
     /// It takes text alone, and a program of lines answers.
     pub(crate) fn is_of_lines(&self) -> bool {
         self.how == How::Websocketd
     }
+}
+
+/// The handlers that wsrun serves.
+#[derive(Debug)]
+pub(crate) struct Handlers {
+    pub(crate) echo: PathBuf,
+    /// Sends everything to everybody.
+    pub(crate) fan: PathBuf,
+    /// Echoes backwards: what the echo is replaced by.
+    pub(crate) reverse: PathBuf,
 }
 
 /// Where everything lies.
@@ -160,8 +177,7 @@ impl Peer {
 pub(crate) struct Places {
     pub(crate) wsrun: PathBuf,
     pub(crate) native: PathBuf,
-    pub(crate) echo: PathBuf,
-    pub(crate) fan: PathBuf,
+    pub(crate) handlers: Handlers,
     /// The folder that `peers/install` filled.
     pub(crate) cache: PathBuf,
     /// PEM files, made for this run.
@@ -278,9 +294,9 @@ impl Places {
         let mut command = Command::new(&self.wsrun);
         command
             .arg(if asks.contains(&Fan) {
-                &self.fan
+                &self.handlers.fan
             } else {
-                &self.echo
+                &self.handlers.echo
             })
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--max-connections", "20000", "--log-level", "warn"]);
@@ -315,11 +331,11 @@ fn exists(path: &Path, otherwise: &str) -> anyhow::Result<()> {
 }
 
 /// Builds the handlers that wsrun serves.
-pub(crate) fn build_handlers(cache: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+pub(crate) fn build_handlers(cache: &Path) -> anyhow::Result<Handlers> {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     // cargo is started in other folders.
     let target = std::path::absolute(cache)?.join("handlers");
-    for (folder, package) in [("../examples", "echo"), ("fan", "fan")] {
+    for (folder, package) in [("../examples", "echo"), ("fan", "fan"), ("fan", "reverse")] {
         let mut cargo = Command::new("cargo");
         cargo
             .current_dir(crate_folder.join(folder))
@@ -352,7 +368,11 @@ pub(crate) fn build_handlers(cache: &Path) -> anyhow::Result<(PathBuf, PathBuf)>
         );
     }
     let built = target.join(TARGET).join("release");
-    Ok((built.join("echo.wasm"), built.join("fan.wasm")))
+    Ok(Handlers {
+        echo: built.join("echo.wasm"),
+        fan: built.join("fan.wasm"),
+        reverse: built.join("reverse.wasm"),
+    })
 }
 
 const TARGET: &str = "wasm32-wasip2";

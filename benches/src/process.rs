@@ -17,6 +17,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// When it was started.
+    pub(crate) began: Instant,
     /// From the start of the process until it took a connection.
     pub(crate) start_up: Duration,
 }
@@ -53,6 +55,7 @@ impl Server {
         let mut server = Self {
             child,
             address,
+            began,
             start_up: Duration::ZERO,
         };
         loop {
@@ -69,7 +72,7 @@ impl Server {
             if began.elapsed() > patience {
                 bail!("the server does not listen: {}", tail(log));
             }
-            thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_micros(500));
         }
     }
 

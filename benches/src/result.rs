@@ -20,6 +20,13 @@ pub(crate) struct Results {
     pub(crate) scenarios: Vec<Outcome>,
 }
 
+impl Results {
+    /// The scenario of this name, if it was measured.
+    pub(crate) fn scenario(&self, name: &str) -> Option<&Outcome> {
+        self.scenarios.iter().find(|outcome| outcome.name == name)
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
@@ -84,6 +91,37 @@ pub(crate) enum Figure {
     ActiveCpuRatio,
     /// From the start of the process to its first connection, in milliseconds.
     StartUpMs,
+    /// From there to the answer to a first message.
+    AnswerMs,
+    /// Both with an empty cache of compiled components.
+    ColdStartUpMs,
+    ColdAnswerMs,
+    /// From the request for a new version of the handler to its first answer, median and largest over the swaps of a round, in milliseconds;
+    /// and of the first swap, for which the version had to be compiled.
+    SwapMs,
+    SwapMaxMs,
+    SwapColdMs,
+    /// Until every connection has had an answer of it, and until it has survived its trial; medians.
+    SwapAllMs,
+    SwapKeptMs,
+    /// The longest latency of each connection during a swap, over connections and swaps, in microseconds; and in a stretch as long without
+    /// one.
+    PauseP50Us,
+    PauseP99Us,
+    PauseMaxUs,
+    CalmP50Us,
+    CalmP99Us,
+    CalmMaxUs,
+    /// Processor time of the server from a connection to the answer to its first message, with a shared instance and with an instance of
+    /// its own, and the difference.
+    OpenCpuNs,
+    OpenOwnCpuNs,
+    InstanceCpuNs,
+    /// How long that took, in microseconds.
+    OpenP50Us,
+    OpenP99Us,
+    OpenOwnP50Us,
+    OpenOwnP99Us,
 }
 
 impl Outcome {

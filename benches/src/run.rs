@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -90,10 +91,32 @@ impl Session {
     }
 
     fn measure(&self, scenario: &Scenario, peer: &Peer) -> anyhow::Result<BTreeMap<Figure, f64>> {
-        let asks = scenario.asks;
-        let log: &Path = &self.folder.path().join("server.log");
         let cores = self.placement.of(scenario.workers)?;
-        let server = Server::start(cores, log, START_UP, |port| {
+        match scenario.load {
+            Load::Start => self.starts(scenario, peer, cores),
+            Load::Swaps(swaps) => self.swaps(scenario, peer, swaps, cores),
+            Load::Instances { connections } => {
+                self.instances(scenario, peer, connections, cores.as_ref())
+            }
+            Load::Echo { .. } | Load::Fan { .. } | Load::Idle { .. } | Load::Churn { .. } => {
+                self.traffic(scenario, peer, cores)
+            }
+        }
+    }
+
+    /// Where what a server prints goes.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    fn traffic(
+        &self,
+        scenario: &Scenario,
+        peer: &Peer,
+        cores: Option<Range<usize>>,
+    ) -> anyhow::Result<BTreeMap<Figure, f64>> {
+        let asks = scenario.asks;
+        let server = Server::start(cores, &self.log(), START_UP, |port| {
             self.places.command(peer, asks, scenario.workers, port)
         })?;
         let way = Way {
@@ -140,6 +163,9 @@ impl Session {
                 &idle::run(&way, &exchange, connections, active, times, process)?,
                 connections,
             ),
+            Load::Start | Load::Swaps(_) | Load::Instances { .. } => {
+                unreachable!("they are measured otherwise")
+            }
         };
         figures.insert(Figure::StartUpMs, server.start_up.as_secs_f64() * 1e3);
         Ok(figures)
@@ -147,7 +173,7 @@ impl Session {
 }
 
 /// How long a server may take to start.
-const START_UP: Duration = Duration::from_secs(60);
+pub(crate) const START_UP: Duration = Duration::from_secs(60);
 
 fn figures(measured: &Measured) -> BTreeMap<Figure, f64> {
     let messages = measured.messages as f64;
@@ -226,5 +252,10 @@ fn line(scenario: &Scenario, peer: &Peer, round: usize, figures: &BTreeMap<Figur
     add(figure(Figure::LoaderCpuNs), "ns loader");
     add(figure(Figure::LoaderUserNs), "ns of it user");
     add(figure(Figure::IdleBytes), "B idle");
+    add(figure(Figure::ColdAnswerMs), "ms to an answer, cold");
+    add(figure(Figure::AnswerMs), "ms to an answer");
+    add(figure(Figure::SwapMs), "ms to swap");
+    add(figure(Figure::PauseMaxUs), "us pause at most");
+    add(figure(Figure::InstanceCpuNs), "ns CPU for an instance");
     line
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::load::echo::Pace;
+use crate::load::swap::Swaps;
 use crate::peers::{Ask, Peer};
 
 /// One kind of load on every server that can take it.
@@ -41,6 +42,9 @@ pub(crate) enum Load {
     Fan { subscribers: usize },
     Idle { connections: usize, active: bool },
     Churn { at_a_time: usize },
+    Start,
+    Swaps(Swaps),
+    Instances { connections: usize },
 }
 
 /// How thorough a run is.
@@ -261,6 +265,45 @@ pub(crate) fn scenarios(effort: &Effort) -> Vec<Scenario> {
         &[Instances, Many],
         20,
         idle(instances, false),
+        "wsrun",
+        None,
+    );
+    add(
+        "start",
+        "Start-up".into(),
+        &[Small],
+        20,
+        Load::Start,
+        "wsrun",
+        None,
+    );
+    let swaps = Swaps {
+        count: if effort.fewer > 1 { 5 } else { 21 },
+        connections: 100,
+        rate: effort.rate,
+    };
+    add(
+        "swap",
+        format!(
+            "A new version of the handler: {} connections, {} messages a second, {} swaps",
+            swaps.connections,
+            swaps.rate,
+            swaps.count - 1
+        ),
+        &[Small, Ask::Swaps],
+        20,
+        Load::Swaps(swaps),
+        "wsrun",
+        None,
+    );
+    add(
+        "instances",
+        format!("An instance: {instances} connections, sharing one and with one each"),
+        &[Small, Many, Instances],
+        20,
+        Load::Instances {
+            connections: instances,
+        },
         "wsrun",
         None,
     );

@@ -15,11 +15,14 @@ pub(super) fn text(results: &Results) -> String {
     head(&mut text, results);
     points(&mut text, &rows(results));
     loader(&mut text, results);
-    for outcome in &results.scenarios {
+    let with_plot = |outcome: &&Outcome| main_figure(outcome).is_some();
+    for outcome in results.scenarios.iter().filter(with_plot) {
         scenario(&mut text, outcome);
     }
     workers(&mut text, results);
     start_up(&mut text, results);
+    swap(&mut text, results);
+    instances(&mut text, results);
     versions(&mut text, results);
     text
 }
@@ -153,19 +156,14 @@ fn scenario(text: &mut String, outcome: &Outcome) {
             text,
             format_args!("![{}]({PLOTS}/{}.svg)\n", outcome.title, outcome.name),
         );
-        if main_figure(outcome) == Figure::IdleBytes {
+        if main_figure(outcome) == Some(Figure::IdleBytes) {
             idle(text, outcome);
         } else {
             traffic(text, outcome);
         }
         line(text, "");
     }
-    for (peer, reason) in &outcome.failed {
-        line(
-            text,
-            format_args!("{} could not be measured: {reason}.\n", title(peer)),
-        );
-    }
+    failures(text, outcome);
 }
 
 fn traffic(text: &mut String, outcome: &Outcome) {
@@ -319,31 +317,188 @@ fn workers(text: &mut String, results: &Results) {
 }
 
 fn start_up(text: &mut String, results: &Results) {
-    let Some(outcome) = results
-        .scenarios
-        .iter()
-        .find(|outcome| outcome.name == "ping-pong")
-    else {
+    let Some(outcome) = results.scenario("start") else {
         return;
     };
     line(text, "## Start-up\n");
     line(
         text,
-        "From the start of the process until it takes a connection; wsrun with its cache of compiled components, once it has one.\n",
+        "From the start of the process, in milliseconds, until it takes a connection and until the first message has come back: medians, the \
+         last column with the least and the largest. *Cold* is wsrun with an empty cache of compiled components, so that it compiles its handler; \
+         the line without it finds the handler compiled. The files themselves are in memory in both.\n",
     );
-    line(text, "| server | milliseconds |\n|---|---|");
-    for peer in outcome.peers(Figure::StartUpMs) {
-        let time = outcome.median(peer, Figure::StartUpMs);
+    line(
+        text,
+        "| server | takes a connection | first message is back | least to largest |\n|---|---|---|---|",
+    );
+    let mut rows: Vec<(String, &str, [Figure; 2])> = Vec::new();
+    for peer in outcome.peers(Figure::AnswerMs) {
+        rows.push((name(peer), peer, [Figure::StartUpMs, Figure::AnswerMs]));
+    }
+    for peer in outcome.peers(Figure::ColdAnswerMs) {
+        if outcome.median(peer, Figure::ColdAnswerMs).is_some() {
+            let cold = format!("{}, cold", name(peer));
+            rows.push((cold, peer, [Figure::ColdStartUpMs, Figure::ColdAnswerMs]));
+        }
+    }
+    for (name, peer, [connection, answer]) in rows {
+        let range = outcome.range(peer, answer);
         line(
             text,
             format_args!(
-                "| {} | {} |",
-                name(peer),
-                optional(time, |ms| format!("{ms:.0}"))
+                "| {name} | {} | {} | {} |",
+                milliseconds(outcome.median(peer, connection)),
+                milliseconds(outcome.median(peer, answer)),
+                range.map_or_else(dash, |(least, most)| format!("{least:.1} to {most:.1}")),
             ),
         );
     }
     line(text, "");
+    failures(text, outcome);
+}
+
+/// A new version of the handler, by wsrun alone: no other server has it.
+fn swap(text: &mut String, results: &Results) {
+    let Some(outcome) = results.scenario("swap") else {
+        return;
+    };
+    line(text, format_args!("## {}\n", outcome.title));
+    line(
+        text,
+        "The echo is replaced by one that answers backwards and the other way round, each time by the request that `wsrun ctl swap` makes, while \
+         every connection goes on sending when it is time. The server has one core, and the process that compiles shares it. Medians over \
+         the swaps of a round, and then over the rounds; the first swap of each round is told apart, as the new version is not in the cache of \
+         compiled components then.\n",
+    );
+    line(
+        text,
+        "| from the request | milliseconds | least to largest |\n|---|---|---|",
+    );
+    let rows = [
+        ("first answer of the new version", Figure::SwapMs),
+        ("the same, longest of a round", Figure::SwapMaxMs),
+        (
+            "every connection has had an answer of it",
+            Figure::SwapAllMs,
+        ),
+        (
+            "it has survived its trial of 100 messages",
+            Figure::SwapKeptMs,
+        ),
+        (
+            "first answer, where it had to be compiled",
+            Figure::SwapColdMs,
+        ),
+    ];
+    for (what, figure) in rows {
+        let range = outcome.range(WSRUN, figure);
+        line(
+            text,
+            format_args!(
+                "| {what} | {} | {} |",
+                milliseconds(outcome.median(WSRUN, figure)),
+                range.map_or_else(dash, |(least, most)| format!("{least:.1} to {most:.1}")),
+            ),
+        );
+    }
+    line(
+        text,
+        "\nWhat connections noticed: of each connection the longest latency, from when a message was due, during each swap that found its \
+         version compiled, up to the end of the trial; and in a stretch as long in which nothing happened.\n",
+    );
+    line(
+        text,
+        "| longest latency of a connection | p50 | p99 | largest |\n|---|---|---|---|",
+    );
+    let stretches = [
+        (
+            "during a swap",
+            [Figure::PauseP50Us, Figure::PauseP99Us, Figure::PauseMaxUs],
+        ),
+        (
+            "without one",
+            [Figure::CalmP50Us, Figure::CalmP99Us, Figure::CalmMaxUs],
+        ),
+    ];
+    for (what, [middle, tail, largest]) in stretches {
+        let time = |value| optional(value, |us| shown(us * 1e3, Figure::CpuNs));
+        let most = outcome.range(WSRUN, largest).map(|(_, most)| most);
+        line(
+            text,
+            format_args!(
+                "| {what} | {} | {} | {} |",
+                time(outcome.median(WSRUN, middle)),
+                time(outcome.median(WSRUN, tail)),
+                time(most),
+            ),
+        );
+    }
+    line(text, "");
+    failures(text, outcome);
+}
+
+fn instances(text: &mut String, results: &Results) {
+    let Some(outcome) = results.scenario("instances") else {
+        return;
+    };
+    line(text, format_args!("## {}\n", outcome.title));
+    line(
+        text,
+        "Connections are opened one after the other and stay open: from TCP to the answer to a first message, with one instance for all \
+         (`--scope shared`) and with an instance for each (`--scope connection`). The difference is what an instance costs, its first call included.\n",
+    );
+    line(
+        text,
+        "| instance | CPU of the server per connection | least to largest | p50 | p99 |\n|---|---|---|---|---|",
+    );
+    let rows = [
+        (
+            "shared",
+            Figure::OpenCpuNs,
+            Some([Figure::OpenP50Us, Figure::OpenP99Us]),
+        ),
+        (
+            "own",
+            Figure::OpenOwnCpuNs,
+            Some([Figure::OpenOwnP50Us, Figure::OpenOwnP99Us]),
+        ),
+        ("**difference: an instance**", Figure::InstanceCpuNs, None),
+    ];
+    for (what, cpu, times) in rows {
+        let cpu_time = |ns| shown(ns, Figure::CpuNs);
+        let range = outcome.range(WSRUN, cpu);
+        let time = |n: usize| {
+            let value = times.and_then(|times| outcome.median(WSRUN, times[n]));
+            optional(value, |us| shown(us * 1e3, Figure::CpuNs))
+        };
+        line(
+            text,
+            format_args!(
+                "| {what} | {} | {} | {} | {} |",
+                optional(outcome.median(WSRUN, cpu), cpu_time),
+                range.map_or_else(dash, |(least, most)| {
+                    format!("{} to {}", cpu_time(least), cpu_time(most))
+                }),
+                time(0),
+                time(1),
+            ),
+        );
+    }
+    line(text, "");
+    failures(text, outcome);
+}
+
+fn failures(text: &mut String, outcome: &Outcome) {
+    for (peer, reason) in &outcome.failed {
+        line(
+            text,
+            format_args!("{} could not be measured: {reason}.\n", title(peer)),
+        );
+    }
+}
+
+fn milliseconds(value: Option<f64>) -> String {
+    optional(value, |ms| format!("{ms:.1}"))
 }
 
 fn versions(text: &mut String, results: &Results) {
