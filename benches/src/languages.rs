@@ -272,7 +272,7 @@ fn cost(served: &Served<'_>, args: &Args, size: usize) -> anyhow::Result<Duratio
     let message = Message::plain(size, true);
     let reply = Link::learn(&way, &message.frame, &message.payload)?;
     let mut link = Link::open(&way)?;
-    let accounts = Accounts::of(server.process())?;
+    let accounts = Accounts::of(server.process());
     let mut exchange = |time: Duration| -> anyhow::Result<u32> {
         let began = Instant::now();
         let mut messages = 0;

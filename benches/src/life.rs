@@ -174,7 +174,7 @@ fn open(way: &Way, message: &Message, count: usize, process: u32) -> anyhow::Res
     let exchange = Exchange::learn(way, message, message.frame.clone())?;
     let mut links = Vec::with_capacity(count);
     let mut latency_ns = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
-    let accounts = Accounts::of(process)?;
+    let accounts = Accounts::of(process);
     let before = accounts.cpu()?;
     for opened in 0..count {
         let began = Instant::now();

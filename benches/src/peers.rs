@@ -127,7 +127,7 @@ pub(crate) const PEERS: [Peer; 11] = [
     peer(
         "websocketd",
         "websocketd with cat",
-        &[Small],
+        &[Small, Large, Handshakes],
         How::Websocketd,
     ),
 ];
