@@ -156,10 +156,10 @@ fn scenario(text: &mut String, outcome: &Outcome) {
             text,
             format_args!("![{}]({PLOTS}/{}.svg)\n", outcome.title, outcome.name),
         );
-        if main_figure(outcome) == Some(Figure::IdleBytes) {
-            idle(text, outcome);
-        } else {
-            traffic(text, outcome);
+        match main_figure(outcome) {
+            Some(Figure::IdleBytes) => idle(text, outcome),
+            Some(Figure::P99Us) => rate(text, outcome),
+            _ => traffic(text, outcome),
         }
         line(text, "");
     }
@@ -209,6 +209,56 @@ fn traffic(text: &mut String, outcome: &Outcome) {
                 time(Figure::P50Us),
                 time(Figure::P99Us),
                 time(Figure::P999Us),
+                optional(median(Figure::ServerBusy), |share| format!(
+                    "{:.0} %",
+                    share * 100.0
+                )),
+            ),
+        );
+    }
+}
+
+/// Latency at a fixed rate, which says of a server what it keeps waiting. What cannot keep up is further behind with each message.
+fn rate(text: &mut String, outcome: &Outcome) {
+    let base = &outcome.base;
+    line(
+        text,
+        "Latency counts from when a message was due, sent or not, so that a server that stalls is charged for all that it keeps waiting. Medians \
+         over the rounds; *largest* is that of all rounds. Fewer messages per second than are due: the server, or the machine, did not keep up.\n",
+    );
+    line(
+        text,
+        format_args!(
+            "| server | p50 | p99 | least to largest | p99.9 | largest | messages/s | CPU per message | CPU, to {} | server busy |",
+            title(base)
+        ),
+    );
+    line(text, "|---|---|---|---|---|---|---|---|---|---|");
+    for peer in outcome.peers(Figure::P99Us) {
+        let median = |figure| outcome.median(peer, figure);
+        let us = |us| shown(us * 1e3, Figure::CpuNs);
+        let time = |figure| optional(median(figure), us);
+        let range = outcome.range(peer, Figure::P99Us);
+        let most = outcome.range(peer, Figure::MaxUs).map(|(_, most)| most);
+        line(
+            text,
+            format_args!(
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                name(peer),
+                time(Figure::P50Us),
+                time(Figure::P99Us),
+                range.map_or_else(dash, |(least, most)| format!(
+                    "{} to {}",
+                    us(least),
+                    us(most)
+                )),
+                time(Figure::P999Us),
+                optional(most, us),
+                optional(median(Figure::Rate), |rate| format!("{rate:.0}")),
+                optional(median(Figure::CpuNs), |ns| shown(ns, Figure::CpuNs)),
+                optional(outcome.ratio(peer, base, Figure::CpuNs), |ratio| format!(
+                    "{ratio:.2}"
+                )),
                 optional(median(Figure::ServerBusy), |share| format!(
                     "{:.0} %",
                     share * 100.0

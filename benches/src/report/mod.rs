@@ -30,6 +30,7 @@ pub(crate) fn write(results: &Results, folder: &Path) -> anyhow::Result<()> {
 fn main_figure(outcome: &Outcome) -> Option<Figure> {
     match outcome.name.as_str() {
         "start" | "swap" | "instances" => None,
+        "rate" => Some(Figure::P99Us),
         name if name.starts_with("idle") => Some(Figure::IdleBytes),
         _ => Some(Figure::CpuNs),
     }
