@@ -63,7 +63,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         println!("written to {}", args.file.display());
         return Ok(ExitCode::SUCCESS);
     }
-    let known = known.remove(PROFILE).unwrap_or_default();
+    let Some(known) = known.remove(PROFILE) else {
+        bail!(
+            "{} has no counts of the profile {PROFILE}: `{WRITE}` puts them there",
+            args.file.display()
+        );
+    };
     let verdict = compare(&known, &counts, args.tolerance);
     for line in &verdict.lines {
         println!("{line}");
@@ -71,7 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if verdict.failed {
         println!(
             "\nThe hot path takes more instructions than {} says for the profile {PROFILE}. If that is worth it, run\n\
-             `wsrun-bench guard --write` and say in the commit what they are spent on.",
+             `{WRITE}` and say in the commit what they are spent on.",
             args.file.display()
         );
         return Ok(ExitCode::FAILURE);
@@ -350,6 +355,11 @@ const PROFILE: &str = if cfg!(debug_assertions) {
     "dev"
 } else {
     "release"
+};
+const WRITE: &str = if cfg!(debug_assertions) {
+    "scripts/guard --write"
+} else {
+    "scripts/guard --release --write"
 };
 const PROFILE_WSRUN: &str = if cfg!(debug_assertions) {
     "target/debug/wsrun"
