@@ -10,6 +10,7 @@ mod life;
 mod link;
 mod load;
 mod machine;
+mod merge;
 mod meter;
 mod peers;
 mod poll;
@@ -43,9 +44,14 @@ use crate::scenario::{Effort, Scenario, scenarios};
 enum Command {
     /// Measures, and writes a report
     Run(RunArgs),
-    /// Writes the report anew from the JSON of an earlier run
+    /// Writes the report anew from the JSON of an earlier run, or one from those of several
     Report {
-        json: PathBuf,
+        /// What runs have left as performance.json, of one machine and one commit
+        #[arg(required = true)]
+        json: Vec<PathBuf>,
+        /// Merges runs of different commits
+        #[arg(long)]
+        any_commit: bool,
         /// Where to
         #[arg(long, value_name = "DIR", default_value = "target/performance")]
         out: PathBuf,
@@ -121,7 +127,11 @@ struct RunArgs {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Run(args) => run(args),
-        Command::Report { json, out } => report_again(&json, &out),
+        Command::Report {
+            json,
+            any_commit,
+            out,
+        } => report_again(&json, any_commit, &out),
         Command::Guard(args) => guard::run(&args),
         Command::Languages(args) => languages::run(&args),
         Command::Raw {
@@ -271,10 +281,15 @@ fn chosen(scenarios: Vec<Scenario>, only: &[String]) -> anyhow::Result<Vec<Scena
     Ok(scenarios.iter().filter(wanted).cloned().collect())
 }
 
-fn report_again(json: &Path, out: &Path) -> anyhow::Result<ExitCode> {
-    let text =
-        fs::read_to_string(json).with_context(|| format!("cannot read {}", json.display()))?;
-    let results: Results = serde_json::from_str(&text)?;
+fn report_again(json: &[PathBuf], any_commit: bool, out: &Path) -> anyhow::Result<ExitCode> {
+    let read = |file: &PathBuf| -> anyhow::Result<Results> {
+        let text = fs::read_to_string(file)?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    let runs = json
+        .iter()
+        .map(|file| read(file).with_context(|| format!("cannot read {}", file.display())));
+    let results = merge::merge(runs.collect::<Result<_, _>>()?, any_commit)?;
     report::write(&results, out)?;
     Ok(ExitCode::SUCCESS)
 }

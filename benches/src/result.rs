@@ -136,6 +136,12 @@ impl Outcome {
         }
     }
 
+    /// How many rounds were taken.
+    pub(crate) fn rounds(&self) -> usize {
+        let rounds = self.samples.iter().map(|sample| sample.round + 1);
+        rounds.max().unwrap_or_default()
+    }
+
     /// How many workers its servers had, where that is what was measured.
     pub(crate) fn workers(&self) -> Option<usize> {
         self.name.strip_prefix("workers-")?.parse().ok()

@@ -54,11 +54,18 @@ fn head(text: &mut String, results: &Results) {
     line(text, format_args!("| kernel | {} |", machine.kernel));
     line(text, format_args!("| commit | {} |", machine.commit));
     line(text, format_args!("| date | {} |", machine.date));
+    // Runs that were merged, or one that was ended, may have more of one scenario than of another.
+    let least = results.scenarios.iter().map(Outcome::rounds);
+    let least = least.filter(|&rounds| rounds > 0).min();
+    let rounds = match least {
+        Some(least) if least < results.rounds => format!("{least} to {}", results.rounds),
+        _ => results.rounds.to_string(),
+    };
     line(
         text,
         format_args!(
-            "| rounds | {} of {} s, every server in turn |",
-            results.rounds, results.seconds
+            "| rounds | {rounds} of {} s, every server in turn |",
+            results.seconds
         ),
     );
     line(
