@@ -1,7 +1,7 @@
 //! What the results are held against: each row a claim about wsrun with a sandboxed handler, its bar, and whether it is reached.
 
 use crate::peers::{NATIVE, PEERS, RAW, WSRUN};
-use crate::result::{Figure, Outcome, Results};
+use crate::result::{Figure, Results};
 
 /// A claim and what came out.
 #[derive(Debug)]
@@ -82,13 +82,8 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn outcome(&self, scenario: &str) -> Option<&Outcome> {
-        let mut scenarios = self.results.scenarios.iter();
-        scenarios.find(|outcome| outcome.name == scenario)
-    }
-
     fn cpu(&mut self, point: u8, scenario: &str, to: &str, bar: Bar) {
-        let value = self.outcome(scenario);
+        let value = self.results.scenario(scenario);
         let value = value.and_then(|outcome| outcome.ratio(WSRUN, to, Figure::CpuNs));
         self.add(
             point,
@@ -100,7 +95,7 @@ impl Rows<'_> {
     }
 
     fn rate(&mut self, point: u8, scenario: &str, to: &str, bar: Bar) {
-        let value = self.outcome(scenario);
+        let value = self.results.scenario(scenario);
         let value = value.and_then(|outcome| outcome.ratio(WSRUN, to, Figure::Rate));
         self.add(
             point,
@@ -112,7 +107,7 @@ impl Rows<'_> {
     }
 
     fn memory(&mut self, scenario: &str, what: &str, kibibytes: f64) {
-        let value = self.outcome(scenario);
+        let value = self.results.scenario(scenario);
         let value = value.and_then(|outcome| outcome.median(WSRUN, Figure::IdleBytes));
         let value = value.map(|bytes| bytes / 1024.0);
         self.add(
@@ -125,7 +120,7 @@ impl Rows<'_> {
     }
 
     fn held(&mut self, scenario: &str) {
-        let value = self.outcome(scenario);
+        let value = self.results.scenario(scenario);
         let value = value.and_then(|outcome| outcome.median(WSRUN, Figure::Held));
         self.add(
             5,
@@ -137,13 +132,13 @@ impl Rows<'_> {
     }
 
     fn own(&mut self, point: u8, scenario: &str, claim: &str, figure: Figure, bar: Bar) {
-        let value = self.outcome(scenario);
+        let value = self.results.scenario(scenario);
         let value = value.and_then(|outcome| outcome.median(WSRUN, figure));
         self.add(point, claim.to_owned(), bar, value, "x");
     }
 
     fn sandbox(&mut self, scenario: &str, claim: &str, nanoseconds: f64) {
-        let value = self.outcome(scenario);
+        let value = self.results.scenario(scenario);
         let value = value.and_then(|outcome| outcome.difference(WSRUN, NATIVE, Figure::CpuNs));
         let claim = format!("{scenario}: {claim} (CPU, sandboxed less native)");
         self.add(6, claim, Bar::AtMost(nanoseconds), value, " ns");

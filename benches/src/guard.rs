@@ -14,7 +14,7 @@ use wsrun_proto::ws::{frame, mask};
 
 use crate::link::{Link, Way};
 use crate::load::Exchange;
-use crate::peers::{Ask, PEERS, Places, WSRUN, build_handlers};
+use crate::peers::{Ask, Handlers, PEERS, Places, WSRUN, build_handlers};
 use crate::process::Server;
 use crate::traffic::Message;
 use crate::valgrind;
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// The wsrun to look at, of the same profile as this program
     #[arg(long, value_name = "FILE", default_value = PROFILE_WSRUN)]
     wsrun: PathBuf,
-    /// A component that echoes, and one that sends everything to everybody [default: both are built]
+    /// Components: one that echoes, one that sends everything to everybody [default: they are built]
     #[arg(long, value_name = "FILE", num_args = 2, value_names = ["ECHO", "FAN"])]
     handlers: Option<Vec<PathBuf>>,
     /// The counts to compare with
@@ -63,7 +63,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         println!("written to {}", args.file.display());
         return Ok(ExitCode::SUCCESS);
     }
-    let known = known.remove(PROFILE).unwrap_or_default();
+    let Some(known) = known.remove(PROFILE) else {
+        bail!(
+            "{} has no counts of the profile {PROFILE}: `{WRITE}` puts them there",
+            args.file.display()
+        );
+    };
     let verdict = compare(&known, &counts, args.tolerance);
     for line in &verdict.lines {
         println!("{line}");
@@ -71,7 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if verdict.failed {
         println!(
             "\nThe hot path takes more instructions than {} says for the profile {PROFILE}. If that is worth it, run\n\
-             `wsrun-bench guard --write` and say in the commit what they are spent on.",
+             `{WRITE}` and say in the commit what they are spent on.",
             args.file.display()
         );
         return Ok(ExitCode::FAILURE);
@@ -122,8 +127,12 @@ fn compare(known: &Counts, counts: &Counts, tolerance: f64) -> Verdict {
 
 fn count(args: &Args) -> anyhow::Result<Counts> {
     let cache = crate::cache_folder(args.cache.clone())?;
-    let (echo, fan) = match args.handlers.as_deref() {
-        Some([echo, fan]) => (echo.clone(), fan.clone()),
+    let handlers = match args.handlers.as_deref() {
+        Some([echo, fan]) => Handlers {
+            echo: echo.clone(),
+            fan: fan.clone(),
+            reverse: PathBuf::new(),
+        },
         _ => build_handlers(&cache)?,
     };
     ensure!(
@@ -134,8 +143,7 @@ fn count(args: &Args) -> anyhow::Result<Counts> {
     let places = Places {
         wsrun: args.wsrun.clone(),
         native: PathBuf::new(),
-        echo,
-        fan,
+        handlers,
         cache,
         certificate: PathBuf::new(),
         key: PathBuf::new(),
@@ -286,7 +294,7 @@ fn drive(places: &Places, compiled: &Path, traffic: &Traffic, times: usize) -> a
     let log = folder.path().join("server.log");
     let valgrind = valgrind::command()?;
     let server = Server::start(None, &log, START_UP, |port| {
-        let plain = places.command(peer, &[traffic.ask, Ask::Many], port);
+        let plain = places.command(peer, &[traffic.ask, Ask::Many], None, port);
         let mut command = valgrind;
         command.arg(plain.get_program()).args(plain.get_args());
         // valgrind cannot start the process that compiles otherwise.
@@ -347,6 +355,11 @@ const PROFILE: &str = if cfg!(debug_assertions) {
     "dev"
 } else {
     "release"
+};
+const WRITE: &str = if cfg!(debug_assertions) {
+    "scripts/guard --write"
+} else {
+    "scripts/guard --release --write"
 };
 const PROFILE_WSRUN: &str = if cfg!(debug_assertions) {
     "target/debug/wsrun"

@@ -148,7 +148,8 @@ impl Served<'_> {
     fn start(&self, more: &[&str]) -> anyhow::Result<(Server, Way, Duration)> {
         let began = Instant::now();
         let log = self.folder.join("server.log");
-        let server = Server::start(self.core, &log, START_UP, |port| {
+        let cores = self.core.map(|core| core..core + 1);
+        let server = Server::start(cores, &log, START_UP, |port| {
             let mut command = Command::new(self.wsrun);
             command
                 .arg(self.component)
@@ -271,7 +272,7 @@ fn cost(served: &Served<'_>, args: &Args, size: usize) -> anyhow::Result<Duratio
     let message = Message::plain(size, true);
     let reply = Link::learn(&way, &message.frame, &message.payload)?;
     let mut link = Link::open(&way)?;
-    let accounts = Accounts::of(server.process())?;
+    let accounts = Accounts::of(server.process());
     let mut exchange = |time: Duration| -> anyhow::Result<u32> {
         let began = Instant::now();
         let mut messages = 0;

@@ -6,9 +6,11 @@
 mod criteria;
 mod guard;
 mod languages;
+mod life;
 mod link;
 mod load;
 mod machine;
+mod merge;
 mod meter;
 mod peers;
 mod poll;
@@ -31,7 +33,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 
-use crate::peers::{PEERS, Peer, Places, build_handlers};
+use crate::peers::{Handlers, PEERS, Peer, Places, build_handlers};
 use crate::result::Results;
 use crate::run::Session;
 use crate::scenario::{Effort, Scenario, scenarios};
@@ -42,9 +44,14 @@ use crate::scenario::{Effort, Scenario, scenarios};
 enum Command {
     /// Measures, and writes a report
     Run(RunArgs),
-    /// Writes the report anew from the JSON of an earlier run
+    /// Writes the report anew from the JSON of an earlier run, or one from those of several
     Report {
-        json: PathBuf,
+        /// What runs have left as performance.json, of one machine and one commit
+        #[arg(required = true)]
+        json: Vec<PathBuf>,
+        /// Merges runs of different commits
+        #[arg(long)]
+        any_commit: bool,
         /// Where to
         #[arg(long, value_name = "DIR", default_value = "target/performance")]
         out: PathBuf,
@@ -59,6 +66,9 @@ enum Command {
         port: u16,
         #[arg(long, default_value = "echo")]
         mode: raw::Mode,
+        /// Threads, each with connections of its own
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
     },
     /// Does a fixed amount of work, for the guard to count the instructions of
     #[command(hide = true)]
@@ -79,8 +89,8 @@ struct RunArgs {
     /// The same host with a native handler [default: examples/native_echo beside --wsrun]
     #[arg(long, value_name = "FILE")]
     native: Option<PathBuf>,
-    /// A component that echoes, and one that sends everything to everybody [default: both are built]
-    #[arg(long, value_name = "FILE", num_args = 2, value_names = ["ECHO", "FAN"])]
+    /// Components: one that echoes, one that sends everything to everybody, one that echoes backwards [default: they are built]
+    #[arg(long, value_name = "FILE", num_args = 3, value_names = ["ECHO", "FAN", "REVERSE"])]
     handlers: Option<Vec<PathBuf>>,
     /// Scenarios, by name or the beginning of it, separated by commas [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -117,10 +127,18 @@ struct RunArgs {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Run(args) => run(args),
-        Command::Report { json, out } => report_again(&json, &out),
+        Command::Report {
+            json,
+            any_commit,
+            out,
+        } => report_again(&json, any_commit, &out),
         Command::Guard(args) => guard::run(&args),
         Command::Languages(args) => languages::run(&args),
-        Command::Raw { port, mode } => raw::serve(port, mode).map(|()| ExitCode::SUCCESS),
+        Command::Raw {
+            port,
+            mode,
+            workers,
+        } => raw::serve(port, mode, workers).map(|()| ExitCode::SUCCESS),
         Command::Work(args) => {
             guard::work(&args);
             Ok(ExitCode::SUCCESS)
@@ -134,7 +152,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let effort = effort(&args);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let effort = effort(&args, cores);
     let scenarios = chosen(scenarios(&effort), &args.only)?;
     if args.list {
         for scenario in &scenarios {
@@ -146,8 +165,12 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let cache = cache_folder(args.cache)?;
-    let (echo, fan) = match args.handlers.as_deref() {
-        Some([echo, fan]) => (echo.clone(), fan.clone()),
+    let handlers = match args.handlers.as_deref() {
+        Some([echo, fan, reverse]) => Handlers {
+            echo: echo.clone(),
+            fan: fan.clone(),
+            reverse: reverse.clone(),
+        },
         _ => build_handlers(&cache)?,
     };
     let beside = args.wsrun.parent().unwrap_or_else(|| Path::new("."));
@@ -156,8 +179,7 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             .native
             .unwrap_or_else(|| beside.join("examples/native_echo")),
         wsrun: args.wsrun,
-        echo,
-        fan,
+        handlers,
         cache,
         certificate: PathBuf::new(),
         key: PathBuf::new(),
@@ -185,13 +207,12 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let pinned =
-        !args.no_pin && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    let pinned = !args.no_pin && cores > 1;
     let machine = machine::describe(pinned);
-    if pinned {
-        process::pin(LOADER_CORE)?;
-    }
-    let session = Session::new(places, effort, pinned.then_some(SERVER_CORE))?;
+    let placement = process::Placement {
+        cores: pinned.then_some(cores),
+    };
+    let session = Session::new(places, effort, placement)?;
     let mut results = Results {
         machine,
         rounds: effort.rounds,
@@ -214,16 +235,16 @@ fn measure(
     results: &mut Results,
     out: &Path,
 ) -> anyhow::Result<()> {
-    for scenario in scenarios {
-        let outcome = session.scenario(scenario, peers, |line| println!("{line}"));
-        results.scenarios.push(outcome);
+    for together in scenarios.chunk_by(Scenario::goes_with) {
+        let outcomes = session.scenarios(together, peers, |line| println!("{line}"));
+        results.scenarios.extend(outcomes);
         results.machine.load_after = machine::load();
         report::write(results, out)?;
     }
     Ok(())
 }
 
-fn effort(args: &RunArgs) -> Effort {
+fn effort(args: &RunArgs, cores: usize) -> Effort {
     if args.quick {
         return Effort {
             rounds: 1,
@@ -231,6 +252,7 @@ fn effort(args: &RunArgs) -> Effort {
             measure: Duration::from_millis(500),
             fewer: 15,
             rate: args.rate,
+            workers_max: cores,
         };
     }
     Effort {
@@ -239,14 +261,15 @@ fn effort(args: &RunArgs) -> Effort {
         measure: Duration::from_secs_f64(args.seconds),
         fewer: 1,
         rate: args.rate,
+        workers_max: cores,
     }
 }
 
 fn chosen(scenarios: Vec<Scenario>, only: &[String]) -> anyhow::Result<Vec<Scenario>> {
     // A whole name means that one alone, although others may begin with it.
     let matches = |scenario: &Scenario, wanted: &String| {
-        let exact = scenarios.iter().any(|scenario| scenario.name == wanted);
-        scenario.name == wanted || (!exact && scenario.name.starts_with(wanted.as_str()))
+        let exact = scenarios.iter().any(|scenario| scenario.name == *wanted);
+        scenario.name == *wanted || (!exact && scenario.name.starts_with(wanted.as_str()))
     };
     for wanted in only {
         if !scenarios.iter().any(|scenario| matches(scenario, wanted)) {
@@ -258,10 +281,15 @@ fn chosen(scenarios: Vec<Scenario>, only: &[String]) -> anyhow::Result<Vec<Scena
     Ok(scenarios.iter().filter(wanted).cloned().collect())
 }
 
-fn report_again(json: &Path, out: &Path) -> anyhow::Result<ExitCode> {
-    let text =
-        fs::read_to_string(json).with_context(|| format!("cannot read {}", json.display()))?;
-    let results: Results = serde_json::from_str(&text)?;
+fn report_again(json: &[PathBuf], any_commit: bool, out: &Path) -> anyhow::Result<ExitCode> {
+    let read = |file: &PathBuf| -> anyhow::Result<Results> {
+        let text = fs::read_to_string(file)?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    let runs = json
+        .iter()
+        .map(|file| read(file).with_context(|| format!("cannot read {}", file.display())));
+    let results = merge::merge(runs.collect::<Result<_, _>>()?, any_commit)?;
     report::write(&results, out)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -273,6 +301,3 @@ fn cache_folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
         .or_else(|| Some(variable("HOME")?.join(".cache/wsrun-bench")))
         .context("there is no home folder: give --cache")
 }
-
-const SERVER_CORE: usize = 0;
-const LOADER_CORE: usize = 1;

@@ -61,7 +61,7 @@ impl Meter {
             // Whatever the warm-up took too long is not taken from the measurement.
             let late = now - self.warm;
             self.end += late;
-            let accounts = Accounts::of(self.process)?;
+            let accounts = Accounts::of(self.process);
             self.begun = Some(Begun {
                 at: Instant::now(),
                 server: accounts.cpu()?,

@@ -21,8 +21,12 @@ pub(crate) enum Ask {
     Fan,
     /// Thousands of connections.
     Many,
+    /// A new version of the handler while connections are open.
+    Swaps,
     /// An instance of the handler for each connection.
     Instances,
+    /// As many threads as it is told, each with connections of its own.
+    Workers,
     /// An opening and a closing handshake.
     Handshakes,
 }
@@ -50,7 +54,7 @@ enum How {
     Program,
 }
 
-use Ask::{Deflate, Fan, Handshakes, Instances, Large, Many, Small, Tls};
+use Ask::{Deflate, Fan, Handshakes, Instances, Large, Many, Small, Swaps, Tls, Workers};
 
 pub(crate) const WSRUN: &str = "wsrun";
 pub(crate) const NATIVE: &str = "native";
@@ -61,16 +65,23 @@ pub(crate) const PEERS: [Peer; 11] = [
     peer(
         WSRUN,
         "wsrun, sandboxed handler",
-        &[Small, Large, Deflate, Tls, Fan, Many, Instances, Handshakes],
+        &[
+            Small, Large, Deflate, Tls, Fan, Many, Instances, Handshakes, Workers, Swaps,
+        ],
         How::Wsrun,
     ),
     peer(
         NATIVE,
         "wsrun, native handler",
-        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes, Workers],
         How::Native,
     ),
-    peer(RAW, "raw TCP", &[Small, Large, Fan, Many], How::Raw),
+    peer(
+        RAW,
+        "raw TCP",
+        &[Small, Large, Fan, Many, Workers],
+        How::Raw,
+    ),
     peer(
         "bun",
         "Bun (uWebSockets)",
@@ -86,19 +97,19 @@ pub(crate) const PEERS: [Peer; 11] = [
     peer(
         "fastwebsockets",
         "fastwebsockets",
-        &[Small, Large, Many, Handshakes],
+        &[Small, Large, Many, Handshakes, Workers],
         How::Program,
     ),
     peer(
         "tokio-tungstenite",
         "tokio-tungstenite",
-        &[Small, Large, Many, Handshakes],
+        &[Small, Large, Many, Handshakes, Workers],
         How::Program,
     ),
     peer(
         "gorilla",
         "Go gorilla",
-        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes],
+        &[Small, Large, Deflate, Tls, Fan, Many, Handshakes, Workers],
         How::Program,
     ),
     peer(
@@ -116,7 +127,7 @@ pub(crate) const PEERS: [Peer; 11] = [
     peer(
         "websocketd",
         "websocketd with cat",
-        &[Small],
+        &[Small, Large, Handshakes],
         How::Websocketd,
     ),
 ];
@@ -140,10 +151,25 @@ impl Peer {
         self.how == How::Raw
     }
 
+    /// It compiles its handler, and keeps what it compiled.
+    pub(crate) fn compiles(&self) -> bool {
+        self.how == How::Wsrun
+    }
+
     /// It takes text alone, and a program of lines answers.
     pub(crate) fn is_of_lines(&self) -> bool {
         self.how == How::Websocketd
     }
+}
+
+/// The handlers that wsrun serves.
+#[derive(Debug)]
+pub(crate) struct Handlers {
+    pub(crate) echo: PathBuf,
+    /// Sends everything to everybody.
+    pub(crate) fan: PathBuf,
+    /// Echoes backwards: what the echo is replaced by.
+    pub(crate) reverse: PathBuf,
 }
 
 /// Where everything lies.
@@ -151,8 +177,7 @@ impl Peer {
 pub(crate) struct Places {
     pub(crate) wsrun: PathBuf,
     pub(crate) native: PathBuf,
-    pub(crate) echo: PathBuf,
-    pub(crate) fan: PathBuf,
+    pub(crate) handlers: Handlers,
     /// The folder that `peers/install` filled.
     pub(crate) cache: PathBuf,
     /// PEM files, made for this run.
@@ -205,16 +230,24 @@ impl Places {
         }
     }
 
-    /// How a server is started for what it is asked.
-    pub(crate) fn command(&self, peer: &Peer, asks: &[Ask], port: u16) -> Command {
+    /// How a server is started for what it is asked, with one thread for its connections unless `workers` tells another number.
+    pub(crate) fn command(
+        &self,
+        peer: &Peer,
+        asks: &[Ask],
+        workers: Option<usize>,
+        port: u16,
+    ) -> Command {
+        let threads = workers.unwrap_or(1).to_string();
         let fan = asks.contains(&Fan);
         let mut command = match peer.how {
-            How::Wsrun => return self.wsrun(asks, port),
+            How::Wsrun => return self.wsrun(asks, workers, port),
             How::Raw => {
                 let this = std::env::current_exe();
                 let mut command = Command::new(this.unwrap_or_else(|_| "/proc/self/exe".into()));
                 command.args(["raw", "--port", &port.to_string(), "--mode"]);
                 command.arg(if fan { "fan" } else { "echo" });
+                command.args(["--workers", &threads]);
                 return command;
             }
             How::Websocketd => {
@@ -237,7 +270,11 @@ impl Places {
             .env_remove("TLS_CERT")
             .env_remove("TLS_KEY")
             .env("DEFLATE", if asks.contains(&Deflate) { "1" } else { "0" })
-            .env("GOMAXPROCS", "1");
+            .env_remove("WORKERS")
+            .env("GOMAXPROCS", &threads);
+        if workers.is_some() {
+            command.env("WORKERS", &threads);
+        }
         if asks.contains(&Tls) {
             command.env("TLS_CERT", &self.certificate);
             command.env("TLS_KEY", &self.key);
@@ -253,13 +290,13 @@ impl Places {
         command
     }
 
-    fn wsrun(&self, asks: &[Ask], port: u16) -> Command {
+    fn wsrun(&self, asks: &[Ask], workers: Option<usize>, port: u16) -> Command {
         let mut command = Command::new(&self.wsrun);
         command
             .arg(if asks.contains(&Fan) {
-                &self.fan
+                &self.handlers.fan
             } else {
-                &self.echo
+                &self.handlers.echo
             })
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--max-connections", "20000", "--log-level", "warn"]);
@@ -271,6 +308,10 @@ impl Places {
             command.args(["--scope", "connection", "--max-instances", "20000"]);
             // The memories of thousands of instances together, of which each touches little.
             command.args(["--max-handler-memory", "64GiB"]);
+        }
+        if let Some(workers) = workers {
+            // One worker has it as well, so that only their number differs.
+            command.args(["--workers", &workers.to_string(), "--scope", "worker"]);
         }
         if asks.contains(&Tls) {
             command.arg("--tls-cert").arg(&self.certificate);
@@ -290,11 +331,11 @@ fn exists(path: &Path, otherwise: &str) -> anyhow::Result<()> {
 }
 
 /// Builds the handlers that wsrun serves.
-pub(crate) fn build_handlers(cache: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+pub(crate) fn build_handlers(cache: &Path) -> anyhow::Result<Handlers> {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     // cargo is started in other folders.
     let target = std::path::absolute(cache)?.join("handlers");
-    for (folder, package) in [("../examples", "echo"), ("fan", "fan")] {
+    for (folder, package) in [("../examples", "echo"), ("fan", "fan"), ("fan", "reverse")] {
         let mut cargo = Command::new("cargo");
         cargo
             .current_dir(crate_folder.join(folder))
@@ -327,7 +368,11 @@ pub(crate) fn build_handlers(cache: &Path) -> anyhow::Result<(PathBuf, PathBuf)>
         );
     }
     let built = target.join(TARGET).join("release");
-    Ok((built.join("echo.wasm"), built.join("fan.wasm")))
+    Ok(Handlers {
+        echo: built.join("echo.wasm"),
+        fan: built.join("fan.wasm"),
+        reverse: built.join("reverse.wasm"),
+    })
 }
 
 const TARGET: &str = "wasm32-wasip2";

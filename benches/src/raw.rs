@@ -1,10 +1,12 @@
 //! What the kernel takes for itself: TCP servers without a protocol, with the reads and writes that a good WebSocket server makes.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use rustix::net;
 
 use crate::poll::Poll;
 
@@ -17,11 +19,38 @@ pub(crate) enum Mode {
     Fan,
 }
 
-/// Serves until it is killed.
-pub(crate) fn serve(port: u16, mode: Mode) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
-    rustix::net::listen(&listener, 4096)?;
+/// Serves until it is killed, on so many threads among which the kernel spreads connections.
+pub(crate) fn serve(port: u16, mode: Mode, workers: usize) -> anyhow::Result<()> {
+    ensure!(
+        workers == 1 || mode == Mode::Echo,
+        "a thread knows no connections but its own: --mode fan has one"
+    );
+    let listeners: Vec<TcpListener> = (0..workers)
+        .map(|_| listener(port))
+        .collect::<Result<_, _>>()?;
+    thread::scope(|scope| {
+        let threads: Vec<_> = listeners
+            .into_iter()
+            .map(|listener| scope.spawn(|| work(listener, mode)))
+            .collect();
+        for thread in threads {
+            thread.join().expect("serving does not panic")?;
+        }
+        Ok(())
+    })
+}
+
+fn listener(port: u16) -> anyhow::Result<TcpListener> {
+    let listener = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None)?;
+    net::sockopt::set_socket_reuseport(&listener, true)?;
+    net::bind(&listener, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    net::listen(&listener, 4096)?;
+    let listener = TcpListener::from(listener);
     listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn work(listener: TcpListener, mode: Mode) -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
     poll.add(&listener, LISTENER)?;
     let mut connections: Vec<Option<Connection>> = Vec::new();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scenario::Scenario;
+
 /// Everything that a run found out.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
@@ -16,6 +18,13 @@ pub(crate) struct Results {
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) missing: BTreeMap<String, String>,
     pub(crate) scenarios: Vec<Outcome>,
+}
+
+impl Results {
+    /// The scenario of this name, if it was measured.
+    pub(crate) fn scenario(&self, name: &str) -> Option<&Outcome> {
+        self.scenarios.iter().find(|outcome| outcome.name == name)
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,9 +91,62 @@ pub(crate) enum Figure {
     ActiveCpuRatio,
     /// From the start of the process to its first connection, in milliseconds.
     StartUpMs,
+    /// From there to the answer to a first message.
+    AnswerMs,
+    /// Both with an empty cache of compiled components.
+    ColdStartUpMs,
+    ColdAnswerMs,
+    /// From the request for a new version of the handler to its first answer, median and largest over the swaps of a round, in milliseconds;
+    /// and of the first swap, for which the version had to be compiled.
+    SwapMs,
+    SwapMaxMs,
+    SwapColdMs,
+    /// Until every connection has had an answer of it, and until it has survived its trial; medians.
+    SwapAllMs,
+    SwapKeptMs,
+    /// The longest latency of each connection during a swap, over connections and swaps, in microseconds; and in a stretch as long without
+    /// one.
+    PauseP50Us,
+    PauseP99Us,
+    PauseMaxUs,
+    CalmP50Us,
+    CalmP99Us,
+    CalmMaxUs,
+    /// Processor time of the server from a connection to the answer to its first message, with a shared instance and with an instance of
+    /// its own, and the difference.
+    OpenCpuNs,
+    OpenOwnCpuNs,
+    InstanceCpuNs,
+    /// How long that took, in microseconds.
+    OpenP50Us,
+    OpenP99Us,
+    OpenOwnP50Us,
+    OpenOwnP99Us,
 }
 
 impl Outcome {
+    /// Nothing is measured yet.
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        Self {
+            name: scenario.name.clone(),
+            title: scenario.title.clone(),
+            base: scenario.base.to_owned(),
+            samples: Vec::new(),
+            failed: BTreeMap::new(),
+        }
+    }
+
+    /// How many rounds were taken.
+    pub(crate) fn rounds(&self) -> usize {
+        let rounds = self.samples.iter().map(|sample| sample.round + 1);
+        rounds.max().unwrap_or_default()
+    }
+
+    /// How many workers its servers had, where that is what was measured.
+    pub(crate) fn workers(&self) -> Option<usize> {
+        self.name.strip_prefix("workers-")?.parse().ok()
+    }
+
     /// The figures of a peer, by round.
     fn by_round(&self, peer: &str, figure: Figure) -> BTreeMap<usize, f64> {
         let samples = self.samples.iter().filter(|sample| sample.peer == peer);
@@ -111,6 +173,12 @@ impl Outcome {
         self.paired(peer, base, figure, |peer, base| peer / base)
     }
 
+    /// The same of one peer in two scenarios that were measured in the same rounds.
+    pub(crate) fn ratio_to(&self, other: &Self, peer: &str, figure: Figure) -> Option<f64> {
+        let (own, base) = (self.by_round(peer, figure), other.by_round(peer, figure));
+        median(pairs(own, &base, |own, base| own / base))
+    }
+
     /// The median of the differences of each round.
     pub(crate) fn difference(&self, peer: &str, base: &str, figure: Figure) -> Option<f64> {
         self.paired(peer, base, figure, |peer, base| peer - base)
@@ -123,10 +191,8 @@ impl Outcome {
         figure: Figure,
         compare: impl Fn(f64, f64) -> f64,
     ) -> Option<f64> {
-        let base = self.by_round(base, figure);
-        let pairs = self.by_round(peer, figure).into_iter();
-        let pairs = pairs.filter_map(|(round, value)| Some(compare(value, *base.get(&round)?)));
-        median(pairs.collect())
+        let (peer, base) = (self.by_round(peer, figure), self.by_round(base, figure));
+        median(pairs(peer, &base, compare))
     }
 
     /// The peers that were measured, those that are cheapest first.
@@ -143,6 +209,17 @@ impl Outcome {
         });
         peers
     }
+}
+
+/// What comparing the values of each round gives, where both sides have one.
+fn pairs(
+    values: BTreeMap<usize, f64>,
+    base: &BTreeMap<usize, f64>,
+    compare: impl Fn(f64, f64) -> f64,
+) -> Vec<f64> {
+    let pairs = values.into_iter();
+    let pairs = pairs.filter_map(|(round, value)| Some(compare(value, *base.get(&round)?)));
+    pairs.collect()
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {

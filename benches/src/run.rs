@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -11,7 +12,7 @@ use crate::link::{Way, client_config};
 use crate::load::{Exchange, Times, churn, echo, fan, idle};
 use crate::meter::Measured;
 use crate::peers::{Ask, Peer, Places};
-use crate::process::Server;
+use crate::process::{Placement, Server};
 use crate::result::{Figure, Outcome, Sample};
 use crate::scenario::{Effort, Load, Scenario};
 use crate::traffic::Message;
@@ -20,8 +21,7 @@ use crate::traffic::Message;
 pub(crate) struct Session {
     pub(crate) places: Places,
     pub(crate) effort: Effort,
-    /// The core of the servers.
-    pub(crate) core: Option<usize>,
+    pub(crate) placement: Placement,
     /// For what servers print, and certificates.
     pub(crate) folder: tempfile::TempDir,
     client: std::sync::Arc<rustls::ClientConfig>,
@@ -31,7 +31,7 @@ impl Session {
     pub(crate) fn new(
         mut places: Places,
         effort: Effort,
-        core: Option<usize>,
+        placement: Placement,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let CertifiedKey { cert, signing_key } =
@@ -43,70 +43,81 @@ impl Session {
         Ok(Self {
             places,
             effort,
-            core,
+            placement,
             folder,
             client: client_config(cert.der().clone())?,
         })
     }
 
-    /// All rounds of one scenario. A server that fails once is not tried again.
-    pub(crate) fn scenario(
+    /// All rounds of scenarios that belong together, mostly one. A server that fails once is not tried again.
+    pub(crate) fn scenarios(
         &self,
-        scenario: &Scenario,
+        scenarios: &[Scenario],
         peers: &[&Peer],
         say: impl Fn(&str),
-    ) -> Outcome {
-        let mut outcome = Outcome {
-            name: scenario.name.to_owned(),
-            title: scenario.title.clone(),
-            base: scenario.base.to_owned(),
-            samples: Vec::new(),
-            failed: BTreeMap::new(),
-        };
-        let peers: Vec<&&Peer> = peers
-            .iter()
-            .filter(|peer| peer.can(scenario.asks))
-            .filter(|peer| {
-                scenario
-                    .among
-                    .is_none_or(|among| among.contains(&peer.name))
-            })
-            .collect();
+    ) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = scenarios.iter().map(Outcome::of).collect();
         for round in 0..self.effort.rounds {
             // Each round begins with another, so that none always follows the same one.
             for n in 0..peers.len() {
                 let peer = peers[(n + round) % peers.len()];
-                if outcome.failed.contains_key(peer.name) {
-                    continue;
-                }
-                match self.measure(scenario, peer) {
-                    Ok(figures) => {
-                        say(&line(scenario, peer, round, &figures));
-                        outcome.samples.push(Sample {
-                            peer: peer.name.to_owned(),
-                            round,
-                            figures,
-                        });
+                for (scenario, outcome) in scenarios.iter().zip(&mut outcomes) {
+                    let fits = scenario.suits(peer) && !outcome.failed.contains_key(peer.name);
+                    if !fits {
+                        continue;
                     }
-                    Err(error) => {
-                        let reason = format!("{error:#}");
-                        say(&format!(
-                            "{:<14} {:<18} FAILED: {reason}",
-                            scenario.name, peer.name
-                        ));
-                        outcome.failed.insert(peer.name.to_owned(), reason);
+                    match self.measure(scenario, peer) {
+                        Ok(figures) => {
+                            say(&line(scenario, peer, round, &figures));
+                            outcome.samples.push(Sample {
+                                peer: peer.name.to_owned(),
+                                round,
+                                figures,
+                            });
+                        }
+                        Err(error) => {
+                            let reason = format!("{error:#}");
+                            say(&format!(
+                                "{:<14} {:<18} FAILED: {reason}",
+                                scenario.name, peer.name
+                            ));
+                            outcome.failed.insert(peer.name.to_owned(), reason);
+                        }
                     }
                 }
             }
         }
-        outcome
+        outcomes
     }
 
     fn measure(&self, scenario: &Scenario, peer: &Peer) -> anyhow::Result<BTreeMap<Figure, f64>> {
+        let cores = self.placement.of(scenario.workers)?;
+        match scenario.load {
+            Load::Start => self.starts(scenario, peer, cores),
+            Load::Swaps(swaps) => self.swaps(scenario, peer, swaps, cores),
+            Load::Instances { connections } => {
+                self.instances(scenario, peer, connections, cores.as_ref())
+            }
+            Load::Echo { .. } | Load::Fan { .. } | Load::Idle { .. } | Load::Churn { .. } => {
+                self.traffic(scenario, peer, cores)
+            }
+        }
+    }
+
+    /// Where what a server prints goes.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    fn traffic(
+        &self,
+        scenario: &Scenario,
+        peer: &Peer,
+        cores: Option<Range<usize>>,
+    ) -> anyhow::Result<BTreeMap<Figure, f64>> {
         let asks = scenario.asks;
-        let log: &Path = &self.folder.path().join("server.log");
-        let server = Server::start(self.core, log, START_UP, |port| {
-            self.places.command(peer, asks, port)
+        let server = Server::start(cores, &self.log(), START_UP, |port| {
+            self.places.command(peer, asks, scenario.workers, port)
         })?;
         let way = Way {
             address: server.address,
@@ -152,6 +163,9 @@ impl Session {
                 &idle::run(&way, &exchange, connections, active, times, process)?,
                 connections,
             ),
+            Load::Start | Load::Swaps(_) | Load::Instances { .. } => {
+                unreachable!("they are measured otherwise")
+            }
         };
         figures.insert(Figure::StartUpMs, server.start_up.as_secs_f64() * 1e3);
         Ok(figures)
@@ -159,7 +173,7 @@ impl Session {
 }
 
 /// How long a server may take to start.
-const START_UP: Duration = Duration::from_secs(60);
+pub(crate) const START_UP: Duration = Duration::from_secs(60);
 
 fn figures(measured: &Measured) -> BTreeMap<Figure, f64> {
     let messages = measured.messages as f64;
@@ -238,5 +252,10 @@ fn line(scenario: &Scenario, peer: &Peer, round: usize, figures: &BTreeMap<Figur
     add(figure(Figure::LoaderCpuNs), "ns loader");
     add(figure(Figure::LoaderUserNs), "ns of it user");
     add(figure(Figure::IdleBytes), "B idle");
+    add(figure(Figure::ColdAnswerMs), "ms to an answer, cold");
+    add(figure(Figure::AnswerMs), "ms to an answer");
+    add(figure(Figure::SwapMs), "ms to swap");
+    add(figure(Figure::PauseMaxUs), "us pause at most");
+    add(figure(Figure::InstanceCpuNs), "ns CPU for an instance");
     line
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::load::echo::Pace;
-use crate::peers::Ask;
+use crate::load::swap::Swaps;
+use crate::peers::{Ask, Peer};
 
 /// One kind of load on every server that can take it.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) asks: &'static [Ask],
     /// The size of a message in bytes.
@@ -18,6 +19,21 @@ pub(crate) struct Scenario {
     pub(crate) base: &'static str,
     /// Measured with these servers alone.
     pub(crate) among: Option<&'static [&'static str]>,
+    /// Worker threads of the server, where that is what is measured. Such a server has the first so many cores.
+    pub(crate) workers: Option<usize>,
+}
+
+impl Scenario {
+    /// Whether a server is measured in it.
+    pub(crate) fn suits(&self, peer: &Peer) -> bool {
+        let is_asked = |among: &[&str]| among.contains(&peer.name);
+        peer.can(self.asks) && self.among.is_none_or(is_asked)
+    }
+
+    /// Whether both are measured in the same rounds, because one is compared with the other.
+    pub(crate) fn goes_with(&self, other: &Self) -> bool {
+        self.workers.is_some() && other.workers.is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +42,9 @@ pub(crate) enum Load {
     Fan { subscribers: usize },
     Idle { connections: usize, active: bool },
     Churn { at_a_time: usize },
+    Start,
+    Swaps(Swaps),
+    Instances { connections: usize },
 }
 
 /// How thorough a run is.
@@ -38,6 +57,8 @@ pub(crate) struct Effort {
     pub(crate) fewer: usize,
     /// Messages per second of the fixed rate.
     pub(crate) rate: u32,
+    /// The largest number of workers that is tried.
+    pub(crate) workers_max: usize,
 }
 
 /// All scenarios.
@@ -58,15 +79,16 @@ pub(crate) fn scenarios(effort: &Effort) -> Vec<Scenario> {
     let (tls, instances) = (scaled(4_000), scaled(4_000));
     let ours: &[&str] = &["wsrun", "native", "raw", "bun"];
     let mut list: Vec<Scenario> = Vec::new();
-    let mut add = |name, title: String, asks, size, load, base, among| {
+    let mut add = |name: &str, title: String, asks, size, load, base, among| {
         list.push(Scenario {
-            name,
+            name: name.to_owned(),
             title,
             asks,
             size,
             load,
             base,
             among,
+            workers: None,
         });
     };
     add(
@@ -246,5 +268,88 @@ pub(crate) fn scenarios(effort: &Effort) -> Vec<Scenario> {
         "wsrun",
         None,
     );
+    add(
+        "start",
+        "Start-up".into(),
+        &[Small],
+        20,
+        Load::Start,
+        "wsrun",
+        None,
+    );
+    let swaps = Swaps {
+        count: if effort.fewer > 1 { 5 } else { 21 },
+        connections: 100,
+        rate: effort.rate,
+    };
+    add(
+        "swap",
+        format!(
+            "A new version of the handler: {} connections, {} messages a second, {} swaps",
+            swaps.connections,
+            swaps.rate,
+            swaps.count - 1
+        ),
+        &[Small, Ask::Swaps],
+        20,
+        Load::Swaps(swaps),
+        "wsrun",
+        None,
+    );
+    add(
+        "instances",
+        format!("An instance: {instances} connections, sharing one and with one each"),
+        &[Small, Many, Instances],
+        20,
+        Load::Instances {
+            connections: instances,
+        },
+        "wsrun",
+        None,
+    );
+    let at = list.iter().position(|scenario| scenario.name == "idle");
+    let at = at.unwrap_or(list.len());
+    list.splice(at..at, workers(effort.workers_max));
     list
+}
+
+/// One worker, two, and so on in doubles to as many as there are cores. The load is the one that leaves most of the machine to the server.
+fn workers(most: usize) -> Vec<Scenario> {
+    let mut counts: Vec<usize> = std::iter::successors(Some(1), |count| Some(count * 2))
+        .take_while(|&count| count < most)
+        .collect();
+    counts.push(most);
+    let of = |count| Scenario {
+        name: format!("workers-{count}"),
+        title: format!(
+            "{count} worker{}: 100 connections, bursts of 32 messages of 20 B",
+            if count == 1 { "" } else { "s" }
+        ),
+        asks: &[Ask::Small, Ask::Workers],
+        size: 20,
+        load: Load::Echo {
+            connections: 100,
+            pace: Pace::Burst(32),
+        },
+        base: "native",
+        among: None,
+        workers: Some(count),
+    };
+    counts.into_iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worker_counts_double_and_end_with_the_cores() {
+        let counts = |most| -> Vec<Option<usize>> {
+            let scenarios = workers(most).into_iter();
+            scenarios.map(|scenario| scenario.workers).collect()
+        };
+        assert_eq!(counts(1), [Some(1)]);
+        assert_eq!(counts(2), [Some(1), Some(2)]);
+        assert_eq!(counts(6), [Some(1), Some(2), Some(4), Some(6)]);
+    }
 }

@@ -4,13 +4,14 @@
 //! PORT=9000 MODE=echo cargo run --release --example native_echo
 //! ```
 //!
-//! `MODE` is `echo`, or `fan`: every message goes to every connection. With `TLS_CERT` and `TLS_KEY`, PEM files, it serves TLS. Runs until
-//! it is killed.
+//! `MODE` is `echo`, or `fan`: every message goes to every connection. With `TLS_CERT` and `TLS_KEY`, PEM files, it serves TLS. With
+//! `WORKERS` it has so many threads, each with a handler of its own. Runs until it is killed.
 
 use std::env;
 use std::error::Error;
 use std::net::SocketAddr;
 
+use wsrun::config::Scope;
 use wsrun::contract::{ConnectionId, Message};
 use wsrun::native::{Context, Handler, Native};
 use wsrun::server::Server;
@@ -47,6 +48,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .listen_tcp(SocketAddr::from(([127, 0, 0, 1], port)))
         .handler(handler)
         .configure(|config| config.connections_max = 20_000);
+    if let Ok(workers) = env::var("WORKERS") {
+        builder = builder.workers(workers.parse()?).scope(Scope::Worker);
+    }
     if let (Some(certificate), Some(key)) = (env::var_os("TLS_CERT"), env::var_os("TLS_KEY")) {
         builder = builder.tls(certificate, key);
     }

@@ -4,6 +4,7 @@ pub(crate) mod churn;
 pub(crate) mod echo;
 pub(crate) mod fan;
 pub(crate) mod idle;
+pub(crate) mod swap;
 
 use std::time::Duration;
 

@@ -17,7 +17,8 @@ pub(crate) fn write(results: &Results, folder: &Path) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(results)?;
     fs::write(folder.join("performance.json"), json + "\n")?;
     for outcome in &results.scenarios {
-        if let Some(picture) = plot::bars(outcome, main_figure(outcome)) {
+        let picture = main_figure(outcome).and_then(|figure| plot::bars(outcome, figure));
+        if let Some(picture) = picture {
             fs::write(plots.join(format!("{}.svg", outcome.name)), picture)?;
         }
     }
@@ -25,12 +26,13 @@ pub(crate) fn write(results: &Results, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a scenario is about.
-fn main_figure(outcome: &Outcome) -> Figure {
-    if outcome.name.starts_with("idle") {
-        Figure::IdleBytes
-    } else {
-        Figure::CpuNs
+/// What a scenario is about, in which servers are compared by one figure.
+fn main_figure(outcome: &Outcome) -> Option<Figure> {
+    match outcome.name.as_str() {
+        "start" | "swap" | "instances" => None,
+        "rate" => Some(Figure::P99Us),
+        name if name.starts_with("idle") => Some(Figure::IdleBytes),
+        _ => Some(Figure::CpuNs),
     }
 }
 

@@ -24,10 +24,12 @@ pub(super) fn bars(outcome: &Outcome, figure: Figure) -> Option<String> {
     let largest = rows.iter().map(|row| row.1).fold(0.0, f64::max);
     let end = largest.min(typical * CUT).max(f64::MIN_POSITIVE) * 1.05;
     let height = TOP + ROW * rows.len() as f64 + 12.0;
-    let unit = if figure == Figure::IdleBytes {
-        "bytes of memory for each connection"
-    } else {
-        "CPU time of the server for each; the line is the spread over the rounds"
+    let unit = match is_latency(figure) {
+        true => {
+            "99 % of messages are back within this time from when they were due; the line is the spread over the rounds"
+        }
+        false if figure == Figure::IdleBytes => "bytes of memory for each connection",
+        false => "CPU time of the server for each; the line is the spread over the rounds",
     };
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
@@ -78,11 +80,21 @@ pub(super) fn shown(value: f64, figure: Figure) -> String {
             format!("{:.1} KiB", value / 1024.0)
         };
     }
+    let value = if is_latency(figure) {
+        value * 1e3
+    } else {
+        value
+    };
     match value {
         0.0..1e4 => format!("{value:.0} ns"),
         1e4..1e6 => format!("{:.1} µs", value / 1e3),
         _ => format!("{:.2} ms", value / 1e6),
     }
+}
+
+/// In microseconds.
+fn is_latency(figure: Figure) -> bool {
+    figure == Figure::P99Us
 }
 
 fn escaped(text: &str) -> String {

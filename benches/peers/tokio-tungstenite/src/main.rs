@@ -4,12 +4,16 @@ use std::error::Error;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = std::env::var("PORT")?.parse()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let workers: usize = std::env::var("WORKERS").map_or(Ok(1), |count| count.parse())?;
+    let mut runtime = match workers {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = runtime.worker_threads(workers).enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         loop {
