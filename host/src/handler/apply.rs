@@ -51,8 +51,7 @@ impl Handler {
                 && self.exports().broadcast_filter
             {
                 let bytes = commands.bytes(*payload);
-                self.offer(place, protocol.as_deref(), payload.kind, bytes)
-                    .await;
+                Box::pin(self.offer(place, protocol.as_deref(), payload.kind, bytes)).await;
                 if let Some(remote) = self.remote_broadcast(protocol.as_deref(), *payload, bytes) {
                     self.tell_peers(remote).await;
                 }

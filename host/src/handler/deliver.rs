@@ -53,7 +53,7 @@ impl Handler {
             }
             drop(events);
             batch.clear(&self.worker);
-            resuming = !place.unknown.is_empty() && self.resume_some(&mut place).await;
+            resuming = !place.unknown.is_empty() && Box::pin(self.resume_some(&mut place)).await;
             self.worker.flush();
             if resuming {
                 tokio::task::yield_now().await;
@@ -88,7 +88,7 @@ impl Handler {
         }
         let event = match is_own(&event) {
             false => event,
-            true => match self.do_own(place, event).await {
+            true => match Box::pin(self.do_own(place, event)).await {
                 Some(event) => event,
                 None => return,
             },
@@ -101,7 +101,7 @@ impl Handler {
             self.last_event.set(clock::now());
         }
         if self.is_seat() && place.guest.is_none() {
-            self.wait_for_room().await;
+            Box::pin(self.wait_for_room()).await;
         }
         self.deliver_to_guest(place, event, data).await;
     }
@@ -159,7 +159,7 @@ impl Handler {
             if let Some(connection) = connection
                 && (place.guest.is_none() || !place.unknown.is_empty())
             {
-                self.resume(place, connection).await;
+                Box::pin(self.resume(place, connection)).await;
                 if !self.is_still_wanted(&event) {
                     self.settle(place, event);
                     return;
@@ -182,7 +182,7 @@ impl Handler {
                     if self.gives_up_trial(place, callback, &error) {
                         continue;
                     }
-                    self.replace(place, callback, connection, &error).await;
+                    Box::pin(self.replace(place, callback, connection, &error)).await;
                     self.settle(place, event);
                     return;
                 }
@@ -288,25 +288,30 @@ impl Handler {
         place: &'a mut Place<F>,
     ) -> Option<&'a mut F::Guest> {
         if place.guest.is_none() {
-            let is_full = self.is_seat() && self.has_all_instances();
-            if place.must_wait() || self.registry.backed_off().is_some() || is_full {
-                return None;
-            }
-            let factory = Rc::clone(&place.factory);
-            match self.make(&*factory).await {
-                Ok(guest) => {
-                    place.made(guest);
-                    place.inherit(self.told());
-                    self.registry.set_backed_off(None);
-                    self.prepare_spare(factory);
-                }
-                Err(error) => {
-                    report(&self.registry, "lifecycle.started", None, &error);
-                    place.not_made();
-                }
-            }
+            Box::pin(self.fill(place)).await;
         }
         place.guest.as_mut()
+    }
+
+    /// Makes an instance, if that may be tried.
+    async fn fill<F: GuestFactory>(&self, place: &mut Place<F>) {
+        let is_full = self.is_seat() && self.has_all_instances();
+        if place.must_wait() || self.registry.backed_off().is_some() || is_full {
+            return;
+        }
+        let factory = Rc::clone(&place.factory);
+        match self.make(&*factory).await {
+            Ok(guest) => {
+                place.made(guest);
+                place.inherit(self.told());
+                self.registry.set_backed_off(None);
+                self.prepare_spare(factory);
+            }
+            Err(error) => {
+                report(&self.registry, "lifecycle.started", None, &error);
+                place.not_made();
+            }
+        }
     }
 
     /// Lets go of the instance. The next event finds another one, which is told the connections.
@@ -435,7 +440,43 @@ fn is_own(event: &Event) -> bool {
 /// How often it is looked whether another instance may be made.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
 
+/// The messages of connections have their calls in the handler's life, which is as large as the largest of them. Those of anything else are
+/// on the heap meanwhile, so that each instance with a life of its own does not have room for them all the time.
 async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Answer, GuestError> {
+    if let Event::Received {
+        session,
+        kind,
+        payload,
+    } = event
+    {
+        let payload = &data[payload.clone()];
+        guest.received(session.id, *kind, payload).await?;
+        return Ok(Answer::Nothing);
+    }
+    if let Event::ReceivedChunk {
+        session,
+        part,
+        payload,
+    } = event
+    {
+        let chunk = Chunk {
+            text: part.kind == MessageKind::Text,
+            data: &data[payload.clone()],
+            first: part.first,
+            last: part.fin,
+            remaining: part.remaining,
+        };
+        guest.received_chunk(session.id, &chunk).await?;
+        return Ok(Answer::Nothing);
+    }
+    Box::pin(call_other(guest, event, data)).await
+}
+
+async fn call_other<G: Guest>(
+    guest: &mut G,
+    event: &Event,
+    data: &[u8],
+) -> Result<Answer, GuestError> {
     match event {
         Event::Requested { request, .. } => {
             return guest.requested(request).await.map(Answer::Handshake);
@@ -445,29 +486,6 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
         }
         Event::Http { request, .. } => return guest.http(request).await.map(Answer::Http),
         Event::Opened(session) => guest.opened(session.id).await?,
-        Event::Received {
-            session,
-            kind,
-            payload,
-        } => {
-            guest
-                .received(session.id, *kind, &data[payload.clone()])
-                .await?;
-        }
-        Event::ReceivedChunk {
-            session,
-            part,
-            payload,
-        } => {
-            let chunk = Chunk {
-                text: part.kind == MessageKind::Text,
-                data: &data[payload.clone()],
-                first: part.first,
-                last: part.fin,
-                remaining: part.remaining,
-            };
-            guest.received_chunk(session.id, &chunk).await?;
-        }
         Event::Pong { session, payload } => guest.pong(session.id, &data[payload.clone()]).await?,
         Event::Writable(session) => guest.writable(session.id).await?,
         Event::Closed { session, info } => guest.closed(session.id, info).await?,
@@ -480,6 +498,9 @@ async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Ans
         } => guest.lost(session.id, info, *attempt, *after).await?,
         Event::Restored(session) => guest.restored(session.id).await?,
         Event::Draining(deadline) => guest.draining(*deadline).await?,
+        Event::Received { .. } | Event::ReceivedChunk { .. } => {
+            unreachable!("messages are called for above")
+        }
         Event::Broadcast { .. } => unreachable!("it is offered to each connection"),
         Event::Hibernate | Event::Swap(_) | Event::Settle { .. } => {
             unreachable!("they are the host's own")
