@@ -88,17 +88,13 @@ mod tests {
     fn thread_keeps_its_priority_and_gets_its_slice() {
         std::thread::spawn(|| {
             rustix::process::setpriority_process(None, 5).unwrap();
+            let before = current().unwrap().sched_runtime;
             request(OF_WORKER).unwrap();
             let attributes = current().unwrap();
             assert_eq!(attributes.sched_nice, 5);
             assert_eq!(rustix::process::getpriority_process(None).unwrap(), 5);
-            let kernel = rustix::system::uname();
-            let release = kernel.release().to_string_lossy().into_owned();
-            let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>());
-            let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-                panic!("{release}");
-            };
-            if (major, minor) >= (6, 12) {
+            // A kernel that has no such slices tells of none.
+            if before > 0 {
                 assert_eq!(Duration::from_nanos(attributes.sched_runtime), OF_WORKER);
             }
         })
