@@ -515,7 +515,8 @@ fn covers(language: Language) {
     assert!(!exports.contains("chunks@"), "{exports}");
     // The SDK for JavaScript takes each message in a call of its own.
     let is_packed = exports.contains("wsrun:websocket/packed@");
-    assert_eq!(is_packed, language != Language::Js, "{exports}");
+    let takes_one = matches!(language, Language::Js | Language::Ts);
+    assert_eq!(is_packed, !takes_one, "{exports}");
 
     let mut peer = server.connect();
     let refused = peer.request(&Request::upgrade("/refuse"));
@@ -715,6 +716,39 @@ fn sdk_for_javascript_covers_the_interface() {
     covers(Language::Js);
 }
 
+#[test]
+fn sdk_for_typescript_covers_the_interface() {
+    covers(Language::Ts);
+}
+
+/// What the SDK for TypeScript exports is in the two handlers, which its compiler checks.
+#[test]
+fn handlers_in_typescript_use_all_that_the_sdk_exports() {
+    let read =
+        |path: &str| fs::read_to_string(handlers::source(path)).expect("the source is there");
+    let is_of_name = |character: char| character.is_alphanumeric() || character == '_';
+    let handlers = ["cover", "parts"].map(|name| read(&format!("tests/languages/{name}.ts")));
+    let used: Vec<&str> = handlers
+        .iter()
+        .flat_map(|text| text.split(|character| !is_of_name(character)))
+        .collect();
+    let declarations = read("guest-sdk/js/index.d.ts");
+    let exports: Vec<&str> = declarations
+        .lines()
+        .filter_map(|line| {
+            let line = line.strip_prefix("export ")?;
+            let rest = ["function ", "class "]
+                .iter()
+                .find_map(|kind| line.strip_prefix(kind))?;
+            rest.split(|character| !is_of_name(character)).next()
+        })
+        .collect();
+    assert!(exports.len() > 30, "{exports:?}");
+    for export in exports {
+        assert!(used.contains(&export), "{export} is used by no handler");
+    }
+}
+
 #[track_caller]
 fn takes_parts(language: Language) {
     if !language.is_there() {
@@ -748,6 +782,11 @@ fn sdk_for_go_takes_messages_in_parts() {
 #[test]
 fn sdk_for_javascript_takes_messages_in_parts() {
     takes_parts(Language::Js);
+}
+
+#[test]
+fn sdk_for_typescript_takes_messages_in_parts() {
+    takes_parts(Language::Ts);
 }
 
 /// The handler and the scenario beside the SDK for Python, which are its own.
