@@ -120,6 +120,14 @@ fn mistakes_are_told_with_exit_code_2() {
         &["no-equals-sign"],
     );
     says(
+        &mistake(&["ECHO", "--config", "secret=@/nowhere/secret"]),
+        &["--config", "/nowhere/secret: No such file"],
+    );
+    says(
+        &mistake(&["ECHO", "--config", "secret=@/dev/zero"]),
+        &["/dev/zero: it is larger than 64 KiB"],
+    );
+    says(
         &mistake(&["ECHO", "--protocol", "no-equals-sign"]),
         &["no-equals-sign"],
     );
