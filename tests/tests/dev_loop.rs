@@ -21,7 +21,7 @@ fn edit(project: &Development, from: &str, to: &str) {
     replace(&project.source(), &text.replace(from, to));
 }
 
-fn status(project: &Development) -> serde_json::Value {
+fn status_of(project: &Development) -> serde_json::Value {
     let mut peer = project.server.connect();
     let response = peer.request(&Request::get("/.wsrun/status"));
     serde_json::from_slice(&response.body).expect("the status is JSON")
@@ -50,7 +50,7 @@ fn edit_arrives_without_a_close_and_a_syntax_error_leaves_the_old_version() {
     let mut ben = project.server.open();
     assert_eq!(ann.ask("one"), "one");
     assert_eq!(ben.ask("one"), "one");
-    let status = status(&project);
+    let status = status_of(&project);
     assert_eq!(
         (status["versions"].as_u64(), status["error"].as_str()),
         (Some(1), None)
@@ -64,7 +64,7 @@ fn edit_arrives_without_a_close_and_a_syntax_error_leaves_the_old_version() {
     ask_until(&mut ann, "two", "edited");
     assert_eq!(ben.ask("two"), "edited");
     wait::until("the status tells of the version", || {
-        status(&project)["versions"] == 2
+        status_of(&project)["versions"] == 2
     });
 
     edit(
@@ -73,9 +73,9 @@ fn edit_arrives_without_a_close_and_a_syntax_error_leaves_the_old_version() {
         "connection.send(\"broken\"",
     );
     wait::until_within(BUILD, "the error is told", || {
-        status(&project)["error"].is_string()
+        status_of(&project)["error"].is_string()
     });
-    let error = status(&project)["error"]
+    let error = status_of(&project)["error"]
         .as_str()
         .unwrap_or_default()
         .to_owned();
@@ -94,7 +94,9 @@ fn edit_arrives_without_a_close_and_a_syntax_error_leaves_the_old_version() {
     );
     ask_until(&mut ann, "four", "mended");
     assert_eq!(ben.ask("four"), "mended");
-    wait::until("the error is gone", || status(&project)["error"].is_null());
+    wait::until("the error is gone", || {
+        status_of(&project)["error"].is_null()
+    });
 
     let mut peer = project.server.connect();
     let page = peer.request(&Request::get("/.wsrun/"));
