@@ -41,13 +41,19 @@ def main() -> int:
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             if target.is_dir():
                 target = target / "index.html"
+            index = target.with_name("index.html")
+            # mdBook calls a README.md so, and changes no links to it.
+            is_readme = target.name == "README.html" and not target.exists()
+            if is_readme and target.is_relative_to(book) and index.is_file():
+                target = index
+                parts = parts._replace(path=parts.path.removesuffix("README.html") + "index.html")
             if target.is_relative_to(book) and target.is_file():
                 if parts.fragment and target.suffix == ".html":
                     if target not in anchors:
                         anchors[target] = {html.unescape(found) for found in ANCHOR.findall(target.read_text())}
                     if unquote(parts.fragment) not in anchors[target]:
                         dead.append(f"{page.relative_to(book)}: no such anchor: {link}")
-                return match.group()
+                return before + html.escape(parts.geturl()) + after if is_readme else match.group()
             source = source_of(page.relative_to(book).parent, unquote(parts.path))
             if source is None:
                 dead.append(f"{page.relative_to(book)}: dead link: {link}")

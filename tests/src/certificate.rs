@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -20,9 +20,22 @@ pub struct Certificate {
 impl Certificate {
     /// Makes a certificate and writes `cert.pem` and `key.pem`, in place of what is there.
     pub fn write_to(folder: &Path) -> Self {
+        Self::write(folder, IsCa::NoCa)
+    }
+
+    /// The same, and the certificate says that it is an authority's, as those of `openssl req -x509` do.
+    pub fn write_authority_to(folder: &Path) -> Self {
+        Self::write(folder, IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    fn write(folder: &Path, is_ca: IsCa) -> Self {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(names).expect("the names are valid");
+        let mut params = CertificateParams::new(names).expect("the names are valid");
+        params.is_ca = is_ca;
+        let signing_key = KeyPair::generate().expect("a key can be made");
+        let cert = params
+            .self_signed(&signing_key)
+            .expect("the key can sign its own certificate");
         let certificate_file = folder.join("cert.pem");
         let key_file = folder.join("key.pem");
         // Key first: whoever watches the certificate finds both when it changes.

@@ -12,10 +12,14 @@
 //! | `LANGUAGE,is=FILE` | a file of the project has this text |
 //! | `LANGUAGE,file=FILE` | the reader writes the file |
 //! | `rust` | a whole handler: it is built, and lies in the folder as `handler.wasm` |
+//! | `rust,program=FILE` | a whole program, for `--stdio`: it is built, and lies in the folder as FILE |
 //! | `toml` | a scenario that this handler must pass; several may follow |
 //! | `LANGUAGE,part` | a file of the sources that the tests use: nothing but an include |
+//! | `json` | one value, or several |
 //! | `nginx` | the configuration of a proxy, for which there is a test of its own |
 //! | `text,drawing` | a picture |
+//!
+//! A block in a comment of the page is one that its reader does not see: what the page takes for granted.
 //!
 //! Whatever else is an error, so that no block goes unchecked. `{{#include FILE}}` is as mdBook has it. Addresses at the ports 9000 and 9100
 //! are replaced by ports of the test's own.
@@ -153,6 +157,8 @@ impl Walk {
             ("text", ("drawing", _)) | ("nginx", ("", _)) => Ok(()),
             (_, ("part", _)) if block.included.is_some() => Ok(()),
             ("rust", ("", _)) => self.build(block),
+            ("rust", ("program", file)) => self.build_program(file, &block.text),
+            ("json", ("", _)) => is_json(&block.text),
             ("toml", ("", _)) => self.play(&block.text),
             (_, ("is", file)) => self.compare(file, &block.text),
             (_, ("file", file)) => self.write(file, &block.text),
@@ -174,7 +180,7 @@ impl Walk {
             "#!/bin/sh\n\
              case \"$1\" in\n\
              new|build|inspect|ctl|ping|component|connect) exec {program} \"$@\" ;;\n\
-             test) exec {program} \"$@\" {root} --cache-dir {cache} ;;\n\
+             test|replay) exec {program} \"$@\" {root} --cache-dir {cache} ;;\n\
              esac\n\
              case \" $* \" in *' --listen '*) ;; *) set -- \"$@\" --listen 127.0.0.1:{port} ;; esac\n\
              exec {program} \"$@\" {root} --cache-dir {cache}\n",
@@ -307,10 +313,15 @@ impl Walk {
     fn build(&mut self, block: &Block) -> io::Result<()> {
         let component = match &block.included {
             Some(file) => handlers::built(&crate_of(file)?),
-            None => built(&block.text)?,
+            None => built(&block.text, Kind::Handler)?,
         };
         fs::copy(component, self.place.join("handler.wasm"))?;
         self.has_handler = true;
+        Ok(())
+    }
+
+    fn build_program(&self, file: &str, text: &str) -> io::Result<()> {
+        fs::copy(built(text, Kind::Program)?, self.place.join(file))?;
         Ok(())
     }
 
@@ -456,8 +467,22 @@ fn crate_of(file: &Path) -> io::Result<String> {
     name.ok_or_else(|| failed(format!("{} belongs to no example", file.display())))
 }
 
-/// Builds a handler of one file, with what the examples are built with.
-fn built(text: &str) -> io::Result<PathBuf> {
+fn is_json(text: &str) -> io::Result<()> {
+    for value in serde_json::Deserializer::from_str(text).into_iter() {
+        let _: serde_json::Value = value?;
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Handler,
+    /// With a `main`.
+    Program,
+}
+
+/// Builds a handler or a program of one file, with what the examples are built with.
+fn built(text: &str, kind: Kind) -> io::Result<PathBuf> {
     let examples = handlers::source("examples");
     // A page has several, pages are walked at the same time, and one that was built is not built again: the name is the text's.
     let name = format!("block-{:016x}", hash(text));
@@ -469,9 +494,13 @@ fn built(text: &str) -> io::Result<PathBuf> {
         .and_then(|(_, profile)| profile.split("\n\n").next())
         .ok_or_else(|| failed("the examples have no profile"))?;
     let sdk = handlers::source("guest-sdk");
+    let (library, source) = match kind {
+        Kind::Handler => ("[lib]\ncrate-type = [\"cdylib\"]\n\n", "src/lib.rs"),
+        Kind::Program => ("", "src/main.rs"),
+    };
     let manifest = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-         [lib]\ncrate-type = [\"cdylib\"]\n\n\
+         {library}\
          [dependencies]\nwsrun-guest = {{ path = \"{}\" }}\n\
          serde = {{ version = \"1\", features = [\"derive\"] }}\nserde_json = \"1\"\n\n\
          [workspace]\n\n[profile.release]{profile}\n",
@@ -479,7 +508,7 @@ fn built(text: &str) -> io::Result<PathBuf> {
     );
     fs::write(folder.join("Cargo.toml"), manifest)?;
     fs::copy(examples.join("Cargo.lock"), folder.join("Cargo.lock"))?;
-    fs::write(folder.join("src/lib.rs"), text)?;
+    fs::write(folder.join(source), text)?;
     let target = kept_folder("guide-target");
     let mut cargo = Command::new("cargo");
     cargo
@@ -494,7 +523,10 @@ fn built(text: &str) -> io::Result<PathBuf> {
     if ended.code != Some(0) {
         return Err(failed(ended.stderr));
     }
-    let file = format!("{}.wasm", name.replace('-', "_"));
+    let file = match kind {
+        Kind::Handler => format!("{}.wasm", name.replace('-', "_")),
+        Kind::Program => format!("{name}.wasm"),
+    };
     Ok(target.join("wasm32-wasip2/release").join(file))
 }
 

@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod attack;
 pub mod certificate;
+pub mod development;
 pub mod environment;
 pub mod frame;
 pub mod guide;

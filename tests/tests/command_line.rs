@@ -120,6 +120,14 @@ fn mistakes_are_told_with_exit_code_2() {
         &["no-equals-sign"],
     );
     says(
+        &mistake(&["ECHO", "--config", "secret=@/nowhere/secret"]),
+        &["--config", "/nowhere/secret: No such file"],
+    );
+    says(
+        &mistake(&["ECHO", "--config", "secret=@/dev/zero"]),
+        &["/dev/zero: it is larger than 64 KiB"],
+    );
+    says(
         &mistake(&["ECHO", "--protocol", "no-equals-sign"]),
         &["no-equals-sign"],
     );
@@ -465,6 +473,33 @@ fn connect_checks_certificates_unless_told_otherwise() {
         "{ended:?}"
     );
     says(&ended.stderr.to_lowercase(), &["certificate"]);
+}
+
+#[test]
+fn connect_explains_that_the_certificate_of_an_authority_is_no_server_s() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificate = Certificate::write_authority_to(folder.path());
+    let server = Server::of(handlers::echo())
+        .arg("--tls-cert")
+        .arg(&certificate.certificate_file)
+        .arg("--tls-key")
+        .arg(&certificate.key_file)
+        .start();
+    let file = certificate.certificate_file.to_string_lossy();
+    let ended = connect(server.url(0), &["--ca-file", &file], "privately\n");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    says(
+        &ended.stderr,
+        &["an authority (CA:TRUE)", "CA:FALSE", "--allow-self-signed"],
+    );
+    assert!(!ended.stderr.contains("CaUsedAsEndEntity"), "{ended:?}");
+    // What it tells to do helps.
+    let ended = connect(server.url(0), &["--allow-self-signed"], "privately\n");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "privately\n"),
+        "{ended:?}"
+    );
 }
 
 #[test]

@@ -390,6 +390,26 @@ fn handler_knows_its_host_name_and_configuration() {
     assert_eq!(peer.ask("hostname"), hostname.trim());
 }
 
+#[test]
+fn secret_in_a_file_is_told_to_the_handler_and_not_to_the_list_of_processes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "open sesame\n").expect("the folder can be written");
+    let server = Server::of(handlers::probe())
+        .args(["--config", &format!("secret=@{}", file.display())])
+        .args(["--config", "sign=@@home"])
+        .start();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("config secret"), "open sesame");
+    assert_eq!(peer.ask("config sign"), "@home");
+    let seen = std::fs::read_to_string(format!("/proc/{}/cmdline", server.id()))
+        .expect("the process is there");
+    assert!(
+        seen.contains("secret=@") && !seen.contains("sesame"),
+        "{seen}"
+    );
+}
+
 /// Counts the binary messages that come until `echo end` is answered, and asserts that they are those that the last flood told as sent.
 #[track_caller]
 fn expect_flood_as_told(peer: &mut Peer, flood: &str) {

@@ -1,10 +1,11 @@
 //! `wsrun dev`: an edit arrives at connections that stay, and an error leaves the old version at work.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use wsrun_tests::development::Development;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
 use wsrun_tests::server::{self, Server};
@@ -13,56 +14,17 @@ use wsrun_tests::wait;
 /// A build, on a busy machine.
 const BUILD: Duration = Duration::from_secs(120);
 
-struct Project {
-    _folder: tempfile::TempDir,
-    source: PathBuf,
-    server: Server,
-}
-
-/// A new echo, served by `wsrun dev`.
 #[track_caller]
-fn develop() -> Project {
-    let folder = tempfile::tempdir().expect("a folder for the project");
-    let mut new = Command::new(server::binary());
-    new.current_dir(folder.path())
-        .args(["new", "edited", "--lang", "rust"]);
-    let made = server::run_command(&mut new, "", true);
-    assert_eq!(made.code, Some(0), "{made:?}");
-    let project = folder.path().join("edited");
-    // The first build is not what the server is waited for.
-    let mut build = Command::new(server::binary());
-    build
-        .current_dir(&project)
-        .arg("build")
-        .env("CARGO_TARGET_DIR", server::kept_folder("projects"));
-    let built = server::run_command_within(&mut build, "", true, Duration::from_secs(200));
-    assert_eq!(built.code, Some(0), "{built:?}");
-    let server = Server::without_handler()
-        .arg("dev")
-        .arg(&project)
-        .args(["--trial-time", "100ms"])
-        .env("CARGO_TARGET_DIR", server::kept_folder("projects"))
-        .start();
-    Project {
-        source: project.join("src/lib.rs"),
-        _folder: folder,
-        server,
-    }
+fn edit(project: &Development, from: &str, to: &str) {
+    let text = fs::read_to_string(project.source()).expect("the source is there");
+    assert!(text.contains(from), "{text}");
+    replace(&project.source(), &text.replace(from, to));
 }
 
-impl Project {
-    #[track_caller]
-    fn edit(&self, from: &str, to: &str) {
-        let text = fs::read_to_string(&self.source).expect("the source is there");
-        assert!(text.contains(from), "{text}");
-        replace(&self.source, &text.replace(from, to));
-    }
-
-    fn status(&self) -> serde_json::Value {
-        let mut peer = self.server.connect();
-        let response = peer.request(&Request::get("/.wsrun/status"));
-        serde_json::from_slice(&response.body).expect("the status is JSON")
-    }
+fn status_of(project: &Development) -> serde_json::Value {
+    let mut peer = project.server.connect();
+    let response = peer.request(&Request::get("/.wsrun/status"));
+    serde_json::from_slice(&response.body).expect("the status is JSON")
 }
 
 /// As editors do: a file beside it that takes its place.
@@ -83,29 +45,37 @@ fn ask_until(peer: &mut Peer, question: &str, answer: &str) {
 
 #[test]
 fn edit_arrives_without_a_close_and_a_syntax_error_leaves_the_old_version() {
-    let project = develop();
+    let project = Development::start("edited", "echo", &[]);
     let mut ann = project.server.open();
     let mut ben = project.server.open();
     assert_eq!(ann.ask("one"), "one");
     assert_eq!(ben.ask("one"), "one");
-    let status = project.status();
+    let status = status_of(&project);
     assert_eq!(
         (status["versions"].as_u64(), status["error"].as_str()),
         (Some(1), None)
     );
 
-    project.edit("connection.send(&message)", "connection.send(\"edited\")");
+    edit(
+        &project,
+        "connection.send(&message)",
+        "connection.send(\"edited\")",
+    );
     ask_until(&mut ann, "two", "edited");
     assert_eq!(ben.ask("two"), "edited");
     wait::until("the status tells of the version", || {
-        project.status()["versions"] == 2
+        status_of(&project)["versions"] == 2
     });
 
-    project.edit("connection.send(\"edited\")", "connection.send(\"broken\"");
+    edit(
+        &project,
+        "connection.send(\"edited\")",
+        "connection.send(\"broken\"",
+    );
     wait::until_within(BUILD, "the error is told", || {
-        project.status()["error"].is_string()
+        status_of(&project)["error"].is_string()
     });
-    let error = project.status()["error"]
+    let error = status_of(&project)["error"]
         .as_str()
         .unwrap_or_default()
         .to_owned();
@@ -117,10 +87,16 @@ fn edit_arrives_without_a_close_and_a_syntax_error_leaves_the_old_version() {
     assert_eq!(ann.ask("three"), "edited");
     assert_eq!(project.server.open().ask("three"), "edited");
 
-    project.edit("connection.send(\"broken\"", "connection.send(\"mended\")");
+    edit(
+        &project,
+        "connection.send(\"broken\"",
+        "connection.send(\"mended\")",
+    );
     ask_until(&mut ann, "four", "mended");
     assert_eq!(ben.ask("four"), "mended");
-    wait::until("the error is gone", || project.status()["error"].is_null());
+    wait::until("the error is gone", || {
+        status_of(&project)["error"].is_null()
+    });
 
     let mut peer = project.server.connect();
     let page = peer.request(&Request::get("/.wsrun/"));

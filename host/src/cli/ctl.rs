@@ -33,7 +33,7 @@ enum Verb {
     Swap {
         /// The new version [default: the file that the handler came from]
         file: Option<PathBuf>,
-        /// The handler: `default`, or the name of its --protocol. Not needed where there is only one
+        /// The handler, by the name in `status`: that of its --protocol, else of its file. Not needed where there is only one
         #[arg(long, value_name = "NAME")]
         handler: Option<String>,
     },

@@ -12,7 +12,9 @@ use super::Failure;
 use super::logging::{self, Format, Level};
 use super::privileges::PrivilegeArgs;
 use super::record::RecordArgs;
-use super::values::{OptionalDuration, bytes, count, duration, identity, optional_duration, pair};
+use super::values::{
+    OptionalDuration, bytes, configured, count, duration, identity, optional_duration,
+};
 use crate::config::{
     Compilation, Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles,
 };
@@ -31,8 +33,9 @@ enum Compression {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RuntimeArgs {
-    /// What host-info.config tells the handlers. Repeatable
-    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = pair)]
+    /// What host-info.config tells the handlers; @FILE for the text of a file (64 KiB, its last line end left out), as for a secret, which
+    /// would be seen in the list of processes; @@ for an @ at the beginning. Repeatable
+    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = configured)]
     config: Vec<(String, String)>,
 
     /// permessage-deflate

@@ -1,5 +1,7 @@
 //! Values of arguments: sizes, durations, addresses, pairs.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -115,6 +117,41 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `NAME=VALUE`, or `NAME=@FILE` for what is in the file. `@@` at the beginning of a value is an `@`.
+pub(super) fn configured(text: &str) -> Result<(String, String), String> {
+    let (name, value) = pair(text)?;
+    let value = match value.strip_prefix('@') {
+        None => value,
+        Some(literal) if literal.starts_with('@') => literal.to_owned(),
+        Some("") => {
+            return Err("the path of a file must follow `@`; a value of `@` is `@@`".to_owned());
+        }
+        Some(file) => text_of(file).map_err(|error| format!("{file}: {error}"))?,
+    };
+    Ok((name, value))
+}
+
+/// What is in a file, without the end of its last line.
+fn text_of(file: &str) -> Result<String, String> {
+    let limit = CONFIG_FILE_BYTES_MAX;
+    // Not the size that the system tells: a pipe has none.
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("it is larger than {} KiB", limit >> 10));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
 /// `NAME=CERT,KEY`.
 pub(super) fn identity(text: &str) -> Result<(String, TlsFiles), String> {
     let wrong = || "it must be NAME=CERT,KEY, with two PEM files".to_owned();
@@ -177,6 +214,9 @@ pub(super) fn scope(text: &str) -> Result<(Option<String>, Scope), String> {
     Ok((name, scope))
 }
 
+/// A file of `--config`.
+const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
+
 const DURATION_MAX: Duration = Duration::from_secs(8_760 * 3_600);
 
 fn split(text: &str) -> (&str, &str) {
@@ -206,6 +246,35 @@ mod tests {
             "99999999999GiB",
         ] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn configured_values_may_be_in_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&file, bytes).unwrap();
+            configured(&format!("key=@{}", file.display())).map(|(_, value)| value)
+        };
+        for (bytes, value) in [
+            ("", ""),
+            ("secret", "secret"),
+            ("secret\n", "secret"),
+            ("secret\r\n", "secret"),
+            ("two\nlines\n\n", "two\nlines\n"),
+            (" @grüße ", " @grüße "),
+        ] {
+            assert_eq!(read(bytes.as_bytes()).as_deref(), Ok(value));
+        }
+        assert_eq!(read(&vec![b'x'; 65_536]).unwrap().len(), 65_536);
+        assert!(read(&vec![b'x'; 65_537]).unwrap_err().contains("64 KiB"));
+        assert!(read(&[0xff]).unwrap_err().contains("not UTF-8"));
+        for (text, value) in [("k=@@", "@"), ("k=@@x", "@x"), ("k=x@y", "x@y"), ("k=", "")] {
+            assert_eq!(configured(text).unwrap().1, value);
+        }
+        for wrong in ["k=@", "k=@/nowhere", "k=@/", "@file", "=@file"] {
+            assert!(configured(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -153,12 +153,26 @@ pub(super) fn describe(error: &Error) -> String {
     if *error == Error::InvalidCertificate(CertificateError::UnknownIssuer) {
         return "the certificate is not issued by a trusted authority".to_owned();
     }
+    if is_authority_as_server(error) {
+        return "the server shows the certificate of an authority (CA:TRUE) as its own: give it one with CA:FALSE \
+                (openssl req … -addext basicConstraints=critical,CA:FALSE), or accept one that is self-signed (--allow-self-signed)"
+            .to_owned();
+    }
     if let Error::AlertReceived(alert) = error
         && wants_identity.contains(alert)
     {
         return format!("{error}: the server refuses the client certificate, or wants one");
     }
     error.to_string()
+}
+
+/// Whether the server's own certificate is one that is for issuing others. rustls has no case for it, and passes on what webpki says.
+fn is_authority_as_server(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidCertificate(CertificateError::Other(OtherError(inner)))
+            if inner.to_string() == "CaUsedAsEndEntity"
+    )
 }
 
 /// Takes what the inner verifier takes, and certificates that vouch for themselves, if they are for the right name, in their time, and for
