@@ -304,6 +304,15 @@ impl Worker {
         }
     }
 
+    /// Writes when so many connections have something to be written that there are no more buffers at hand, and that what was just touched of
+    /// them is about to leave the processor's cache.
+    pub(crate) fn flush_many(&self) {
+        let dirty = self.dirty.borrow().len();
+        if dirty >= BUFFERS_KEPT {
+            self.flush();
+        }
+    }
+
     /// Writes what this turn has queued: one write per connection, however many messages. Comes at the end of a turn, and within one when
     /// much is queued.
     pub(crate) fn flush(&self) {

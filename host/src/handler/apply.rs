@@ -484,6 +484,7 @@ impl Handler {
         published: &Published,
         policy: Option<SlowPolicy>,
     ) {
+        self.worker.flush_many();
         let policy = session.policy().or(policy);
         match session.fan(message, published, policy) {
             Fanned::Done => {}
