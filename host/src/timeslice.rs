@@ -6,7 +6,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "no safe crate has the request for a slice; one system call"
+    reason = "no safe crate has the request for a slice; two system calls"
 )]
 
 use std::io;
