@@ -4,7 +4,7 @@ mod fan;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io::IoSlice;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -34,6 +34,21 @@ const DROPPABLE_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// Slices given to one write.
 const SLICES_MAX: usize = 64;
+
+/// Bytes of one connection that are written before others get their turn. The kernel copies them, and over loopback delivers them as well,
+/// before a write returns.
+const WRITTEN_PER_TURN_MAX: usize = 256 * 1024;
+
+/// How far a write came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// Everything, or the connection is broken.
+    All,
+    /// Until the socket took no more.
+    SocketIsFull,
+    /// As much as one connection may in a turn: its task is woken after others.
+    InPart,
+}
 
 /// One connection of a handler.
 ///
@@ -767,22 +782,28 @@ impl Session {
         self.dirty.set(false);
         let mut cx = Context::from_waker(Waker::noop());
         // Somebody else may have drained what the task was waiting for.
-        if self.poll_write(&mut cx).is_pending() || self.want_writable.get() {
+        let written = self.write(&mut cx);
+        self.count();
+        if written == Written::SocketIsFull || self.want_writable.get() {
             self.wake();
         }
     }
 
-    /// Writes until the queue is empty (`Ready`) or the socket is full (`Pending`, with `cx` registered).
+    /// Writes until the queue is empty (`Ready`), the socket is full (`Pending`, with `cx` registered) or others have their turn (`Pending`,
+    /// after which the connection's task is woken).
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let written = self.poll_write_now(cx);
+        let written = self.write(cx);
         self.count();
-        written
+        match written {
+            Written::All => Poll::Ready(()),
+            Written::SocketIsFull | Written::InPart => Poll::Pending,
+        }
     }
 
-    fn poll_write_now(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn write(&self, cx: &mut Context<'_>) -> Written {
         let mut connection = self.connection.borrow_mut();
         if self.broken.get() {
-            return Poll::Ready(());
+            return Written::All;
         }
         self.refill_waiting(&mut connection);
         let output = connection.output_mut();
@@ -790,18 +811,25 @@ impl Session {
             if let Some(buffer) = output.reclaim() {
                 self.worker.give_buffer(buffer);
             }
-            return Poll::Ready(());
+            return Written::All;
         }
         let mut stream = self.stream.borrow_mut();
         let mut progress = false;
+        let mut left = WRITTEN_PER_TURN_MAX;
+        let mut in_part = false;
         let result = loop {
             self.refill_waiting(&mut connection);
             let output = connection.output_mut();
             if output.is_empty() {
                 break Pin::new(&mut *stream).poll_flush(cx);
             }
+            if left == 0 {
+                self.wake_after_others();
+                in_part = true;
+                break Poll::Pending;
+            }
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = output.slices(&mut slices);
+            let count = output.slices_within(&mut slices, left);
             let written = match &slices[..count] {
                 // A `send` is cheaper than a `writev` of one.
                 [slice] => Pin::new(&mut *stream).poll_write(cx, slice),
@@ -814,6 +842,7 @@ impl Session {
                     self.tally(|tally| tally.bytes_out.add(written as u64));
                     self.unflushed.set(true);
                     output.consume(written);
+                    left -= written;
                 }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => break Poll::Pending,
@@ -830,13 +859,13 @@ impl Session {
                     self.worker.tell_room();
                     connection.handle_progress(clock::now());
                 }
-                Poll::Ready(())
+                Written::All
             }
             Poll::Ready(Err(_)) => {
                 self.broken.set(true);
                 drop(connection);
                 self.wake();
-                Poll::Ready(())
+                Written::All
             }
             Poll::Pending => {
                 if progress {
@@ -847,7 +876,10 @@ impl Session {
                     self.stalled_since.set(Some(now));
                     connection.handle_progress(now);
                 }
-                Poll::Pending
+                match in_part {
+                    true => Written::InPart,
+                    false => Written::SocketIsFull,
+                }
             }
         }
     }
@@ -870,6 +902,14 @@ impl Session {
         match &mut *current {
             Some(current) => current.clone_from(waker),
             None => *current = Some(waker.clone()),
+        }
+    }
+
+    /// The same when all else that is ready has run and the sockets were looked at.
+    fn wake_after_others(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            let mut cx = Context::from_waker(waker);
+            let _ = pin!(tokio::task::yield_now()).poll(&mut cx);
         }
     }
 

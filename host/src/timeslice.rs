@@ -17,6 +17,9 @@ use nix::libc;
 /// Of a thread that serves connections: about what a guest may compute for before others have their turn (ADR 9).
 pub(crate) const OF_WORKER: Duration = Duration::from_micros(200);
 
+/// Of a worker that comes after others. The kernel interrupts a thread at once only for one with a shorter slice.
+pub(crate) const OF_LATER_WORKER: Duration = Duration::from_micros(500);
+
 /// Of the thread that looks after those guests. The least that the kernel takes.
 pub(crate) const OF_TICKER: Duration = Duration::from_micros(100);
 

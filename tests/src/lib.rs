@@ -18,6 +18,7 @@ pub mod links;
 pub mod neighbour;
 pub mod peer;
 pub mod project;
+pub mod scheduling;
 pub mod server;
 pub mod stream;
 pub mod usage;

@@ -19,7 +19,7 @@ use crate::session::{Fanned, Session};
 const FILTER: &str = "broadcast-filter.wanted";
 
 /// Messages given to connections before others get their turn: what a callback asks for is not bounded by its own time.
-const DELIVERIES_PER_SLICE: usize = 256;
+const DELIVERIES_PER_SLICE: usize = 128;
 /// So many bytes count as another message.
 const BYTES_PER_DELIVERY: usize = 2048;
 
@@ -130,7 +130,7 @@ impl Handler {
 
     /// Lets others have their turn.
     #[cold]
-    async fn pause(&self) {
+    pub(super) async fn pause(&self) {
         self.worker.deliveries.set(0);
         self.worker.flush();
         tokio::task::yield_now().await;
@@ -236,6 +236,7 @@ impl Handler {
                             continue;
                         }
                         self.end_guest(place, FILTER, Some(session.id), &error);
+                        self.pause().await;
                         break;
                     }
                 }

@@ -199,6 +199,8 @@ impl Handler {
         error: &GuestError,
     ) {
         self.end_guest(place, callback, connection, error);
+        // To end one and to begin another takes a while each.
+        self.pause().await;
         if !self.is_seat() {
             let _ = self.guest(place).await;
         }
@@ -337,7 +339,10 @@ impl Handler {
     /// Makes the next instance while nobody waits for it.
     pub(super) fn prepare_spare<F: GuestFactory>(&self, factory: Rc<F>) {
         let registry = Rc::clone(&self.registry);
-        tokio::task::spawn_local(async move { factory.prepare(&registry).await });
+        tokio::task::spawn_local(async move {
+            tokio::task::yield_now().await;
+            factory.prepare(&registry).await;
+        });
     }
 
     pub(super) async fn make<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {

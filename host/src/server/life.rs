@@ -57,7 +57,11 @@ impl Plan {
                 );
             }
         }
-        if let Err(error) = timeslice::request(timeslice::OF_WORKER) {
+        let slice = match self.nice {
+            0 => timeslice::OF_WORKER,
+            _ => timeslice::OF_LATER_WORKER,
+        };
+        if let Err(error) = timeslice::request(slice) {
             tracing::debug!("worker {} has the slices of others: {error}", self.index);
         }
         let runtime = match Builder::new_current_thread().enable_all().build() {

@@ -259,8 +259,11 @@ impl Server {
             folders.check(&config).map_err(StartError::Config)?;
         }
         let recorder = recorded.begin(&config, &mut handlers)?;
-        let pulses = std::iter::repeat_with(Arc::<Pulse>::default);
-        let pulses: Arc<[_]> = pulses.take(usize::from(config.threads())).collect();
+        let pulses = (0..config.threads()).map(|worker| match worker < config.workers {
+            true => Arc::default(),
+            false => Arc::new(Pulse::of_one_handler()),
+        });
+        let pulses: Arc<[_]> = pulses.collect();
         let ticker =
             EpochTicker::start(&engine, Arc::clone(&pulses)).map_err(|error| host(&error))?;
         let config = Arc::new(config);

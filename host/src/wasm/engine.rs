@@ -94,8 +94,7 @@ impl EpochTicker {
                         return;
                     };
                     let long;
-                    (long, interval) =
-                        look.at(Instant::now(), pulses.iter().map(|pulse| pulse.slice()));
+                    (long, interval) = look.at(Instant::now(), pulses.iter().map(Seeing::of));
                     if long {
                         engine.increment_epoch();
                     }
@@ -117,11 +116,29 @@ impl Drop for EpochTicker {
     }
 }
 
+/// What the ticker sees of a worker.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seeing {
+    /// The slice that a guest computes, and for how long it has.
+    slice: Option<(u64, Duration)>,
+    /// No other handler waits for it.
+    alone: bool,
+}
+
+impl Seeing {
+    fn of(pulse: &Arc<Pulse>) -> Self {
+        Self {
+            slice: pulse.slice(),
+            alone: pulse.is_alone(),
+        }
+    }
+}
+
 /// What the ticker has seen of the workers.
 #[derive(Debug)]
 struct Look {
     workers: Vec<Seen>,
-    /// When a guest computed for long.
+    /// When a guest computed for long while others may have waited.
     last_long: Option<Instant>,
     /// When one did, or many did in a row.
     last_yield: Option<Instant>,
@@ -146,23 +163,25 @@ impl Look {
     }
 
     /// Whether a guest is to yield, and when to look again.
-    fn at(&mut self, now: Instant, slices: impl Iterator<Item = Option<u64>>) -> (bool, Duration) {
-        let (mut busy, mut long, mut many) = (false, false, false);
-        for (seen, slice) in self.workers.iter_mut().zip(slices) {
+    fn at(&mut self, now: Instant, workers: impl Iterator<Item = Seeing>) -> (bool, Duration) {
+        let is_close = within(now, self.last_long, CLOSE_ATTENTION);
+        let (mut busy, mut long, mut wanted, mut many) = (false, false, false, false);
+        for (seen, Seeing { slice, alone }) in self.workers.iter_mut().zip(workers) {
+            let number = slice.map(|(number, _)| number);
             seen.busy = if slice.is_some() { seen.busy + 1 } else { 0 };
             busy |= slice.is_some();
-            long |= slice.is_some() && slice == seen.slice;
+            let is_same = slice.is_some() && number == seen.slice;
+            let is_over = slice.is_some_and(|(_, time)| time >= SLICE);
+            long |= is_same || (is_over && is_close && !alone);
+            wanted |= !alone && (is_same || (is_over && is_close));
             // Many short callbacks in a row keep the others waiting as one long one does.
             many |= seen.busy == BUSY_LOOKS_MAX;
             if seen.busy == BUSY_LOOKS_MAX {
                 seen.busy = 0;
             }
-            seen.slice = slice;
+            seen.slice = number;
         }
-        let within = |then: Option<Instant>, time| {
-            then.is_some_and(|then| now.saturating_duration_since(then) < time)
-        };
-        if long {
+        if wanted {
             self.last_long = Some(now);
         }
         if long || many {
@@ -171,11 +190,11 @@ impl Look {
         if busy {
             self.last_busy = Some(now);
         }
-        let interval = if within(self.last_long, CLOSE_ATTENTION) {
+        let interval = if within(now, self.last_long, CLOSE_ATTENTION) {
             LOOK_CLOSE
-        } else if busy || within(self.last_yield, ATTENTION) {
+        } else if busy || within(now, self.last_yield, ATTENTION) {
             LOOK_BUSY
-        } else if within(self.last_busy, PATIENCE) {
+        } else if within(now, self.last_busy, PATIENCE) {
             LOOK
         } else {
             LOOK_IDLE
@@ -184,12 +203,18 @@ impl Look {
     }
 }
 
+fn within(now: Instant, then: Option<Instant>, time: Duration) -> bool {
+    then.is_some_and(|then| now.saturating_duration_since(then) < time)
+}
+
 /// How often the workers are looked at when none is in a guest.
 const LOOK: Duration = Duration::from_millis(2);
 /// When one is: twice in the same slice, and the guest yields.
 const LOOK_BUSY: Duration = Duration::from_micros(500);
 /// When one computed for that long lately: the grain of fairness.
 const LOOK_CLOSE: Duration = Duration::from_micros(100);
+/// A guest that has computed for so long at such a look yields.
+const SLICE: Duration = Duration::from_micros(50);
 /// How lately.
 const CLOSE_ATTENTION: Duration = Duration::from_millis(20);
 /// When none has been for [`PATIENCE`].
@@ -204,23 +229,61 @@ const BUSY_LOOKS_MAX: u32 = 4;
 mod tests {
     use super::*;
 
+    const fn nothing() -> Seeing {
+        Seeing {
+            slice: None,
+            alone: false,
+        }
+    }
+
+    /// A slice that has lasted for so many microseconds.
+    const fn slice(number: u64, micros: u64) -> Seeing {
+        Seeing {
+            slice: Some((number, Duration::from_micros(micros))),
+            alone: false,
+        }
+    }
+
+    const fn alone(seeing: Seeing) -> Seeing {
+        Seeing {
+            alone: true,
+            ..seeing
+        }
+    }
+
     #[test]
     fn long_slice_yields_at_the_second_look() {
         let mut look = Look::new(2);
         let now = Instant::now();
-        assert_eq!(look.at(now, [None, None].into_iter()), (false, LOOK_IDLE));
-        assert_eq!(
-            look.at(now, [None, Some(7)].into_iter()),
-            (false, LOOK_BUSY)
-        );
-        assert_eq!(
-            look.at(now, [None, Some(7)].into_iter()),
-            (true, LOOK_CLOSE)
-        );
-        assert_eq!(
-            look.at(now, [None, Some(9)].into_iter()),
-            (false, LOOK_CLOSE)
-        );
+        let mut at = |workers: [Seeing; 2]| look.at(now, workers.into_iter());
+        assert_eq!(at([nothing(), nothing()]), (false, LOOK_IDLE));
+        assert_eq!(at([nothing(), slice(7, 90)]), (false, LOOK_BUSY));
+        assert_eq!(at([nothing(), slice(7, 590)]), (true, LOOK_CLOSE));
+    }
+
+    #[test]
+    fn later_slices_yield_at_the_first_look_that_finds_them_over() {
+        let mut look = Look::new(1);
+        let now = Instant::now();
+        let mut at = |after, worker| look.at(now + after, [worker].into_iter());
+        at(Duration::ZERO, slice(7, 90));
+        at(Duration::ZERO, slice(7, 590));
+        assert_eq!(at(Duration::ZERO, slice(9, 49)), (false, LOOK_CLOSE));
+        assert_eq!(at(CLOSE_ATTENTION / 2, slice(11, 50)), (true, LOOK_CLOSE));
+        assert_eq!(at(CLOSE_ATTENTION, slice(13, 99)), (true, LOOK_CLOSE));
+        assert_eq!(at(2 * CLOSE_ATTENTION, slice(15, 99)), (false, LOOK_BUSY));
+    }
+
+    #[test]
+    fn guest_that_nobody_waits_for_is_not_looked_at_closely() {
+        let mut look = Look::new(2);
+        let now = Instant::now();
+        let mut at = |workers: [Seeing; 2]| look.at(now, workers.into_iter());
+        at([nothing(), alone(slice(7, 90))]);
+        assert_eq!(at([nothing(), alone(slice(7, 590))]), (true, LOOK_BUSY));
+        assert_eq!(at([slice(3, 90), alone(slice(9, 400))]), (false, LOOK_BUSY));
+        assert_eq!(at([slice(3, 590), nothing()]), (true, LOOK_CLOSE));
+        assert_eq!(at([nothing(), alone(slice(11, 90))]), (false, LOOK_CLOSE));
     }
 
     #[test]
@@ -228,7 +291,7 @@ mod tests {
         let mut look = Look::new(1);
         let now = Instant::now();
         let long: Vec<bool> = (0..8)
-            .map(|slice| look.at(now, [Some(slice * 2 + 1)].into_iter()).0)
+            .map(|number| look.at(now, [slice(number * 2 + 1, 1)].into_iter()).0)
             .collect();
         assert_eq!(long, [false, false, false, true, false, false, false, true]);
     }
@@ -237,9 +300,9 @@ mod tests {
     fn looks_grow_rare_when_nothing_happens() {
         let mut look = Look::new(1);
         let now = Instant::now();
-        look.at(now, [Some(1)].into_iter());
-        look.at(now, [Some(1)].into_iter());
-        let mut after = |time| look.at(now + time, [None].into_iter()).1;
+        look.at(now, [slice(1, 0)].into_iter());
+        look.at(now, [slice(1, 500)].into_iter());
+        let mut after = |time| look.at(now + time, [nothing()].into_iter()).1;
         assert_eq!(after(Duration::from_millis(19)), LOOK_CLOSE);
         assert_eq!(after(Duration::from_millis(99)), LOOK_BUSY);
         assert_eq!(after(Duration::from_millis(101)), LOOK);

@@ -24,6 +24,7 @@ pub(crate) struct Pulse {
     /// Nanoseconds that the callback of this slice computed before it.
     spent: AtomicU64,
     base: Instant,
+    alone: bool,
 }
 
 impl Default for Pulse {
@@ -34,15 +35,33 @@ impl Default for Pulse {
             cpu_since: AtomicU64::new(0),
             spent: AtomicU64::new(0),
             base: Instant::now(),
+            alone: false,
         }
     }
 }
 
 impl Pulse {
-    /// The slice that is being computed, if one is.
-    pub(super) fn slice(&self) -> Option<u64> {
+    /// Of a worker that none but one handler has.
+    pub(crate) fn of_one_handler() -> Self {
+        Self {
+            alone: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether no other handler waits for a guest of this worker.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// The slice that is being computed, if one is, and how long ago it began.
+    pub(super) fn slice(&self) -> Option<(u64, Duration)> {
         let slices = self.slices.load(Ordering::Relaxed);
-        (slices & 1 == 1).then_some(slices)
+        if slices & 1 == 0 {
+            return None;
+        }
+        let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
+        Some((slices, self.base.elapsed().saturating_sub(since)))
     }
 
     /// A callback begins: it has computed for no time.
@@ -68,6 +87,8 @@ impl Pulse {
 
     /// Another slice begins.
     fn resume(&self, spent: Duration) {
+        self.since
+            .store(nanos(self.base.elapsed()), Ordering::Relaxed);
         self.cpu_since
             .store(nanos(cpu_time()).max(1), Ordering::Relaxed);
         self.spent.store(nanos(spent), Ordering::Relaxed);
@@ -220,12 +241,13 @@ mod tests {
         let pulse = Pulse::default();
         pulse.begin();
         let mut first = None;
+        let number = || pulse.slice().map(|(number, _)| number);
         let mut call = pin!(pulse.watch(poll_fn(|_| match first {
             None => {
-                first = pulse.slice();
+                first = number();
                 Poll::Pending
             }
-            Some(first) => Poll::Ready((first, pulse.slice())),
+            Some(first) => Poll::Ready((first, number())),
         })));
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(pulse.slice(), None);

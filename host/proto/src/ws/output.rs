@@ -88,11 +88,22 @@ impl Output {
 
     /// Fills `slices` with what is to be written next and returns how many were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.slices_within(slices, usize::MAX)
+    }
+
+    /// The same, of at most so many bytes.
+    pub fn slices_within<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> usize {
         let segments = self.segments.iter().map(|segment| &segment[..]);
         let tail = &self.tail[self.tail_read..];
         let pieces = segments.chain((!tail.is_empty()).then_some(tail));
         let mut filled = 0;
+        let mut left = bytes_max;
         for (slice, piece) in slices.iter_mut().zip(pieces) {
+            if left == 0 {
+                break;
+            }
+            let piece = &piece[..piece.len().min(left)];
+            left -= piece.len();
             *slice = IoSlice::new(piece);
             filled += 1;
         }
@@ -229,6 +240,25 @@ mod tests {
             .collect();
         output.consume(bytes.len());
         bytes
+    }
+
+    #[test]
+    fn slices_end_at_their_bound_within_a_piece_or_behind_one() {
+        let mut output = Output::default();
+        output.push_shared(Bytes::from_static(b"shared"));
+        output.tail().extend_from_slice(b"after");
+        for (bytes_max, pieces) in [
+            (0, &[][..]),
+            (1, &[&b"s"[..]]),
+            (6, &[b"shared"]),
+            (7, &[b"shared", b"a"]),
+            (99, &[b"shared", b"after"]),
+        ] {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let filled = output.slices_within(&mut slices, bytes_max);
+            let filled: Vec<&[u8]> = slices[..filled].iter().map(|slice| &**slice).collect();
+            assert_eq!(filled, pieces, "{bytes_max}");
+        }
     }
 
     #[test]
