@@ -4,8 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -283,6 +286,10 @@ impl Bench {
     fn open(&mut self) -> Rc<Session> {
         let (ours, theirs) = UnixStream::pair().unwrap();
         self.peers.push(theirs);
+        self.open_on(Stream::Plain(Socket::Unix(ours)))
+    }
+
+    fn open_on(&self, stream: Stream) -> Rc<Session> {
         let connection = ws::Connection::new(Instant::now(), Role::Server, ws::Config::default());
         let session = Rc::new(Session::new(
             self.worker.next_connection_id(),
@@ -291,7 +298,7 @@ impl Bench {
             Rc::clone(&self.worker),
             Vec::new(),
             connection,
-            Stream::Plain(Socket::Unix(ours)),
+            stream,
             Held::Inbound(Slot::take(&self.worker).unwrap()),
         ));
         self.handler.registry.insert(Rc::clone(&session));
@@ -350,6 +357,55 @@ fn handler_takes_its_turn_where_the_event_is_pushed() {
         // Nothing was awaited: no task had to be woken.
         assert_eq!(bench.log(), ["started", "opened 1", "received 1"]);
         assert_eq!(session.data(), b"x");
+    });
+}
+
+#[test]
+fn much_to_write_goes_out_in_turns() {
+    const MESSAGE: usize = 1024 * 1024;
+    const TURN: usize = 256 * 1024;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    run(async {
+        let bench = Bench::new().await;
+        let (ours, mut theirs) = tokio::io::duplex(2 * MESSAGE);
+        let session = bench.open_on(Stream::Plain(Socket::Memory(ours)));
+        let woken = Arc::new(Woken::default());
+        session.set_waker(&Waker::from(Arc::clone(&woken)));
+        let mut cx = Context::from_waker(Waker::noop());
+        let queued = || session.connection.borrow().output().len();
+
+        let message = vec![7; MESSAGE];
+        let mut scratch = ws::Scratch::default();
+        session
+            .connection
+            .borrow_mut()
+            .send_message(MessageKind::Binary, &message, &mut scratch)
+            .unwrap();
+        let all = queued();
+        for turn in 1..=4 {
+            // Whoever writes: somebody else on the worker, or the connection's task.
+            match turn {
+                1 => session.flush(),
+                _ => assert!(session.poll_write(&mut cx).is_pending()),
+            }
+            assert_eq!(queued(), all - turn * TURN);
+            assert_eq!(woken.0.load(Ordering::Relaxed), turn - 1, "not at once");
+            tokio::task::yield_now().await;
+            assert_eq!(woken.0.load(Ordering::Relaxed), turn);
+        }
+        assert!(session.poll_write(&mut cx).is_ready());
+        assert!(session.is_flushed());
+        let mut written = vec![0; all];
+        theirs.read_exact(&mut written).await.unwrap();
+        assert_eq!(written[all - MESSAGE..], message);
     });
 }
 

@@ -192,6 +192,8 @@ impl Look {
         }
         let interval = if within(now, self.last_long, CLOSE_ATTENTION) {
             LOOK_CLOSE
+        } else if within(now, self.last_long, ATTENTION) {
+            LOOK_AFTER
         } else if busy || within(now, self.last_yield, ATTENTION) {
             LOOK_BUSY
         } else if within(now, self.last_busy, PATIENCE) {
@@ -219,7 +221,9 @@ const SLICE: Duration = Duration::from_micros(50);
 const CLOSE_ATTENTION: Duration = Duration::from_millis(20);
 /// When none has been for [`PATIENCE`].
 const LOOK_IDLE: Duration = Duration::from_millis(5);
-/// After a guest had to yield, the workers are looked at closely for this long.
+/// When one did not quite so lately: it does so again at its next message.
+const LOOK_AFTER: Duration = Duration::from_micros(200);
+/// After a guest had to yield, the workers are looked at often for this long.
 const ATTENTION: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Looks in a row that find a worker in one guest or another, after which it yields.
@@ -271,7 +275,7 @@ mod tests {
         assert_eq!(at(Duration::ZERO, slice(9, 49)), (false, LOOK_CLOSE));
         assert_eq!(at(CLOSE_ATTENTION / 2, slice(11, 50)), (true, LOOK_CLOSE));
         assert_eq!(at(CLOSE_ATTENTION, slice(13, 99)), (true, LOOK_CLOSE));
-        assert_eq!(at(2 * CLOSE_ATTENTION, slice(15, 99)), (false, LOOK_BUSY));
+        assert_eq!(at(2 * CLOSE_ATTENTION, slice(15, 99)), (false, LOOK_AFTER));
     }
 
     #[test]
@@ -304,7 +308,7 @@ mod tests {
         look.at(now, [slice(1, 500)].into_iter());
         let mut after = |time| look.at(now + time, [nothing()].into_iter()).1;
         assert_eq!(after(Duration::from_millis(19)), LOOK_CLOSE);
-        assert_eq!(after(Duration::from_millis(99)), LOOK_BUSY);
+        assert_eq!(after(Duration::from_millis(99)), LOOK_AFTER);
         assert_eq!(after(Duration::from_millis(101)), LOOK);
         assert_eq!(after(Duration::from_millis(1_001)), LOOK_IDLE);
     }
