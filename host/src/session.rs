@@ -35,9 +35,9 @@ const DROPPABLE_OUTPUT_BYTES: usize = 64 * 1024;
 /// Slices given to one write.
 const SLICES_MAX: usize = 64;
 
-/// Bytes of one connection that are written before others get their turn. The kernel copies them, and over loopback delivers them as well,
-/// before a write returns.
-const WRITTEN_PER_TURN_MAX: usize = 256 * 1024;
+/// Bytes of one connection that are written before others get their turn: a message of a MiB, in one frame or many, is not held up. The
+/// kernel copies them, and over loopback delivers them as well, before a write returns.
+const WRITTEN_PER_TURN_MAX: usize = (1024 + 64) * 1024;
 
 /// How far a write came.
 #[derive(Clone, Copy, PartialEq, Eq)]

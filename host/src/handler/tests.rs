@@ -362,8 +362,8 @@ fn handler_takes_its_turn_where_the_event_is_pushed() {
 
 #[test]
 fn much_to_write_goes_out_in_turns() {
-    const MESSAGE: usize = 1024 * 1024;
-    const TURN: usize = 256 * 1024;
+    const MESSAGE: usize = 5 * 1024 * 1024;
+    const TURN: usize = (1024 + 64) * 1024;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
