@@ -904,7 +904,9 @@ fn client_that_is_closed_while_its_transport_ends_is_not_made_again() {
     let id = control.ask(&format!("connect {options}"));
     let id = id.strip_prefix("ok ").expect("it is attempted").to_owned();
     next_event(&mut events, "opened");
-    assert_eq!(control.ask(&format!("send-to {id} x")), "err closed");
+    wait::until("the close frame has arrived", || {
+        control.ask(&format!("send-to {id} x")) == "err closed"
+    });
     control.ask(&format!("close-to {id} enough"));
     going.send(()).expect("the server waits");
     assert_eq!(next_event(&mut events, "closed")["by"], "handler");
