@@ -175,8 +175,8 @@ impl Look {
             long |= is_same || (is_over && is_close && !alone);
             wanted |= !alone && (is_same || (is_over && is_close));
             // Many short callbacks in a row keep the others waiting as one long one does.
-            many |= seen.busy == BUSY_LOOKS_MAX;
-            if seen.busy == BUSY_LOOKS_MAX {
+            if seen.busy >= BUSY_LOOKS_MAX && !within(now, self.last_yield, MANY_INTERVAL) {
+                many = true;
                 seen.busy = 0;
             }
             seen.slice = number;
@@ -228,6 +228,8 @@ const ATTENTION: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Looks in a row that find a worker in one guest or another, after which it yields.
 const BUSY_LOOKS_MAX: u32 = 4;
+/// And no sooner after the last time, however closely the workers are looked at: one that is only busy yields no more often for it.
+const MANY_INTERVAL: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests {
@@ -295,7 +297,11 @@ mod tests {
         let mut look = Look::new(1);
         let now = Instant::now();
         let long: Vec<bool> = (0..8)
-            .map(|number| look.at(now, [slice(number * 2 + 1, 1)].into_iter()).0)
+            .map(|number| {
+                let now = now + LOOK_BUSY * number;
+                let worker = slice(u64::from(number) * 2 + 1, 1);
+                look.at(now, [worker].into_iter()).0
+            })
             .collect();
         assert_eq!(long, [false, false, false, true, false, false, false, true]);
     }
