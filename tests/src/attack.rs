@@ -55,13 +55,13 @@ const DURING: Duration = Duration::from_secs(1);
 /// What a neighbour on the same worker may wait at p99, where twice its quiet p99 is less. A worker gives each handler a slice of about a
 /// tenth of a millisecond (ADR 9), and ending an instance or copying what a guest hands over takes a few of them. What the bound is for is a
 /// worker that is held up: by a callback it would be for `--callback-timeout`, 100 ms.
-const P99_FLOOR: Duration = Duration::from_millis(10);
+const P99_FLOOR: Duration = Duration::from_millis(5);
 
 /// The same beside a handler with a worker of its own: less is what a machine that is busy with something else adds to either measurement.
 const OWN_P99_FLOOR: Duration = Duration::from_millis(1);
 
 /// Measurements, of which one must be within the bound: the machine may be busy with something else.
-const TRIES: usize = 3;
+const TRIES: usize = 2;
 
 /// What a server may grow by, beside what an attack is granted. Instances of the guilty come and go meanwhile: the one that fails, the one
 /// that follows and its spare.

@@ -35,6 +35,37 @@ fn expect_closed(watcher: &mut Peer, code: u16, by: &str, clean: bool) -> Value 
     event
 }
 
+/// The end arrives while the handler computes, in a read of its own.
+#[track_caller]
+fn message_is_answered_before(end: &Frame, code: u16) {
+    let server = Server::of(handlers::probe())
+        .args(["--callback-timeout", "2s"])
+        .start();
+    let mut watcher = watcher(&server);
+    let mut peer = server.open();
+    peer.send_text("compute 300");
+    std::thread::sleep(Duration::from_millis(50));
+    // The host answers meanwhile.
+    peer.send(&Frame::new(frame::PING, "alive"));
+    let pong = peer.read_frame();
+    assert_eq!(pong.opcode, frame::PONG);
+    peer.send(end);
+    peer.expect_text("ok");
+    peer.expect_close(code);
+    let event: Value = serde_json::from_str(&watcher.read_text()).expect("the probe tells JSON");
+    assert_eq!(event["code"], code);
+}
+
+#[test]
+fn message_that_is_worked_on_is_answered_before_a_close_frame() {
+    message_is_answered_before(&Frame::close(1000, ""), 1000);
+}
+
+#[test]
+fn message_that_is_worked_on_is_answered_before_a_broken_rule_ends_the_connection() {
+    message_is_answered_before(&Frame::new(0xf, ""), 1002);
+}
+
 #[test]
 fn host_keeps_session_data_for_each_connection() {
     let server = probe();

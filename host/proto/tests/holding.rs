@@ -100,6 +100,27 @@ fn held_end_survives_the_end_of_the_transport() {
 }
 
 #[test]
+fn end_is_held_for_messages_of_earlier_inputs_where_the_driver_asks_for_it() {
+    let now = support::epoch();
+    let mut scratch = Scratch::new();
+    for (last, code) in [(frame(0x88, &[3, 232]), 1000), (frame(0x83, b""), 1002)] {
+        let mut connection = server();
+        for mut input in [frame(0x81, b"a"), last] {
+            let mut events = connection.handle_input(now, &mut input, &mut scratch);
+            events.hold_end();
+            while events.poll_event().is_some() {}
+        }
+        assert!(connection.is_end_held());
+        connection
+            .send_message(MessageKind::Text, b"answer", &mut scratch)
+            .expect("the connection is open");
+        let output = echo(&mut connection, &mut []);
+        assert!(output.starts_with(b"\x81\x06answer\x88"), "{output:?}");
+        assert_eq!(connection.end().unwrap().code, code);
+    }
+}
+
+#[test]
 fn end_without_messages_before_it_is_not_held() {
     let mut connection = server();
     let mut input = [frame(0x89, b""), frame(0x88, &[3, 232])].concat();

@@ -323,6 +323,10 @@ impl Driver {
             session.lend_buffer(&mut connection);
             let mut scratch = self.worker.scratch.borrow_mut();
             let mut input = connection.handle_input(now, bytes, &mut scratch);
+            if session.queued_event_bytes.get() > 0 {
+                // The handler waits, or works for others: messages of earlier reads are answered before the end, too.
+                input.hold_end();
+            }
             let mut queue = self.handler.queue();
             let wanted = !session.failed.get();
             let auto_replies = self.handler.registry.auto_replies();

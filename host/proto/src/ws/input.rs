@@ -53,7 +53,7 @@ pub struct Chunk<'a> {
 /// Bytes of the peer that are being looked at.
 ///
 /// What ends the connection (a close frame, a broken rule) behind messages in the same input is held back, so that those messages can be
-/// answered before it: see [`Connection::is_end_held`].
+/// answered before it: see [`Connection::is_end_held`]. A driver that answers later asks for the same with [`hold_end`](Self::hold_end).
 ///
 /// Events are lent: `while let Some(event) = input.poll_event() { .. }`. A driver that cannot go on may stop early: it saves
 /// [`unread`](Self::unread), feeds it to [`Connection::handle_input`] later, even if it is empty, and loses nothing.
@@ -65,7 +65,7 @@ pub struct Input<'a> {
     scratch: &'a mut Scratch,
     /// Everything before was looked at.
     position: usize,
-    /// A message was handed out: what ends the connection is held back until it could be answered.
+    /// A message was handed out, now or before, and is not answered yet: what ends the connection is held back until it could be.
     delivered: bool,
 }
 
@@ -94,6 +94,12 @@ impl<'a> Input<'a> {
             return self.lend_payload(kind, payload);
         }
         self.poll_other_event()
+    }
+
+    /// Messages of earlier inputs are still to be answered: what ends the connection is held back as if they were in this one.
+    #[inline]
+    pub fn hold_end(&mut self) {
+        self.delivered = true;
     }
 
     /// The bytes that were not looked at yet, as they were received.
