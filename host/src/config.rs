@@ -19,6 +19,7 @@ use crate::native::Native;
 pub use crate::outbound::OutboundConfig;
 pub use crate::outbound::grants::{Grant, GrantError, Grants};
 pub use crate::tape::RecordConfig;
+use crate::text;
 
 /// Everything that [`Server::new`](crate::server::Server::new) needs to know.
 #[derive(Clone, Debug)]
@@ -259,8 +260,8 @@ impl HandlerConfig {
         match &self.source {
             HandlerSource::File(file) | HandlerSource::Program(file, _) => file
                 .file_stem()
-                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
-            HandlerSource::Native(native) => native.name().to_owned(),
+                .map_or_else(String::new, |stem| text::line(stem.to_string_lossy())),
+            HandlerSource::Native(native) => text::line(native.name()),
         }
     }
 }

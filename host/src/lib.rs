@@ -13,7 +13,8 @@
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
 //! * `tape`: records what instances were called with and asked for, and plays it again.
 //! * `observability`: what is counted. `admission`, `bucket`: connections and rates against their limits.
-//! * `privileges`: who the process is.
+//! * `privileges`: who the process is. `file`: reading what somebody outside named. `text`: foreign text in a
+//!   line. `seldom`: lines of the log that peers can cause. `descriptors`: those that are kept for the operator.
 //! * [`cli`]: the command line.
 
 mod admission;
@@ -26,7 +27,9 @@ mod command;
 pub mod config;
 mod connection;
 pub mod contract;
+mod descriptors;
 pub mod dev;
+mod file;
 mod handler;
 mod listener;
 pub mod native;
@@ -35,10 +38,12 @@ mod outbound;
 mod packed;
 mod privileges;
 mod request;
+mod seldom;
 pub mod server;
 mod session;
 mod tape;
 pub mod test;
+mod text;
 mod timeslice;
 mod tls;
 mod transport;

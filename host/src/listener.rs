@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Listen;
 use crate::connection;
+use crate::descriptors;
+use crate::seldom::Seldom;
 use crate::tls::Tls;
 use crate::transport::{Socket, set_options};
 use crate::worker::Worker;
@@ -26,9 +28,6 @@ const BACKLOG: i32 = 4_096;
 /// After an accept that failed: how long to wait before the next, doubled each time it fails again.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
-
-/// Failed accepts are logged at most this often.
-const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A bound listener, not yet part of a runtime.
 #[derive(Debug)]
@@ -341,16 +340,14 @@ impl SocketFile {
 }
 
 impl SocketFile {
-    /// Moves it, to a path where there may be another.
-    pub(crate) fn rename(&mut self, path: &Path) -> io::Result<()> {
-        std::fs::rename(&self.path, path)?;
-        path.clone_into(&mut self.path);
-        Ok(())
-    }
-
     /// It is another server's from here on.
     pub(crate) fn leave(&mut self) {
         self.identity = None;
+    }
+
+    /// It is this server's from here on.
+    pub(crate) fn take(&mut self) {
+        self.identity = Self::identity_of(&self.path);
     }
 }
 
@@ -385,22 +382,34 @@ pub(crate) async fn accept(
     worker: Rc<Worker>,
     tls: Option<Arc<Tls>>,
 ) -> io::Result<()> {
+    static FAILED: Seldom = Seldom::new();
     let listener = Listener::new(bound)?;
+    // Each worker may take one more before it sees that there is no more.
+    let margin = u64::from(worker.config.threads());
     let mut retiring = worker.retiring.clone();
     let mut shutdown = worker.shutdown.clone();
     let mut backoff = BACKOFF_MIN;
-    let mut logged: Option<Instant> = None;
-    let mut failed = 0_u64;
+    let mut is_low = false;
     loop {
         // Both arms are safe to cancel: an accept that was not finished has taken nothing.
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(), if !is_low => accepted,
+            () = tokio::time::sleep(backoff), if is_low => {
+                is_low = !descriptors::has_room(&listener, margin);
+                if is_low { Err(descriptors::exhausted()) } else { continue }
+            }
             _ = shutdown.wait_for(|shutdown| *shutdown) => return Ok(()),
             _ = retiring.wait_for(|retiring| *retiring) => return Ok(()),
         };
         match accepted {
-            Ok((socket, peer, local)) => {
+            Ok(Accepted {
+                socket,
+                number,
+                peer,
+                local,
+            }) => {
                 backoff = BACKOFF_MIN;
+                is_low = descriptors::is_reserve(number, margin);
                 // TLS is for TCP: who can open the Unix socket is on this machine already.
                 let tls = tls.clone().filter(|_| matches!(socket, Socket::Tcp(_)));
                 // The task ends by its own deadlines, and with the worker's runtime.
@@ -417,12 +426,12 @@ pub(crate) async fn accept(
             // The client was gone before it was accepted: nothing is wrong here.
             Err(error) if is_clients(&error) => {}
             Err(error) => {
-                failed += 1;
-                if logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
-                    logged = Some(Instant::now());
-                    tracing::warn!(failed, "cannot accept connections, trying again: {error}");
+                if let Some(left_out) = FAILED.take() {
+                    tracing::warn!(left_out, "cannot accept connections, trying again: {error}");
                 }
-                tokio::time::sleep(backoff).await;
+                if !is_low {
+                    tokio::time::sleep(backoff).await;
+                }
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }
         }
@@ -451,6 +460,15 @@ enum Listener {
     Unix(UnixListener, PathBuf),
 }
 
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener, _) => listener.as_fd(),
+        }
+    }
+}
+
 impl Listener {
     fn new(bound: Bound) -> io::Result<Self> {
         Ok(match bound {
@@ -459,8 +477,7 @@ impl Listener {
         })
     }
 
-    /// A socket, the peer's address and the address that it connected to.
-    async fn accept(&self) -> io::Result<(Socket, String, String)> {
+    async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -469,16 +486,31 @@ impl Listener {
                     .local_addr()
                     .map(|address| canonical(address).to_string())
                     .unwrap_or_default();
-                Ok((Socket::Tcp(stream), canonical(peer).to_string(), local))
+                Ok(Accepted {
+                    number: stream.as_raw_fd(),
+                    socket: Socket::Tcp(stream),
+                    peer: canonical(peer).to_string(),
+                    local,
+                })
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((
-                    Socket::Unix(stream),
-                    "unix".into(),
-                    path.display().to_string(),
-                ))
+                Ok(Accepted {
+                    number: stream.as_raw_fd(),
+                    socket: Socket::Unix(stream),
+                    peer: "unix".into(),
+                    local: path.display().to_string(),
+                })
             }
         }
     }
+}
+
+struct Accepted {
+    socket: Socket,
+    /// Of its descriptor.
+    number: RawFd,
+    /// The peer's address, and the address that it connected to.
+    peer: String,
+    local: String,
 }

@@ -42,6 +42,9 @@ pub enum TlsError {
     },
 }
 
+/// A PEM file. The bundle of all roots that browsers trust has a quarter of a MiB.
+const PEM_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// The server's side of TLS.
 pub(crate) struct Tls {
     files: TlsFiles,
@@ -85,8 +88,9 @@ impl Tls {
 /// Reads a certificate chain and its key.
 pub(crate) fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(&files.certificate, "a certificate chain")?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| file_error(&files.key, "a private key", describe(&error)))?;
+    let what = "a private key";
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key, what)?)
+        .map_err(|error| file_error(&files.key, what, describe(&error)))?;
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|cause| {
         TlsError::Pair {
             certificate: files.certificate.clone(),
@@ -101,14 +105,19 @@ pub(crate) fn certificates(
     file: &Path,
     what: &'static str,
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&read(file, what)?)
+        .collect::<Result<_, _>>()
         .map_err(|error| file_error(file, what, describe(&error)))?;
     if certificates.is_empty() {
         let cause = "it holds no CERTIFICATE section".into();
         return Err(file_error(file, what, cause));
     }
     Ok(certificates)
+}
+
+fn read(file: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
+    crate::file::read(file, PEM_BYTES_MAX)
+        .map_err(|error| file_error(file, what, error.to_string()))
 }
 
 fn file_error(file: &Path, what: &'static str, cause: String) -> TlsError {

@@ -271,3 +271,58 @@ fn second_server_does_not_take_the_admin_socket_of_the_first() {
     );
     assert_eq!(admin.ctl(["status"]).code, Some(0));
 }
+
+#[test]
+fn clients_that_say_nothing_do_not_keep_an_operator_out() {
+    let admin = Administered::start(Server::of(handlers::echo()));
+    let silent: Vec<_> = (0..100)
+        .map(|_| UnixStream::connect(admin.socket()).expect("there is room in its queue"))
+        .collect();
+    let mut ctl = Command::new(binary());
+    ctl.args(["ctl", "--admin", &admin.socket(), "status"]);
+    // Sooner than a request may have taken before.
+    let ended = run_command_within(&mut ctl, "", true, Duration::from_secs(40));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    // Each of them is cut off, at the latest when its time is over.
+    for mut stream in silent {
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("it is a socket");
+        assert_eq!(stream.read(&mut [0; 64]).expect("it is closed"), 0);
+    }
+}
+
+#[test]
+fn operator_has_descriptors_when_connections_have_taken_all_they_may() {
+    let mut admin = Administered::start(
+        Server::of(handlers::echo())
+            .open_files_max(256)
+            .args(["--metrics", "127.0.0.1:0", "--handshake-timeout", "10m"])
+            .args(["--trial-time", "200ms"]),
+    );
+    admin.server.expect_log("metrics on http://");
+    let log = admin.server.log();
+    let address = log.split("metrics on http://").nth(1);
+    let address = address.and_then(|rest| rest.split('/').next());
+    let address = address.expect("the log has the address").to_owned();
+    let mut peer = admin.server.open();
+    assert_eq!(peer.ask("one"), "one");
+    // What is not accepted waits in the kernel's queue.
+    let many: Vec<_> = (0..400)
+        .map(|_| TcpStream::connect(admin.server.address()).expect("the queue has room"))
+        .collect();
+    admin.server.expect_log("cannot accept connections");
+    assert_eq!(admin.status()["state"], "serving");
+    for path in ["/metrics", "/live", "/ready"] {
+        assert!(get(&address, "GET", path).starts_with("HTTP/1.1 200"));
+    }
+    // With all that it takes to compile.
+    let swapped = admin.ctl(["swap", &handlers::built("probe").display().to_string()]);
+    assert_eq!(swapped.code, Some(0), "{}", swapped.stderr);
+    let lines = admin.server.log().matches("cannot accept").count();
+    assert!(lines < 20, "{lines} lines");
+    drop(many);
+    let mut other = admin.server.open();
+    assert!(other.ask("id").parse::<u64>().is_ok());
+    admin.server.lives();
+}

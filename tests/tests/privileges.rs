@@ -239,3 +239,29 @@ fn user_that_could_become_root_again_is_no_drop() {
     );
     fails(&ended, 1, &["not dropped", "root again"]);
 }
+
+/// The folder is root's alone: what needs the right to it is over when privileges are dropped.
+#[test]
+fn admin_socket_goes_over_to_a_server_that_has_no_right_to_its_folder() {
+    if !have_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("admin").display().to_string();
+    let server = || Server::of(handlers::echo()).args(["--user", "nobody", "--admin", &socket]);
+    let mut old = server().start();
+    assert_eq!(old.open().ask("one"), "one");
+    let new = server().args(["--take-over", &socket]).start();
+    assert!(old.wait(wsrun_tests::wait::PATIENCE).success());
+    wsrun_tests::wait::until("the new server answers at the path of the old one", || {
+        let status = server::run(["ctl", "--admin", &socket, "status"]);
+        status.stdout.contains(&format!("pid {}", new.id()))
+    });
+    assert_eq!(new.open().ask("two"), "two");
+    // And once more, from it.
+    let third = server().args(["--take-over", &socket]).start();
+    wsrun_tests::wait::until("the third answers there", || {
+        let status = server::run(["ctl", "--admin", &socket, "status"]);
+        status.stdout.contains(&format!("pid {}", third.id()))
+    });
+}

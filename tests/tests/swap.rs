@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
+use wsrun_tests::admin::Administered;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
-use wsrun_tests::server::{Builder, Server};
+use wsrun_tests::server::{Builder, Server, run};
+use wsrun_tests::usage::MIB;
 use wsrun_tests::wait::until;
 
 /// A file whose content is a version of the handler `versions`.
@@ -501,4 +503,106 @@ fn traps_under_traffic_of_5000_connections_close_only_the_guilty() {
         }
     });
     assert_eq!(times(&server, "callback failed"), THREADS * TRAPS);
+}
+
+/// The servers that compile for this one are its children.
+fn compiles(pid: &Path) -> bool {
+    let Ok(pid) = std::fs::read_to_string(pid) else {
+        return false;
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", pid.trim()));
+    tasks.into_iter().flatten().flatten().any(|task| {
+        std::fs::read_to_string(task.path().join("children"))
+            .is_ok_and(|children| !children.is_empty())
+    })
+}
+
+/// Starts a server whose file is replaced after it was read and before it is served.
+fn replaced_during_the_start(file: &File, watched: bool) -> Server {
+    let pid = file.path.with_extension("pid");
+    let script = format!("echo $$ > {}; exec \"$0\" \"$@\"", pid.display());
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            let server = server(file).arg("--no-cache");
+            let server = server.launched_by(["sh", "-c", &script]);
+            match watched {
+                true => server.arg("--watch").start(),
+                false => server.start(),
+            }
+        });
+        until("it compiles what it has read", || compiles(&pid));
+        file.becomes("two");
+        starting.join().expect("it starts")
+    })
+}
+
+#[test]
+fn file_that_is_replaced_while_the_server_starts_takes_over_when_it_is_watched() {
+    let file = File::new("one");
+    let server = replaced_during_the_start(&file, true);
+    let mut peer = server.open();
+    until("the new version answers", || ask(&mut peer, "a").0 == "two");
+}
+
+#[test]
+fn file_that_is_replaced_while_the_server_starts_takes_over_on_sighup() {
+    let file = File::new("one");
+    let server = replaced_during_the_start(&file, false);
+    let mut peer = server.open();
+    assert_eq!(ask(&mut peer, "a").0, "one");
+    server.signal(Signal::HUP);
+    until("the new version answers", || ask(&mut peer, "b").0 == "two");
+}
+
+#[test]
+fn what_is_no_file_of_a_component_is_refused_and_holds_nothing_up() {
+    let file = File::new("one");
+    let admin = Administered::start(server(&file));
+    let mut peer = admin.open();
+    assert_eq!(ask(&mut peer, "a").0, "one");
+    let large = file.path.with_extension("large");
+    let made = std::fs::File::create(&large).and_then(|large| large.set_len(3 << 30));
+    made.expect("a file of nothing takes no room");
+    admin.usage().restart_peak();
+    let before = admin.usage().peak_bytes();
+    for (path, why) in [
+        (Path::new("/dev/zero"), "it is a device"),
+        (Path::new("/dev/tty"), "it is a device"),
+        (file.path.parent().expect("a folder"), "it is a folder"),
+        (&large, "a handler may have at most"),
+    ] {
+        let ended = admin.ctl(["swap".as_ref(), path.as_os_str()]);
+        assert_eq!(ended.code, Some(1), "{path:?}");
+        assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    }
+    let took = admin.usage().peak_bytes().saturating_sub(before);
+    assert!(took < 64 * MIB, "{took} bytes for files that were refused");
+    // In the place of the handler's own file, which nobody writes to.
+    let pipe = file.path.with_extension("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .expect("the folder can be written");
+    std::fs::rename(&pipe, &file.path).expect("the folder can be written");
+    admin.signal(Signal::HUP);
+    admin.expect_log("it is a pipe, not a regular file");
+    file.becomes("two");
+    admin.signal(Signal::HUP);
+    until("the new version answers", || ask(&mut peer, "b").0 == "two");
+}
+
+#[test]
+fn two_handlers_of_one_name_are_refused() {
+    let echo = handlers::echo().display().to_string();
+    let ended = run([echo.as_str(), "--protocol", &format!("echo={echo}")]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("two handlers are called \"echo\""),
+        "{}",
+        ended.stderr
+    );
 }

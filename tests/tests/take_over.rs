@@ -1,15 +1,19 @@
 //! A new process takes the listeners over from an old one, and nobody is refused.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use wsrun_tests::frame::Frame;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
-use wsrun_tests::server::{Server, run};
-use wsrun_tests::wait::PATIENCE;
+use wsrun_tests::server::{Server, binary, run, run_command};
+use wsrun_tests::wait::{self, PATIENCE};
 
 #[test]
 fn new_process_accepts_while_the_old_one_drains_and_no_connection_is_refused() {
@@ -77,12 +81,10 @@ fn new_process_accepts_while_the_old_one_drains_and_no_connection_is_refused() {
     let mut peer = new.open();
     assert_eq!(peer.ask("id"), "id");
     let socket = admin.display().to_string();
-    let status = run(["ctl", "--admin", &socket, "status"]);
-    assert!(
-        status.stdout.contains(&format!("pid {}", new.id())),
-        "{}",
-        status.stdout
-    );
+    wait::until("the new one answers at the same path", || {
+        let status = run(["ctl", "--admin", &socket, "status"]);
+        status.stdout.contains(&format!("pid {}", new.id()))
+    });
     new.lives();
 }
 
@@ -149,4 +151,146 @@ fn take_over_from_nobody_is_an_error() {
         "{}",
         ended.stderr
     );
+}
+
+/// Says something on an admin socket and reads the line of the answer.
+fn says(stream: &mut UnixStream, request: &str) -> String {
+    writeln!(stream, "{request}").expect("it reads");
+    let mut answer = String::new();
+    let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
+    reader.read_line(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn one_process_takes_over_and_another_is_refused_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let admin = folder.path().join("admin");
+    let socket = admin.display().to_string();
+    let mut old = Server::of(handlers::echo())
+        .arg("--admin")
+        .arg(&admin)
+        .start();
+    // A process that has the listeners and does not serve yet: this test.
+    let mut first = UnixStream::connect(&admin).expect("it listens");
+    let answer = says(&mut first, r#"{"verb":"take-over","admin":false}"#);
+    assert!(answer.contains("listeners"), "{answer}");
+    let echo = handlers::echo().display().to_string();
+    let second = run([echo.as_str(), "--take-over", &socket, "--admin", &socket]);
+    assert_eq!(second.code, Some(1), "{}", second.stderr);
+    let pid = std::process::id();
+    assert!(
+        second.stderr.contains(&format!(
+            "another server (pid {pid}) is taking over already"
+        )),
+        "{}",
+        second.stderr
+    );
+    let drained = run(["ctl", "--admin", &socket, "drain", "--wait"]);
+    assert_eq!(drained.code, Some(1), "{}", drained.stdout);
+    assert!(
+        drained
+            .stderr
+            .contains(&format!("another server (pid {pid}) is taking over")),
+        "{}",
+        drained.stderr
+    );
+    old.lives();
+    assert_eq!(old.open().ask("still"), "still");
+    // It ends before it has served: another may.
+    drop(first);
+    let third = Server::of(handlers::echo())
+        .arg("--take-over")
+        .arg(&admin)
+        .arg("--admin")
+        .arg(&admin)
+        .start();
+    assert_eq!(old.wait(PATIENCE).code(), Some(0));
+    wait::until("the new one answers at the same path", || {
+        let status = run(["ctl", "--admin", &socket, "status"]);
+        status.stdout.contains(&format!("pid {}", third.id()))
+    });
+}
+
+#[test]
+fn taking_over_begins_with_the_listeners() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let admin = folder.path().join("admin");
+    let mut server = Server::of(handlers::echo())
+        .arg("--admin")
+        .arg(&admin)
+        .start();
+    let mut stream = UnixStream::connect(&admin).expect("it listens");
+    let answer = says(&mut stream, r#"{"verb":"taken-over"}"#);
+    assert!(answer.contains("nothing was handed over"), "{answer}");
+    server.lives();
+    assert_eq!(server.open().ask("still"), "still");
+}
+
+#[test]
+fn end_of_a_drain_is_no_success_while_another_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let admin = folder.path().join("admin");
+    let socket = admin.display().to_string();
+    let mut old = Server::of(handlers::echo())
+        .arg("--admin")
+        .arg(&admin)
+        .start();
+    let mut peer = old.open();
+    assert_eq!(peer.ask("here"), "here");
+    let draining = {
+        let socket = socket.clone();
+        std::thread::spawn(move || run(["ctl", "--admin", &socket, "drain", "--wait"]))
+    };
+    peer.expect_close(1001);
+    std::fs::remove_file(&admin).expect("it is there");
+    let other = Server::of(handlers::echo())
+        .arg("--admin")
+        .arg(&admin)
+        .start();
+    peer.send(&Frame::close(1001, ""));
+    peer.expect_end();
+    assert_eq!(old.wait(PATIENCE).code(), Some(0));
+    let drained = draining.join().expect("it ends");
+    assert_eq!(drained.code, Some(1), "{}", drained.stdout);
+    assert!(
+        drained
+            .stderr
+            .contains(&format!("another one (pid {}) answers", other.id())),
+        "{}",
+        drained.stderr
+    );
+}
+
+#[test]
+fn sighup_before_the_server_starts_does_not_end_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let admin = folder.path().join("admin");
+    // A server that is asked and does not answer.
+    let listener = UnixListener::bind(&admin).expect("the folder can be written");
+    let starting = std::thread::spawn({
+        let pid = folder.path().join("pid");
+        let admin = admin.clone();
+        move || {
+            let script = format!("echo $$ > {}; exec \"$0\" \"$@\"", pid.display());
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", &script])
+                .arg(binary())
+                .arg(handlers::echo());
+            command.arg("--take-over").arg(&admin).arg("--allow-root");
+            run_command(&mut command, "", true)
+        }
+    });
+    let (stream, _) = listener.accept().expect("it asks");
+    let mut request = String::new();
+    let mut reader = BufReader::new(stream);
+    reader.read_line(&mut request).expect("it asks");
+    let pid = std::fs::read_to_string(folder.path().join("pid")).expect("it was written");
+    let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a process"), Signal::HUP).expect("it lives");
+    drop(reader);
+    let ended = starting.join().expect("it ends");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("--take-over"), "{}", ended.stderr);
 }

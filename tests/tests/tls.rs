@@ -285,3 +285,51 @@ fn client_hello(certificate: &Certificate) -> Vec<u8> {
     connection.write_tls(&mut hello).expect("memory takes all");
     hello
 }
+
+/// A hello of TLS 1.2 or 1.3 for a server with this name, whatever it is.
+fn hello(name: &[u8]) -> Vec<u8> {
+    let prefixed = |bytes: &[u8]| {
+        let length = u16::try_from(bytes.len()).expect("it is short");
+        [&length.to_be_bytes(), bytes].concat()
+    };
+    let names = prefixed(&[&[0], &*prefixed(name)].concat());
+    let extension = [&[0, 0], &*prefixed(&names)].concat();
+    let body = [
+        &[3, 3],
+        &[7; 32][..],
+        &[0],
+        &prefixed(&[0x13, 0x01, 0xc0, 0x2f]),
+        &[1, 0],
+        &prefixed(&extension),
+    ]
+    .concat();
+    let length = u32::try_from(body.len()).expect("it is short");
+    let message = [&[1], &length.to_be_bytes()[1..], &body].concat();
+    [&[22, 3, 1], &*prefixed(&message)].concat()
+}
+
+/// Neither payloads nor header values are logged, and a peer cannot fill the log.
+#[test]
+fn what_a_bad_hello_says_does_not_reach_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificate = Certificate::write_to(folder.path());
+    let server = tls_server(&certificate)
+        .args(["--log-level", "debug"])
+        .start();
+    let name = b"the secret of a peer ".repeat(600);
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(server.address()).expect("it listens");
+        stream.write_all(&hello(&name)).expect("it reads");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(!answer.is_empty(), "it says what it thinks of this");
+    }
+    wait::until("its end is told", || {
+        server.log().matches("TLS handshake failed").count() == 50
+    });
+    let log = server.log();
+    assert!(!log.contains("the secret of a peer"), "{log}");
+    // At the level that servers have, there is nothing.
+    let told = log.lines().filter(|line| !line.contains("DEBUG")).count();
+    assert!(told < 10, "{log}");
+}

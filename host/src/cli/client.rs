@@ -15,6 +15,7 @@ use super::values::header;
 use crate::contract::{ConnectOptions, Verify};
 use crate::outbound::tls::{Trust, roots};
 use crate::outbound::{self, Opened, Outbound, random};
+use crate::text::Line;
 use crate::transport::Stream;
 
 /// Bytes that are read at a time.
@@ -208,8 +209,8 @@ impl Client {
             .connection
             .end()
             .map_or((ABNORMAL_CLOSURE, ""), |end| (end.code, &end.reason));
-        let reason = reason.replace(char::is_control, "\u{fffd}");
-        let line = format!("closed: {code} {reason}").trim_end().to_owned();
+        let line = format!("closed: {code} {}", Line(reason));
+        let line = line.trim_end().to_owned();
         (code, line)
     }
 

@@ -31,6 +31,8 @@ const CONTRACT: [(&str, &str); 4] = [
 const WORLD: &str = "full-handler";
 const REQUIRED: &str = "handler";
 const CONDITION: &str = "=>";
+/// A core module is held in memory. What a server takes at most is another matter: its --max-component.
+const CORE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -42,7 +44,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
-    let core = std::fs::read(&args.core)
+    let core = crate::file::read(&args.core, CORE_BYTES_MAX)
         .with_context(|| args.core.display().to_string())
         .map_err(Failure::usage)?;
     let component = component(&core)

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 
 use super::admin::verbs::{Answer, Reply, Request, StatusReply};
-use super::{Failure, say};
+use super::{Failure, say, say_as_it_is, say_lines};
+use crate::text::Json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -61,7 +62,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
                 return Err(unexpected(path));
             };
             if json {
-                say(&serde_json::to_string(&status)?);
+                say_as_it_is(&Json(&serde_json::to_string(&status)?));
             } else {
                 show(&status);
             }
@@ -70,7 +71,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
             let Answer::Metrics(text) = ask(&mut stream, path, &Request::Metrics {})? else {
                 return Err(unexpected(path));
             };
-            say(text.trim_end());
+            say_lines(text.trim_end());
         }
         Verb::Swap { file, handler } => {
             // The server may run in another folder.
@@ -98,8 +99,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
             ask(&mut stream, path, &Request::Drain {})?;
             say("draining");
             if wait {
-                // The server keeps the connection as long as it lives.
-                let _ = stream.read(&mut [0]);
+                await_end(&mut stream, path)?;
             }
         }
     }
@@ -125,6 +125,30 @@ fn ask(stream: &mut UnixStream, path: &Path, request: &Request) -> Result<Answer
     }
 }
 
+/// Waits for the end of the server, and of no other in its place: what was to end must not be answered for by another.
+fn await_end(stream: &mut UnixStream, path: &Path) -> Result<(), Failure> {
+    // The server keeps the connection as long as it lives.
+    let read = stream.read(&mut [0]);
+    let read = read.with_context(|| path.display().to_string())?;
+    if read > 0 {
+        return Err(unexpected(path));
+    }
+    let Ok(mut other) = UnixStream::connect(path) else {
+        return Ok(());
+    };
+    let pid = match ask(&mut other, path, &Request::Status {}) {
+        Ok(Answer::Status(status)) => format!(" (pid {})", status.pid),
+        // It was about to end, or is something else.
+        Err(_) => return Ok(()),
+        Ok(_) => String::new(),
+    };
+    Err(anyhow!(
+        "the server that was told to drain has ended, but another one{pid} answers at {} now",
+        path.display()
+    )
+    .into())
+}
+
 fn unexpected(path: &Path) -> Failure {
     anyhow!(
         "{}: this is not the answer of a wsrun server of the same version",
@@ -133,15 +157,23 @@ fn unexpected(path: &Path) -> Failure {
     .into()
 }
 
+/// A number of things.
+fn count(number: u64, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
+}
+
 fn show(status: &StatusReply) {
     say(&format!(
-        "wsrun {} (pid {}): {}, up {} s, {} connections, {} workers, listening on {}",
+        "wsrun {} (pid {}): {}, up {} s, {}, {}, listening on {}",
         status.version,
         status.pid,
         status.state,
         status.uptime_seconds,
-        status.connections,
-        status.workers,
+        count(status.connections as u64, "connection"),
+        count(status.workers.into(), "worker"),
         status.listening.join(", ")
     ));
     for handler in &status.handlers {
@@ -165,7 +197,7 @@ fn show(status: &StatusReply) {
             handler.callbacks_failed,
             match handler.backed_off_workers {
                 0 => String::new(),
-                workers => format!(", left alone on {workers} workers"),
+                workers => format!(", left alone on {}", count(workers, "worker")),
             }
         ));
         say(&format!(
@@ -173,7 +205,10 @@ fn show(status: &StatusReply) {
             handler.swaps, handler.swaps_given_up
         ));
         for (limit, hits) in &handler.limits_reached {
-            say(&format!("  limit {limit}: reached {hits} times"));
+            say(&format!(
+                "  limit {limit}: reached {}",
+                count(*hits, "time")
+            ));
         }
     }
 }

@@ -18,6 +18,7 @@ use super::values::{listen, scope};
 use super::{Failure, say, say_error};
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Scope};
 use crate::dev::{Dev, PATH};
+use crate::file::ReadError;
 use crate::server::{Address, Server, Swapper};
 
 /// Editors write several files, each in several steps.
@@ -294,13 +295,15 @@ impl Sources {
 /// Tells contents apart: a build that writes a source again as it was is no change.
 fn content(file: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
-    if let Ok(metadata) = file.metadata() {
-        if metadata.len() > HASHED_BYTES_MAX {
-            metadata.len().hash(&mut hasher);
-            metadata.modified().ok().hash(&mut hasher);
-        } else if let Ok(bytes) = std::fs::read(file) {
-            bytes.hash(&mut hasher);
+    match crate::file::read(file, HASHED_BYTES_MAX) {
+        Ok(bytes) => bytes.hash(&mut hasher),
+        Err(ReadError::TooLarge { .. }) => {
+            if let Ok(metadata) = file.metadata() {
+                metadata.len().hash(&mut hasher);
+                metadata.modified().ok().hash(&mut hasher);
+            }
         }
+        Err(ReadError::Io(_)) => {}
     }
     hasher.finish()
 }

@@ -5,17 +5,19 @@ use std::process::ExitCode;
 
 use super::{Failure, say};
 use crate::config::Config;
+use crate::text;
 use crate::wasm::{component, engine, linker};
 
 pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     let config = Config::default();
     let engine = engine::engine(&engine::EngineConfig::from(&config))
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let (loaded, exports) = component::load(&engine, &config, file).map_err(Failure::usage)?;
+    let loaded = component::load(&engine, &config, file).map_err(Failure::usage)?;
     let linker = linker::linker(&engine).map_err(|error| anyhow::anyhow!("{error}"))?;
-    linker::Linked::new(&linker, &loaded, exports, &file.display().to_string())
+    let name = text::line(file.display());
+    linker::Linked::new(&linker, &loaded.component, loaded.exports, &name)
         .map_err(Failure::usage)?;
-    let (imports, exports) = component::names(&engine, &loaded);
+    let (imports, exports) = component::names(&engine, &loaded.component);
     say(&format!(
         "{}: a handler for {}@{}",
         file.display(),

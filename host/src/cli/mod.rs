@@ -22,13 +22,14 @@ mod service_manager;
 mod test;
 mod values;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::server::{PrivilegeError, StartError};
+use crate::text::{Line, Lines};
 use crate::wasm::compile::COMMAND;
 
 /// Exit code of a wrong argument or a file that is not a handler.
@@ -162,13 +163,30 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 /// A line on standard output, at once. A closed pipe is the reader's choice.
 fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    say_as_it_is(&Line(line));
 }
 
-/// A line on standard error.
-fn say_error(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+/// Several lines on standard output.
+fn say_lines(text: &str) {
+    say_as_it_is(&Lines(text));
+}
+
+/// What a peer or the handler said, which a program may be reading: it is changed for a terminal alone.
+fn say_foreign(text: &str) {
+    match std::io::stdout().is_terminal() {
+        true => say_lines(text),
+        false => say_as_it_is(&text),
+    }
+}
+
+fn say_as_it_is(text: &dyn std::fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Lines on standard error.
+fn say_error(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", Lines(text));
 }
 
 #[cfg(test)]

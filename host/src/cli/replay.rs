@@ -12,6 +12,7 @@ use crate::privileges;
 use crate::tape::format::Outcome;
 use crate::tape::player::Difference;
 use crate::tape::replay::{Found, replay};
+use crate::text;
 
 /// Characters shown of a value.
 const SHOWN: usize = 400;
@@ -165,9 +166,9 @@ fn time(at_ms: u64) -> String {
     )
 }
 
-/// A piece of a text around what matters, without anything that could move a cursor.
-fn shown(text: &str, matters: usize) -> String {
-    let length = text.chars().count();
+/// A piece of a text around what matters.
+fn shown(value: &str, matters: usize) -> String {
+    let length = value.chars().count();
     let start = match length > SHOWN {
         true => matters.saturating_sub(BEFORE),
         false => 0,
@@ -176,16 +177,11 @@ fn shown(text: &str, matters: usize) -> String {
     if start > 0 {
         out.push('…');
     }
-    for c in text.chars().skip(start).take(SHOWN) {
-        match c.is_control() {
-            true => out.extend(c.escape_unicode()),
-            false => out.push(c),
-        }
-    }
+    out.extend(value.chars().skip(start).take(SHOWN));
     if length > start + SHOWN {
         out.push('…');
     }
-    out
+    text::line(out)
 }
 
 #[cfg(test)]

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use notify::Watcher as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wsrun_proto::http::origin::Allowed;
 
 use super::admin::http;
 use super::admin::socket::AdminSocket;
 use super::admin::take_over::Predecessor;
+use super::logging::log_swap;
 use super::runtime::RuntimeArgs;
 use super::values::{bytes, count, listen, network, protocol, scope};
 use super::{Failure, say, service_manager};
@@ -136,6 +137,15 @@ enum StdioFormat {
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
+    // It starts no thread before something is run on it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Before anything else: without a handler SIGHUP ends a process, and a signal that comes early would be lost.
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::catch()?
+    };
     args.runtime.start_log();
     // While this is the only thread: the variables are taken out of the environment.
     let inherited = service_manager::listeners()?;
@@ -156,42 +166,68 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         config.listen = listeners;
     }
     if let Some(path) = &take_over {
-        let (predecessor, listen) = Predecessor::ask(path)?;
+        // Its file stays where it is, so that no right to the folder is needed, and nobody finds it missing.
+        let same = admin.as_deref().filter(|admin| is_same(path, admin));
+        let handed = Predecessor::ask(path, same.is_some())?;
         tracing::info!(
-            count = listen.len(),
+            count = handed.listen.len(),
             "listening on what another server hands over, not on --listen"
         );
-        config.listen = listen;
-        operating.predecessor = Some(predecessor);
+        config.listen = handed.listen;
+        operating.predecessor = Some(handed.predecessor);
+        operating.admin = handed
+            .socket
+            .zip(same)
+            .map(|(socket, path)| AdminSocket::inherit(socket, path));
     }
-    operating.bind(admin.as_deref(), metrics, take_over.as_deref())?;
+    operating.bind(admin.as_deref(), metrics)?;
     // As many sockets as the system allows; a lower limit is no reason not to start.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let result = runtime.block_on(serve(config, operating));
+    let result = runtime.block_on(serve(config, operating, signals));
     // After a second signal the server is still stopping; nobody waits for it.
     runtime.shutdown_background();
     result
 }
 
+/// What this process is told.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Starts, tells where, and waits for signals.
-async fn serve(config: Config, operating: Operating) -> Result<ExitCode, Failure> {
-    // Before the server starts: a signal that comes early is not lost.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+async fn serve(
+    config: Config,
+    operating: Operating,
+    signals: Signals,
+) -> Result<ExitCode, Failure> {
+    let Signals {
+        mut terminate,
+        mut interrupt,
+        mut hangup,
+    } = signals;
+    // Before the files are read: what changes while the server starts has changed.
+    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+    let _watcher = watch(&tls_files(&config), changed);
+    let (rebuilt, mut rebuilds) = tokio::sync::mpsc::channel(1);
+    let _handler_watcher = operating
+        .watched
+        .then(|| watch(&handler_files(&config), rebuilt));
     let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
         .await?
         .map_err(Failure::of_start)?;
-    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
-    let _watcher = watch(&server.tls_files(), changed);
     let swapper = server.swapper();
-    let (rebuilt, mut rebuilds) = tokio::sync::mpsc::channel(1);
-    let handler_files: Vec<PathBuf> = swapper.files().into_iter().map(|(_, file)| file).collect();
-    let handler_files: Vec<&Path> = handler_files.iter().map(PathBuf::as_path).collect();
-    let _handler_watcher = operating.watched.then(|| watch(&handler_files, rebuilt));
     let (stop, mut stopped) = tokio::sync::mpsc::channel(1);
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
@@ -269,20 +305,15 @@ struct Operating {
 
 impl Operating {
     /// Before anything is started: an address that is taken is told at once.
-    fn bind(
-        &mut self,
-        admin: Option<&Path>,
-        metrics: Option<SocketAddr>,
-        take_over: Option<&Path>,
-    ) -> Result<(), Failure> {
-        if let Some(path) = admin {
-            // That of the server before has served when this one accepts.
-            let replaces = take_over.is_some_and(|other| is_same(other, path));
-            let socket = AdminSocket::bind(path, replaces);
+    fn bind(&mut self, admin: Option<&Path>, metrics: Option<SocketAddr>) -> Result<(), Failure> {
+        if let Some(path) = admin
+            && self.admin.is_none()
+        {
+            let socket = AdminSocket::bind(path);
             self.admin = Some(socket.with_context(|| format!("--admin {}", path.display()))?);
         }
         if let Some(address) = metrics
-            && take_over.is_some()
+            && self.predecessor.is_some()
         {
             self.metrics_later = Some(address);
         } else if let Some(address) = metrics {
@@ -297,18 +328,13 @@ impl Operating {
         if let Some(listener) = self.metrics {
             tell_metrics(listener, server.control());
         }
-        if let Some(socket) = self.admin {
-            let serving = socket.serve(server.control(), stop);
-            tokio::spawn(async move {
-                if let Err(error) = serving.await {
-                    tracing::error!("--admin could not be started: {error}");
-                }
-            });
-        }
         let Some(predecessor) = self.predecessor else {
+            if let Some(socket) = self.admin {
+                answer(socket, server.control(), stop);
+            }
             return;
         };
-        let (later, control) = (self.metrics_later, server.control());
+        let (admin, later, control) = (self.admin, self.metrics_later, server.control());
         tokio::spawn(async move {
             let released = tokio::task::spawn_blocking(|| predecessor.release()).await;
             match released.unwrap_or_else(|error| Err(error.into())) {
@@ -317,6 +343,10 @@ impl Operating {
                     tracing::error!("the server before was not told to drain, stop it: {error:#}");
                 }
             }
+            // Until now that of the server before has answered.
+            if let Some(socket) = admin {
+                answer(socket, control.clone(), stop);
+            }
             match later.map(http::bind) {
                 Some(Ok(listener)) => tell_metrics(listener, control),
                 Some(Err(error)) => tracing::error!("--metrics could not be started: {error}"),
@@ -324,6 +354,15 @@ impl Operating {
             }
         });
     }
+}
+
+fn answer(socket: AdminSocket, control: Control, stop: tokio::sync::mpsc::Sender<()>) {
+    let serving = socket.serve(control, stop);
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!("--admin could not be started: {error}");
+        }
+    });
 }
 
 /// Whether two paths lead to one file.
@@ -351,16 +390,27 @@ fn swap_changed(swapper: &Swapper, again: bool) {
     let swapper = swapper.clone();
     tokio::task::spawn_blocking(move || {
         for (handler, outcome) in swapper.swap_changed(again) {
-            match outcome {
-                Ok(swapped) => tracing::info!(
-                    %handler, file = %swapped.file.display(), took = ?swapped.took, "handler replaced"
-                ),
-                Err(error) => {
-                    tracing::error!(%handler, "handler not replaced, the old version serves: {error}");
-                }
-            }
+            log_swap(&handler, &outcome);
         }
     });
+}
+
+/// The files that handlers come from and may be replaced by.
+fn handler_files(config: &Config) -> Vec<PathBuf> {
+    let handlers = config.handlers.iter();
+    handlers
+        .filter_map(|handler| match &handler.source {
+            HandlerSource::File(file) => Some(file.clone()),
+            HandlerSource::Native(_) | HandlerSource::Program(..) => None,
+        })
+        .collect()
+}
+
+fn tls_files(config: &Config) -> Vec<PathBuf> {
+    let files = config.tls.iter();
+    files
+        .flat_map(|files| [files.certificate.clone(), files.key.clone()])
+        .collect()
 }
 
 fn reload(server: &Running) -> Result<(), TlsError> {
@@ -380,7 +430,7 @@ fn reload(server: &Running) -> Result<(), TlsError> {
 
 /// Watches the folders of `files`: editors and ACME clients replace files instead of writing into them.
 fn watch(
-    files: &[&Path],
+    files: &[PathBuf],
     changed: tokio::sync::mpsc::Sender<()>,
 ) -> Option<notify::RecommendedWatcher> {
     let first = files.first()?;

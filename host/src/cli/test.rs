@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use super::logging::{self, Format, Level};
 use super::project;
 use super::runtime::default_cache;
-use super::{Failure, say};
+use super::{Failure, say, say_lines};
 use crate::config::Compilation;
 use crate::privileges;
 use crate::test::{Handler, Scenario, TestError};
@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             Ok(()) => say(&format!("ok    {name}: {}", scenario.about())),
             Err(TestError::Failed(difference)) => {
                 failed += 1;
-                say(&format!("FAIL  {name}: {}\n{difference}", scenario.about()));
+                say_lines(&format!("FAIL  {name}: {}\n{difference}", scenario.about()));
             }
             Err(error) => return Err(Failure::usage(error)),
         }

@@ -1,12 +1,11 @@
 //! Values of arguments: sizes, durations, addresses, pairs.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{IpNet, Listen, Scope, TlsFiles};
+use crate::file::{self, ReadError};
 
 /// `64KiB`, `1MiB`, `2GiB`, `4096`; units of 1,024 with or without the `iB`, of 1,000 as `kB`, `MB`, `GB`.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
@@ -133,15 +132,13 @@ pub(super) fn configured(text: &str) -> Result<(String, String), String> {
 
 /// What is in a file, without the end of its last line.
 fn text_of(file: &str) -> Result<String, String> {
-    let limit = CONFIG_FILE_BYTES_MAX;
-    // Not the size that the system tells: a pipe has none.
-    let mut bytes = Vec::new();
-    File::open(file)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > limit {
-        return Err(format!("it is larger than {} KiB", limit >> 10));
-    }
+    let read = file::read_or_pipe(Path::new(file), CONFIG_FILE_BYTES_MAX, CONFIG_PIPE_TIME_MAX);
+    let bytes = read.map_err(|error| match error {
+        ReadError::TooLarge { .. } => {
+            format!("it is larger than {} KiB", CONFIG_FILE_BYTES_MAX >> 10)
+        }
+        ReadError::Io(error) => error.to_string(),
+    })?;
     let mut text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     if text.ends_with('\n') {
         text.pop();
@@ -216,6 +213,8 @@ pub(super) fn scope(text: &str) -> Result<(Option<String>, Scope), String> {
 
 /// A file of `--config`.
 const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// How long a pipe in its place may take to end.
+const CONFIG_PIPE_TIME_MAX: Duration = Duration::from_secs(10);
 
 const DURATION_MAX: Duration = Duration::from_secs(8_760 * 3_600);
 

@@ -5,12 +5,14 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::{Response, StatusCode};
 
+use crate::text::Line;
+
 /// The body of every response.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A response with a line of text.
 pub(super) fn text(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(full(format!("{text}\n")));
+    let mut response = Response::new(full(format!("{}\n", Line(text))));
     *response.status_mut() = status;
     response.headers_mut().insert(
         CONTENT_TYPE,

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Once};
@@ -26,6 +27,8 @@ use tower_http::services::fs::{Backend, DefaultServeDirFallback, File, Metadata}
 
 use super::answer::{Body, empty, text};
 use crate::config::Config;
+use crate::descriptors;
+use crate::seldom::Seldom;
 
 /// A path of a file that a handler names is no longer than what the system opens.
 const PATH_BYTES_MAX: usize = 4_096;
@@ -280,7 +283,10 @@ async fn ask(service: &Service, uri: &Uri, headers: HeaderMap) -> Option<Respons
         Ok(response) => Some(response.map(BodyExt::boxed_unsync)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            tracing::error!("a file cannot be served: {error}");
+            static FAILED: Seldom = Seldom::new();
+            if let Some(left_out) = FAILED.take() {
+                tracing::error!(left_out, "a file cannot be served: {error}");
+            }
             let line = "500 internal server error: the file cannot be read";
             Some(text(StatusCode::INTERNAL_SERVER_ERROR, line))
         }
@@ -356,6 +362,9 @@ impl Backend for Beneath {
             let metadata = file.metadata()?;
             if !metadata.is_file() {
                 return Err(io::ErrorKind::NotFound.into());
+            }
+            if descriptors::is_reserve(file.as_raw_fd(), 0) {
+                return Err(descriptors::exhausted());
             }
             Ok(Opened {
                 length: metadata.len(),

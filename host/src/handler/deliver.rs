@@ -539,14 +539,9 @@ pub(crate) fn report(
     error: &GuestError,
 ) {
     count(registry, callback, error);
-    let mut text = error.to_string();
-    for frame in error.backtrace().lines() {
-        text.push_str("\n    ");
-        text.push_str(frame);
-    }
-    if !error.backtrace().is_empty() {
-        // The fields that follow are no part of the last frame.
-        text.push_str("\n   ");
-    }
-    tracing::error!(handler = %registry.name(), callback, connection, "callback failed and had no effect: {text}");
+    let backtrace = Some(error.backtrace()).filter(|frames| !frames.is_empty());
+    tracing::error!(
+        handler = %registry.name(), callback, connection, backtrace = backtrace.map(tracing::field::display),
+        "callback failed and had no effect: {error}"
+    );
 }

@@ -22,6 +22,7 @@ use super::place::{Place, Previous};
 use super::{Exports, Guest as _, GuestFactory, Handler, Limit, report};
 use crate::clock;
 use crate::contract::ConnectionId;
+use crate::text::Line;
 use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
 
@@ -207,7 +208,7 @@ impl Handler {
         }
         match guest.restore(&state).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(text)) => Err(format!("it does not take the state over: {text}")),
+            Ok(Err(text)) => Err(format!("it does not take the state over: {}", Line(text))),
             Err(error) => Err(failed("it does not take the state over", &error)),
         }
     }
@@ -306,7 +307,14 @@ impl Handler {
         place.unknown = previous.unknown;
         self.replace_extras(previous.extras);
         self.registry.tally().swaps_given_up.add(1);
-        tracing::error!(handler = %self.registry.name(), "the new version was given up, the old one serves: {why}");
+        let (line, backtrace) = match why.split_once('\n') {
+            Some((line, frames)) => (line, Some(tracing::field::display(frames))),
+            None => (why, None),
+        };
+        tracing::error!(
+            handler = %self.registry.name(), backtrace,
+            "the new version was given up, the old one serves: {line}"
+        );
         if let Some(tried) = previous.tried {
             let _ = tried.send(Err(why.to_owned()));
         }

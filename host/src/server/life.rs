@@ -159,7 +159,7 @@ impl Plan {
                 continue;
             }
             let started = match source {
-                Source::Component(linked) => {
+                Source::Component(linked, _) => {
                     if let Some(incoming) = Incoming::of(&name, &linked, &limits) {
                         handler.set_incoming(incoming);
                     }

@@ -83,6 +83,7 @@ use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::privileges::Identity;
 use crate::tape::recorder::{Finish, Recorder};
+use crate::text;
 use crate::tls::Tls;
 use crate::wasm::component;
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
@@ -138,7 +139,7 @@ fn frames(error: &GuestError) -> String {
 #[derive(Clone)]
 enum Source {
     /// Boxed: it is large.
-    Component(Box<Linked>),
+    Component(Box<Linked>, component::Content),
     Native(Native),
     Program(Program),
 }
@@ -146,9 +147,17 @@ enum Source {
 impl Source {
     fn exports(&self) -> Exports {
         match self {
-            Self::Component(linked) => linked.exports,
+            Self::Component(linked, _) => linked.exports,
             Self::Native(native) => native.exports(),
             Self::Program(_) => Program::exports(),
+        }
+    }
+
+    /// Of a file that can be replaced: what it exports, and the content that was compiled.
+    fn served(&self) -> Option<(Exports, component::Content)> {
+        match self {
+            Self::Component(linked, content) => Some((linked.exports, *content)),
+            Self::Native(_) | Self::Program(_) => None,
         }
     }
 }
@@ -218,13 +227,15 @@ impl Server {
         for handler in &config.handlers {
             handlers.push(match &handler.source {
                 HandlerSource::File(file) => {
-                    let (component, exports) = match config.record {
-                        None => component::load(&engine, &config, file)?,
-                        Some(_) => recorded.load(&engine, &config, file, handler.name())?,
-                    };
-                    let file = file.display().to_string();
-                    let linked = Linked::new(&linker, &component, exports, &file)?;
-                    Source::Component(Box::new(linked))
+                    let source = component::Source::read(&config, file)?;
+                    let content = source.content();
+                    let loaded = source.load(&engine, &config)?;
+                    if config.record.is_some() {
+                        recorded.note(&loaded, file, handler.name());
+                    }
+                    let file = text::line(file.display());
+                    let linked = Linked::new(&linker, &loaded.component, loaded.exports, &file)?;
+                    Source::Component(Box::new(linked), content)
                 }
                 HandlerSource::Native(_) if config.record.is_some() => {
                     return Err(RecordError::Native(handler.name()).into());
@@ -236,7 +247,7 @@ impl Server {
                 HandlerSource::Program(file, format) => {
                     let component = component::load_program(&engine, &config, file)?;
                     let linker = program_linker(&engine).map_err(|error| host(&error))?;
-                    let file = file.display().to_string();
+                    let file = text::line(file.display());
                     Source::Program(Program::new(&linker, &component, *format, &file)?)
                 }
             });
@@ -296,14 +307,14 @@ impl Server {
                 pulses,
             },
         };
-        let exports: Vec<_> = parts.handlers.iter().map(Source::exports).collect();
+        let served: Vec<_> = parts.handlers.iter().map(Source::served).collect();
         let (plans, publisher) = parts.plans(bound);
         let workers = publisher.workers();
         let swapper = Swapper::new(
             (engine, linker),
             Arc::clone(&config),
             recorder.clone(),
-            &exports,
+            &served,
             workers,
         );
         let urls = addresses.iter().map(|address| url(address, tls.is_some()));

@@ -3,16 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
-
 use super::{Source, StartError};
 use crate::config::Config;
-use crate::handler::Exports;
 use crate::tape::Tape;
 use crate::tape::format::Served;
 use crate::tape::recorder::Recorder;
-use crate::wasm::component::{self, ComponentError};
+use crate::wasm::component::Loaded;
 
 /// The handlers of a tape that is about to begin.
 #[derive(Debug, Default)]
@@ -22,16 +18,9 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
-    /// Loads a handler that will be recorded.
-    pub(super) fn load(
-        &mut self,
-        engine: &Engine,
-        config: &Config,
-        file: &Path,
-        name: String,
-    ) -> Result<(Component, Exports), ComponentError> {
-        let (component, exports, sha256) = component::load_hashed(engine, config, file)?;
-        if exports.wasi_http {
+    /// Notes a handler that will be recorded.
+    pub(super) fn note(&mut self, loaded: &Loaded, file: &Path, name: String) {
+        if loaded.exports.wasi_http {
             tracing::warn!(
                 handler = %name,
                 "--record: requests that wasi:http answers are not recorded, all other events are"
@@ -40,10 +29,9 @@ impl Recorded {
         self.handlers.push(Served {
             name,
             file: file.display().to_string(),
-            sha256: sha256.to_string(),
+            sha256: loaded.sha256.to_string(),
         });
-        self.hashes.push(sha256);
-        Ok((component, exports))
+        self.hashes.push(Arc::clone(&loaded.sha256));
     }
 
     /// Begins the tape, where the configuration wants one.
@@ -57,7 +45,7 @@ impl Recorded {
         };
         let recorder = Recorder::create(record, config, self.handlers)?;
         for (source, sha256) in handlers.iter_mut().zip(self.hashes) {
-            if let Source::Component(linked) = source {
+            if let Source::Component(linked, _) = source {
                 linked.tape = Some(Tape::Record {
                     recorder: recorder.clone(),
                     sha256,

@@ -1,7 +1,8 @@
 //! New versions of handlers while the server runs.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -13,7 +14,8 @@ use crate::config::{Config, HandlerSource, Scope};
 use crate::handler::{Exports, ToHandler, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
-use crate::wasm::component::{self, ComponentError};
+use crate::text;
+use crate::wasm::component::{self, ComponentError, Content, Loaded};
 use crate::wasm::linker::Linked;
 use crate::wasm::state::GuestState;
 
@@ -48,10 +50,32 @@ struct Swappable {
 struct Served {
     file: PathBuf,
     exports: Exports,
-    /// What tells one content of the file from another.
-    content: Option<u64>,
-    /// The content that was last tried.
-    tried: Option<u64>,
+    /// The content that was compiled.
+    content: Content,
+    /// What was found when a version was tried last, and did not serve.
+    tried: Option<Found>,
+}
+
+/// What is in the place of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Found {
+    Content(Content),
+    Missing,
+    Unreadable(String),
+}
+
+impl Found {
+    fn of(read: &Result<component::Source, ComponentError>) -> Self {
+        match read {
+            Ok(source) => Self::Content(source.content()),
+            Err(ComponentError::Unreadable { cause, .. })
+                if cause.kind() == io::ErrorKind::NotFound =>
+            {
+                Self::Missing
+            }
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
 }
 
 /// Why a handler was not replaced. The old version serves on.
@@ -112,21 +136,24 @@ impl Swapper {
         (engine, linker): (Engine, Linker<GuestState>),
         config: Arc<Config>,
         recorder: Option<Recorder>,
-        exports: &[Exports],
+        served: &[Option<(Exports, Content)>],
         workers: Vec<Vec<mpsc::Sender<ToHandler>>>,
     ) -> Self {
-        let handlers = config.handlers.iter().zip(exports).zip(workers);
-        let handlers = handlers.map(|((handler, exports), workers)| Swappable {
+        let handlers = config.handlers.iter().zip(served).zip(workers);
+        let handlers = handlers.map(|((handler, served), workers)| Swappable {
             name: handler.name(),
             scope: handler.scope,
-            version: match &handler.source {
-                HandlerSource::File(file) => Some(Mutex::new(Served {
-                    content: content(file),
+            version: match (&handler.source, served) {
+                (HandlerSource::File(file), Some((exports, content))) => Some(Mutex::new(Served {
+                    content: *content,
                     tried: None,
                     file: file.clone(),
                     exports: *exports,
                 })),
-                HandlerSource::Native(_) | HandlerSource::Program(..) => None,
+                (
+                    HandlerSource::File(_) | HandlerSource::Native(_) | HandlerSource::Program(..),
+                    _,
+                ) => None,
             },
             workers,
         });
@@ -172,7 +199,7 @@ impl Swapper {
     ///
     /// When the old version serves on.
     pub fn swap(&self, handler: &str, file: Option<&Path>) -> Result<Swapped, SwapError> {
-        let _one = self.0.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.one();
         let began = Instant::now();
         let inner = &self.0;
         let found = inner.handlers.iter().find(|known| known.name == handler);
@@ -187,14 +214,61 @@ impl Swapper {
         let served = swappable.served();
         let served = served.ok_or_else(|| SwapError::Native(handler.to_owned()))?;
         let file = file.map_or_else(|| served.file.clone(), Path::to_path_buf);
-        let name = file.display().to_string();
-        let content = content(&file);
+        let read = component::Source::read(&inner.config, &file);
+        self.replace(swappable, served, file, read, began)
+    }
+
+    /// Replaces every handler whose file has another content than what serves; with `again` also by one that was given up before. What came
+    /// of each.
+    ///
+    /// Blocks as [`swap`](Self::swap) does.
+    pub fn swap_changed(&self, again: bool) -> Vec<(String, Result<Swapped, SwapError>)> {
+        let changed = self.0.handlers.iter().filter_map(|handler| {
+            let _one = self.one();
+            let began = Instant::now();
+            let served = handler.served()?;
+            let file = served.file.clone();
+            let read = component::Source::read(&self.0.config, &file);
+            let found = Found::of(&read);
+            // Without being told to look, a file that is away is one that is about to come.
+            if found == Found::Content(served.content)
+                || (!again && (found == Found::Missing || Some(&found) == served.tried.as_ref()))
+            {
+                return None;
+            }
+            let replaced = self.replace(handler, served, file, read, began);
+            Some((handler.name.clone(), replaced))
+        });
+        changed.collect()
+    }
+
+    /// One swap at a time.
+    fn one(&self) -> MutexGuard<'_, ()> {
+        self.0.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has what was read of `file` take over.
+    fn replace(
+        &self,
+        swappable: &Swappable,
+        served: Served,
+        file: PathBuf,
+        read: Result<component::Source, ComponentError>,
+        began: Instant,
+    ) -> Result<Swapped, SwapError> {
+        let inner = &self.0;
+        let name = text::line(file.display());
         swappable.serve(Served {
-            tried: content,
+            tried: Some(Found::of(&read)),
             ..served.clone()
         });
-        let (component, exports, sha256) =
-            component::load_hashed(&inner.engine, &inner.config, &file)?;
+        let source = read?;
+        let content = source.content();
+        let Loaded {
+            component,
+            exports,
+            sha256,
+        } = source.load(&inner.engine, &inner.config)?;
         let mut linked = Linked::new(&inner.linker, &component, exports, &name)?;
         linked.tape = inner
             .recorder
@@ -225,25 +299,10 @@ impl Swapper {
             tried: None,
         });
         Ok(Swapped {
-            handler: handler.to_owned(),
+            handler: swappable.name.clone(),
             file,
             took,
         })
-    }
-
-    /// Replaces every handler whose file has another content than what serves; with `again` also by one that was given up before. What came
-    /// of each.
-    pub fn swap_changed(&self, again: bool) -> Vec<(String, Result<Swapped, SwapError>)> {
-        let handlers = self.0.handlers.iter();
-        let changed = handlers.filter(|handler| {
-            handler.served().is_some_and(|served| {
-                let content = content(&served.file);
-                content != served.content && (again || content != served.tried)
-            })
-        });
-        changed
-            .map(|handler| (handler.name.clone(), self.swap(&handler.name, None)))
-            .collect()
     }
 }
 
@@ -345,14 +404,4 @@ fn await_trial(mut trials: Vec<Tried>, time: Duration) -> Result<(), Failed> {
         trials = waiting;
         std::thread::sleep(LOOK);
     }
-}
-
-/// A hash of a file's bytes; none when it cannot be read.
-fn content(file: &Path) -> Option<u64> {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
-    let bytes = std::fs::read(file).ok()?;
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    Some(hasher.finish())
 }

@@ -41,13 +41,21 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
         ));
     }
     for (n, handler) in config.handlers.iter().enumerate() {
-        if config.handlers[..n]
+        let before = &config.handlers[..n];
+        if before
             .iter()
             .any(|other| other.protocol == handler.protocol)
         {
             return fail(format!(
                 "--protocol {}: this name is given twice",
                 handler.name()
+            ));
+        }
+        let name = handler.name();
+        if before.iter().any(|other| other.name() == name) {
+            return fail(format!(
+                "two handlers are called {name:?}: a handler is known by its --protocol, or without one by the name of its file, in \
+                 `wsrun ctl`, the log and the metrics; rename the file, or give the other handler another --protocol"
             ));
         }
     }

@@ -25,7 +25,7 @@ use crate::handler::{Exports, Guest as _, GuestFactory as _, HttpRequest, Regist
 use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::wasm::bindings::wsrun::websocket::types;
-use crate::wasm::component::{self, ComponentError};
+use crate::wasm::component::{self, ComponentError, Loaded};
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::error::GuestError;
 use crate::wasm::instance::{Instance, Instances};
@@ -93,7 +93,11 @@ pub(crate) fn replay(
     let mut config = header.limits.for_replay();
     config.cache_dir = cache;
     let engine = &engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
-    let (component, exports, sha256) = component::load_hashed(engine, &config, component)?;
+    let Loaded {
+        component,
+        exports,
+        sha256,
+    } = component::load(engine, &config, component)?;
     let choice = Choice::make(tape, handler, &sha256)?;
     let linker = taped_linker(engine).map_err(|error| host(&error))?;
     let linked = Linked::new(&linker, &component, exports, &tape.display().to_string())?;

@@ -1,6 +1,7 @@
 //! Scenario files: TOML to steps.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub enum FileError {
         /// The file.
         file: PathBuf,
         /// Why.
-        cause: std::io::Error,
+        cause: io::Error,
     },
     /// It is not TOML, or has a key or a type of value that no scenario has.
     #[error("{}: {text}", .file.display())]
@@ -92,6 +93,9 @@ pub(super) enum Sent {
     Cut,
 }
 
+/// A scenario is read whole.
+const SCENARIO_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// Under which name what a request is answered is told.
 pub(super) const ANSWER: &str = "the request";
 
@@ -103,7 +107,12 @@ impl Scenario {
     /// See [`FileError`]; every text names the file, and the place in it.
     pub fn load(file: impl AsRef<Path>) -> Result<Self, FileError> {
         let file = file.as_ref();
-        let text = std::fs::read_to_string(file).map_err(|cause| FileError::Unreadable {
+        let bytes = crate::file::read(file, SCENARIO_BYTES_MAX).map_err(io::Error::from);
+        let text = bytes.and_then(|bytes| {
+            let text = String::from_utf8(bytes);
+            text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        });
+        let text = text.map_err(|cause| FileError::Unreadable {
             file: file.to_owned(),
             cause,
         })?;

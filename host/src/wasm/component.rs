@@ -1,6 +1,5 @@
 //! Loading a component and checking what it asks for, with errors that say what to do.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,9 @@ use wasmtime::component::types::ComponentItem;
 use super::compile;
 use super::engine::EngineConfig;
 use crate::config::Config;
+use crate::file::ReadError;
 use crate::handler::Exports;
+use crate::text;
 
 /// The package that handlers speak.
 pub(crate) const PACKAGE: &str = "wsrun:websocket";
@@ -227,6 +228,96 @@ pub enum ComponentError {
     },
 }
 
+/// A file that was read once: what tells it from another, what is compiled and what is recorded are of the same bytes.
+pub(crate) struct Source {
+    name: String,
+    bytes: Vec<u8>,
+    is_text: bool,
+}
+
+/// The SHA-256 of a file's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Content([u8; 32]);
+
+/// A component that was checked.
+pub(crate) struct Loaded {
+    pub(crate) component: Component,
+    pub(crate) exports: Exports,
+    /// Of the component, which is not that of the file where it is text: in hexadecimal digits.
+    pub(crate) sha256: Arc<str>,
+}
+
+impl Source {
+    /// Reads a file of at most `--max-component` bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is larger, no regular file, or cannot be read.
+    pub(crate) fn read(config: &Config, file: &Path) -> Result<Self, ComponentError> {
+        let name = text::line(file.display());
+        let bytes = match crate::file::read(file, config.compilation.component_bytes_max) {
+            Ok(bytes) => bytes,
+            Err(ReadError::TooLarge { bytes, limit }) => {
+                return Err(ComponentError::TooLarge {
+                    file: name,
+                    bytes,
+                    limit,
+                });
+            }
+            Err(ReadError::Io(cause)) => {
+                return Err(ComponentError::Unreadable { file: name, cause });
+            }
+        };
+        Ok(Self {
+            name,
+            bytes,
+            is_text: file.extension().is_some_and(|extension| extension == "wat"),
+        })
+    }
+
+    /// What tells one content of a file from another.
+    pub(crate) fn content(&self) -> Content {
+        Content(sha2::Sha256::digest(&self.bytes).into())
+    }
+
+    /// Compiles it (or finds it in the cache) and checks its imports and exports.
+    ///
+    /// # Errors
+    ///
+    /// See [`ComponentError`]; every text names the file.
+    pub(crate) fn load(self, engine: &Engine, config: &Config) -> Result<Loaded, ComponentError> {
+        let (bytes, name) = self.into_binary()?;
+        let component = compile(engine, config, &bytes, &name)?;
+        let exports = check(engine, &component, &name)?;
+        let digest = sha2::Sha256::digest(&bytes);
+        let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Loaded {
+            component,
+            exports,
+            sha256: sha256.into(),
+        })
+    }
+
+    /// The bytes of the component, and the name of the file.
+    fn into_binary(self) -> Result<(Vec<u8>, String), ComponentError> {
+        let Self {
+            name,
+            bytes,
+            is_text,
+        } = self;
+        if !is_text {
+            return Ok((of_kind(bytes, &name)?, name));
+        }
+        let wrong = |cause: String| ComponentError::Text {
+            file: name.clone(),
+            cause,
+        };
+        let source = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let binary = wat::parse_str(source).map_err(|error| wrong(error.to_string()))?;
+        Ok((of_kind(binary, &name)?, name))
+    }
+}
+
 /// Reads a component, compiles it (or finds it in the cache) and checks its imports and exports.
 ///
 /// # Errors
@@ -236,28 +327,8 @@ pub(crate) fn load(
     engine: &Engine,
     config: &Config,
     file: &Path,
-) -> Result<(Component, Exports), ComponentError> {
-    let name = file.display().to_string();
-    let bytes = read(file, config.compilation.component_bytes_max, &name)?;
-    compile(engine, config, &bytes, &name)
-}
-
-/// The same, with the SHA-256 of the component in hexadecimal digits.
-///
-/// # Errors
-///
-/// As for [`load`].
-pub(crate) fn load_hashed(
-    engine: &Engine,
-    config: &Config,
-    file: &Path,
-) -> Result<(Component, Exports, Arc<str>), ComponentError> {
-    let name = file.display().to_string();
-    let bytes = read(file, config.compilation.component_bytes_max, &name)?;
-    let (component, exports) = compile(engine, config, &bytes, &name)?;
-    let digest = sha2::Sha256::digest(&bytes);
-    let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((component, exports, sha256.into()))
+) -> Result<Loaded, ComponentError> {
+    Source::read(config, file)?.load(engine, config)
 }
 
 /// The same for a program of its own, which exports `wasi:cli/run`.
@@ -270,9 +341,8 @@ pub(crate) fn load_program(
     config: &Config,
     file: &Path,
 ) -> Result<Component, ComponentError> {
-    let name = file.display().to_string();
-    let bytes = read(file, config.compilation.component_bytes_max, &name)?;
-    let component = compile_bytes(engine, config, &bytes, &name)?;
+    let (bytes, name) = Source::read(config, file)?.into_binary()?;
+    let component = compile(engine, config, &bytes, &name)?;
     let (imports, exports) = names(engine, &component);
     let is_run = |export: &String| {
         export
@@ -295,17 +365,6 @@ pub(crate) fn load_program(
 }
 
 fn compile(
-    engine: &Engine,
-    config: &Config,
-    bytes: &[u8],
-    name: &str,
-) -> Result<(Component, Exports), ComponentError> {
-    let component = compile_bytes(engine, config, bytes, name)?;
-    let exports = check(engine, &component, name)?;
-    Ok((component, exports))
-}
-
-fn compile_bytes(
     engine: &Engine,
     config: &Config,
     bytes: &[u8],
@@ -337,36 +396,6 @@ pub(crate) fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec
         .map(|(name, _)| name.to_owned())
         .collect();
     (imports, exports)
-}
-
-fn read(file: &Path, limit: u64, name: &str) -> Result<Vec<u8>, ComponentError> {
-    let unreadable = |cause| ComponentError::Unreadable {
-        file: name.to_owned(),
-        cause,
-    };
-    let length = std::fs::metadata(file).map_err(unreadable)?.len();
-    if length > limit {
-        return Err(ComponentError::TooLarge {
-            file: name.to_owned(),
-            bytes: length,
-            limit,
-        });
-    }
-    let mut bytes = Vec::new();
-    // It may grow meanwhile.
-    std::fs::File::open(file)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    if file.extension().is_some_and(|extension| extension == "wat") {
-        let text = |cause: String| ComponentError::Text {
-            file: name.to_owned(),
-            cause,
-        };
-        let source = std::str::from_utf8(&bytes).map_err(|error| text(error.to_string()))?;
-        let binary = wat::parse_str(source).map_err(|error| text(error.to_string()))?;
-        return of_kind(binary, name);
-    }
-    of_kind(bytes, name)
 }
 
 /// Tells a component from a core module by the header: magic, version, layer.

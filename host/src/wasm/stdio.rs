@@ -11,6 +11,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::handler::{Limit, Registry};
+use crate::text::Line;
 
 /// A longer line is logged in pieces of this size.
 const LINE_BYTES_MAX: usize = 8 * 1024;
@@ -89,6 +90,12 @@ impl GuestLog {
     }
 
     fn log(&self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end_matches('\r');
+        // What parts paragraphs on a terminal is a record of nothing in a log.
+        if text.trim().is_empty() {
+            return;
+        }
         let Some(left_out) = self.registry.take_log_line() else {
             return;
         };
@@ -101,8 +108,7 @@ impl GuestLog {
                 "handler wrote more lines than --max-log-rate; so many were left out before this one"
             );
         }
-        let text = printable(line);
-        tracing::info!(target: "wsrun::guest", %handler, stream, "{text}");
+        tracing::info!(target: "wsrun::guest", %handler, stream, "{}", Line(text));
     }
 
     fn log_dropped(&self, dropped: u64) {
@@ -163,20 +169,6 @@ impl Lines {
             }
         }
     }
-}
-
-/// The text without what could forge a line or move a terminal's cursor.
-fn printable(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    let mut out = String::with_capacity(text.len());
-    for c in text.trim_end_matches('\r').chars() {
-        if c.is_control() && c != '\t' {
-            out.extend(c.escape_unicode())
-        } else {
-            out.push(c)
-        }
-    }
-    out
 }
 
 impl IsTerminal for GuestLog {
@@ -288,11 +280,5 @@ mod tests {
             |dropped| told = dropped,
         );
         assert_eq!(told, 1_000 * 1_024 - BURST_BYTES_MAX as u64);
-    }
-
-    #[test]
-    fn control_characters_are_shown_and_not_obeyed() {
-        assert_eq!(printable(b"a\x1b[2Jb\r\xff"), "a\\u{1b}[2Jb\\u{d}\u{fffd}");
-        assert_eq!(printable(b"a\tb\r"), "a\tb");
     }
 }

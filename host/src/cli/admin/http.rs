@@ -15,10 +15,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::seldom::Seldom;
 use crate::server::{Control, Phase};
 
-/// Clients at a time; one more waits.
-const CLIENTS_MAX: usize = 64;
+/// Clients at a time; one more waits. Fewer than the descriptors that connections leave to the operator.
+const CLIENTS_MAX: usize = 16;
 
 /// How long a client may take for the head of a request, and a connection for all of it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +37,7 @@ pub(in crate::cli) async fn serve(
     listener: StdTcpListener,
     control: Control,
 ) -> std::io::Result<()> {
+    static FAILED: Seldom = Seldom::new();
     let listener = TcpListener::from_std(listener)?;
     let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
     loop {
@@ -48,7 +50,12 @@ pub(in crate::cli) async fn serve(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!("cannot accept at the --metrics address, trying again: {error}");
+                if let Some(left_out) = FAILED.take() {
+                    tracing::warn!(
+                        left_out,
+                        "cannot accept at the --metrics address, trying again: {error}"
+                    );
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

@@ -1,7 +1,7 @@
 //! The admin socket: whoever may open its file, which is the user that the server runs as and root.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,86 +12,116 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::clients::{CLIENTS_MAX, Clients};
+use super::succession::{Succession, Turn};
 use super::take_over;
 use super::verbs::{Answer, Reply, Request, StatusReply};
+use crate::cli::logging::log_swap;
 use crate::listener::{SocketFile, remove_stale};
+use crate::seldom::Seldom;
 use crate::server::{Control, SwapError};
 
-/// Operators at a time; one more waits.
-const CLIENTS_MAX: usize = 16;
+/// Those who wait for the end of the server.
+const WAITING_MAX: usize = 64;
 
 /// A request.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
 /// How long a client may take to say what it wants.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long it may take to read the answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bound, and its file.
 #[derive(Debug)]
 pub(in crate::cli) struct AdminSocket {
     listener: StdUnixListener,
     file: SocketFile,
-    /// The path of another server's socket, whose place this one takes when it serves.
-    replaces: Option<PathBuf>,
+    /// The file is another server's until this one answers.
+    is_inherited: bool,
 }
 
 impl AdminSocket {
-    /// Binds `path` with mode 0600. With `replace` it takes the place of a socket that another server listens on.
-    pub(in crate::cli) fn bind(path: &Path, replace: bool) -> io::Result<Self> {
-        let file = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut temporary = file.to_owned();
-        temporary.push(format!(".{}", std::process::id()));
-        let temporary = path.with_file_name(temporary);
-        if replace {
-            remove_stale(&temporary)?;
-        } else {
-            remove_stale(path)?;
-        }
-        let bound = if replace { &temporary } else { path };
+    /// Binds `path` with mode 0600.
+    pub(in crate::cli) fn bind(path: &Path) -> io::Result<Self> {
+        remove_stale(path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         // Before the file is there: nobody else may open it meanwhile.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-        bind(&socket, &SocketAddrUnix::new(bound)?)?;
+        bind(&socket, &SocketAddrUnix::new(path)?)?;
         listen(&socket, 16)?;
         Ok(Self {
             listener: socket.into(),
-            file: SocketFile::new(bound),
-            replaces: replace.then(|| path.to_owned()),
+            file: SocketFile::new(path),
+            is_inherited: false,
         })
     }
 
-    /// Answers until the process ends. `stop` is told when the server is to drain. The file is removed when this is dropped.
+    /// That of another server, which goes on at `path`.
+    pub(in crate::cli) fn inherit(socket: OwnedFd, path: &Path) -> Self {
+        let mut file = SocketFile::new(path);
+        file.leave();
+        Self {
+            listener: socket.into(),
+            file,
+            is_inherited: true,
+        }
+    }
+
+    /// Answers until the process ends, or another has this socket. `stop` is told when the server is to drain. The file is removed when this
+    /// is dropped, unless it is another's by then.
     pub(in crate::cli) async fn serve(
         self,
         control: Control,
         stop: mpsc::Sender<()>,
     ) -> io::Result<()> {
-        let mut file = self.file;
-        if let Some(path) = self.replaces {
-            file.rename(&path)?;
-        }
+        static FAILED: Seldom = Seldom::new();
         // Removed with this future.
-        let _file = file;
-        let listener = UnixListener::from_std(self.listener)?;
-        let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
+        let mut file = self.file;
+        if self.is_inherited {
+            file.take();
+        }
+        let desk = Arc::new(Desk {
+            listener: UnixListener::from_std(self.listener)?,
+            control,
+            stop,
+            succession: Arc::default(),
+            clients: Arc::default(),
+            waiting: Semaphore::new(WAITING_MAX),
+            handed_over: watch::Sender::new(false),
+        });
+        let mut handed_over = desk.handed_over.subscribe();
         loop {
-            let permit = Arc::clone(&clients).acquire_owned().await;
-            let stream = match listener.accept().await {
+            // Both arms are safe to cancel: an accept that was not finished has taken nothing.
+            let accepted = tokio::select! {
+                accepted = desk.listener.accept() => accepted,
+                _ = handed_over.wait_for(|handed_over| *handed_over) => {
+                    file.leave();
+                    return Ok(());
+                }
+            };
+            let stream = match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!("cannot accept at the admin socket, trying again: {error}");
+                    if let Some(left_out) = FAILED.take() {
+                        tracing::warn!(
+                            left_out,
+                            "cannot accept at the admin socket, trying again: {error}"
+                        );
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
-            let (control, stop) = (control.clone(), stop.clone());
+            let desk = Arc::clone(&desk);
             tokio::spawn(async move {
-                let _permit = permit;
-                if let Err(error) = attend(stream, &control, &stop).await {
+                if let Err(error) = desk.attend(stream).await {
                     tracing::debug!("an admin connection ended: {error}");
                 }
             });
@@ -99,87 +129,188 @@ impl AdminSocket {
     }
 }
 
-/// Answers the requests of one client.
-async fn attend(stream: UnixStream, control: &Control, stop: &mpsc::Sender<()>) -> io::Result<()> {
-    if !is_trusted(&stream)? {
-        tracing::warn!("an admin connection of another user was refused");
-        return Ok(());
-    }
-    let mut stream = BufReader::new(stream);
-    loop {
-        let mut line = Vec::new();
-        let mut limited = (&mut stream).take(REQUEST_BYTES_MAX);
-        let read = limited.read_until(b'\n', &mut line);
-        let read = tokio::time::timeout(REQUEST_TIMEOUT, read).await;
-        if !matches!(read, Ok(Ok(1..))) {
+/// What all clients have in common.
+struct Desk {
+    listener: UnixListener,
+    control: Control,
+    stop: mpsc::Sender<()>,
+    succession: Arc<Succession>,
+    clients: Arc<Clients>,
+    waiting: Semaphore,
+    /// Another process accepts here.
+    handed_over: watch::Sender<bool>,
+}
+
+impl Desk {
+    /// Answers the requests of one client.
+    async fn attend(&self, stream: UnixStream) -> io::Result<()> {
+        static REFUSED: Seldom = Seldom::new();
+        let peer = stream.peer_cred()?;
+        if !is_trusted(&peer) {
+            if let Some(left_out) = REFUSED.take() {
+                tracing::warn!(
+                    left_out,
+                    uid = peer.uid(),
+                    "an admin connection of another user was refused"
+                );
+            }
             return Ok(());
         }
-        if line.last() != Some(&b'\n') {
-            let text =
-                format!("a request has at most {REQUEST_BYTES_MAX} bytes and ends with its line");
+        let mut stream = BufReader::new(stream);
+        let Some(seat) = self.clients.enter() else {
+            let text = format!("{CLIENTS_MAX} others are being answered: ask again");
             return answer(&mut stream, &Reply::Error(text)).await;
+        };
+        // Who takes over, and whether it has this socket as well.
+        let mut successor: Option<(Turn, bool)> = None;
+        loop {
+            // A server that is starting may take its time, and keeps its place.
+            seat.listens(successor.is_none());
+            let limit = successor.is_none().then_some(REQUEST_TIMEOUT);
+            let line = tokio::select! {
+                line = read_line(&mut stream, limit) => line,
+                () = seat.is_taken() => return Ok(()),
+            };
+            seat.listens(false);
+            let Some(line) = line else {
+                return Ok(());
+            };
+            if line.last() != Some(&b'\n') {
+                let text = format!(
+                    "a request has at most {REQUEST_BYTES_MAX} bytes and ends with its line"
+                );
+                return answer(&mut stream, &Reply::Error(text)).await;
+            }
+            let request = match serde_json::from_slice(&line) {
+                Ok(request) => request,
+                Err(error) => {
+                    let text = format!("this is no request: {error}");
+                    answer(&mut stream, &Reply::Error(text)).await?;
+                    continue;
+                }
+            };
+            let reply = match request {
+                Request::TakeOver { admin } => match self.succession.begin(peer.pid()) {
+                    Ok(turn) => {
+                        let handing = self.hand_over(&mut stream, admin);
+                        if timely(handing).await? {
+                            successor = Some((turn, admin));
+                        }
+                        continue;
+                    }
+                    Err(text) => Reply::Error(text),
+                },
+                Request::TakenOver {} => self.retire(successor.take()).await,
+                Request::Status {} => {
+                    let status = StatusReply::from(self.control.status());
+                    Reply::Ok(Answer::Status(Box::new(status)))
+                }
+                Request::Metrics {} => Reply::Ok(Answer::Metrics(self.control.metrics())),
+                Request::Swap { handler, file } => swap(&self.control, handler, file).await,
+                Request::Drain {} => self.drain(),
+            };
+            let drains = matches!(reply, Reply::Ok(Answer::Draining));
+            answer(&mut stream, &reply).await?;
+            if drains {
+                drop(seat);
+                return self.await_end(stream).await;
+            }
         }
-        let request = match serde_json::from_slice(&line) {
-            Ok(request) => request,
-            Err(error) => {
-                let text = format!("this is no request: {error}");
-                answer(&mut stream, &Reply::Error(text)).await?;
-                continue;
+    }
+
+    /// Sends descriptors. False when there are none to send.
+    async fn hand_over(&self, stream: &mut BufReader<UnixStream>, admin: bool) -> io::Result<bool> {
+        let sockets = match self.control.listeners() {
+            Some(Ok(sockets)) => sockets,
+            Some(Err(error)) => {
+                let text = format!("the listeners cannot be handed over: {error}");
+                answer(stream, &Reply::Error(text)).await?;
+                return Ok(false);
+            }
+            None => {
+                let text = "this server is draining";
+                answer(stream, &Reply::Error(text.into())).await?;
+                return Ok(false);
             }
         };
-        match request {
-            Request::TakeOver {} => hand_over(&mut stream, control).await?,
-            request @ (Request::Status {}
-            | Request::Metrics {}
-            | Request::Swap { .. }
-            | Request::Drain {}
-            | Request::TakenOver {}) => {
-                let reply = reply(request, control, stop).await;
-                answer(&mut stream, &reply).await?;
-                if matches!(reply, Reply::Ok(Answer::Draining)) {
-                    // Who waits for the end of this process sees it by the end of the connection.
-                    let mut rest = [0; 64];
-                    while stream.read(&mut rest).await? > 0 {}
-                    return Ok(());
-                }
-            }
+        let sockets = sockets.iter();
+        let mut sockets: Vec<Vec<_>> = sockets
+            .map(|sockets| sockets.iter().map(AsFd::as_fd).collect())
+            .collect();
+        if admin {
+            sockets.push(vec![self.listener.as_fd()]);
         }
+        let counts = sockets.iter().map(Vec::len).collect();
+        answer(stream, &Reply::Ok(Answer::Listeners(counts))).await?;
+        for sockets in &sockets {
+            take_over::send(stream.get_ref(), sockets).await?;
+        }
+        Ok(true)
+    }
+
+    /// Who has the listeners accepts.
+    async fn retire(&self, successor: Option<(Turn, bool)>) -> Reply {
+        let Some((turn, has_socket)) = successor else {
+            return Reply::Error("nothing was handed over on this connection".into());
+        };
+        turn.end();
+        if has_socket {
+            self.handed_over.send_replace(true);
+        }
+        tracing::info!("another process accepts connections now");
+        self.control.retire().await;
+        let _ = self.stop.try_send(());
+        Reply::Ok(Answer::Draining)
+    }
+
+    fn drain(&self) -> Reply {
+        if let Err(text) = self.succession.drain() {
+            return Reply::Error(text);
+        }
+        tracing::info!("told to drain by the admin socket");
+        let _ = self.stop.try_send(());
+        Reply::Ok(Answer::Draining)
+    }
+
+    /// Who waits for the end of this process sees it by the end of the connection.
+    async fn await_end(&self, mut stream: BufReader<UnixStream>) -> io::Result<()> {
+        let Ok(_waiting) = self.waiting.try_acquire() else {
+            let text = format!("{WAITING_MAX} others wait for the end already");
+            return answer(&mut stream, &Reply::Error(text)).await;
+        };
+        let mut rest = [0; 64];
+        while stream.read(&mut rest).await? > 0 {}
+        Ok(())
     }
 }
 
+/// A line with its end, or what there is of one that is too long; none when the client left or took too long.
+async fn read_line(stream: &mut BufReader<UnixStream>, limit: Option<Duration>) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut limited = stream.take(REQUEST_BYTES_MAX);
+    let read = limited.read_until(b'\n', &mut line);
+    let read = match limit {
+        Some(limit) => tokio::time::timeout(limit, read).await.ok()?,
+        None => read.await,
+    };
+    matches!(read, Ok(1..)).then_some(line)
+}
+
 /// Whether the peer is the user of this process, or root. The mode of the file says the same; a folder that is shared by mistake does not.
-fn is_trusted(stream: &UnixStream) -> io::Result<bool> {
-    let peer = stream.peer_cred()?.uid();
-    Ok(peer == 0 || peer == rustix::process::geteuid().as_raw())
+fn is_trusted(peer: &UCred) -> bool {
+    peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw()
 }
 
 async fn answer(stream: &mut BufReader<UnixStream>, reply: &Reply) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
-    stream.write_all(&line).await
+    timely(stream.write_all(&line)).await
 }
 
-async fn reply(request: Request, control: &Control, stop: &mpsc::Sender<()>) -> Reply {
-    match request {
-        Request::Status {} => {
-            let status = StatusReply::from(control.status());
-            Reply::Ok(Answer::Status(Box::new(status)))
-        }
-        Request::Metrics {} => Reply::Ok(Answer::Metrics(control.metrics())),
-        Request::Swap { handler, file } => swap(control, handler, file).await,
-        Request::Drain {} => {
-            tracing::info!("told to drain by the admin socket");
-            let _ = stop.try_send(());
-            Reply::Ok(Answer::Draining)
-        }
-        Request::TakenOver {} => {
-            tracing::info!("another process accepts connections now");
-            control.retire().await;
-            let _ = stop.try_send(());
-            Reply::Ok(Answer::Draining)
-        }
-        Request::TakeOver {} => unreachable!("it is answered with descriptors"),
-    }
+/// A client that does not read is not waited for without end.
+async fn timely<T>(sending: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let sent = tokio::time::timeout(ANSWER_TIMEOUT, sending).await;
+    sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn swap(control: &Control, handler: Option<String>, file: Option<PathBuf>) -> Reply {
@@ -190,14 +321,7 @@ async fn swap(control: &Control, handler: Option<String>, file: Option<PathBuf>)
             None => swapper.only()?,
         };
         let swapped = swapper.swap(&handler, file.as_deref());
-        match &swapped {
-            Ok(swapped) => {
-                tracing::info!(%handler, file = %swapped.file.display(), took = ?swapped.took, "handler replaced");
-            }
-            Err(error) => {
-                tracing::error!(%handler, "handler not replaced, the old version serves: {error}");
-            }
-        }
+        log_swap(&handler, &swapped);
         swapped
     })
     .await
@@ -210,25 +334,4 @@ async fn swap(control: &Control, handler: Option<String>, file: Option<PathBuf>)
         }),
         Err(error) => Reply::Error(format!("not replaced, the old version serves: {error}")),
     }
-}
-
-async fn hand_over(stream: &mut BufReader<UnixStream>, control: &Control) -> io::Result<()> {
-    let sockets = match control.listeners() {
-        Some(Ok(sockets)) => sockets,
-        Some(Err(error)) => {
-            let text = format!("the listeners cannot be handed over: {error}");
-            return answer(stream, &Reply::Error(text)).await;
-        }
-        None => {
-            let text = "this server has handed its listeners over already, or is draining";
-            return answer(stream, &Reply::Error(text.into())).await;
-        }
-    };
-    let counts = sockets.iter().map(Vec::len).collect();
-    answer(stream, &Reply::Ok(Answer::Listeners(counts))).await?;
-    for sockets in &sockets {
-        let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-        take_over::send(stream.get_ref(), &sockets).await?;
-    }
-    Ok(())
 }

@@ -48,9 +48,18 @@ pub(in crate::cli) struct Predecessor {
     stream: StdUnixStream,
 }
 
+/// What the server that listens so far has handed over.
+pub(in crate::cli) struct Handed {
+    pub(in crate::cli) predecessor: Predecessor,
+    pub(in crate::cli) listen: Vec<Listen>,
+    /// Its admin socket, if that was asked for.
+    pub(in crate::cli) socket: Option<OwnedFd>,
+}
+
 impl Predecessor {
-    /// Gets the listeners of the server whose admin socket is at `path`. It serves on until [`release`](Self::release).
-    pub(in crate::cli) fn ask(path: &Path) -> anyhow::Result<(Self, Vec<Listen>)> {
+    /// Gets the listeners of the server whose admin socket is at `path`, and that socket itself when `admin` says so. It serves on until
+    /// [`release`](Self::release), and hands nothing to anybody else as long as this is kept.
+    pub(in crate::cli) fn ask(path: &Path, admin: bool) -> anyhow::Result<Handed> {
         let context = || format!("--take-over {}", path.display());
         let stream = StdUnixStream::connect(path).with_context(|| {
             format!(
@@ -61,23 +70,34 @@ impl Predecessor {
         stream.set_read_timeout(Some(TIMEOUT))?;
         let mut predecessor = Self { stream };
         let answer = predecessor
-            .request(&Request::TakeOver {})
+            .request(&Request::TakeOver { admin })
             .with_context(context)?;
         let Answer::Listeners(counts) = answer else {
             anyhow::bail!("{}: the server answers something else", context());
         };
-        let mut listen = Vec::new();
+        let mut groups = Vec::new();
         for count in counts {
-            let sockets = predecessor.receive(count).with_context(context)?;
+            groups.push(predecessor.receive(count).with_context(context)?);
+        }
+        let socket = match admin {
+            true => groups.pop().and_then(|mut sockets| sockets.pop()),
+            false => None,
+        };
+        let mut listen = Vec::new();
+        for sockets in groups {
             let inherited = Inherited::taken_over(sockets).with_context(context)?;
             listen.extend(inherited.map(Listen::Inherited));
         }
         anyhow::ensure!(
-            !listen.is_empty(),
+            !listen.is_empty() && socket.is_some() == admin,
             "{}: the server listens nowhere",
             context()
         );
-        Ok((predecessor, listen))
+        Ok(Handed {
+            predecessor,
+            listen,
+            socket,
+        })
     }
 
     /// This process accepts: the other one is to drain.

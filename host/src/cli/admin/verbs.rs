@@ -19,9 +19,13 @@ pub(in crate::cli) enum Request {
         file: Option<PathBuf>,
     },
     Drain {},
-    /// Sends descriptors of the listeners after the answer; nothing else changes.
-    TakeOver {},
-    /// Who took over accepts now: this server is to drain.
+    /// Sends descriptors of the listeners after the answer. Until this connection ends nobody else gets them, and nothing else changes.
+    TakeOver {
+        /// The admin socket's as well, as the last: it goes on at the same path.
+        #[serde(default)]
+        admin: bool,
+    },
+    /// Who has the listeners accepts now: this server is to drain. On the same connection.
     TakenOver {},
 }
 

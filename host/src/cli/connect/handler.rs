@@ -11,6 +11,7 @@ use crate::cli::{Failure, say_error};
 use crate::config::{Config, Grant, HandlerConfig, HandlerSource};
 use crate::contract::{CloseInfo, ConnectOptions};
 use crate::server::{ConnectFailed, Running, Server};
+use crate::text::Line;
 
 pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, Failure> {
     if args.peer.insecure || args.peer.ca_file.is_some() {
@@ -92,8 +93,7 @@ async fn stop(running: Running) -> Result<ExitCode, Failure> {
 /// Tells how the first connection ended. Success for 1000, 1001 and 1005.
 fn report(info: &CloseInfo) -> ExitCode {
     let CloseInfo { code, reason, .. } = info;
-    let reason = reason.replace(char::is_control, "\u{fffd}");
-    say_error(format!("closed: {code} {reason}").trim_end());
+    say_error(format!("closed: {code} {}", Line(reason)).trim_end());
     if matches!(code, 1000 | 1001 | 1005) {
         ExitCode::SUCCESS
     } else {

@@ -11,7 +11,7 @@ use wsrun_proto::ws::{self, Config, Event, MessageKind};
 
 use super::client::{self, Client, PeerArgs};
 use super::runtime::RuntimeArgs;
-use super::{Failure, say, say_error};
+use super::{Failure, say, say_error, say_foreign};
 use crate::contract::ConnectOptions;
 use crate::outbound::{Opened, Outbound};
 
@@ -158,7 +158,7 @@ async fn talk(client: &mut Client, binary: bool) -> anyhow::Result<ExitCode> {
 
 fn show(event: Event<'_>) {
     match event {
-        Event::Text(text) => say(text),
+        Event::Text(text) => say_foreign(text),
         Event::Binary(payload) => say(&hexadecimal(payload)),
         Event::Chunk(_) | Event::Ping(_) | Event::Pong { .. } | Event::Close(_) => {}
     }

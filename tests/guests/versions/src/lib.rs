@@ -11,6 +11,9 @@ use wsrun_guest::{CloseInfo, Connection, Handler, Message, handler};
 /// `NAME`, or `NAME:WHAT-FAILS`, filled up with spaces.
 static MARKER: [u8; 40] = *b"version=one                             ";
 
+/// What must not reach a log or a terminal as it is.
+const EVIL: &str = "evil \u{1b}[2J\u{9b}\u{202e}\u{2028}\u{85}\n2026-01-01T00:00:00Z ERROR forged";
+
 #[derive(Default)]
 struct Versions {
     counts: HashMap<Connection, u64>,
@@ -71,6 +74,9 @@ impl Handler for Versions {
         if version().1 == "restore-error" {
             return Err("this state is from another world".into());
         }
+        if version().1 == "restore-evil" {
+            return Err(EVIL.into());
+        }
         for pair in state.chunks_exact(16) {
             let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
             self.counts
@@ -89,6 +95,9 @@ impl Handler for Versions {
         fails_in("received");
         let text = message.as_text().unwrap_or_default();
         assert!(text != "trap", "asked to trap");
+        if text == "print" {
+            println!("\n  \r\n{EVIL}");
+        }
         let count = self.counts.entry(connection).or_default();
         *count += 1;
         connection.set_session(count).expect("it is small");

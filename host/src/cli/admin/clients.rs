@@ -1,0 +1,119 @@
+//! Who is being answered on the admin socket: so many at a time, and nobody keeps the others out by saying nothing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+/// Operators at a time. One more takes the place of who has said nothing for longest.
+pub(super) const CLIENTS_MAX: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct Clients(Mutex<Entered>);
+
+#[derive(Debug, Default)]
+struct Entered {
+    next: u64,
+    clients: Vec<Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    id: u64,
+    /// None while it is being answered.
+    silent_since: Option<Instant>,
+    leave: Arc<Notify>,
+}
+
+/// A client's place, as long as it is kept.
+#[derive(Debug)]
+pub(super) struct Seat {
+    clients: Arc<Clients>,
+    id: u64,
+    leave: Arc<Notify>,
+}
+
+impl Clients {
+    /// A place for one more; none where all of the others are being answered.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Seat> {
+        let mut entered = self.lock();
+        if entered.clients.len() >= CLIENTS_MAX {
+            let silent = entered.clients.iter().enumerate();
+            let silent = silent.filter_map(|(at, client)| Some((client.silent_since?, at)));
+            let (_, at) = silent.min()?;
+            entered.clients.remove(at).leave.notify_one();
+        }
+        let id = entered.next;
+        entered.next += 1;
+        let leave = Arc::<Notify>::default();
+        entered.clients.push(Client {
+            id,
+            silent_since: Some(Instant::now()),
+            leave: Arc::clone(&leave),
+        });
+        Some(Seat {
+            clients: Arc::clone(self),
+            id,
+            leave,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// It is waited for what the client says, or it is being answered.
+    pub(super) fn listens(&self, listens: bool) {
+        let mut entered = self.clients.lock();
+        let found = entered.clients.iter_mut();
+        if let Some(client) = found.into_iter().find(|client| client.id == self.id) {
+            client.silent_since = listens.then(Instant::now);
+        }
+    }
+
+    /// When somebody else has the place.
+    pub(super) async fn is_taken(&self) {
+        self.leave.notified().await;
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut entered = self.clients.lock();
+        entered.clients.retain(|client| client.id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn place_is_that_of_who_was_silent_for_longest() {
+        let clients = Arc::<Clients>::default();
+        let seats: Vec<_> = (0..CLIENTS_MAX)
+            .map(|_| clients.enter().expect("there is room"))
+            .collect();
+        seats[0].listens(false);
+        let one_more = clients.enter().expect("one was silent");
+        seats[1].is_taken().await;
+        drop(seats);
+        assert_eq!(clients.lock().clients.len(), 1);
+        drop(one_more);
+        assert_eq!(clients.lock().clients.len(), 0);
+    }
+
+    #[test]
+    fn nobody_who_is_being_answered_loses_the_place() {
+        let clients = Arc::<Clients>::default();
+        let seats: Vec<_> = (0..CLIENTS_MAX)
+            .map(|_| clients.enter().expect("there is room"))
+            .collect();
+        seats.iter().for_each(|seat| seat.listens(false));
+        assert!(clients.enter().is_none());
+        seats[3].listens(true);
+        assert!(clients.enter().is_some());
+    }
+}

@@ -1,0 +1,60 @@
+//! Lines of the log that peers can cause as often as they like: one for each cause in five seconds, with the number of those left out.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// One cause. Made to be a static beside the line that it is for.
+#[derive(Debug)]
+pub(crate) struct Seldom(Mutex<Told>);
+
+#[derive(Debug)]
+struct Told {
+    last: Option<Instant>,
+    left_out: u64,
+}
+
+impl Seldom {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Told {
+            last: None,
+            left_out: 0,
+        }))
+    }
+
+    /// Whether it is to be told now. If so, how often it happened since it was told last, and was not.
+    pub(crate) fn take(&self) -> Option<u64> {
+        self.take_at(Instant::now())
+    }
+
+    fn take_at(&self, now: Instant) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told
+            .last
+            .is_none_or(|last| now.saturating_duration_since(last) >= INTERVAL);
+        if !is_due {
+            told.left_out += 1;
+            return None;
+        }
+        told.last = Some(now);
+        Some(std::mem::take(&mut told.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cause_is_told_once_in_the_interval_with_what_was_left_out() {
+        let start = Instant::now();
+        let seldom = Seldom::new();
+        assert_eq!(seldom.take_at(start), Some(0));
+        for _ in 0..9 {
+            assert_eq!(seldom.take_at(start + Duration::from_secs(1)), None);
+        }
+        assert_eq!(seldom.take_at(start + INTERVAL), Some(9));
+        assert_eq!(seldom.take_at(start + INTERVAL * 3), Some(0));
+    }
+}
