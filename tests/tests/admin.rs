@@ -326,3 +326,32 @@ fn operator_has_descriptors_when_connections_have_taken_all_they_may() {
     assert!(other.ask("id").parse::<u64>().is_ok());
     admin.server.lives();
 }
+
+/// An operator who finds a name in `/metrics` looks it up there.
+#[test]
+fn every_metric_is_in_the_documentation() {
+    let server = Administered::start(Server::of(handlers::echo()));
+    let metrics = server.ctl(["metrics"]).stdout;
+    let documented = std::fs::read_to_string(handlers::source("docs/operating.md"))
+        .expect("the page is in the project");
+    let types = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let names: Vec<String> = types
+        .map(|line| match line.split_once(' ') {
+            Some((name, "counter")) => format!("{name}_total"),
+            Some((name, _)) => name.to_owned(),
+            None => panic!("a type line has two words: {line}"),
+        })
+        .collect();
+    assert!(names.len() > 20, "{metrics}");
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| {
+            let plain = format!("`{name}`");
+            let labelled = format!("`{name}{{");
+            !documented.contains(&plain) && !documented.contains(&labelled)
+        })
+        .collect();
+    assert!(missing.is_empty(), "not in docs/operating.md: {missing:?}");
+}

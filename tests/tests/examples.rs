@@ -1,6 +1,7 @@
 //! The examples, spoken to by hand and in a real browser. (`echo` is spoken to by most of the other tests.)
 
 use serde_json::{Value, json};
+use wsrun_tests::admin::Administered;
 use wsrun_tests::environment;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
@@ -68,6 +69,42 @@ fn chat_tells_a_room_who_comes_speaks_and_goes() {
     expect(
         &mut elsewhere,
         &json!({"type": "said", "name": "Ada", "text": "alone"}),
+    );
+}
+
+/// A new instance has not seen anybody: it must know of those, too, who have said nothing since.
+#[test]
+fn chat_knows_names_and_the_silent_after_a_new_version() {
+    let built = std::fs::read(handlers::built("chat")).expect("the example was built");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("chat.wasm");
+    std::fs::write(&file, &built).expect("the folder is there");
+    let server = Administered::start(Server::of(&file));
+    let _ada = {
+        let mut peer = join(&server, "Ada", "tea");
+        peer.read_text();
+        peer
+    };
+
+    // Another component with the same behaviour: a custom section of the name `note` without content.
+    let mut other = built;
+    other.extend(b"\x00\x05\x04note");
+    std::fs::write(&file, &other).expect("the folder is there");
+    let swapped = server.ctl(["swap"]);
+    assert_eq!(swapped.code, Some(0), "{}", swapped.stderr);
+
+    let mut second = join(&server, "Ada", "tea");
+    expect(
+        &mut second,
+        &json!({"type": "error", "message": "somebody in this room has that name"}),
+    );
+    tell(
+        &mut second,
+        &json!({"type": "join", "name": "Grace", "room": "tea"}),
+    );
+    expect(
+        &mut second,
+        &json!({"type": "welcome", "name": "Grace", "room": "tea", "who": ["Ada", "Grace"]}),
     );
 }
 
