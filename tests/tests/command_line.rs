@@ -125,7 +125,7 @@ fn mistakes_are_told_with_exit_code_2() {
     );
     says(
         &mistake(&["ECHO", "--config", "secret=@/dev/zero"]),
-        &["/dev/zero: it is larger than 64 KiB"],
+        &["/dev/zero: it is a device, not a regular file"],
     );
     says(
         &mistake(&["ECHO", "--protocol", "no-equals-sign"]),

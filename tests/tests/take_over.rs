@@ -173,7 +173,7 @@ fn one_process_takes_over_and_another_is_refused_meanwhile() {
         .start();
     // A process that has the listeners and does not serve yet: this test.
     let mut first = UnixStream::connect(&admin).expect("it listens");
-    let answer = says(&mut first, r#"{"verb":"take-over","admin":false}"#);
+    let answer = says(&mut first, r#"{"verb":"take-over"}"#);
     assert!(answer.contains("listeners"), "{answer}");
     let echo = handlers::echo().display().to_string();
     let second = run([echo.as_str(), "--take-over", &socket, "--admin", &socket]);
