@@ -481,8 +481,23 @@ const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// The handler without a --protocol, in flags that name a handler.
+const DEFAULT: &str = "default";
+
 fn config(args: Args) -> Result<Config, Failure> {
     let values = args.runtime.values();
+    let named_default = args.protocol.iter().any(|(name, _)| name == DEFAULT);
+    let asks_default = args.own_worker.iter().any(|own| own == DEFAULT)
+        || args
+            .scope
+            .iter()
+            .any(|(name, _)| name.as_deref() == Some(DEFAULT));
+    if args.handler.is_some() && named_default && asks_default {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "`{DEFAULT}` in --scope and --own-worker would mean two handlers, HANDLER and that of --protocol {DEFAULT}=…: serve HANDLER by a \
+             --protocol of its own"
+        )));
+    }
     let default = args.handler.map(|file| (None, file));
     let named = args
         .protocol
@@ -494,7 +509,7 @@ fn config(args: Args) -> Result<Config, Failure> {
         .filter_map(|(name, _)| name.as_deref())
         .collect();
     let mut scope_of = |protocol: Option<&str>| {
-        let name = protocol.unwrap_or("default");
+        let name = protocol.unwrap_or(DEFAULT);
         unused.retain(|unused| *unused != name);
         let of = |wanted: Option<&str>| {
             let last = scopes.iter().rfind(|(name, _)| name.as_deref() == wanted);
@@ -504,7 +519,7 @@ fn config(args: Args) -> Result<Config, Failure> {
     };
     let mut unknown_own = args.own_worker.clone();
     let mut has_own_worker = |protocol: Option<&str>| {
-        let name = protocol.unwrap_or("default");
+        let name = protocol.unwrap_or(DEFAULT);
         unknown_own.retain(|unknown| unknown != name);
         args.own_worker.iter().any(|own| own == name)
     };

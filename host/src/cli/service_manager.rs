@@ -7,6 +7,7 @@ use sd_notify::NotifyState;
 
 use super::Failure;
 use crate::config::{Inherited, Listen};
+use crate::text;
 
 /// The listeners that were handed over (`LISTEN_FDS`). To be called once, while the process has one thread.
 pub(super) fn listeners() -> Result<Option<Vec<Listen>>, Failure> {
@@ -35,7 +36,7 @@ pub(super) fn listeners() -> Result<Option<Vec<Listen>>, Failure> {
 /// Connections are accepted.
 pub(super) fn ready(status: &str) {
     // A line is a statement of its own.
-    let status = status.replace('\n', " ");
+    let status = text::line(status);
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 

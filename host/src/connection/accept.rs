@@ -22,6 +22,7 @@ use crate::clock;
 use crate::handler::Handler;
 use crate::handler::Limit;
 use crate::listener::Handshake;
+use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::tls::Tls;
 use crate::transport::{Socket, Stream};
@@ -124,7 +125,7 @@ pub(crate) async fn serve(
     slot.hold_handler(raw.upgraded.slot.take());
     match Moving::leave(raw, slot, handshake) {
         Ok(moving) => Box::pin(way.hand_over(moving)).await,
-        Err(error) => tracing::warn!("a connection was lost on its way between workers: {error}"),
+        Err(error) => lost(&error),
     }
 }
 
@@ -158,7 +159,17 @@ struct AddressFull;
 pub(crate) fn adopt(worker: &Rc<Worker>, handler: &Rc<Handler>, moving: Moving) {
     match moving.arrive(handler) {
         Ok((raw, slot, handshake)) => run(worker, raw, slot, handshake),
-        Err(error) => tracing::warn!("a connection was lost on its way between workers: {error}"),
+        Err(error) => lost(&error),
+    }
+}
+
+fn lost(error: &std::io::Error) {
+    static LOST: Seldom = Seldom::new();
+    if let Some(left_out) = LOST.take() {
+        tracing::warn!(
+            left_out,
+            "a connection was lost on its way between workers: {error}"
+        );
     }
 }
 

@@ -24,6 +24,7 @@ use crate::command::Fixed;
 use crate::contract::ClosedBy;
 use crate::handler::{Handler, RatesIn, Usage};
 use crate::outbound;
+use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::worker::Worker;
 
@@ -397,10 +398,13 @@ impl Driver {
         match sent {
             Ok(()) | Err(SendError::Closed) => {}
             Err(error) => {
-                tracing::warn!(
-                    handler = %self.handler.registry.name(), connection = session.id,
-                    "closing a connection that does not read automatic replies: {error}"
-                );
+                static DEAF: Seldom = Seldom::new();
+                if let Some(left_out) = DEAF.take() {
+                    tracing::warn!(
+                        handler = %self.handler.registry.name(), connection = session.id, left_out,
+                        "closing a connection that does not read automatic replies: {error}"
+                    );
+                }
                 self.handler.registry.leave(session.id);
                 session.close(
                     ClosedBy::Host,

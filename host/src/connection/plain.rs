@@ -17,6 +17,7 @@ use super::upgrade::{Addresses, FAILED, header, host_of, request, upgrade};
 use crate::contract::{HttpBody, HttpResponse};
 use crate::dev::Page;
 use crate::handler::{Handler, HttpRequest as HandlerRequest, NotServed};
+use crate::seldom::Seldom;
 use crate::worker::Worker;
 
 pub(super) async fn answer(
@@ -232,7 +233,10 @@ async fn respond(
         *response.status_mut() = status;
     }
     if add_headers(&mut response, &answer.headers).is_err() {
-        tracing::error!(handler = %handler.registry.name(), "a response has more header fields than can be sent");
+        static FULL: Seldom = Seldom::new();
+        if let Some(left_out) = FULL.take() {
+            tracing::error!(handler = %handler.registry.name(), left_out, "a response has more header fields than can be sent");
+        }
         return failed();
     }
     // RFC 9110, 15.3.5 and 15.4.5: these have no body.

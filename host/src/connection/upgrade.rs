@@ -11,6 +11,7 @@ use super::answer::{Body, empty, full, last, last_text};
 use crate::admission::HandlerSlot;
 use crate::contract::{Refusal, Request, Role};
 use crate::handler::{Handler, Limit, NotAdmitted, Seated};
+use crate::seldom::Seldom;
 use crate::worker::Worker;
 
 /// A handshake that was answered with 101.
@@ -319,7 +320,13 @@ fn reason(status: StatusCode) -> String {
 
 /// The handler accepted with something that cannot be sent.
 fn broken(handler: &Handler, problem: &str) -> Response<Body> {
-    tracing::error!(handler = %handler.registry.name(), "handshake accepted with what cannot be sent: {problem}");
+    static BROKEN: Seldom = Seldom::new();
+    if let Some(left_out) = BROKEN.take() {
+        tracing::error!(
+            handler = %handler.registry.name(), left_out,
+            "handshake accepted with what cannot be sent: {problem}"
+        );
+    }
     last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
 }
 

@@ -13,6 +13,7 @@ use crate::backlog::Published;
 use crate::command::{Command, Commands, Payload};
 use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
 use crate::packed;
+use crate::seldom::Seldom;
 use crate::session::{Fanned, Session};
 
 /// The callback that decides on broadcasts.
@@ -513,10 +514,13 @@ impl Handler {
     }
 
     fn close_slow(&self, session: &Rc<Session>, code: u16, error: &SendError) {
-        tracing::warn!(
-            handler = %self.registry.name(), connection = session.id, code,
-            "closing a connection that does not keep up: {error}"
-        );
+        static SLOW: Seldom = Seldom::new();
+        if let Some(left_out) = SLOW.take() {
+            tracing::warn!(
+                handler = %self.registry.name(), connection = session.id, code, left_out,
+                "closing a connection that does not keep up: {error}"
+            );
+        }
         self.registry.leave(session.id);
         session.close(ClosedBy::Host, close_frame(code, "slow consumer"));
     }

@@ -27,6 +27,7 @@ use crate::command::Commands;
 use crate::config::HandlerLimits;
 use crate::connection::HttpBody;
 use crate::handler::{Handler, Limit, NotServed, Registry, report};
+use crate::seldom::Seldom;
 
 /// Bytes of one write to the body of a response, two of which may wait for the client.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
@@ -90,7 +91,10 @@ impl Incoming {
                 Ok(response.map(|inner| Whole { inner, failed }.boxed_unsync()))
             }
             Ok(Ok(response)) => {
-                tracing::error!(handler = %name, "status {} cannot be sent", response.status());
+                static STATUS: Seldom = Seldom::new();
+                if let Some(left_out) = STATUS.take() {
+                    tracing::error!(handler = %name, left_out, "status {} cannot be sent", response.status());
+                }
                 Err(NotServed::Failed)
             }
             Ok(Err(error)) => {
@@ -98,7 +102,10 @@ impl Incoming {
                 Err(NotServed::Failed)
             }
             Err(_) => {
-                tracing::error!(handler = %name, "incoming-handler.handle returned without a response");
+                static SILENT: Seldom = Seldom::new();
+                if let Some(left_out) = SILENT.take() {
+                    tracing::error!(handler = %name, left_out, "incoming-handler.handle returned without a response");
+                }
                 Err(NotServed::Failed)
             }
         }

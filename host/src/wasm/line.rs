@@ -19,6 +19,7 @@ use wsrun_proto::ws::{CloseFrame, MessageKind, SendError};
 
 use crate::config::ProgramFormat;
 use crate::contract::{ClosedBy, ConnectionId, Request};
+use crate::seldom::Seldom;
 use crate::session::Session;
 
 /// Bytes that a program has not read and that may wait for it; its peer is not read above.
@@ -135,7 +136,14 @@ impl Line {
             match self.format {
                 ProgramFormat::Lines => self.send_line(&left),
                 ProgramFormat::Frames => {
-                    tracing::warn!(connection = self.session.id, "program ended within a frame");
+                    static CUT: Seldom = Seldom::new();
+                    if let Some(left_out) = CUT.take() {
+                        tracing::warn!(
+                            connection = self.session.id,
+                            left_out,
+                            "program ended within a frame"
+                        );
+                    }
                 }
             }
         }
@@ -194,10 +202,14 @@ impl Line {
 
     /// The program wrote what cannot be sent.
     fn fail(&self, what: &str) {
-        tracing::error!(
-            connection = self.session.id,
-            "program closed off: it wrote {what}"
-        );
+        static WRONG: Seldom = Seldom::new();
+        if let Some(left_out) = WRONG.take() {
+            tracing::error!(
+                connection = self.session.id,
+                left_out,
+                "program closed off: it wrote {what}"
+            );
+        }
         self.close(1011, &format!("the program wrote {what}"));
     }
 

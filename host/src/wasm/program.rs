@@ -28,6 +28,7 @@ use crate::contract::{
     Acceptance, Chunk, CloseInfo, ConnectionId, HttpResponse, Refusal, Request, TimerId,
 };
 use crate::handler::{Exports, Guest, GuestFactory, HttpRequest, Limit, Registry, report};
+use crate::seldom::Seldom;
 
 /// How long a program may go on when its connection is gone: it has read the end of its input by then.
 const GRACE: Duration = Duration::from_secs(5);
@@ -300,7 +301,10 @@ impl Starter {
         let (code, reason) = match ended {
             Ended::Exit(0) => (1000, String::new()),
             Ended::Exit(status) => {
-                tracing::info!(handler = %name, connection, status, "program ended with an exit code");
+                static ENDED: Seldom = Seldom::new();
+                if let Some(left_out) = ENDED.take() {
+                    tracing::info!(handler = %name, connection, status, left_out, "program ended with an exit code");
+                }
                 // WASI 0.2 tells no more than that it is not 0.
                 (
                     1011,
@@ -312,9 +316,13 @@ impl Starter {
                 (1011, "the program failed".to_owned())
             }
             Ended::Abandoned => {
-                tracing::warn!(
-                    handler = %name, connection, "program ended: its connection has been gone for {GRACE:?}"
-                );
+                static ABANDONED: Seldom = Seldom::new();
+                if let Some(left_out) = ABANDONED.take() {
+                    tracing::warn!(
+                        handler = %name, connection, left_out,
+                        "program ended: its connection has been gone for {GRACE:?}"
+                    );
+                }
                 return;
             }
         };
