@@ -1,7 +1,7 @@
 //! Messages that wait in front of a connection's output: behind a message in chunks that is unfinished, or because the subscriber is slow
 //! and its policy may still drop them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,17 +17,37 @@ pub(crate) struct Waiting {
 }
 
 /// How a message came here that was not sent to this connection alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Published {
     Topic(Arc<str>),
     Broadcast,
 }
 
 /// The messages of one connection, oldest first. Bounded together with the connection's output by `--max-queue`.
+///
+/// Nothing here looks through all messages for one of them: who publishes much pays for each slow subscriber.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    messages: VecDeque<Waiting>,
+    messages: VecDeque<Place>,
+    /// The number of the first; the others follow.
+    first: u64,
+    /// Places whose message was dropped.
+    empty: usize,
     bytes: usize,
+    /// Those of messages that may not be dropped.
+    kept_bytes: usize,
+    /// The numbers of messages that may be dropped, oldest first, and of some that are gone.
+    droppable: VecDeque<u64>,
+    /// The newest that came each way; none while nobody has asked for it. Boxed: few connections have one.
+    newest: Option<Box<HashMap<Published, u64>>>,
+}
+
+/// Where a message waits, or did.
+#[derive(Debug)]
+struct Place {
+    message: Option<Waiting>,
+    /// The one before it that came the same way, where that is known.
+    older: Option<u64>,
 }
 
 /// What a message counts beside its payload: empty ones cost memory too.
@@ -35,7 +55,7 @@ const MESSAGE_BYTES: usize = 64;
 
 impl Backlog {
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.messages.len() == self.empty
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -44,66 +64,163 @@ impl Backlog {
 
     /// The bytes of messages that may not be dropped.
     pub(crate) fn kept_bytes(&self) -> usize {
-        let kept = self
-            .messages
-            .iter()
-            .filter(|message| message.published.is_none());
-        kept.map(cost).sum()
+        self.kept_bytes
     }
 
     pub(crate) fn push(&mut self, message: Waiting) {
+        let number = self.first + self.messages.len() as u64;
         self.bytes += cost(&message);
-        self.messages.push_back(message);
+        let mut older = None;
+        match &message.published {
+            Some(published) => {
+                self.droppable.push_back(number);
+                if let Some(newest) = &mut self.newest {
+                    older = newest.insert(published.clone(), number);
+                }
+            }
+            None => self.kept_bytes += cost(&message),
+        }
+        self.messages.push_back(Place {
+            message: Some(message),
+            older,
+        });
     }
 
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= cost(&message);
-        if self.messages.is_empty() {
-            // A connection that keeps up again holds nothing.
-            self.messages = VecDeque::new();
+        while let Some(place) = self.messages.pop_front() {
+            self.first += 1;
+            let Some(message) = place.message else {
+                self.empty -= 1;
+                continue;
+            };
+            self.count_out(&message);
+            if let (Some(newest), Some(published)) = (&mut self.newest, &message.published)
+                && newest.get(published).is_some_and(|at| *at < self.first)
+            {
+                newest.remove(published);
+            }
+            self.tidy();
+            if self.is_empty() {
+                // A connection that keeps up again holds nothing.
+                *self = Self::default();
+            }
+            return Some(message);
         }
-        Some(message)
+        *self = Self::default();
+        None
     }
 
     /// Drops the oldest published messages until `bytes` more fit below `bytes_max`, or none is left. How many those were.
     pub(crate) fn make_room(&mut self, bytes: usize, bytes_max: usize) -> u64 {
         let mut dropped = 0;
-        let mut position = 0;
-        while self.bytes + bytes > bytes_max && position < self.messages.len() {
-            if self.messages[position].published.is_none() {
-                position += 1;
-                continue;
-            }
-            if let Some(message) = self.messages.remove(position) {
-                self.bytes -= cost(&message);
-                dropped += 1;
-            }
+        while self.bytes.saturating_add(bytes) > bytes_max
+            && let Some(number) = self.droppable.pop_front()
+        {
+            dropped += u64::from(self.drop_at(number));
         }
+        self.tidy();
         dropped
     }
 
     /// Drops the messages that came the same way. How many those were.
     pub(crate) fn replace(&mut self, published: &Published) -> u64 {
-        let before = self.messages.len();
-        let bytes = &mut self.bytes;
-        self.messages.retain(|message| {
-            let stays = message.published.as_ref() != Some(published);
-            if !stays {
-                *bytes -= cost(message);
+        if self.newest.is_none() {
+            self.look_for_newest();
+        }
+        let newest = self.newest.as_mut();
+        let mut at = newest.and_then(|newest| newest.remove(published));
+        let mut dropped = 0;
+        while let Some(number) = at {
+            at = self.place(number).and_then(|place| place.older);
+            if !self.drop_at(number) {
+                // Those before it went the same way.
+                break;
             }
-            stays
-        });
-        (before - self.messages.len()) as u64
+            dropped += 1;
+        }
+        self.tidy();
+        dropped
     }
 
     /// Drops everything. How many messages that were.
     pub(crate) fn clear(&mut self) -> u64 {
-        let dropped = self.messages.len();
+        let dropped = self.messages.len() - self.empty;
         *self = Self::default();
         dropped as u64
     }
+
+    fn place(&mut self, number: u64) -> Option<&mut Place> {
+        let position = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.messages.get_mut(position)
+    }
+
+    /// Drops one message. False if it is gone already.
+    fn drop_at(&mut self, number: u64) -> bool {
+        let message = self.place(number).and_then(|place| place.message.take());
+        let Some(message) = message else {
+            return false;
+        };
+        self.count_out(&message);
+        self.empty += 1;
+        true
+    }
+
+    fn count_out(&mut self, message: &Waiting) {
+        self.bytes -= cost(message);
+        if message.published.is_none() {
+            self.kept_bytes -= cost(message);
+        }
+    }
+
+    /// From here on it is known which message came last each way, until all are gone.
+    fn look_for_newest(&mut self) {
+        let mut newest = Box::<HashMap<Published, u64>>::default();
+        for (number, place) in (self.first..).zip(&mut self.messages) {
+            let message = place.message.as_ref();
+            if let Some(published) = message.and_then(|message| message.published.as_ref()) {
+                place.older = newest.insert(published.clone(), number);
+            }
+        }
+        self.newest = Some(newest);
+    }
+
+    /// Keeps no more places, and numbers, than twice the messages need.
+    fn tidy(&mut self) {
+        while self
+            .messages
+            .front()
+            .is_some_and(|place| place.message.is_none())
+        {
+            self.messages.pop_front();
+            self.first += 1;
+            self.empty -= 1;
+        }
+        if self.empty > TIDY_FROM && self.empty > self.messages.len() / 2 {
+            self.messages.retain(|place| place.message.is_some());
+            self.empty = 0;
+            self.droppable.clear();
+            for (number, place) in (self.first..).zip(&self.messages) {
+                let message = place.message.as_ref();
+                if message.is_some_and(|message| message.published.is_some()) {
+                    self.droppable.push_back(number);
+                }
+            }
+            if self.newest.is_some() {
+                self.look_for_newest();
+            }
+        }
+        while self
+            .droppable
+            .front()
+            .is_some_and(|number| *number < self.first)
+        {
+            self.droppable.pop_front();
+        }
+    }
 }
+
+/// Fewer places without a message are left as they are.
+const TIDY_FROM: usize = 64;
 
 fn cost(message: &Waiting) -> usize {
     message.payload.len() + MESSAGE_BYTES
@@ -140,6 +257,105 @@ mod tests {
         assert_eq!(backlog.bytes(), MESSAGE_BYTES + 4);
         assert_eq!(texts(&mut backlog), ["sent"]);
         assert_eq!(backlog.bytes(), 0);
+    }
+
+    /// Every operation against a plain list, over a fixed pseudo-random sequence.
+    #[test]
+    fn backlog_agrees_with_a_list() {
+        let ways = [None, Some("x"), Some("y"), Some("z"), Some("")].map(|way| {
+            way.map(|name| match name {
+                "" => Published::Broadcast,
+                topic => Published::Topic(topic.into()),
+            })
+        });
+        let mut random = 88_172_645_463_325_252_u64;
+        let mut next = |below: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random % below as u64) as usize
+        };
+        let mut backlog = Backlog::default();
+        let mut model: Vec<(Option<Published>, u64)> = Vec::new();
+        for number in 0..200_000_u64 {
+            let text = number.to_le_bytes();
+            // Long, so that places are tidied up, and sometimes drained.
+            match next(100) {
+                0..70 => {
+                    let published = ways[next(ways.len())].clone();
+                    backlog.push(Waiting {
+                        kind: MessageKind::Binary,
+                        payload: Bytes::copy_from_slice(&text),
+                        published: published.clone(),
+                    });
+                    model.push((published, number));
+                }
+                70..75 => {
+                    let way = ways[1 + next(ways.len() - 1)].clone().expect("published");
+                    let before = model.len();
+                    model.retain(|(published, _)| published.as_ref() != Some(&way));
+                    assert_eq!(backlog.replace(&way), (before - model.len()) as u64);
+                }
+                75..90 => {
+                    let (bytes, max) = (next(400), backlog.bytes());
+                    let mut over = bytes.div_ceil(MESSAGE_BYTES + 8);
+                    let before = model.len();
+                    model.retain(|(published, _)| {
+                        let goes = over > 0 && published.is_some();
+                        over -= usize::from(goes);
+                        !goes
+                    });
+                    let dropped = backlog.make_room(bytes, max);
+                    assert_eq!(dropped, (before - model.len()) as u64);
+                }
+                _ => {
+                    let popped = backlog.pop().map(|message| message.payload);
+                    let expected = (!model.is_empty()).then(|| model.remove(0).1);
+                    let expected =
+                        expected.map(|number| Bytes::copy_from_slice(&number.to_le_bytes()));
+                    assert_eq!(popped, expected);
+                    if next(50) == 0 {
+                        let rest = texts(&mut backlog).len();
+                        assert_eq!(rest, std::mem::take(&mut model).len());
+                        assert_eq!(backlog.messages.capacity(), 0);
+                    }
+                }
+            }
+            let cost = MESSAGE_BYTES + 8;
+            let kept = model.iter().filter(|(published, _)| published.is_none());
+            assert_eq!(backlog.kept_bytes(), kept.count() * cost);
+            assert_eq!(backlog.bytes(), model.len() * cost);
+            assert_eq!(backlog.is_empty(), model.is_empty());
+            assert!(backlog.messages.len() <= 2 * model.len() + TIDY_FROM);
+            assert!(backlog.droppable.len() <= backlog.messages.len());
+        }
+    }
+
+    /// The work of these would be the square of the messages if each looked through those that wait: hours instead of a moment.
+    #[test]
+    fn what_waits_is_not_looked_through_for_each_message() {
+        const MESSAGES: usize = 300_000;
+        let latest = |number: usize| Published::Topic(format!("t{}", number % 64).into());
+        let mut backlog = Backlog::default();
+        for _ in 0..MESSAGES {
+            backlog.push(message("sent", None));
+        }
+        for number in 0..MESSAGES {
+            backlog.push(message("x", Some(latest(number))));
+        }
+        let bytes = backlog.bytes();
+        for number in 0..MESSAGES {
+            assert_eq!(backlog.make_room(MESSAGE_BYTES + 1, bytes), 1);
+            backlog.push(message("y", Some(latest(number))));
+            assert_eq!(backlog.kept_bytes(), MESSAGES * (MESSAGE_BYTES + 4));
+        }
+        let mut dropped = 0;
+        for number in 0..MESSAGES {
+            dropped += backlog.replace(&latest(number));
+            backlog.push(message("z", Some(latest(number))));
+        }
+        assert_eq!(dropped, (2 * MESSAGES - 64) as u64);
+        assert_eq!(texts(&mut backlog).len(), MESSAGES + 64);
     }
 
     #[test]
