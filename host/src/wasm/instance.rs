@@ -1,6 +1,6 @@
 //! One instance of a handler in a store of its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -50,6 +50,8 @@ pub(crate) struct Instances {
     log: Log,
     /// An instance that has run nothing yet, for the moment when one is needed.
     spare: RefCell<Option<Instance>>,
+    /// One is being made: many lives that begin at once need no more.
+    preparing: Cell<bool>,
 }
 
 impl Instances {
@@ -59,6 +61,7 @@ impl Instances {
             limits,
             log: Log::new(handler),
             spare: RefCell::default(),
+            preparing: Cell::new(false),
         }
     }
 }
@@ -80,11 +83,13 @@ impl GuestFactory for Instances {
     }
 
     async fn prepare(&self, registry: &Rc<Registry>) {
-        if self.spare.borrow().is_some() {
+        if self.spare.borrow().is_some() || self.preparing.replace(true) {
             return;
         }
+        let made = Instance::new(self, Rc::clone(registry)).await;
+        self.preparing.set(false);
         // One that cannot be made is told when it is needed.
-        if let Ok(spare) = Instance::new(self, Rc::clone(registry)).await {
+        if let Ok(spare) = made {
             *self.spare.borrow_mut() = Some(spare);
         }
     }
