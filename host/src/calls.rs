@@ -3,7 +3,6 @@
 //!
 //! Nothing here blocks, and nothing happens before the callback has returned.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +11,25 @@ use wsrun_proto::topic::SubscribeError as SubscribeRefused;
 use wsrun_proto::ws::frame::CONTROL_BYTES_MAX;
 use wsrun_proto::ws::{MessageKind, SendError as Refused};
 
-use crate::command::{Command, Commands, Connect, Fixed, Payload, SetAutoReply};
+use crate::command::{
+    Command, Commands, Connect, FRAME_HEADER_BYTES_MAX, Fixed, Payload, SetAutoReply,
+};
 use crate::contract::{
     AutoReplyError, ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken,
     PublishError, SendError, SlowPolicy, SubscribeError, TimerError, TimerId, is_sendable,
 };
-use crate::handler::{Limit, Registry};
+use crate::handler::{Limit, Registry, SessionRoom};
 use crate::packed;
+use crate::reservations::Reservation;
+use crate::session::Session;
 
 /// The requests of the running callback, and what they are checked against.
 pub(crate) struct Calls {
     /// The handler's connections on this worker.
     pub(crate) registry: Rc<Registry>,
     pub(crate) commands: Commands,
-    /// They come from an instance that answers a plain request, beside the one of the sockets: it counts nothing on connections that the
-    /// other counts on, and everything is checked again when it is carried out.
+    /// They come from an instance that answers a plain request, beside the one of the sockets: connections do not know of the room that it
+    /// counts on, and everything is checked again when it is carried out.
     pub(crate) of_request: bool,
     /// While a call with several messages runs: their connection, and how many bytes it may still be sent in the same way.
     pub(crate) packed: Option<(ConnectionId, usize)>,
@@ -44,7 +47,11 @@ type Checked<T> = Result<T, ContractBroken>;
 
 impl Calls {
     pub(crate) fn new(registry: Rc<Registry>) -> Self {
-        let commands = Commands::new(registry.limits(), Arc::clone(registry.tally()));
+        let commands = Commands::new(
+            registry.limits(),
+            Arc::clone(registry.tally()),
+            Rc::clone(registry.additions()),
+        );
         Self {
             registry,
             commands,
@@ -53,25 +60,19 @@ impl Calls {
         }
     }
 
-    /// Whether the queue of `to` takes `length` more bytes, after what this callback sent so far; counts them if so.
+    /// Whether the queue of `to` takes `length` more bytes, after what this callback sent so far; counts on it if so.
     pub(crate) fn admit(&self, to: ConnectionId, length: usize) -> Result<(), SendError> {
-        let Some(session) = self.registry.get(to) else {
-            return Err(SendError::Closed);
-        };
-        if session.is_open() && !self.takes_send(1, length) {
-            return Err(SendError::QueueFull(session.buffered() as u64));
-        }
-        let admitted = if self.of_request {
-            session.check(length)
-        } else {
-            session.admit(length)
-        };
-        if matches!(admitted, Err(Refused::QueueFull { .. })) {
-            self.registry.note_queue_full(length);
-        }
-        if matches!(admitted, Err(Refused::TooLarge { .. })) {
-            self.registry.note_limit(Limit::MessageSize);
-        }
+        let admitted = self.reserve(to, |reservation| {
+            if reservation.is_closing() {
+                return Err(Refused::Closed);
+            }
+            let session = &reservation.session;
+            let checked = session.check(length, reservation.uncounted());
+            self.note_refused(checked, length)?;
+            self.take_send(session, length)?;
+            reservation.reserve(length + FRAME_HEADER_BYTES_MAX, !self.of_request);
+            Ok(())
+        });
         admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => SendError::QueueFull(queued as u64),
             Refused::TooLarge { limit } => SendError::TooLarge(limit),
@@ -79,6 +80,43 @@ impl Calls {
                 SendError::Closed
             }
         })
+    }
+
+    /// Looks at what this callback has reserved at a connection, to reserve more.
+    #[inline]
+    fn reserve(
+        &self,
+        at: ConnectionId,
+        reserve: impl FnOnce(&mut Reservation) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let session = || self.registry.get(at);
+        let reserved = self.commands.reserved.at(at, session, reserve);
+        reserved.unwrap_or(Err(Refused::Closed))
+    }
+
+    /// Counts a message to a connection that takes it, if the handler may send now.
+    #[inline]
+    fn take_send(&self, session: &Session, length: usize) -> Result<(), Refused> {
+        let usage = self.registry.usage();
+        if let Err(limit) = usage.may_send() {
+            self.registry.note_limit(limit);
+            let queued = session.buffered();
+            return Err(Refused::QueueFull { queued });
+        }
+        usage.count_send(1, length);
+        Ok(())
+    }
+
+    /// Notes which limit a message was refused for.
+    #[inline]
+    fn note_refused<T>(&self, checked: Result<T, Refused>, length: usize) -> Result<T, Refused> {
+        if matches!(checked, Err(Refused::QueueFull { .. })) {
+            self.registry.note_queue_full(length);
+        }
+        if matches!(checked, Err(Refused::TooLarge { .. })) {
+            self.registry.note_limit(Limit::MessageSize);
+        }
+        checked
     }
 
     pub(crate) fn send(
@@ -111,10 +149,6 @@ impl Calls {
             return broken(MORE_THAN_ROOM);
         }
         let payload = self.commands.tail(MessageKind::Binary, start);
-        let Some(session) = self.registry.get(to) else {
-            // Nobody is there any more, as where a message is on its way while its connection closes.
-            return Ok(());
-        };
         for message in packed::messages(self.commands.bytes(payload)) {
             let Some((kind, payload)) = message else {
                 return broken("the bytes are not packed messages");
@@ -126,21 +160,23 @@ impl Calls {
                 return broken(MORE_THAN_ROOM);
             };
             *room = left;
-            // It was told of room, and is not asked again: others may have had their turn meanwhile and have used it up.
-            session.promise(payload.len());
+        }
+        // It was told of room, and is not asked again: others may have had their turn meanwhile and have used it up.
+        let reserved = self.reserve(to, |reservation| {
+            if reservation.is_closing() {
+                return Err(Refused::Closed);
+            }
+            reservation.reserve(payload.len(), !self.of_request);
+            Ok(())
+        });
+        if reserved.is_err() {
+            // Nobody is there any more, as where a message is on its way while its connection closes.
+            return Ok(());
         }
         self.commands.push(Command::SendPacked { to, payload })
     }
 
-    /// Whether the handler may send so much now; counts it if so.
-    fn takes_send(&self, messages: usize, bytes: usize) -> bool {
-        let taken = self.registry.usage().take_send(messages, bytes);
-        taken
-            .inspect_err(|limit| self.registry.note_limit(*limit))
-            .is_ok()
-    }
-
-    /// Whether a part of a message can be sent now; counts it if so.
+    /// Whether a part of a message can be sent now; counts on it if so.
     pub(crate) fn admit_chunk(
         &self,
         to: ConnectionId,
@@ -148,23 +184,19 @@ impl Calls {
         bytes: &[u8],
         fin: bool,
     ) -> Result<(), ChunkError> {
-        let Some(session) = self.registry.get(to) else {
-            return Err(ChunkError::Closed);
-        };
-        if session.is_open() && !self.takes_send(1, bytes.len()) {
-            return Err(ChunkError::QueueFull(session.buffered() as u64));
-        }
-        let admitted = if self.of_request {
-            session.check_chunk(None, kind, bytes, fin).map(drop)
-        } else {
-            session.admit_chunk(kind, bytes, fin)
-        };
-        if matches!(admitted, Err(Refused::QueueFull { .. })) {
-            self.registry.note_queue_full(bytes.len());
-        }
-        if matches!(admitted, Err(Refused::TooLarge { .. })) {
-            self.registry.note_limit(Limit::MessageSize);
-        }
+        let admitted = self.reserve(to, |reservation| {
+            if reservation.is_closing() {
+                return Err(Refused::Closed);
+            }
+            let session = &reservation.session;
+            let uncounted = reservation.uncounted();
+            let checked = session.check_chunk(reservation.sending(), kind, bytes, fin, uncounted);
+            let sending = self.note_refused(checked, bytes.len())?;
+            self.take_send(session, bytes.len())?;
+            reservation.reserve(bytes.len() + FRAME_HEADER_BYTES_MAX, !self.of_request);
+            reservation.set_sending(sending);
+            Ok(())
+        });
         admitted.map_err(|refused| match refused {
             Refused::QueueFull { queued } => ChunkError::QueueFull(queued as u64),
             Refused::TooLarge { limit } => ChunkError::TooLarge(limit),
@@ -232,10 +264,8 @@ impl Calls {
         check_code("connections.close", code)?;
         if let Some(session) = self.registry.get(connection)
             && session.can_be_closed()
+            && self.commands.reserved.close(&session)
         {
-            if !self.of_request {
-                session.set_closing();
-            }
             self.commands.push(Command::Close {
                 connection,
                 code,
@@ -247,18 +277,22 @@ impl Calls {
 
     pub(crate) fn abort(&mut self, connection: ConnectionId) -> Checked<()> {
         if let Some(session) = self.registry.get(connection) {
-            if !self.of_request {
-                session.set_closing();
-            }
+            self.commands.reserved.close(&session);
             self.commands.push(Command::Abort { connection })?;
         }
         Ok(())
     }
 
     pub(crate) fn buffered(&self, connection: ConnectionId) -> u64 {
-        self.registry
-            .get(connection)
-            .map_or(0, |session| session.buffered() as u64)
+        let uncounted = self.commands.reserved.uncounted(connection);
+        let session = self.registry.get(connection);
+        session.map_or(0, |session| (session.buffered() + uncounted) as u64)
+    }
+
+    /// Open connections, without those that this callback closes.
+    pub(crate) fn open_count(&self) -> usize {
+        let closing = self.commands.reserved.count_closing(&Session::is_open);
+        self.registry.open_count().saturating_sub(closing)
     }
 
     pub(crate) fn want_writable(&mut self, connection: ConnectionId) -> Checked<()> {
@@ -309,28 +343,20 @@ impl Calls {
 
     pub(crate) fn session(&self, connection: ConnectionId) -> Vec<u8> {
         // What this callback has set is seen before it is applied.
-        let queued = self.commands.list.iter().rev().find_map(|command| {
-            if let Command::SetSession {
-                connection: of,
-                data,
-            } = command
-                && *of == connection
-            {
-                return Some(data.clone());
-            }
-            None
-        });
-        queued
-            .or_else(|| self.registry.get(connection).map(|session| session.data()))
-            .unwrap_or_default()
+        if let Some(queued) = self.commands.session_data(connection) {
+            return queued.to_vec();
+        }
+        let session = self.registry.get(connection);
+        session.map(|session| session.data()).unwrap_or_default()
     }
 
-    /// Whether session data of this length would be taken.
+    /// Promises to keep session data of this length, which is set next. What is queued counts as added: its place is taken when it is
+    /// carried out.
     pub(crate) fn admit_session(
         &self,
         connection: ConnectionId,
         length: usize,
-    ) -> Result<(), SendError> {
+    ) -> Result<SessionRoom, SendError> {
         if self.registry.get(connection).is_none() {
             return Err(SendError::Closed);
         }
@@ -339,14 +365,11 @@ impl Calls {
             self.registry.note_limit(Limit::Session);
             return Err(SendError::TooLarge(limit as u64));
         }
-        // What is queued counts as added: its place is taken when it is carried out.
-        let queued = self.commands.session_bytes() + length;
-        if !self.registry.usage().takes_session(queued) {
+        let promised = self.registry.usage().promise_session(length);
+        promised.ok_or_else(|| {
             self.registry.note_limit(Limit::HandlerSession);
-            let limit = self.registry.usage().session_max();
-            return Err(SendError::TooLarge(limit as u64));
-        }
-        Ok(())
+            SendError::TooLarge(self.registry.usage().session_max() as u64)
+        })
     }
 
     pub(crate) fn set_session(
@@ -354,12 +377,21 @@ impl Calls {
         connection: ConnectionId,
         data: Vec<u8>,
     ) -> Checked<Result<(), SendError>> {
-        if let Err(refused) = self.admit_session(connection, data.len()) {
-            return Ok(Err(refused));
+        match self.admit_session(connection, data.len()) {
+            Ok(room) => self.set_admitted_session(connection, data, room).map(Ok),
+            Err(refused) => Ok(Err(refused)),
         }
-        self.commands
-            .push(Command::SetSession { connection, data })?;
-        Ok(Ok(()))
+    }
+
+    /// Sets session data that [`admit_session`](Self::admit_session) has promised to keep.
+    pub(crate) fn set_admitted_session(
+        &mut self,
+        connection: ConnectionId,
+        data: Vec<u8>,
+        room: SessionRoom,
+    ) -> Checked<()> {
+        self.commands.hold_session_room(room);
+        self.commands.push(Command::SetSession { connection, data })
     }
 
     pub(crate) fn subscribe(
@@ -374,21 +406,9 @@ impl Calls {
             return Ok(Ok(false));
         }
         // What is queued counts as done, so that applying it cannot fail.
-        let mut added = 0;
-        let mut mine: BTreeMap<&str, bool> = BTreeMap::new();
-        for (of, to, subscribed) in self.commands.list.iter().filter_map(Command::subscription) {
-            added += usize::from(subscribed);
-            if of == connection {
-                mine.insert(to, subscribed);
-            }
-        }
-        let own = mine
-            .into_iter()
-            .map(|(to, now)| {
-                let before = self.registry.topics().is_subscribed(connection, to);
-                isize::from(now) - isize::from(before)
-            })
-            .sum();
+        let asked = self.commands.asked();
+        let own = asked.map_or(0, |asked| asked.subscriptions(connection));
+        let added = self.registry.additions().get().subscriptions;
         let checked = self.registry.topics().check(connection, &topic, own, added);
         if let Err(refused) = checked {
             return Ok(Err(match refused {
@@ -424,49 +444,25 @@ impl Calls {
         bytes: &[u8],
         except: Option<ConnectionId>,
     ) -> Checked<Result<u32, PublishError>> {
-        // The set as it will be when the message is applied: the table, changed by what is queued before it.
-        let mut changes: BTreeMap<ConnectionId, bool> = BTreeMap::new();
-        for (connection, to, subscribed) in
-            self.commands.list.iter().filter_map(Command::subscription)
-        {
-            if to == topic {
-                changes.insert(connection, subscribed);
-            }
-        }
-        for command in &self.commands.list {
-            if let Command::Close { connection, .. } | Command::Abort { connection } = command {
-                changes.insert(*connection, false);
-            }
-        }
-        let count = {
-            let topics = self.registry.topics();
-            let mut count = topics.count(&topic);
-            for (connection, subscribed) in &changes {
-                match (topics.is_subscribed(*connection, &topic), subscribed) {
-                    (false, true) => count += 1,
-                    (true, false) => count -= 1,
-                    (true, true) | (false, false) => {}
-                }
-            }
-            let left_out = except.is_some_and(|except| {
-                let now = changes.get(&except).copied();
-                now.unwrap_or_else(|| topics.is_subscribed(except, &topic))
-            });
-            count - usize::from(left_out)
-        };
         if let Err(refused) = self.check_size(bytes.len()) {
             return Ok(Err(refused));
         }
-        if !self.takes_send(count, bytes.len().saturating_mul(count)) {
+        let count = self.count_subscribers(&topic, except);
+        if let Err(limit) = self.registry.usage().may_send() {
+            self.registry.note_limit(limit);
             return Ok(Err(PublishError::Waiting(0)));
         }
-        match self
-            .registry
-            .admit_publish(&topic, bytes.len(), except, !self.of_request)
-        {
-            Ok(waited_for) => self.commands.waited_for.extend(waited_for),
-            Err(refused) => return Ok(Err(refused)),
+        let admitted = self.registry.admit_publish(
+            &topic,
+            bytes.len(),
+            except,
+            &self.commands.reserved,
+            !self.of_request,
+        );
+        if let Err(refused) = admitted {
+            return Ok(Err(refused));
         }
+        self.count_publish(count, bytes.len());
         let payload = self.commands.payload(kind, bytes);
         self.commands.push(Command::Publish {
             topic,
@@ -474,6 +470,26 @@ impl Calls {
             except,
         })?;
         Ok(Ok(u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+
+    /// How many subscribers a message has, by what they are when it is carried out.
+    fn count_subscribers(&mut self, topic: &str, except: Option<ConnectionId>) -> usize {
+        let topics = self.registry.topics();
+        let mut count = topics.count(topic);
+        if let Some(asked) = self.commands.asked_mut() {
+            let change =
+                asked.change_of_subscribers(topic, |connection| topics.subscriptions(connection));
+            // Who has gone since is counted in both.
+            count = count.saturating_add_signed(change);
+        }
+        let is_left_out = except.is_some_and(|except| self.is_subscribed(except, topic));
+        count.saturating_sub(usize::from(is_left_out))
+    }
+
+    /// Counts a message that is sent to `count` connections.
+    fn count_publish(&self, count: usize, length: usize) {
+        let usage = self.registry.usage();
+        usage.count_send(count, length.saturating_mul(count));
     }
 
     pub(crate) fn broadcast(
@@ -490,17 +506,27 @@ impl Calls {
         if let Err(refused) = self.check_size(bytes.len()) {
             return Ok(Err(refused));
         }
-        let count = self.registry.open_count_of(protocol.as_deref());
-        if !self.takes_send(count, bytes.len().saturating_mul(count)) {
+        let of_protocol = protocol.as_deref();
+        let closing = self
+            .commands
+            .reserved
+            .count_closing(&|session| session.is_open() && session.has_protocol(of_protocol));
+        let count = self.registry.open_count_of(of_protocol);
+        let count = count.saturating_sub(closing);
+        if let Err(limit) = self.registry.usage().may_send() {
+            self.registry.note_limit(limit);
             return Ok(Err(PublishError::Waiting(0)));
         }
-        let admitted =
-            self.registry
-                .admit_broadcast(protocol.as_deref(), bytes.len(), !self.of_request);
-        match admitted {
-            Ok(waited_for) => self.commands.waited_for.extend(waited_for),
-            Err(refused) => return Ok(Err(refused)),
+        let admitted = self.registry.admit_broadcast(
+            of_protocol,
+            bytes.len(),
+            &self.commands.reserved,
+            !self.of_request,
+        );
+        if let Err(refused) = admitted {
+            return Ok(Err(refused));
         }
+        self.count_publish(count, bytes.len());
         let payload = self.commands.payload(kind, bytes);
         self.commands
             .push(Command::Broadcast { protocol, payload })?;
@@ -519,13 +545,8 @@ impl Calls {
         }
         if reply.is_some() {
             // What is queued counts as added: a callback that sets one twice, or takes one back first, may have to do so in two.
-            let queued = self.commands.list.iter();
-            let queued = queued.filter(|command| matches!(command, Command::SetAutoReply(_)));
-            if !self
-                .registry
-                .auto_replies()
-                .takes(kind, bytes, queued.count())
-            {
+            let queued = self.registry.additions().get().auto_replies;
+            if !self.registry.auto_replies().takes(kind, bytes, queued) {
                 self.registry.note_limit(Limit::AutoReplies);
                 return Ok(Err(AutoReplyError::Limit));
             }
@@ -549,12 +570,7 @@ impl Calls {
     ) -> Checked<()> {
         check_policy("topics.set-slow-policy", policy)?;
         if policy.is_some() {
-            let queued = self
-                .commands
-                .list
-                .iter()
-                .filter(|command| matches!(command, Command::SetTopicPolicy { .. }))
-                .count();
+            let queued = self.registry.additions().get().topic_policies;
             self.registry.check_topic_policy(&topic, queued)?;
         }
         self.commands
@@ -573,12 +589,7 @@ impl Calls {
         if connection.is_some_and(|connection| !self.can_be_closed(connection)) {
             return Ok(Err(TimerError::Closed));
         }
-        let queued = self
-            .commands
-            .list
-            .iter()
-            .filter(|command| matches!(command, Command::SetTimer { .. }))
-            .count();
+        let queued = self.registry.additions().get().timers;
         if self.registry.timers().len() + queued >= self.registry.limits().timers_max {
             self.registry.note_limit(Limit::Timers);
             return Ok(Err(TimerError::Limit));
@@ -595,15 +606,8 @@ impl Calls {
     }
 
     pub(crate) fn cancel_timer(&mut self, timer: TimerId) -> Checked<bool> {
-        let mut known = self.registry.timers().contains(timer);
-        for command in &self.commands.list {
-            if matches!(command, Command::SetTimer { timer: set, .. } if *set == timer) {
-                known = true;
-            }
-            if matches!(command, Command::CancelTimer { timer: cancelled } if *cancelled == timer) {
-                known = false;
-            }
-        }
+        let asked = self.commands.asked().and_then(|asked| asked.timer(timer));
+        let known = asked.unwrap_or_else(|| self.registry.timers().contains(timer));
         if known {
             self.commands.push(Command::CancelTimer { timer })?;
         }
@@ -618,25 +622,17 @@ impl Calls {
         if let Err(refused) = worker.outbound.check(&options) {
             return Ok(Err(refused));
         }
-        let limit = self.registry.limits().session_bytes_max;
-        if options.session.len() > limit {
-            let text = format!(
-                "session data of {} bytes: the limit is {limit}",
-                options.session.len()
-            );
-            return Ok(Err(ConnectError::Invalid(text)));
-        }
-        let queued = self
-            .commands
-            .list
-            .iter()
-            .filter(|command| matches!(command, Command::Connect(_)))
-            .count();
+        let queued = self.registry.additions().get().connects;
         if self.registry.outbound_count() + queued >= worker.config.outbound.connections_max {
             self.registry.note_limit(Limit::Outbound);
             return Ok(Err(ConnectError::Limit));
         }
+        let room = match self.registry.promise_session(&options) {
+            Ok(room) => room,
+            Err(refused) => return Ok(Err(refused)),
+        };
         let connection = worker.next_connection_id();
+        self.commands.hold_session_room(room);
         self.commands.push(Command::Connect(Box::new(Connect {
             connection,
             options,
@@ -645,21 +641,28 @@ impl Calls {
     }
 
     fn is_open(&self, connection: ConnectionId) -> bool {
-        self.registry
-            .get(connection)
-            .is_some_and(|session| session.is_open())
+        self.is_kept(connection, Session::is_open)
     }
 
     /// Open, or about to be: a connection in the client role has an id before it is made.
     fn can_be_closed(&self, connection: ConnectionId) -> bool {
-        self.registry
-            .get(connection)
-            .is_some_and(|session| session.can_be_closed())
+        self.is_kept(connection, Session::can_be_closed)
+    }
+
+    /// Whether `is` is true of a connection, and this callback does not close it.
+    fn is_kept(&self, connection: ConnectionId, is: impl Fn(&Session) -> bool) -> bool {
+        let session = self.registry.get(connection);
+        session.is_some_and(|session| is(&session))
+            && !self.commands.reserved.is_closing(connection)
     }
 
     fn is_subscribed(&self, connection: ConnectionId, topic: &str) -> bool {
-        queued(&self.commands.list, connection, topic)
-            .unwrap_or_else(|| self.registry.topics().is_subscribed(connection, topic))
+        if self.commands.reserved.is_closing(connection) {
+            return false;
+        }
+        let asked = self.commands.asked();
+        let asked = asked.and_then(|asked| asked.subscription(connection, topic));
+        asked.unwrap_or_else(|| self.registry.topics().is_subscribed(connection, topic))
     }
 
     /// Whether a message of this length may be published.
@@ -671,18 +674,6 @@ impl Calls {
         }
         Ok(())
     }
-}
-
-/// What the queued commands of this callback make of one subscription, if they touch it.
-fn queued(commands: &[Command], connection: ConnectionId, topic: &str) -> Option<bool> {
-    let of_this = |(of, to, subscribed): (ConnectionId, &str, bool)| {
-        (of == connection && to == topic).then_some(subscribed)
-    };
-    commands
-        .iter()
-        .rev()
-        .filter_map(Command::subscription)
-        .find_map(of_this)
 }
 
 fn check_code(function: &str, code: u16) -> Checked<()> {

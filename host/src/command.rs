@@ -3,6 +3,9 @@
 //! The functions that a handler imports check and queue; nothing happens before the callback has returned. Then the commands are
 //! applied in order (`handler::apply`), or dropped when it failed: a callback is all or nothing.
 
+mod asked;
+
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +14,13 @@ use wsrun_proto::ws::MessageKind;
 
 use crate::config::HandlerLimits;
 use crate::contract::{ConnectOptions, ConnectionId, ContractBroken, SlowPolicy, TimerId};
-use crate::handler::Limit;
+use crate::handler::{Limit, SessionRoom};
 use crate::observability::HandlerTally;
+use crate::reservations::Reservations;
+pub(crate) use asked::{AllAdditions, Asked};
+
+/// What a frame is counted with beside its payload: the longest header that this side sends (RFC 6455, 5.2).
+pub(crate) const FRAME_HEADER_BYTES_MAX: usize = 10;
 
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -108,20 +116,9 @@ impl Command {
         | Self::SendPacked { payload, .. }
         | Self::SendChunk { payload, .. } = self
         {
-            return payload.end - payload.start;
+            return payload.len();
         }
         0
-    }
-
-    /// The connection, the topic, and whether the one is subscribed to the other by this command.
-    pub(crate) fn subscription(&self) -> Option<(ConnectionId, &str, bool)> {
-        if let Self::Subscribe { connection, topic } = self {
-            return Some((*connection, topic, true));
-        }
-        if let Self::Unsubscribe { connection, topic } = self {
-            return Some((*connection, topic, false));
-        }
-        None
     }
 }
 
@@ -181,15 +178,25 @@ pub(crate) struct Payload {
     end: usize,
 }
 
+impl Payload {
+    pub(crate) fn len(self) -> usize {
+        self.end - self.start
+    }
+}
+
 /// The commands of one callback, with the payloads back to back.
-#[derive(Debug)]
 pub(crate) struct Commands {
     pub(crate) list: Vec<Command>,
     pub(crate) data: Vec<u8>,
     /// What was `data`, while it is carried out, if queues share it.
     shared: Option<Bytes>,
-    /// Connections whose queue must have room for publishes of this callback: their count is undone with it.
-    pub(crate) waited_for: Vec<ConnectionId>,
+    /// Room that they count on: given back as they are carried out, or with them.
+    pub(crate) reserved: Reservations,
+    /// The same for session data, where any is to be kept.
+    pub(crate) session_room: Option<SessionRoom>,
+    /// What they make of things that the callback asks about; none while there is no such command.
+    asked: Option<Box<Asked>>,
+    all_additions: AllAdditions,
     /// The callback decides on a broadcast, and must not make another.
     pub(crate) in_filter: bool,
     count_max: usize,
@@ -201,13 +208,20 @@ pub(crate) struct Commands {
 }
 
 impl Commands {
-    pub(crate) fn new(limits: &HandlerLimits, tally: Arc<HandlerTally>) -> Self {
+    pub(crate) fn new(
+        limits: &HandlerLimits,
+        tally: Arc<HandlerTally>,
+        all_additions: AllAdditions,
+    ) -> Self {
         Self {
+            all_additions,
             tally: Some(tally),
             list: Vec::new(),
             data: Vec::new(),
             shared: None,
-            waited_for: Vec::new(),
+            reserved: Reservations::default(),
+            session_room: None,
+            asked: None,
             in_filter: false,
             count_max: limits.effects_max,
             bytes_max: limits.effect_bytes_max,
@@ -259,8 +273,43 @@ impl Commands {
                 self.count_max, self.bytes_max
             )));
         }
+        if Asked::concerns(&command) {
+            let all = &self.all_additions;
+            let asked = self
+                .asked
+                .get_or_insert_with(|| Box::new(Asked::new(Rc::clone(all))));
+            asked.note(&command, self.list.len());
+        }
         self.list.push(command);
         Ok(())
+    }
+
+    /// What the commands make of things that the callback asks about; none where no command touches any.
+    #[inline]
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        self.asked.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn asked_mut(&mut self) -> Option<&mut Asked> {
+        self.asked.as_deref_mut()
+    }
+
+    /// Holds a promise to keep session data until it is carried out.
+    pub(crate) fn hold_session_room(&mut self, room: SessionRoom) {
+        match &mut self.session_room {
+            Some(held) => held.join(room),
+            None => self.session_room = Some(room),
+        }
+    }
+
+    /// Session data that a connection will have, if a command sets it.
+    pub(crate) fn session_data(&self, connection: ConnectionId) -> Option<&[u8]> {
+        let position = self.asked()?.session_data(connection)?;
+        if let Some(Command::SetSession { data, .. }) = self.list.get(position) {
+            return Some(data);
+        }
+        None
     }
 
     /// Copies a payload in.
@@ -281,18 +330,6 @@ impl Commands {
             start,
             end: self.data.len(),
         }
-    }
-
-    /// Bytes of session data that are to be set.
-    pub(crate) fn session_bytes(&self) -> usize {
-        let of = |command: &Command| {
-            if let Command::SetSession { data, .. } = command {
-                data.len()
-            } else {
-                0
-            }
-        };
-        self.list.iter().map(of).sum()
     }
 
     pub(crate) fn bytes(&self, payload: Payload) -> &[u8] {
@@ -326,7 +363,10 @@ impl Commands {
             list: std::mem::take(&mut self.list),
             data: std::mem::take(&mut self.data),
             shared: None,
-            waited_for: std::mem::take(&mut self.waited_for),
+            reserved: std::mem::take(&mut self.reserved),
+            session_room: self.session_room.take(),
+            asked: self.asked.take(),
+            all_additions: Rc::clone(&self.all_additions),
             in_filter: false,
             count_max: self.count_max,
             bytes_max: self.bytes_max,
@@ -337,16 +377,22 @@ impl Commands {
 
     /// Gives the buffers of carried out commands back, unless there are new ones.
     pub(crate) fn reuse(&mut self, mut done: Self) {
-        if self.list.is_empty() && self.data.is_empty() {
+        if self.list.is_empty() && self.data.is_empty() && self.reserved.is_empty() {
             done.clear();
             self.list = done.list;
             self.data = done.data;
+            self.reserved = done.reserved;
+            self.asked = done.asked;
         }
     }
 
     pub(crate) fn clear(&mut self) {
         self.list.clear();
-        self.waited_for.clear();
+        self.reserved.clear();
+        self.session_room = None;
+        if let Some(asked) = &mut self.asked {
+            asked.clear();
+        }
         self.data.clear();
         self.shared = None;
         self.other_bytes = 0;
@@ -366,7 +412,7 @@ mod tests {
     use super::*;
 
     fn commands(sizes: &[usize]) -> (Commands, Vec<Payload>) {
-        let mut commands = Commands::new(&HandlerLimits::default(), Arc::default());
+        let mut commands = Commands::new(&HandlerLimits::default(), Arc::default(), Rc::default());
         let payloads = sizes
             .iter()
             .map(|&size| {
@@ -393,7 +439,7 @@ mod tests {
 
     #[test]
     fn message_in_a_buffer_with_much_more_room_is_not_shared() {
-        let mut commands = Commands::new(&HandlerLimits::default(), Arc::default());
+        let mut commands = Commands::new(&HandlerLimits::default(), Arc::default(), Rc::default());
         commands.data.reserve_exact(BYTES_KEPT);
         let payload = commands.payload(MessageKind::Binary, &[1; 70_000]);
         let sent = commands.push(Command::Send { to: 1, payload });

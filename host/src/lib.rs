@@ -9,7 +9,8 @@
 //!
 //! * [`config`]: every setting with its default. [`server`]: starts and stops all of it.
 //! * `listener`: binds and accepts. `connection`: a socket from accept to close. `session`: what the host keeps for a connection.
-//! * `handler`: events in, commands out, on one worker. `command`: what a callback asked for.
+//! * `handler`: events in, commands out, on one worker. `command`: what a callback asked for;
+//!   `reservations`: the room that it counts on.
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
 //! * `tape`: records what instances were called with and asked for, and plays it again.
 //! * `observability`: what is counted. `admission`, `bucket`: connections and rates against their limits.
@@ -38,6 +39,7 @@ mod outbound;
 mod packed;
 mod privileges;
 mod request;
+mod reservations;
 mod seldom;
 pub mod server;
 mod session;

@@ -471,7 +471,7 @@ impl Context<'_> {
 
     /// Open connections of this handler on this worker.
     pub fn connection_count(&self) -> usize {
-        self.calls.registry.open_count()
+        self.calls.open_count()
     }
 }
 

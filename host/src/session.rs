@@ -24,9 +24,6 @@ use crate::transport::Stream;
 use crate::worker::{Held, Worker};
 pub(crate) use fan::Fanned;
 
-/// The header of a frame that this side sends (RFC 6455, 5.2).
-const FRAME_HEADER_BYTES_MAX: usize = 10;
-
 /// Output of a connection whose policy may drop messages: above it, they wait where they can still be dropped.
 const DROPPABLE_OUTPUT_BYTES: usize = 64 * 1024;
 
@@ -58,11 +55,8 @@ pub(crate) struct Session {
     pub(crate) stream: RefCell<Stream>,
     /// The connection's task, to be woken when something changed that it did not do itself.
     waker: RefCell<Option<Waker>>,
-    /// Payload bytes and close that the running callback has queued for this connection: seen by its next `send`, undone by a trap.
-    pending_bytes: Cell<usize>,
-    pending_close: Cell<bool>,
-    /// The message in chunks, as it will be when the running callback's chunks are queued.
-    pending_chunks: Cell<Option<Sending>>,
+    /// Bytes of the queue that callbacks which run count on: see [`Reservations`](crate::reservations::Reservations).
+    reserved: Cell<usize>,
     /// What waits in front of the output.
     backlog: RefCell<Backlog>,
     /// A message cannot go to the output: others wait before it, or a message in parts is unfinished. Looked at for each message.
@@ -135,9 +129,7 @@ impl Session {
             connection: RefCell::new(connection),
             stream: RefCell::new(stream),
             waker: RefCell::new(None),
-            pending_bytes: Cell::new(0),
-            pending_close: Cell::new(false),
-            pending_chunks: Cell::new(None),
+            reserved: Cell::new(0),
             backlog: RefCell::default(),
             must_wait: Cell::new(false),
             policy: Cell::new(None),
@@ -169,9 +161,7 @@ impl Session {
 
     /// Brings the handler's sum of what is queued up to date.
     fn count(&self) {
-        let queued = self.connection.borrow().output().len()
-            + self.pending_bytes.get()
-            + self.backlog.borrow().bytes();
+        let queued = self.held();
         let before = self.counted.replace(queued);
         if before != queued
             && let Some(usage) = self.usage.get()
@@ -216,9 +206,10 @@ impl Session {
         }
     }
 
-    /// Whether the connections of the handler together have room for `length` bytes more.
-    fn handler_takes(&self, length: usize) -> bool {
-        self.usage.get().is_none_or(|usage| usage.takes(length))
+    /// Whether the connections of the handler together have room for `length` bytes more, of which this one holds `queued`. An empty queue
+    /// always takes one message: who reads must not pay for those who do not.
+    fn handler_takes(&self, length: usize, queued: usize) -> bool {
+        queued == 0 || self.usage.get().is_none_or(|usage| usage.takes(length))
     }
 
     /// Whether the connections of the handler together hold little enough for it to be told of room. If not, the task is woken then.
@@ -340,20 +331,15 @@ impl Session {
         self.opening.borrow().as_ref()?.response.clone()
     }
 
-    /// Whether messages may be sent, after what the running callback did.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.pending_close.get() && self.is_connected()
-    }
-
     /// Whether messages may be sent, whatever a running callback may have asked for.
-    fn is_connected(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.established.get() && self.connection.borrow().state() == State::Open
     }
 
     /// Whether it is open, or being opened.
     pub(crate) fn can_be_closed(&self) -> bool {
         let opening = !self.established.get() && self.local_end.get().is_none();
-        self.is_open() || (opening && !self.pending_close.get())
+        opening || self.is_open()
     }
 
     /// The largest message that can be sent.
@@ -362,47 +348,23 @@ impl Session {
         usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
-    /// Counts a message of `length` bytes for the running callback if the queue takes it. What is admitted is sent.
-    pub(crate) fn admit(&self, length: usize) -> Result<(), SendError> {
-        if self.pending_close.get() {
-            return Err(SendError::Closed);
-        }
-        self.check(length)?;
-        self.promise(length);
-        Ok(())
+    /// Whether the queue takes a message of `length` bytes, without counting it. `uncounted` bytes come before it that the connection does not
+    /// know of.
+    pub(crate) fn check(&self, length: usize, uncounted: usize) -> Result<(), SendError> {
+        self.check_behind(length, self.backlog.borrow().bytes() + uncounted)
     }
 
-    /// The same for a part of a message.
-    pub(crate) fn admit_chunk(
-        &self,
-        kind: MessageKind,
-        data: &[u8],
-        fin: bool,
-    ) -> Result<(), SendError> {
-        if self.pending_close.get() {
-            return Err(SendError::Closed);
-        }
-        let before = self.pending_chunks.get();
-        let sending = self.check_chunk(before, kind, data, fin)?;
-        self.promise(data.len());
-        self.pending_chunks.set(Some(sending));
-        Ok(())
-    }
-
-    /// Whether the queue takes a message of `length` bytes, without counting it.
-    pub(crate) fn check(&self, length: usize) -> Result<(), SendError> {
-        self.check_behind(length, self.backlog.borrow().bytes())
-    }
-
-    /// Whether a part of a message can be sent next, and how far the message is then.
+    /// Whether a part of a message can be sent next, and how far the message is then. `before` is how far it is, where that is not what was
+    /// sent of it.
     pub(crate) fn check_chunk(
         &self,
         before: Option<Sending>,
         kind: MessageKind,
         data: &[u8],
         fin: bool,
+        uncounted: usize,
     ) -> Result<Sending, SendError> {
-        if !self.is_connected() {
+        if !self.is_open() {
             return Err(SendError::Closed);
         }
         let mut sending = before.unwrap_or_else(|| self.connection.borrow().sending());
@@ -418,22 +380,22 @@ impl Session {
             fin,
             self.worker.config.limits.sent_stream_bytes_max,
         )?;
-        self.check_behind(data.len(), backlog)?;
+        self.check_behind(data.len(), backlog + uncounted)?;
         Ok(sending)
     }
 
     fn check_behind(&self, length: usize, backlog: usize) -> Result<(), SendError> {
-        if !self.is_connected() {
+        if !self.is_open() {
             return Err(SendError::Closed);
         }
         let connection = self.connection.borrow();
         connection.fits_queue(length)?;
-        let waiting = self.pending_bytes.get() + backlog;
+        let waiting = self.reserved.get() + backlog;
         let queued = connection.output().len() + waiting;
         if waiting > 0 && queued + length > self.worker.config.limits.queued_bytes_max {
             return Err(SendError::QueueFull { queued });
         }
-        if !self.handler_takes(length) {
+        if !self.handler_takes(length, queued) {
             return Err(SendError::QueueFull { queued });
         }
         Ok(())
@@ -442,35 +404,73 @@ impl Session {
     /// Whether a published message of `length` bytes would find room.
     pub(crate) fn has_room(&self, length: usize) -> bool {
         let queued = self.buffered();
-        if !self.handler_takes(length) {
-            return false;
-        }
+        self.handler_takes(length, queued) && self.fits(length, queued)
+    }
+
+    /// The same as far as this connection alone is concerned.
+    fn fits(&self, length: usize, queued: usize) -> bool {
         queued == 0 || queued + length <= self.worker.config.limits.queued_bytes_max
     }
 
-    /// Counts a published message that this connection has promised to take. True for the first of a callback.
-    pub(crate) fn promise(&self, length: usize) -> bool {
-        let before = self.pending_bytes.get();
-        self.pending_bytes
-            .set(before + length + FRAME_HEADER_BYTES_MAX);
-        self.count();
-        before == 0
-    }
-
-    pub(crate) fn set_closing(&self) {
-        self.pending_close.set(true);
-    }
-
-    /// Forgets what the callback had queued: it is being applied, or dropped.
-    pub(crate) fn clear_pending(&self) {
-        if self.pending_bytes.replace(0) > 0 {
-            self.count();
+    /// A callback counts on room for so many bytes.
+    #[inline]
+    pub(crate) fn reserve(&self, bytes: usize) {
+        self.reserved.set(self.reserved.get() + bytes);
+        if let Some(usage) = self.usage.get() {
+            usage.reserve(bytes);
         }
-        self.pending_close.set(false);
-        self.pending_chunks.set(None);
+    }
+
+    /// It does not any more: it sends what it was for, or has failed.
+    #[inline]
+    pub(crate) fn release(&self, bytes: usize) {
+        self.reserved.set(self.reserved.get() - bytes);
+        if let Some(usage) = self.usage.get() {
+            usage.release(bytes);
+        }
+        self.wake_if_waiting();
         if self.want_writable.get() {
             self.wake();
         }
+    }
+
+    /// Bytes that callbacks which run count on.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved.get()
+    }
+
+    /// Bytes that wait for the peer.
+    pub(crate) fn held(&self) -> usize {
+        self.connection.borrow().output().len() + self.backlog.borrow().bytes()
+    }
+
+    /// Drops what may be dropped of what waits. True if there was any.
+    pub(crate) fn lose_droppable(&self) -> bool {
+        let dropped = self.backlog.borrow_mut().make_room(usize::MAX, 0);
+        if dropped == 0 {
+            return false;
+        }
+        self.count_dropped(dropped);
+        self.count();
+        true
+    }
+
+    /// Messages to it were left out.
+    fn count_dropped(&self, messages: u64) {
+        self.dropped.set(self.dropped.get() + messages);
+        self.tally(|tally| tally.dropped.add(messages));
+    }
+
+    /// Ends it without more words, and lets go of what waits for the peer: others need the room.
+    pub(crate) fn give_way(&self) {
+        if self.local_end.get().is_none() {
+            self.local_end.set(Some(ClosedBy::Host));
+        }
+        self.backlog.borrow_mut().clear();
+        let reason = "slow consumer: more waits for all connections than may (--max-handler-queue)";
+        self.connection.borrow_mut().abort(clock::now(), reason);
+        self.count();
+        self.wake();
     }
 
     /// Whether the queue has drained. What waits behind an unfinished message in parts waits for the handler, not for the peer.
@@ -481,14 +481,15 @@ impl Session {
         } else {
             self.backlog.borrow().bytes()
         };
-        let queued = connection.output().len() + self.pending_bytes.get() + backlog;
-        queued < self.worker.config.limits.queued_bytes_max / 4 && self.handler_queue_is_low()
+        let queued = connection.output().len() + self.reserved.get() + backlog;
+        // An empty queue takes a message whatever others hold.
+        queued == 0
+            || (queued < self.worker.config.limits.queued_bytes_max / 4
+                && self.handler_queue_is_low())
     }
 
     pub(crate) fn buffered(&self) -> usize {
-        self.connection.borrow().output().len()
-            + self.pending_bytes.get()
-            + self.backlog.borrow().bytes()
+        self.held() + self.reserved.get()
     }
 
     /// How many bytes the queue takes for sure, each message with [`packed::ROOM_OVERHEAD`] more than its payload.
@@ -537,7 +538,22 @@ impl Session {
         *self.data.borrow_mut() = data.into_boxed_slice();
     }
 
-    /// Sends what [`Session::admit`] took.
+    /// Sends a message that no callback asked for, if its queue takes it. What callbacks count on comes behind it, and what other connections
+    /// hold is for [`Registry::relieve`](crate::handler::Registry::relieve) to judge.
+    pub(crate) fn reply(
+        self: &Rc<Self>,
+        kind: MessageKind,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.connection.borrow().fits_queue(payload.len())?;
+        let queued = self.held();
+        if !self.fits(payload.len(), queued) {
+            return Err(SendError::QueueFull { queued });
+        }
+        self.send_admitted(kind, payload)
+    }
+
+    /// Sends what [`Session::check`] would take.
     pub(crate) fn send_admitted(
         self: &Rc<Self>,
         kind: MessageKind,
@@ -590,7 +606,7 @@ impl Session {
         sent.inspect(|()| self.count_sent())
     }
 
-    /// Sends what [`Session::admit_chunk`] took.
+    /// Sends what [`Session::check_chunk`] would take.
     pub(crate) fn send_chunk_admitted(
         self: &Rc<Self>,
         kind: MessageKind,
@@ -614,7 +630,7 @@ impl Session {
         })
     }
 
-    /// Sends a ping that [`Session::admit`] took.
+    /// Sends a ping that [`Session::check`] would take.
     pub(crate) fn ping_admitted(self: &Rc<Self>, payload: &[u8]) -> Result<(), SendError> {
         self.queue(|connection, scratch| connection.send_promised_ping(payload, scratch))
     }
@@ -669,10 +685,11 @@ impl Session {
         }
         let lost = self.backlog.borrow_mut().clear();
         if lost > 0 {
+            self.count_dropped(lost);
             tracing::debug!(
                 connection = self.id,
                 lost,
-                "closed behind an unfinished message in parts: messages behind it are lost"
+                "closed within a message in parts: messages that waited for its end are dropped"
             );
         }
     }

@@ -146,6 +146,12 @@ impl Topics {
         self.subscribers.get(topic).into_iter().flatten().copied()
     }
 
+    /// The topics that one subscriber is subscribed to.
+    pub fn subscriptions(&self, subscriber: u64) -> impl Iterator<Item = &str> {
+        let mine = self.subscriptions.get(&subscriber);
+        mine.into_iter().flatten().map(|topic| &**topic)
+    }
+
     /// How many subscribers a topic has.
     pub fn count(&self, topic: &str) -> usize {
         self.subscribers.get(topic).map_or(0, BTreeSet::len)

@@ -130,10 +130,11 @@ pub(super) struct RuntimeArgs {
     /// Bytes of session data of a connection. More: `too-large`
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64KiB", help_heading = "Handler limits")]
     max_session: u64,
-    /// Session data of all connections of a handler per worker [default: 64MiB, at least --max-session]. More: `too-large`
+    /// Session data of all connections of a handler per worker [default: 64MiB, at least --max-session]. More: `too-large`, or 503 for a
+    /// handshake
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Handler limits")]
     max_handler_session: Option<u64>,
-    /// Bytes queued for all connections of a handler per worker [default: 256MiB, at least twice --max-queue]. More: as for --max-queue
+    /// Bytes queued for all connections of a handler per worker [default: 256MiB, at least twice --max-queue]. Above seven eighths only empty queues take a message; above all, those that hold most give way
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Handler limits")]
     max_handler_queue: Option<u64>,
     /// Messages per second from one connection [default: no limit]. More: it is read no faster

@@ -201,6 +201,8 @@ fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     );
     handler.own(session.id);
     handler.registry.insert(Rc::clone(&session));
+    // Its session data is counted with it from here on.
+    drop(upgraded.session_room);
     drop(handshake);
     handler.push(|queue| queue.push_opened(Rc::clone(&session)));
     worker.flush();

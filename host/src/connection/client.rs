@@ -33,12 +33,14 @@ pub(crate) fn connect(
         connection,
         options,
     } = connect;
+    let mut options = options.clone();
+    let data = std::mem::take(&mut options.session);
     let session = Rc::new(Session::new(
         *connection,
         &Request::default(),
         None,
         Rc::clone(worker),
-        options.session.clone(),
+        data,
         // Replaced when there is a transport.
         ws::Connection::new(clock::now(), Role::Client, ws::Config::default()),
         Stream::Unconnected,
@@ -54,7 +56,7 @@ pub(crate) fn connect(
         session,
         handler: Rc::clone(handler),
         worker: Rc::clone(worker),
-        options: options.clone(),
+        options,
         trusted,
         was_open: false,
         failed_attempts: 0,

@@ -304,12 +304,21 @@ impl Driver {
             return false;
         }
         let connection = session.connection.borrow();
-        if connection.is_end_held() && session.queued_event_bytes.get() > 0 {
+        if connection.is_end_held()
+            && (session.queued_event_bytes.get() > 0 || session.reserved() > 0)
+        {
             session.waiting_for_handler.set(true);
             return false;
         }
         let flows = session.receive_flow.get() || connection.state() != State::Open;
-        flows && connection.output().len() <= self.worker.config.limits.queued_bytes_max / 2
+        let queued_max = self.worker.config.limits.queued_bytes_max / 2;
+        let output = connection.output().len();
+        if output <= queued_max && output + session.reserved() > queued_max {
+            // What is reserved is sent, or given back, when its callback has returned.
+            session.waiting_for_handler.set(true);
+            return false;
+        }
+        flows && output <= queued_max
     }
 
     /// Hands received bytes to the core, its messages to the handler, and lets the handler take its turn.
@@ -324,8 +333,9 @@ impl Driver {
             session.lend_buffer(&mut connection);
             let mut scratch = self.worker.scratch.borrow_mut();
             let mut input = connection.handle_input(now, bytes, &mut scratch);
-            if session.queued_event_bytes.get() > 0 {
-                // The handler waits, or works for others: messages of earlier reads are answered before the end, too.
+            if session.queued_event_bytes.get() > 0 || session.reserved() > 0 {
+                // The handler waits, or works for others: messages of earlier reads are answered before the end, too, and what a callback
+                // was told will be sent is sent.
                 input.hold_end();
             }
             let mut queue = self.handler.queue();
@@ -391,12 +401,9 @@ impl Driver {
     /// Sends an automatic reply. A peer that does not read is read no further, so that there is room for what it has asked for.
     fn reply(&self, reply: &Fixed) {
         let session = &self.session;
-        let sent = session
-            .admit(reply.bytes.len())
-            .and_then(|()| session.send_admitted(reply.kind, &reply.bytes));
-        session.clear_pending();
-        match sent {
-            Ok(()) | Err(SendError::Closed) => {}
+        match session.reply(reply.kind, &reply.bytes) {
+            Ok(()) => self.handler.registry.relieve(),
+            Err(SendError::Closed) => {}
             Err(error) => {
                 static DEAF: Seldom = Seldom::new();
                 if let Some(left_out) = DEAF.take() {

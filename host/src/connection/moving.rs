@@ -8,7 +8,7 @@ use wsrun_proto::ws::deflate;
 use super::http::Raw;
 use super::upgrade::Upgraded;
 use crate::contract::Request;
-use crate::handler::{Handler, Seated};
+use crate::handler::{Handler, Seated, SessionRoom};
 use crate::listener::Handshake;
 use crate::transport::Detached;
 use crate::worker::Slot;
@@ -20,6 +20,7 @@ pub(crate) struct Moving {
     request: Request,
     protocol: Option<String>,
     session: Vec<u8>,
+    session_room: SessionRoom,
     deflate: Option<deflate::Agreed>,
     slot: Slot,
     /// Until somebody has it.
@@ -39,6 +40,7 @@ impl Moving {
             request: Rc::unwrap_or_clone(upgraded.request),
             protocol: upgraded.protocol,
             session: upgraded.session,
+            session_room: upgraded.session_room,
             deflate: upgraded.deflate,
             slot,
             handshake,
@@ -51,6 +53,7 @@ impl Moving {
             request: Rc::new(self.request),
             protocol: self.protocol,
             session: self.session,
+            session_room: self.session_room,
             deflate: self.deflate,
             // It is in the slot.
             slot: None,

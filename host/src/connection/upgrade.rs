@@ -10,7 +10,7 @@ use wsrun_proto::ws::deflate;
 use super::answer::{Body, empty, full, last, last_text};
 use crate::admission::HandlerSlot;
 use crate::contract::{Refusal, Request, Role};
-use crate::handler::{Handler, Limit, NotAdmitted, Seated};
+use crate::handler::{Admitted, Handler, Limit, NotAdmitted, Seated, SessionRoom};
 use crate::seldom::Seldom;
 use crate::worker::Worker;
 
@@ -20,6 +20,7 @@ pub(super) struct Upgraded {
     pub(super) request: Rc<Request>,
     pub(super) protocol: Option<String>,
     pub(super) session: Vec<u8>,
+    pub(super) session_room: SessionRoom,
     pub(super) deflate: Option<deflate::Agreed>,
     /// One of `--max-handler-connections`, where those are limited.
     pub(super) slot: Option<HandlerSlot>,
@@ -103,7 +104,10 @@ async fn decide<B>(
         offered: checked.offered.clone(),
         ..request
     });
-    let acceptance = handler.knock(&request).await.map_err(not_admitted)?;
+    let Admitted {
+        acceptance,
+        session_room,
+    } = handler.knock(&request).await.map_err(not_admitted)?;
     let protocol = acceptance.protocol.or(routed);
     let limit = worker.config.handler_limits.session_bytes_max;
     if acceptance.session.len() > limit {
@@ -137,6 +141,7 @@ async fn decide<B>(
         request,
         protocol,
         session: acceptance.session,
+        session_room,
         deflate: accepted.deflate,
         slot,
     };

@@ -10,9 +10,10 @@ use super::place::Place;
 use super::timers::Timer;
 use super::{Guest as _, GuestFactory, Handler, Remote, ToHandler};
 use crate::backlog::Published;
-use crate::command::{Command, Commands, Payload};
+use crate::command::{Command, Commands, FRAME_HEADER_BYTES_MAX, Payload};
 use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
 use crate::packed;
+use crate::reservations::Reservations;
 use crate::seldom::Seldom;
 use crate::session::{Fanned, Session};
 
@@ -41,7 +42,6 @@ impl Handler {
             return;
         };
         let mut commands = guest.commands().take();
-        self.clear_pending(&commands);
         commands.share();
         let list = std::mem::take(&mut commands.list);
         for command in &list {
@@ -52,12 +52,15 @@ impl Handler {
                 && self.exports().broadcast_filter
             {
                 let bytes = commands.bytes(*payload);
-                Box::pin(self.offer(place, protocol.as_deref(), payload.kind, bytes)).await;
+                let reserved = Some(&commands.reserved);
+                let offer = self.offer(place, protocol.as_deref(), payload.kind, bytes, reserved);
+                Box::pin(offer).await;
                 if let Some(remote) = self.remote_broadcast(protocol.as_deref(), *payload, bytes) {
                     self.tell_peers(remote).await;
                 }
             } else if !self.apply_wide(command, &commands).await {
-                self.apply_one(command, &commands);
+                self.apply_one(command, &mut commands);
+                self.registry.relieve();
             }
         }
         commands.list = list;
@@ -85,9 +88,6 @@ impl Handler {
     }
 
     async fn apply_later(&self, mut commands: Commands, others: Others) {
-        if others == Others::DidNotRun {
-            self.clear_pending(&commands);
-        }
         let list = std::mem::take(&mut commands.list);
         for command in &list {
             if self.is_slice_over(command.sent_bytes()) {
@@ -116,7 +116,8 @@ impl Handler {
                 }
                 self.tell_peers(remote).await;
             } else if !self.apply_wide(command, &commands).await {
-                self.apply_one(command, &commands);
+                self.apply_one(command, &mut commands);
+                self.registry.relieve();
             }
         }
     }
@@ -137,37 +138,21 @@ impl Handler {
         tokio::task::yield_now().await;
     }
 
-    /// Drops the commands of a callback that failed.
-    pub(super) fn drop_commands(&self, commands: &mut Commands) {
-        // It may have failed between counting an effect and queueing it.
-        if self.is_seat() {
-            // Others may be in a callback of theirs.
-            for connection in self.connections() {
-                if let Some(session) = self.registry.get(connection) {
-                    session.clear_pending();
-                }
-            }
-            self.clear_pending(commands);
-        } else {
-            for session in self.registry.sessions() {
-                session.clear_pending();
-            }
-        }
-        commands.clear();
-    }
-
     pub(super) async fn fan_out_remote(&self, remote: &Remote) {
         match remote {
             Remote::Publish {
                 topic,
                 kind,
                 payload,
-            } => self.publish(topic, *kind, payload, None).await,
+            } => self.publish(topic, *kind, payload, None, None).await,
             Remote::Broadcast {
                 protocol,
                 kind,
                 payload,
-            } => self.broadcast(protocol.as_deref(), *kind, payload).await,
+            } => {
+                self.broadcast(protocol.as_deref(), *kind, payload, None)
+                    .await;
+            }
         }
     }
 
@@ -183,7 +168,8 @@ impl Handler {
                 kind,
                 payload,
             } => {
-                self.offer(place, protocol.as_deref(), *kind, payload).await;
+                self.offer(place, protocol.as_deref(), *kind, payload, None)
+                    .await;
             }
             Remote::Publish { .. } => self.fan_out_remote(remote).await,
         }
@@ -196,20 +182,23 @@ impl Handler {
         protocol: Option<&str>,
         kind: MessageKind,
         payload: &[u8],
+        reserved: Option<&Reservations>,
     ) {
         let mut wanted = Vec::new();
-        let mut asked_for = Vec::new();
+        let mut asked_for = Asked::default();
         for session in self.registry.sessions() {
             if !session.has_protocol(protocol) || !session.is_open() || session.failed.get() {
                 continue;
             }
             // A second time where a new version failed and the old one is back.
             loop {
+                if let Some(guest) = &mut place.guest {
+                    asked_for.stand_before(guest.commands());
+                }
                 if self.tell(place, session.id).await
                     && let Some(guest) = &mut place.guest
-                    && !guest.commands().list.is_empty()
                 {
-                    asked_for.push(guest.commands().take());
+                    asked_for.take(guest.commands());
                 }
                 if session.failed.get() {
                     break;
@@ -218,14 +207,13 @@ impl Handler {
                     self.fail(Some(session.id));
                     break;
                 };
+                asked_for.stand_before(guest.commands());
                 guest.commands().in_filter = true;
                 let answer = guest.wanted(session.id, kind, payload).await;
                 guest.commands().in_filter = false;
                 match answer {
                     Ok(is_wanted) => {
-                        if !guest.commands().list.is_empty() {
-                            asked_for.push(guest.commands().take());
-                        }
+                        asked_for.take(guest.commands());
                         if is_wanted {
                             wanted.push(session);
                         }
@@ -243,36 +231,25 @@ impl Handler {
                 }
             }
         }
+        if let Some(guest) = &mut place.guest {
+            // The next callback does not stand behind these any more.
+            guest.commands().clear();
+        }
         let mut message = Prepared::new(kind, payload);
         for session in wanted {
             if self.is_slice_over(payload.len()) {
                 self.pause().await;
             }
-            self.fan_out(&session, &mut message, &Published::Broadcast, None);
+            self.fan_out(
+                &session,
+                &mut message,
+                &Published::Broadcast,
+                None,
+                reserved,
+            );
         }
-        for commands in asked_for {
+        for commands in asked_for.commands {
             self.apply_unfiltered(commands).await;
-        }
-    }
-
-    fn clear_pending(&self, commands: &Commands) {
-        for connection in &commands.waited_for {
-            if let Some(session) = self.registry.get(*connection) {
-                session.clear_pending();
-            }
-        }
-        for command in &commands.list {
-            if let Command::Send { to: connection, .. }
-            | Command::SendPacked { to: connection, .. }
-            | Command::SendChunk { to: connection, .. }
-            | Command::Ping { to: connection, .. }
-            | Command::Pong { to: connection, .. }
-            | Command::Close { connection, .. }
-            | Command::Abort { connection } = command
-                && let Some(session) = self.registry.get(*connection)
-            {
-                session.clear_pending();
-            }
         }
     }
 
@@ -285,7 +262,9 @@ impl Handler {
         } = command
         {
             let bytes = commands.bytes(*payload);
-            self.publish(topic, payload.kind, bytes, *except).await;
+            let reserved = Some(&commands.reserved);
+            self.publish(topic, payload.kind, bytes, *except, reserved)
+                .await;
             let remote = self.remote(*payload, bytes, |kind, payload| Remote::Publish {
                 topic: Arc::from(topic.as_str()),
                 kind,
@@ -298,7 +277,8 @@ impl Handler {
         }
         if let Command::Broadcast { protocol, payload } = command {
             let bytes = commands.bytes(*payload);
-            self.broadcast(protocol.as_deref(), payload.kind, bytes)
+            let reserved = Some(&commands.reserved);
+            self.broadcast(protocol.as_deref(), payload.kind, bytes, reserved)
                 .await;
             let remote = self.remote_broadcast(protocol.as_deref(), *payload, bytes);
             if let Some(remote) = remote {
@@ -306,14 +286,26 @@ impl Handler {
             }
             return true;
         }
+        if let Command::WantWritableAll { protocol } = command {
+            for session in self.registry.sessions() {
+                if self.is_slice_over(0) {
+                    self.pause().await;
+                }
+                if session.is_open() && session.has_protocol(protocol.as_deref()) {
+                    session.want_writable.set(true);
+                    session.wake();
+                }
+            }
+            return true;
+        }
         false
     }
 
     /// Carries out what [`apply_wide`](Self::apply_wide) does not.
-    fn apply_one(&self, command: &Command, commands: &Commands) {
+    fn apply_one(&self, command: &Command, commands: &mut Commands) {
         match command {
             Command::Send { to, payload } => {
-                if let Some(session) = self.registry.get(*to) {
+                if let Some(session) = commands.reserved.release(*to, sent_cost(*payload)) {
                     // It was admitted; only a connection that has closed since takes no more.
                     let _ = match commands.shared_bytes(*payload) {
                         Some(bytes) => session.send_shared_admitted(payload.kind, bytes),
@@ -322,24 +314,24 @@ impl Handler {
                 }
             }
             Command::SendPacked { to, payload } => {
-                if let Some(session) = self.registry.get(*to) {
+                if let Some(session) = commands.reserved.release(*to, payload.len()) {
                     let messages = packed::messages(commands.bytes(*payload)).flatten();
                     session.send_all_admitted(messages);
                 }
             }
             Command::SendChunk { to, payload, fin } => {
-                if let Some(session) = self.registry.get(*to) {
+                if let Some(session) = commands.reserved.release(*to, sent_cost(*payload)) {
                     let bytes = commands.bytes(*payload);
                     let _ = session.send_chunk_admitted(payload.kind, bytes, *fin);
                 }
             }
             Command::Pong { to, payload } => {
-                if let Some(session) = self.registry.get(*to) {
+                if let Some(session) = commands.reserved.release(*to, sent_cost(*payload)) {
                     let _ = session.pong_admitted(commands.bytes(*payload));
                 }
             }
             Command::Ping { to, payload } => {
-                if let Some(session) = self.registry.get(*to) {
+                if let Some(session) = commands.reserved.release(*to, sent_cost(*payload)) {
                     let _ = session.ping_admitted(commands.bytes(*payload));
                 }
             }
@@ -365,14 +357,6 @@ impl Handler {
                     session.wake();
                 }
             }
-            Command::WantWritableAll { protocol } => {
-                for session in self.registry.sessions() {
-                    if session.is_open() && session.has_protocol(protocol.as_deref()) {
-                        session.want_writable.set(true);
-                        session.wake();
-                    }
-                }
-            }
             Command::SetPolicy { connection, policy } => {
                 if let Some(session) = self.registry.get(*connection) {
                     self.registry.note_policy(*policy);
@@ -383,7 +367,11 @@ impl Handler {
                 self.registry.set_topic_policy(topic, *policy);
             }
             Command::SetAutoReply(set) => self.registry.set_auto_reply(set),
-            Command::Connect(connect) => self.connect(connect),
+            Command::Connect(connect) => {
+                // It is counted with the connection from here on.
+                release_session(commands, connect.options.session.len());
+                self.connect(connect);
+            }
             Command::ReceiveFlow {
                 connection,
                 enabled,
@@ -394,6 +382,7 @@ impl Handler {
                 }
             }
             Command::SetSession { connection, data } => {
+                release_session(commands, data.len());
                 if let Some(session) = self.registry.get(*connection) {
                     session.set_data(data.clone());
                 }
@@ -411,7 +400,9 @@ impl Handler {
             Command::Unsubscribe { connection, topic } => {
                 self.registry.topics_mut().unsubscribe(*connection, topic);
             }
-            Command::Publish { .. } | Command::Broadcast { .. } => {}
+            Command::Publish { .. }
+            | Command::Broadcast { .. }
+            | Command::WantWritableAll { .. } => {}
             Command::SetTimer {
                 timer,
                 after,
@@ -447,6 +438,7 @@ impl Handler {
         kind: MessageKind,
         payload: &[u8],
         except: Option<ConnectionId>,
+        reserved: Option<&Reservations>,
     ) {
         let subscribers: Vec<ConnectionId> = self.registry.topics().subscribers(topic).collect();
         if subscribers.is_empty() {
@@ -462,19 +454,31 @@ impl Handler {
             if Some(connection) != except
                 && let Some(session) = self.registry.get(connection)
             {
-                self.fan_out(&session, &mut message, &published, policy);
+                self.fan_out(&session, &mut message, &published, policy, reserved);
             }
         }
     }
 
-    async fn broadcast(&self, protocol: Option<&str>, kind: MessageKind, payload: &[u8]) {
+    async fn broadcast(
+        &self,
+        protocol: Option<&str>,
+        kind: MessageKind,
+        payload: &[u8],
+        reserved: Option<&Reservations>,
+    ) {
         let mut message = Prepared::new(kind, payload);
         for session in self.registry.sessions() {
             if self.is_slice_over(payload.len()) {
                 self.pause().await;
             }
             if session.has_protocol(protocol) {
-                self.fan_out(&session, &mut message, &Published::Broadcast, None);
+                self.fan_out(
+                    &session,
+                    &mut message,
+                    &Published::Broadcast,
+                    None,
+                    reserved,
+                );
             }
         }
     }
@@ -485,9 +489,16 @@ impl Handler {
         message: &mut Prepared,
         published: &Published,
         policy: Option<SlowPolicy>,
+        reserved: Option<&Reservations>,
     ) {
         self.worker.flush_many();
         let policy = session.policy().or(policy);
+        if policy == Some(SlowPolicy::Wait)
+            && let Some(reserved) = reserved
+        {
+            let length = message.payload().len();
+            reserved.release(session.id, length + FRAME_HEADER_BYTES_MAX);
+        }
         match session.fan(message, published, policy) {
             Fanned::Done => {}
             Fanned::Dropped(messages) => {
@@ -511,6 +522,7 @@ impl Handler {
                 self.close_slow(session, code, &error);
             }
         }
+        self.registry.relieve();
     }
 
     fn close_slow(&self, session: &Rc<Session>, code: u16, error: &SendError) {
@@ -536,12 +548,12 @@ impl Handler {
         | Command::Pong { to, payload } = command
         {
             let session = self.registry.get(*to)?;
-            let result = session.check(commands.bytes(*payload).len());
+            let result = session.check(payload.len(), 0);
             (session, result)
         } else if let Command::SendChunk { to, payload, fin } = command {
             let session = self.registry.get(*to)?;
             let bytes = commands.bytes(*payload);
-            let result = session.check_chunk(None, payload.kind, bytes, *fin);
+            let result = session.check_chunk(None, payload.kind, bytes, *fin, 0);
             (session, result.map(drop))
         } else {
             return None;
@@ -577,6 +589,47 @@ impl Handler {
             // A worker that has ended has nobody to tell.
             let _ = peer.send(ToHandler::Fan(remote.clone())).await;
         }
+    }
+}
+
+/// What callbacks have asked for that wait until a broadcast was sent.
+#[derive(Default)]
+struct Asked {
+    commands: Vec<Commands>,
+    /// What all of them count on.
+    reserved: Rc<Reservations>,
+}
+
+impl Asked {
+    /// Has the next callback see what those before it have reserved.
+    fn stand_before(&self, commands: &mut Commands) {
+        if !self.commands.is_empty() {
+            commands.reserved = Reservations::behind(&self.reserved);
+        }
+    }
+
+    /// Takes what a callback asked for.
+    fn take(&mut self, commands: &mut Commands) {
+        if commands.list.is_empty() {
+            commands.clear();
+            return;
+        }
+        let mut taken = commands.take();
+        self.reserved.absorb(&taken.reserved);
+        taken.reserved = Reservations::behind(&self.reserved);
+        self.commands.push(taken);
+    }
+}
+
+/// What a message counts in the queue of its connection while it is only asked for.
+fn sent_cost(payload: Payload) -> usize {
+    payload.len() + FRAME_HEADER_BYTES_MAX
+}
+
+/// Session data is counted where it is kept from here on.
+fn release_session(commands: &mut Commands, bytes: usize) {
+    if let Some(room) = &mut commands.session_room {
+        room.release(bytes);
     }
 }
 

@@ -130,7 +130,7 @@ impl Handler {
                 );
                 place.pace.failed();
                 if let Some(mut guest) = place.guest.take() {
-                    self.drop_commands(guest.commands());
+                    guest.commands().clear();
                 }
                 messages
             }

@@ -215,7 +215,7 @@ impl Handler {
         error: &GuestError,
     ) {
         if let Some(mut guest) = place.guest.take() {
-            self.drop_commands(guest.commands());
+            guest.commands().clear();
         }
         report(&self.registry, callback, connection, error);
         self.fail(connection);
@@ -326,7 +326,7 @@ impl Handler {
             return;
         }
         if let Some(mut guest) = place.guest.take() {
-            self.drop_commands(guest.commands());
+            guest.commands().clear();
             drop(guest);
             self.registry.tally().hibernations.add(1);
             tracing::debug!(handler = %self.registry.name(), "nothing happened for long: the instance sleeps");
@@ -349,7 +349,7 @@ impl Handler {
         let mut guest = factory.make(&self.registry).await?;
         self.registry.tally().instances.add(1);
         if let Err(error) = guest.started().await {
-            self.drop_commands(guest.commands());
+            guest.commands().clear();
             return Err(error);
         }
         let commands = guest.commands().take();

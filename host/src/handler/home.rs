@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{DecisionFailed, Exports, Handler, HttpRequest, Limit, NotServed};
+use super::{DecisionFailed, Exports, Handler, HttpRequest, Limit, NotServed, SessionRoom};
 use crate::connection::{HttpBody, Moving, adopt};
 use crate::contract::{Acceptance, HttpResponse, Refusal, Request};
 
@@ -15,7 +15,7 @@ use crate::contract::{Acceptance, HttpResponse, Refusal, Request};
 pub(crate) enum AtHome {
     Knock {
         request: Box<Request>,
-        reply: oneshot::Sender<Result<Acceptance, NotAdmitted>>,
+        reply: oneshot::Sender<Result<Admitted, NotAdmitted>>,
     },
     Accepts {
         peer: String,
@@ -33,6 +33,14 @@ pub(crate) enum AtHome {
     },
     /// A connection whose opening handshake is done.
     Adopt(Box<Moving>),
+}
+
+/// What a handshake is accepted with.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) acceptance: Acceptance,
+    /// Of its session data, until the connection has it: handshakes that are under way count as well.
+    pub(crate) session_room: SessionRoom,
 }
 
 /// Why a handshake is refused.
@@ -88,7 +96,7 @@ impl Way {
         answer.await.ok()
     }
 
-    pub(super) async fn knock(&self, request: &Request) -> Result<Acceptance, NotAdmitted> {
+    pub(super) async fn knock(&self, request: &Request) -> Result<Admitted, NotAdmitted> {
         let request = Box::new(request.clone());
         self.ask(|reply| AtHome::Knock { request, reply })
             .await
@@ -132,7 +140,7 @@ impl Way {
 
 impl Handler {
     /// Whether the handler takes a connection, and how: its callback decides where it has one.
-    pub(crate) async fn knock(&self, request: &Rc<Request>) -> Result<Acceptance, NotAdmitted> {
+    pub(crate) async fn knock(&self, request: &Rc<Request>) -> Result<Admitted, NotAdmitted> {
         if let Some(way) = &self.way {
             return way.knock(request).await;
         }
@@ -148,15 +156,18 @@ impl Handler {
         } else {
             Acceptance::default()
         };
-        if !self
+        let promised = self
             .registry
             .usage()
-            .takes_session(acceptance.session.len())
-        {
+            .promise_session(acceptance.session.len());
+        let Some(session_room) = promised else {
             self.registry.note_limit(Limit::HandlerSession);
             return Err(NotAdmitted::SessionFull);
-        }
-        Ok(acceptance)
+        };
+        Ok(Admitted {
+            acceptance,
+            session_room,
+        })
     }
 
     /// The way to the instance, where another worker has it.

@@ -43,7 +43,7 @@ limits! {
     ByteRateOut "byte-rate-out" "--max-send-byte-rate: the handler could not send",
     MessageSize "message-size" "--max-queue, --max-stream: the handler wanted to send more at once",
     Queue "queue" "--max-queue: a peer does not read, and the handler could not send to it",
-    HandlerQueue "handler-queue" "--max-handler-queue: what waits for all connections together is as much as may wait",
+    HandlerQueue "handler-queue" "--max-handler-queue: what waits for all connections together is as much as may wait, and those that hold most give way",
     Session "session" "--max-session: session data was refused",
     HandlerSession "handler-session" "--max-handler-session: session data was refused",
     CpuShare "cpu-share" "--max-cpu-share: the handler waits",

@@ -39,7 +39,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use wsrun_proto::ws::MessageKind;
 
 pub(crate) use self::deliver::report;
-pub(crate) use self::home::{Door, NotAdmitted, Way, door};
+pub(crate) use self::home::{Admitted, Door, NotAdmitted, Way, door};
 pub(crate) use self::limit::Limit;
 use self::place::{Failures, Place};
 use self::queue::Event;
@@ -49,7 +49,7 @@ pub(crate) use self::seat::Seated;
 use self::seat::{Owner, Seat, Seats};
 use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
-pub(crate) use self::usage::{RatesIn, Usage};
+pub(crate) use self::usage::{RatesIn, SessionRoom, Usage};
 use crate::clock;
 use crate::command::{Commands, Connect};
 use crate::config::Scope;
@@ -455,6 +455,8 @@ impl Handler {
     ) -> Result<Connecting, ConnectError> {
         self.worker.trusted.check(&options)?;
         let (ended, end) = oneshot::channel();
+        // It is counted with the connection, which is there before this is over.
+        let _room = self.registry.promise_session(&options)?;
         let connection = self.worker.next_connection_id();
         let connect = Connect {
             connection,
@@ -553,6 +555,7 @@ impl Handler {
             self.life_ended();
         }
         self.registry.usage().end_turn();
+        self.registry.relieve();
         self.in_turn.set(false);
     }
 

@@ -1,7 +1,7 @@
 //! The connections of one handler on one worker, and what belongs to them.
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,12 +13,15 @@ use super::auto_reply::AutoReplies;
 use super::limit::{Limit, Reached};
 use super::log_rate::LogRate;
 use super::timers::Timers;
-use super::usage::Usage;
+use super::usage::{SessionRoom, Usage};
 use crate::clock;
-use crate::command::SetAutoReply;
+use crate::command::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
 use crate::config::HandlerLimits;
-use crate::contract::{ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId};
+use crate::contract::{
+    ConnectError, ConnectOptions, ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId,
+};
 use crate::observability::HandlerTally;
+use crate::reservations::Reservations;
 use crate::session::Session;
 use crate::wasm::pulse::Pulse;
 use crate::worker::{Outbound, Worker};
@@ -43,6 +46,7 @@ pub(crate) struct Registry {
     /// How many connections and topics have the policy to wait, at least: publishes look at subscribers only if there are any.
     waits: Cell<bool>,
     usage: Rc<Usage>,
+    additions: AllAdditions,
     tally: Arc<HandlerTally>,
     reached: Reached,
     log_rate: RefCell<LogRate>,
@@ -93,6 +97,7 @@ impl Registry {
             auto_replies: RefCell::default(),
             waits: Cell::new(false),
             usage,
+            additions: Rc::default(),
             reached: Reached::new(Arc::clone(&tally)),
             tally,
             log_rate: RefCell::new(log_rate),
@@ -120,6 +125,11 @@ impl Registry {
     /// What its connections hold and use together.
     pub(crate) fn usage(&self) -> &Rc<Usage> {
         &self.usage
+    }
+
+    /// What callbacks that run will add.
+    pub(crate) fn additions(&self) -> &AllAdditions {
+        &self.additions
     }
 
     /// What is counted of it.
@@ -157,6 +167,71 @@ impl Registry {
             true => Limit::Queue,
             false => Limit::HandlerQueue,
         });
+    }
+
+    /// Has those give way who hold most, where more is queued than may be for all connections.
+    #[inline]
+    pub(crate) fn relieve(&self) {
+        if self.usage.is_over() {
+            self.make_room();
+        }
+    }
+
+    /// Cuts off those who hold most, until there is room. Who may lose messages loses those first.
+    #[cold]
+    fn make_room(&self) {
+        self.note_limit(Limit::HandlerQueue);
+        let mut cut = 0;
+        // Those who have only lost messages may have to go after all.
+        for _ in 0..2 {
+            let sessions = self.sessions.borrow();
+            let held = sessions
+                .values()
+                .map(|session| (session.held(), session.id));
+            let mut held: BinaryHeap<_> = held.filter(|(held, _)| *held > 0).collect();
+            drop(sessions);
+            while self.usage.surplus() > 0
+                && let Some((_, id)) = held.pop()
+            {
+                let Some(session) = self.get(id) else {
+                    continue;
+                };
+                // It may be this turn that has not written yet, and not the peer that does not read.
+                session.flush();
+                if session.held() == 0 || session.lose_droppable() {
+                    continue;
+                }
+                self.leave(id);
+                session.give_way();
+                cut += 1;
+            }
+            if self.usage.surplus() == 0 {
+                break;
+            }
+        }
+        self.usage.relieved();
+        tracing::debug!(
+            handler = %self.name, connections = cut,
+            "connections were cut off that held most: more than --max-handler-queue waited"
+        );
+    }
+
+    /// Promises to keep the session data of a connection that is to be made.
+    pub(crate) fn promise_session(
+        &self,
+        options: &ConnectOptions,
+    ) -> Result<SessionRoom, ConnectError> {
+        let length = options.session.len();
+        let limit = self.limits.session_bytes_max;
+        if length > limit {
+            self.note_limit(Limit::Session);
+            let text = format!("session data of {length} bytes: the limit is {limit}");
+            return Err(ConnectError::Invalid(text));
+        }
+        self.usage.promise_session(length).ok_or_else(|| {
+            self.note_limit(Limit::HandlerSession);
+            ConnectError::Limit
+        })
     }
 
     /// Whether the handler would be told of a timer.
@@ -350,17 +425,22 @@ impl Registry {
             .map_or(0, |policy| policy.dropped)
     }
 
-    /// The subscribers that a message of `length` bytes has to wait for, and those that it will be promised to.
+    /// The subscribers that a message of `length` bytes has to wait for, and those that take it. Who is to be closed before does neither.
     fn waiting(
         &self,
         sessions: impl Iterator<Item = Rc<Session>>,
         policy: Option<SlowPolicy>,
         length: usize,
+        reserved: Option<&Reservations>,
     ) -> (u32, Vec<Rc<Session>>) {
         let mut waiting = 0;
         let mut promised = Vec::new();
         for session in sessions {
-            if session.policy().or(policy) == Some(SlowPolicy::Wait) && session.is_open() {
+            let is_closing = |reserved: &Reservations| reserved.is_closing(session.id);
+            if session.policy().or(policy) == Some(SlowPolicy::Wait)
+                && session.is_open()
+                && !reserved.is_some_and(is_closing)
+            {
                 if !session.has_room(length) {
                     session.flush();
                 }
@@ -389,19 +469,21 @@ impl Registry {
         sessions
     }
 
-    /// Whether every subscriber that is to be waited for has room; the connections whose room was promised, if it is to be counted.
+    /// Whether every subscriber that is to be waited for has room, which is reserved then.
     pub(crate) fn admit_publish(
         &self,
         topic: &str,
         length: usize,
         except: Option<ConnectionId>,
-        count: bool,
-    ) -> Result<Vec<ConnectionId>, PublishError> {
+        reserved: &Reservations,
+        counted: bool,
+    ) -> Result<(), PublishError> {
         if !self.waits.get() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let subscribers = self.subscribers(topic, except);
-        self.promise(subscribers, self.topic_policy(topic), length, count)
+        let policy = self.topic_policy(topic);
+        self.reserve(subscribers, policy, length, reserved, counted)
     }
 
     /// The same for a broadcast.
@@ -409,35 +491,33 @@ impl Registry {
         &self,
         protocol: Option<&str>,
         length: usize,
-        count: bool,
-    ) -> Result<Vec<ConnectionId>, PublishError> {
+        reserved: &Reservations,
+        counted: bool,
+    ) -> Result<(), PublishError> {
         if !self.waits.get() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        self.promise(self.of_protocol(protocol), None, length, count)
+        self.reserve(self.of_protocol(protocol), None, length, reserved, counted)
     }
 
-    fn promise(
+    fn reserve(
         &self,
         sessions: Vec<Rc<Session>>,
         policy: Option<SlowPolicy>,
         length: usize,
-        count: bool,
-    ) -> Result<Vec<ConnectionId>, PublishError> {
-        let (waiting, promised) = self.waiting(sessions.into_iter(), policy, length);
+        reserved: &Reservations,
+        counted: bool,
+    ) -> Result<(), PublishError> {
+        let (waiting, promised) =
+            self.waiting(sessions.into_iter(), policy, length, Some(reserved));
         if waiting > 0 {
             self.note_queue_full(length);
             return Err(PublishError::Waiting(waiting));
         }
-        if !count {
-            return Ok(Vec::new());
+        for session in promised {
+            reserved.reserve(&session, length + FRAME_HEADER_BYTES_MAX, counted);
         }
-        Ok(promised
-            .iter()
-            // Whose count was not 0 is known already, and may be so many times.
-            .filter(|session| session.promise(length))
-            .map(|session| session.id)
-            .collect())
+        Ok(())
     }
 
     /// Whether a publish of another worker must wait for a subscriber here.
@@ -448,6 +528,7 @@ impl Registry {
                     self.subscribers(topic, None).into_iter(),
                     self.topic_policy(topic),
                     length,
+                    None,
                 )
                 .0
                 > 0
@@ -457,7 +538,7 @@ impl Registry {
     pub(crate) fn must_wait_for_all(&self, protocol: Option<&str>, length: usize) -> bool {
         self.waits.get()
             && self
-                .waiting(self.of_protocol(protocol).into_iter(), None, length)
+                .waiting(self.of_protocol(protocol).into_iter(), None, length, None)
                 .0
                 > 0
     }

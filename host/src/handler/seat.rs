@@ -223,14 +223,6 @@ impl Handler {
         }
     }
 
-    /// The connections of a seat.
-    pub(super) fn connections(&self) -> Vec<ConnectionId> {
-        match &self.owner {
-            Owner::Seat(seat) => seat.connections.borrow().iter().copied().collect(),
-            Owner::All | Owner::Nobody(_) => Vec::new(),
-        }
-    }
-
     /// A connection of a seat that has not ended.
     pub(super) fn a_connection(&self) -> Option<ConnectionId> {
         match &self.owner {

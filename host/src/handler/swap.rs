@@ -276,7 +276,7 @@ impl Handler {
             self.exports.set(handler.exports.get());
         }
         if let Some(mut guest) = place.guest.take() {
-            self.drop_commands(guest.commands());
+            guest.commands().clear();
         }
         place.unknown.clear();
     }
@@ -300,7 +300,7 @@ impl Handler {
         why: &str,
     ) {
         if let Some(mut guest) = place.guest.take() {
-            self.drop_commands(guest.commands());
+            guest.commands().clear();
         }
         place.factory = previous.factory;
         place.guest = previous.guest;

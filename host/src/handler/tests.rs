@@ -14,14 +14,14 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
-use super::{Exports, Guest, GuestFactory, Handler, HttpRequest, Registry, Remote};
+use super::{Exports, Guest, GuestFactory, Handler, HttpRequest, NotAdmitted, Registry, Remote};
 use crate::calls::Calls;
-use crate::command::{Command, Commands};
+use crate::command::Commands;
 use crate::config::{Config, HandlerLimits, Scope};
 use crate::connection::Folders;
 use crate::contract::{
-    Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
-    TimerId,
+    Acceptance, Chunk, ChunkError, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse,
+    Refusal, Request, SendError, TimerId,
 };
 use crate::observability::Tallies;
 use crate::outbound::Outbound;
@@ -36,11 +36,13 @@ struct Script {
     log: RefCell<Vec<String>>,
     /// How many of the next `started` fail.
     failing_starts: Cell<u32>,
+    /// Session data that handshakes are accepted with; they fail without.
+    session: Cell<Option<usize>>,
 }
 
 struct Fake {
     script: Rc<Script>,
-    commands: Commands,
+    calls: Calls,
 }
 
 fn failure() -> GuestError {
@@ -69,7 +71,11 @@ impl Guest for Fake {
 
     async fn requested(&mut self, _: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
         self.log("requested".into());
-        Err(failure())
+        let bytes = self.script.session.get().ok_or_else(failure)?;
+        Ok(Ok(Acceptance {
+            session: vec![0; bytes],
+            ..Acceptance::default()
+        }))
     }
 
     async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
@@ -85,16 +91,10 @@ impl Guest for Fake {
         payload: &[u8],
     ) -> Result<(), GuestError> {
         self.log(format!("received {connection}"));
-        let data = payload.to_vec();
-        let set = Command::SetSession { connection, data };
-        self.commands.push(set).unwrap();
-        let payload_out = self.commands.payload(kind, payload);
-        let to = connection;
-        let send = Command::Send {
-            to,
-            payload: payload_out,
-        };
-        self.commands.push(send).unwrap();
+        let set = self.calls.set_session(connection, payload.to_vec());
+        assert_eq!(set, Ok(Ok(())));
+        let sent = self.calls.send(connection, kind, payload);
+        assert_eq!(sent, Ok(Ok(())));
         if payload == b"fail" {
             Err(failure())
         } else {
@@ -196,7 +196,7 @@ impl Guest for Fake {
     }
 
     fn commands(&mut self) -> &mut Commands {
-        &mut self.commands
+        &mut self.calls.commands
     }
 }
 
@@ -205,10 +205,10 @@ struct Factory(Rc<Script>);
 impl GuestFactory for Factory {
     type Guest = Fake;
 
-    async fn make(&self, _: &Rc<Registry>) -> Result<Fake, GuestError> {
+    async fn make(&self, registry: &Rc<Registry>) -> Result<Fake, GuestError> {
         Ok(Fake {
             script: Rc::clone(&self.0),
-            commands: Commands::new(&HandlerLimits::default(), Arc::default()),
+            calls: Calls::new(Rc::clone(registry)),
         })
     }
 
@@ -228,6 +228,10 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with_limits(HandlerLimits::default()).await
+    }
+
+    async fn with_limits(limits: HandlerLimits) -> Self {
         let script = Rc::<Script>::default();
         let (_, shutdown) = watch::channel(false);
         let config = Arc::new(Config::default());
@@ -249,7 +253,6 @@ impl Bench {
             shutdown,
         };
         let worker = Rc::new(Worker::new(0, shared));
-        let limits = HandlerLimits::default();
         let registry = Rc::new(Registry::new(
             "test".into(),
             Arc::default(),
@@ -525,6 +528,7 @@ fn request_whose_message_no_longer_fits_closes_the_connection() {
         let mut asked = Vec::new();
         for _ in 0..2 {
             let mut calls = Calls::new(Rc::clone(&bench.handler.registry));
+            calls.of_request = true;
             for session in [&full, &other] {
                 let length = if session.id == full.id {
                     large.len()
@@ -533,7 +537,6 @@ fn request_whose_message_no_longer_fits_closes_the_connection() {
                 };
                 let sent = calls.send(session.id, MessageKind::Binary, &large[..length]);
                 assert_eq!(sent, Ok(Ok(())));
-                session.clear_pending();
             }
             asked.push(calls.commands);
         }
@@ -543,5 +546,175 @@ fn request_whose_message_no_longer_fits_closes_the_connection() {
         assert_eq!(full.connection.borrow().state(), State::Closing);
         assert_eq!(other.connection.borrow().state(), State::Open);
         assert_eq!(other.buffered(), 0);
+    });
+}
+
+#[test]
+fn what_two_callbacks_count_on_is_each_ones_own_and_ends_with_it() {
+    run(async {
+        let mut bench = Bench::new().await;
+        let session = bench.open();
+        let limit = bench.worker.config.limits.queued_bytes_max;
+        let half = vec![b'x'; limit / 2 - 100];
+        let calls = || Calls::new(Rc::clone(&bench.handler.registry));
+        let send = |calls: &mut Calls| calls.send(session.id, MessageKind::Binary, &half);
+        let (mut one, mut other) = (calls(), calls());
+        assert_eq!(send(&mut one), Ok(Ok(())));
+        assert_eq!(send(&mut other), Ok(Ok(())));
+        let full = |sent| matches!(sent, Ok(Err(SendError::QueueFull(_))));
+        assert!(full(send(&mut one)), "both count");
+        // A close and a message in parts are the business of whoever asked for them.
+        let text = MessageKind::Text;
+        assert_eq!(one.send_chunk(session.id, text, b"a", false), Ok(Ok(())));
+        let binary = MessageKind::Binary;
+        let wrong = one.send_chunk(session.id, binary, b"b", true);
+        assert_eq!(wrong, Ok(Err(ChunkError::WrongKind)));
+        assert_eq!(other.send_chunk(session.id, binary, b"b", true), Ok(Ok(())));
+        one.close(session.id, 1000, String::new()).unwrap();
+        assert_eq!(one.open_count(), 0);
+        assert_eq!(other.open_count(), 1);
+        let closed = one.send(session.id, text, b"lost");
+        assert_eq!(closed, Ok(Err(SendError::Closed)));
+        assert_eq!(other.send(session.id, text, b"sent"), Ok(Ok(())));
+        // Trapped, or done: what the other counts on stays.
+        one.commands.clear();
+        assert!(send(&mut one).is_ok_and(|sent| sent.is_ok()));
+        assert!(full(send(&mut one)));
+        drop(one);
+        let left = session.buffered();
+        assert!(left >= half.len() && left < half.len() + 100, "{left}");
+        bench.handler.apply_unfiltered(other.commands).await;
+        assert_eq!(session.reserved(), 0);
+        let queued = bench.handler.registry.tally().queued_bytes.get();
+        assert_eq!(queued, session.held());
+    });
+}
+
+#[test]
+fn session_data_of_handshakes_that_are_under_way_counts() {
+    run(async {
+        let limits = HandlerLimits {
+            session_total_bytes_max: 100,
+            ..HandlerLimits::default()
+        };
+        let bench = Bench::with_limits(limits).await;
+        bench.script.session.set(Some(60));
+        let request = Rc::<Request>::default();
+        let under_way = bench.handler.knock(&request).await;
+        assert!(under_way.is_ok());
+        let another = bench.handler.knock(&request).await;
+        assert!(matches!(another, Err(NotAdmitted::SessionFull)));
+        drop(under_way);
+        assert!(
+            bench.handler.knock(&request).await.is_ok(),
+            "it came to nothing"
+        );
+    });
+}
+
+#[test]
+fn limits_hold_for_callbacks_that_run_together() {
+    run(async {
+        let mut bench = Bench::new().await;
+        let session = bench.open();
+        let registry = &bench.handler.registry;
+        let max = registry.limits().timers_max;
+        let calls = || Calls::new(Rc::clone(registry));
+        let timer = |calls: &mut Calls| calls.set_timer(Duration::from_secs(60), 0, None).unwrap();
+        let (mut one, mut other) = (calls(), calls());
+        for _ in 0..max / 2 {
+            timer(&mut one).unwrap();
+            timer(&mut other).unwrap();
+        }
+        assert!(timer(&mut one).is_err());
+        assert!(timer(&mut other).is_err());
+        drop(one);
+        timer(&mut other).unwrap();
+        // Session data in the same way.
+        let (mut one, mut other) = (calls(), calls());
+        let mut kept = 0;
+        let data = vec![0; registry.limits().session_bytes_max];
+        while one.set_session(session.id, data.clone()).unwrap().is_ok() {
+            kept += data.len();
+        }
+        assert!(kept <= registry.limits().session_total_bytes_max);
+        assert!(
+            other
+                .set_session(session.id, data.clone())
+                .unwrap()
+                .is_err()
+        );
+        drop(one);
+        assert!(other.set_session(session.id, data).unwrap().is_ok());
+    });
+}
+
+/// Hours, if each call looked through what the callback has asked for before.
+#[test]
+fn calls_of_a_callback_that_asks_for_much_are_as_quick_as_the_first() {
+    run(async {
+        const ROUNDS: usize = 20_000;
+        let mut bench = Bench::new().await;
+        let sessions: Vec<_> = (0..20).map(|_| bench.open()).collect();
+        let mut calls = Calls::new(Rc::clone(&bench.handler.registry));
+        let text = MessageKind::Text;
+        for round in 0..ROUNDS {
+            let id = sessions[round % sessions.len()].id;
+            let topic = || format!("t{}", round % 30);
+            assert_eq!(calls.subscribe(id, topic()), Ok(Ok(true)));
+            assert_eq!(calls.publish(topic(), text, b"", None), Ok(Ok(1)));
+            assert_eq!(calls.publish(topic(), text, b"", Some(id)), Ok(Ok(0)));
+            assert_eq!(calls.unsubscribe(id, topic()), Ok(true));
+            assert_eq!(calls.publish(topic(), text, b"", None), Ok(Ok(0)));
+            let data = round.to_le_bytes().to_vec();
+            assert_eq!(calls.set_session(id, data.clone()), Ok(Ok(())));
+            assert_eq!(calls.session(id), data);
+            if round < bench.handler.registry.limits().timers_max {
+                let timer = calls.set_timer(Duration::from_secs(60), 0, None);
+                assert_eq!(calls.cancel_timer(timer.unwrap().unwrap()), Ok(true));
+            }
+            assert_eq!(calls.cancel_timer(0), Ok(false));
+        }
+        let last = sessions.last().unwrap();
+        assert_eq!(calls.subscribe(last.id, "last".into()), Ok(Ok(true)));
+        calls.close(last.id, 1000, String::new()).unwrap();
+        assert_eq!(calls.publish("last".into(), text, b"", None), Ok(Ok(0)));
+        assert_eq!(calls.unsubscribe(last.id, "last".into()), Ok(false));
+        assert_eq!(calls.broadcast(None, text, b""), Ok(Ok(19)));
+    });
+}
+
+#[test]
+fn who_holds_most_gives_way_and_who_may_lose_messages_loses_them_first() {
+    run(async {
+        let limits = HandlerLimits {
+            queued_bytes_max: 16 << 20,
+            ..HandlerLimits::default()
+        };
+        let mut bench = Bench::with_limits(limits).await;
+        let registry = Rc::clone(&bench.handler.registry);
+        let max = registry.limits().queued_bytes_max;
+        let each = bench.worker.config.limits.queued_bytes_max;
+        let data = vec![b'x'; each - 1_000];
+        let fill = |session: &Rc<Session>| {
+            let sent = session.reply(MessageKind::Binary, &data);
+            assert_eq!(sent, Ok(()));
+            registry.relieve();
+        };
+        // What their sockets take is not counted.
+        let sessions: Vec<_> = (0..max / data.len() + 10).map(|_| bench.open()).collect();
+        let small = bench.open();
+        assert_eq!(small.reply(MessageKind::Binary, &data[..300_000]), Ok(()));
+        small.flush();
+        sessions.iter().for_each(fill);
+        let queued = registry.tally().queued_bytes.get();
+        assert!(queued <= max, "{queued}");
+        let cut = sessions.iter().filter(|session| !session.is_open());
+        let cut = cut.count();
+        assert!((1..=11).contains(&cut), "{cut} of {}", sessions.len());
+        assert!(small.is_open(), "it holds least");
+        // Whose queue is empty is sent to.
+        let new = bench.open();
+        assert_eq!(new.check(data.len(), 0), Ok(()));
     });
 }

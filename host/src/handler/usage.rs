@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -16,6 +17,10 @@ pub(crate) struct Usage {
     /// Holds the sums.
     tally: Arc<HandlerTally>,
     queued_max: usize,
+    /// How much of what counts as queued is only reserved by callbacks that run.
+    reserved: Cell<usize>,
+    /// More than this has to be queued before it is looked again for connections that give way.
+    relieved_to: Cell<usize>,
     session_max: usize,
     /// Tasks that wait for `queued` to become low, and those that wait for `events`.
     low_queue: Waiters,
@@ -78,6 +83,8 @@ impl Usage {
         Self {
             tally,
             queued_max: limits.queued_bytes_max,
+            reserved: Cell::new(0),
+            relieved_to: Cell::new(limits.queued_bytes_max),
             session_max: limits.session_total_bytes_max,
             low_queue: Waiters::default(),
             low_events: Waiters::default(),
@@ -94,15 +101,59 @@ impl Usage {
         }
     }
 
-    /// Whether `bytes` more may be queued for one of the connections.
+    /// Whether `bytes` more may be queued for a connection that has something in its queue already.
     pub(crate) fn takes(&self, bytes: usize) -> bool {
         bytes <= self.room()
     }
 
-    /// How much more may be queued.
+    /// How much more may be queued for such connections. The last eighth is kept for those whose queue is empty.
     pub(crate) fn room(&self) -> usize {
-        self.queued_max
-            .saturating_sub(self.tally.queued_bytes.get())
+        (self.queued_max - self.queued_max / 8).saturating_sub(self.tally.queued_bytes.get())
+    }
+
+    /// Whether more is queued than may be, so that those who hold most have to give way.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        let queued = self.queued();
+        if queued <= self.queued_max {
+            self.relieved_to.set(self.queued_max);
+            return false;
+        }
+        queued > self.relieved_to.get()
+    }
+
+    /// How much more is queued than is left when somebody has to give way. Some room is made at once: looking for them takes a while.
+    pub(crate) fn surplus(&self) -> usize {
+        let aim = self.queued_max - self.queued_max / 16;
+        self.queued().saturating_sub(aim)
+    }
+
+    /// Those who could have given way. What is left is held by nobody that could be found: it is not looked for again at once.
+    pub(crate) fn relieved(&self) {
+        let left = self.queued();
+        if left > self.queued_max {
+            self.relieved_to.set(left + self.queued_max / 16);
+        }
+    }
+
+    /// What is queued, without what is only reserved.
+    fn queued(&self) -> usize {
+        let queued = self.tally.queued_bytes.get();
+        queued.saturating_sub(self.reserved.get())
+    }
+
+    /// A callback counts on room for so many bytes.
+    #[inline]
+    pub(crate) fn reserve(&self, bytes: usize) {
+        self.reserved.set(self.reserved.get() + bytes);
+        self.change_queued(0, bytes);
+    }
+
+    /// It does not any more.
+    #[inline]
+    pub(crate) fn release(&self, bytes: usize) {
+        self.reserved.set(self.reserved.get() - bytes);
+        self.change_queued(bytes, 0);
     }
 
     /// The same, and none where what is sent has a rate.
@@ -140,9 +191,16 @@ impl Usage {
         self.tally.session_bytes.change(before, after);
     }
 
-    /// Whether session data may become so much more.
-    pub(crate) fn takes_session(&self, bytes: usize) -> bool {
-        self.tally.session_bytes.get().saturating_add(bytes) <= self.session_max
+    /// Promises to keep so much more session data, if that may be. The promise ends with what is returned, when the data is counted.
+    pub(crate) fn promise_session(&self, bytes: usize) -> Option<SessionRoom> {
+        let promised = self.tally.session_promised.load(Ordering::Relaxed);
+        let kept = self.tally.session_bytes.get().saturating_add(promised);
+        if kept.saturating_add(bytes) > self.session_max {
+            return None;
+        }
+        let tally = Arc::clone(&self.tally);
+        tally.session_promised.fetch_add(bytes, Ordering::Relaxed);
+        Some(SessionRoom { tally, bytes })
     }
 
     pub(crate) fn session_max(&self) -> usize {
@@ -173,9 +231,9 @@ impl Usage {
         self.rates_in.as_ref()
     }
 
-    /// Counts messages of `bytes` in all that the handler sends, or tells which limit is reached. The last one taken may overdraw.
+    /// Whether the handler may send anything, or which limit is reached. What is sent is told by [`count_send`](Self::count_send).
     #[inline]
-    pub(crate) fn take_send(&self, messages: usize, bytes: usize) -> Result<(), Limit> {
+    pub(crate) fn may_send(&self) -> Result<(), Limit> {
         if self.send_messages.is_none() && self.send_bytes.is_none() {
             return Ok(());
         }
@@ -190,13 +248,22 @@ impl Usage {
                 return Err(limit);
             }
         }
+        Ok(())
+    }
+
+    /// Counts messages of `bytes` in all that the handler sends. They may be more than the rate has left.
+    #[inline]
+    pub(crate) fn count_send(&self, messages: usize, bytes: usize) {
+        if self.send_messages.is_none() && self.send_bytes.is_none() {
+            return;
+        }
+        let now = clock::now();
         if let Some(bucket) = &self.send_messages {
             bucket.borrow_mut().take(now, messages as u64);
         }
         if let Some(bucket) = &self.send_bytes {
             bucket.borrow_mut().take(now, bytes as u64);
         }
-        Ok(())
     }
 
     /// When the handler may send again what is worth being told of; none when it may.
@@ -241,6 +308,35 @@ impl Usage {
         }
         // Not for each microsecond.
         bucket.ready_at(now, CPU_PART, 0)
+    }
+}
+
+/// Session data that is promised to be kept. It counts as if it were there until this is dropped.
+#[derive(Debug)]
+pub(crate) struct SessionRoom {
+    tally: Arc<HandlerTally>,
+    bytes: usize,
+}
+
+impl SessionRoom {
+    /// Adds another promise of the same handler.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    /// So much of it is counted now.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.tally
+            .session_promised
+            .fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for SessionRoom {
+    fn drop(&mut self) {
+        self.release(self.bytes);
     }
 }
 

@@ -92,6 +92,8 @@ pub(crate) struct HandlerTally {
     pub(crate) queued_bytes: Gauge,
     pub(crate) event_bytes: Gauge,
     pub(crate) session_bytes: Gauge,
+    /// Session data that is promised to be kept: whoever holds the promise, on whichever thread, takes it back here.
+    pub(crate) session_promised: AtomicUsize,
     /// Instances that there are, those of plain requests and the spare one included.
     pub(crate) live_instances: Gauge,
     /// Instances that were let go because nothing happened.

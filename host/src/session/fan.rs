@@ -28,7 +28,7 @@ impl Session {
         policy: Option<SlowPolicy>,
     ) -> Fanned {
         // What a running callback has only asked for has no effect yet, and may never have one.
-        if !self.is_connected() {
+        if !self.is_open() {
             return Fanned::Done;
         }
         let fanned = match policy {
@@ -37,30 +37,39 @@ impl Session {
             }
             Some(SlowPolicy::Wait) => {
                 // It was promised to be taken.
-                self.fan_now(message).unwrap_or_else(|_| {
+                self.fan_now(message, false).unwrap_or_else(|_| {
                     let _ = self.send_admitted(message.kind(), &message.shared_payload());
                     Fanned::Done
                 })
             }
-            Some(SlowPolicy::DropNewest) => self.fan_now(message).unwrap_or(Fanned::Dropped(1)),
+            Some(SlowPolicy::DropNewest) => {
+                let fanned = self.fan_now(message, true);
+                fanned.unwrap_or(Fanned::Dropped(1))
+            }
+            // It is not to pay for what others hold: who holds most gives way.
             Some(SlowPolicy::Disconnect(_)) | None => {
-                self.fan_now(message).unwrap_or_else(Fanned::Full)
+                self.fan_now(message, false).unwrap_or_else(Fanned::Full)
             }
         };
         if let Fanned::Dropped(count) = fanned {
-            self.dropped.set(self.dropped.get() + count);
-            self.tally(|tally| tally.dropped.add(count));
+            self.count_dropped(count);
         }
         fanned
     }
 
-    fn fan_now(self: &Rc<Self>, message: &mut Prepared) -> Result<Fanned, SendError> {
+    /// `yields`: not if the connections of the handler together hold too much.
+    fn fan_now(self: &Rc<Self>, message: &mut Prepared, yields: bool) -> Result<Fanned, SendError> {
+        let takes = |length: usize| {
+            let queued = self.buffered();
+            !yields || self.handler_takes(length, queued)
+        };
         if self.must_wait.get() {
             let payload = message.shared_payload();
-            if !self.has_room(payload.len()) {
+            let has_room = |length: usize| takes(length) && self.fits(length, self.buffered());
+            if !has_room(payload.len()) {
                 self.flush();
             }
-            if !self.has_room(payload.len()) {
+            if !has_room(payload.len()) {
                 let queued = self.buffered();
                 return Err(SendError::QueueFull { queued });
             }
@@ -69,10 +78,10 @@ impl Session {
             return Ok(Fanned::Done);
         }
         let length = message.payload().len();
-        if !self.handler_takes(length) {
+        if !takes(length) {
             self.flush();
         }
-        if !self.handler_takes(length) {
+        if !takes(length) {
             let queued = self.buffered();
             return Err(SendError::QueueFull { queued });
         }
@@ -102,7 +111,8 @@ impl Session {
         if !self.must_wait.get() && !is_low() {
             self.flush();
         }
-        if !self.must_wait.get() && is_low() && self.handler_takes(message.payload().len()) {
+        let takes = |length: usize| self.handler_takes(length, self.buffered());
+        if !self.must_wait.get() && is_low() && takes(message.payload().len()) {
             let mut sent = self.send_prepared(message);
             if matches!(sent, Err(SendError::QueueFull { .. })) {
                 self.flush();
@@ -119,7 +129,8 @@ impl Session {
             }
         }
         let payload = message.shared_payload();
-        let output = self.connection.borrow().output().len() + self.pending_bytes.get();
+        let mut backlog = self.backlog.borrow_mut();
+        let output = self.connection.borrow().output().len() + self.reserved.get();
         let room = self
             .worker
             .config
@@ -127,8 +138,10 @@ impl Session {
             .queued_bytes_max
             .saturating_sub(output);
         let shared = self.usage.get().map_or(usize::MAX, |usage| usage.room());
-        let room = room.min(shared.saturating_add(self.backlog.borrow().bytes()));
-        let mut backlog = self.backlog.borrow_mut();
+        let room = match output + backlog.bytes() {
+            0 => room,
+            _ => room.min(shared.saturating_add(backlog.bytes())),
+        };
         if backlog.kept_bytes() + payload.len() > room {
             // What stands before it was sent to this connection alone: dropping the others would not help.
             return Fanned::Dropped(1);

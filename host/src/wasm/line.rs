@@ -173,9 +173,8 @@ impl Line {
             let next = self.waiting.borrow_mut().pop_front();
             let Some((kind, payload)) = next else { break };
             let sent = session
-                .admit(payload.len())
+                .check(payload.len(), 0)
                 .and_then(|()| session.send_admitted(kind, &payload));
-            session.clear_pending();
             match sent {
                 Ok(()) => {
                     self.sent.fetch_add(1, Ordering::Relaxed);

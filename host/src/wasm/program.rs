@@ -113,7 +113,11 @@ impl GuestFactory for Programs {
                 registry: Rc::clone(registry),
             },
             lines: HashMap::new(),
-            commands: Commands::new(&self.limits, Arc::clone(registry.tally())),
+            commands: Commands::new(
+                &self.limits,
+                Arc::clone(registry.tally()),
+                Rc::clone(registry.additions()),
+            ),
         })
     }
 

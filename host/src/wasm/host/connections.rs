@@ -132,8 +132,12 @@ pub(super) fn add_set_session(linker: &mut Linker<GuestState>) -> wasmtime::Resu
                 let bytes = data.as_le_slice(&store);
                 let calls = &store.data().calls;
                 let admitted = calls.admit_session(connection, bytes.len());
-                let set = match admitted.map(|()| bytes.to_vec()) {
-                    Ok(data) => store.data_mut().calls.set_session(connection, data)?,
+                let set = match admitted.map(|room| (bytes.to_vec(), room)) {
+                    Ok((data, room)) => {
+                        let calls: &mut Calls = &mut store.data_mut().calls;
+                        calls.set_admitted_session(connection, data, room)?;
+                        Ok(())
+                    }
                     Err(refused) => Err(refused),
                 };
                 Ok((set.map_err(SendError::from),))

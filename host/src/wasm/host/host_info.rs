@@ -19,6 +19,6 @@ impl Host for GuestState {
     }
 
     fn connection_count(&mut self) -> wasmtime::Result<u32> {
-        Ok(u32::try_from(self.calls.registry.open_count()).unwrap_or(u32::MAX))
+        Ok(u32::try_from(self.calls.open_count()).unwrap_or(u32::MAX))
     }
 }
