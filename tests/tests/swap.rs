@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use wsrun_tests::admin::Administered;
 use wsrun_tests::handlers;
@@ -605,4 +605,37 @@ fn two_handlers_of_one_name_are_refused() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn sighup_while_the_arguments_are_read_ends_nothing() {
+    let file = File::new("one");
+    let (pid, pipe) = (
+        file.path.with_extension("pid"),
+        file.path.with_extension("pipe"),
+    );
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .expect("the folder can be written");
+    let script = format!("echo $$ > {}; exec \"$0\" \"$@\"", pid.display());
+    let server = thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            let server = server(&file).arg("--config");
+            let server = server.arg(format!("secret=@{}", pipe.display()));
+            server.launched_by(["sh", "-c", &script]).start()
+        });
+        // It is open when somebody reads from it, which is in the middle of the arguments.
+        let writer = std::fs::OpenOptions::new().write(true).open(&pipe);
+        let pid = std::fs::read_to_string(&pid).expect("it was written");
+        let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process"), Signal::HUP).expect("it lives");
+        drop(writer);
+        starting.join().expect("it starts")
+    });
+    assert_eq!(ask(&mut server.open(), "a").0, "one");
 }

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::server::{PrivilegeError, StartError};
 use crate::text::{Line, Lines};
@@ -95,9 +96,15 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    // A server takes SIGHUP as something else than its end, from its first moment: reading the arguments may take a while, as values may be
+    // in files.
+    let hangup = Hangup::hold();
     let cli = Cli::parse();
+    if cli.command.is_some() {
+        hangup.release();
+    }
     let result = match cli.command {
-        None => serve::run(cli.serve),
+        None => serve::run(cli.serve, hangup),
         Some(Command::Inspect { file }) => inspect::run(&file),
         Some(Command::Ctl(args)) => ctl::run(args),
         Some(Command::Connect(args)) => connect::run(*args),
@@ -118,6 +125,24 @@ pub fn run() -> ExitCode {
         say_error(&format!("error: {:#}", failure.error));
         ExitCode::from(failure.code)
     })
+}
+
+/// SIGHUP, which waits in the kernel until somebody takes it.
+#[derive(Clone, Copy)]
+struct Hangup(SigSet);
+
+impl Hangup {
+    /// While this is the only thread.
+    fn hold() -> Self {
+        let hangup = SigSet::from(Signal::SIGHUP);
+        // It fails for no set that there is.
+        let _ = hangup.thread_block();
+        Self(hangup)
+    }
+
+    fn release(self) {
+        let _ = self.0.thread_unblock();
+    }
 }
 
 /// An error and the exit code that it means.

@@ -17,7 +17,7 @@ use super::admin::take_over::Predecessor;
 use super::logging::log_swap;
 use super::runtime::RuntimeArgs;
 use super::values::{bytes, count, listen, network, protocol, scope};
-use super::{Failure, say, service_manager};
+use super::{Failure, Hangup, say, service_manager};
 use crate::config::{
     Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat,
     Scope, TlsFiles,
@@ -136,7 +136,7 @@ enum StdioFormat {
     Frames,
 }
 
-pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: Args, hangup: Hangup) -> Result<ExitCode, Failure> {
     // It starts no thread before something is run on it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -146,6 +146,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         let _entered = runtime.enter();
         Signals::catch()?
     };
+    hangup.release();
     args.runtime.start_log();
     // While this is the only thread: the variables are taken out of the environment.
     let inherited = service_manager::listeners()?;
