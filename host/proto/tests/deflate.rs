@@ -19,7 +19,7 @@ use wsrun_proto::ws::{
     Cause, CloseFrame, Config, Connection, Delivery, Event, MessageKind, Prepared, ProtocolError,
     Role, Scratch, SendError,
 };
-use zlib_rs::{Deflate, DeflateFlush};
+use zlib_rs::{Deflate, DeflateFlush, Strategy};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -213,6 +213,86 @@ fn server_fails_connection_on_data_that_is_cut_short_or_goes_on() {
         let bytes = masked(BINARY | COMPRESSED, &[&whole[..], garbage].concat());
         assert_fails(&no_takeover(), &bytes, ProtocolError::DeflateInvalid, 1007);
     }
+}
+
+/// A message in every kind of block, as zlib makes them: stored, with fixed codes, with codes of its own, and blocks that end the stream.
+fn in_every_kind_of_block(message: &[u8]) -> Vec<Vec<u8>> {
+    let mut kinds = Vec::new();
+    for (level, strategy) in [
+        (0, Strategy::Default),
+        (9, Strategy::Fixed),
+        (9, Strategy::Default),
+        (1, Strategy::HuffmanOnly),
+    ] {
+        for flush in [DeflateFlush::SyncFlush, DeflateFlush::Finish] {
+            let mut deflate = Deflate::new_with_config(zlib_rs::DeflateConfig {
+                window_bits: -15,
+                level,
+                strategy,
+                ..zlib_rs::DeflateConfig::default()
+            });
+            let mut output = vec![0; message.len() * 2 + 1000];
+            deflate
+                .compress(message, &mut output, flush)
+                .expect("a new compressor works");
+            output.truncate(deflate.total_out() as usize);
+            if flush == DeflateFlush::Finish {
+                // RFC 7692, 7.2.3.4.
+                output.push(0);
+            } else {
+                output.truncate(output.len() - 4);
+            }
+            kinds.push(output);
+        }
+    }
+    kinds
+}
+
+#[test]
+fn message_that_is_cut_short_is_never_taken_for_a_whole_one() {
+    let message =
+        b"transfer 1000000 EUR to the account of Alice, and 1000000 EUR to the account of Bob";
+    let whole = Seen::Binary(message.to_vec());
+    let (mut cuts, mut first) = (0, masked(BINARY | COMPRESSED, &compressed(b"before")));
+    for payload in in_every_kind_of_block(message) {
+        let ends_stream = payload.ends_with(&[0]) && {
+            let outcome = play(
+                Role::Server,
+                &takeover(),
+                [&masked(BINARY | COMPRESSED, &payload[..payload.len() - 1])[..]],
+            );
+            outcome.seen == [whole.clone()]
+        };
+        for config in [no_takeover(), takeover()] {
+            let frame = masked(BINARY | COMPRESSED, &payload);
+            let outcome = play_at_every_boundary(Role::Server, &config, &frame.repeat(2));
+            assert_eq!(outcome.seen, [whole.clone(), whole.clone()]);
+            // A stream that said that it is over needs no header of an empty block behind it.
+            let cut_max = payload.len() - usize::from(ends_stream);
+            // The header of a block without compression, alone, is the whole of an empty message.
+            for end in 1 + usize::from(payload[0] < 2)..cut_max {
+                // Fresh, and with a context.
+                for before in [&[][..], &first] {
+                    let cut = masked(BINARY | COMPRESSED, &payload[..end]);
+                    let bytes = [before, &cut].concat();
+                    let outcome = play(Role::Server, &config, [&bytes[..]]);
+                    let seen = usize::from(!before.is_empty());
+                    assert_eq!(
+                        outcome.seen.len(),
+                        seen,
+                        "{payload:x?} cut to {end}: {outcome:?}"
+                    );
+                    assert!(outcome.end.is_some(), "{payload:x?} cut to {end}");
+                    cuts += 1;
+                }
+            }
+        }
+    }
+    assert!(cuts > 1_000, "{cuts}");
+    // Two messages, the first without its last bytes: the second must not be taken for them.
+    first = masked(BINARY | COMPRESSED, &compressed(message)[..40]);
+    let bytes = [first, masked(BINARY | COMPRESSED, &compressed(b"next"))].concat();
+    assert_fails(&takeover(), &bytes, ProtocolError::DeflateInvalid, 1007);
 }
 
 #[test]

@@ -495,7 +495,7 @@ impl<'a> Input<'a> {
             // Strictly, an empty message is one byte. The limit of leniency is that nothing else could be meant.
             (0, true)
         } else {
-            inflater.finish(self.connection.inflates_with_takeover(), output)?
+            inflater.finish(output)?
         };
         message.bytes += produced as u64;
         // What fits is looked at first: which error the peer is told must not depend on how its bytes were cut.

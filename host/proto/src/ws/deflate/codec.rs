@@ -111,8 +111,6 @@ pub(in crate::ws) struct Inflater {
     ended: bool,
     /// The data is invalid from here on.
     failed: bool,
-    /// How much of what ends a message was fed.
-    end_fed: usize,
 }
 
 impl fmt::Debug for Inflater {
@@ -134,7 +132,6 @@ impl Inflater {
             inflate: Inflate::new(false, super::WINDOW_BITS_MAX),
             ended: false,
             failed: false,
-            end_fed: 0,
         }
     }
 
@@ -142,7 +139,6 @@ impl Inflater {
         self.inflate.reset(false);
         self.ended = false;
         self.failed = false;
-        self.end_fed = 0;
     }
 
     /// Tells of invalid data once what came before was handed out.
@@ -190,47 +186,41 @@ impl Inflater {
 
     /// Inflates what is left when the whole payload was consumed: the bytes produced, and whether that was all.
     ///
-    /// RFC 7692, 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload". If the context ends here as well, a last
-    /// empty block follows: it is understood only where a block may begin, so that a payload that is cut short is found out.
+    /// RFC 7692, 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload". In a whole message they are the lengths
+    /// of an empty block whose header the payload ended with: all four are consumed, make nothing, and a block ends with them. One byte
+    /// more is offered, which is left alone there. Anything else is a payload that was cut short: its last block would take the four
+    /// octets, and more of what follows, for its own data.
     pub(in crate::ws) fn finish(
         &mut self,
-        context_takeover: bool,
         output: &mut [u8],
     ) -> Result<(usize, bool), ProtocolError> {
-        let end = if context_takeover {
-            &FLUSH_TAIL[..]
-        } else {
-            &FLUSH_TAIL_AND_LAST_BLOCK[..]
-        };
-        let end = if self.ended && self.end_fed == 0 {
-            &[]
-        } else {
-            end
-        };
-        let mut produced = 0;
-        loop {
-            let step =
-                self.inflate(&end[self.end_fed.min(end.len())..], &mut output[produced..])?;
-            self.end_fed += step.consumed;
-            produced += step.produced;
-            if produced == output.len() || self.failed {
-                return Ok((produced, false));
-            }
-            if self.end_fed >= end.len() {
-                break;
-            }
+        let pending = self.inflate(&[], output)?.produced;
+        if pending > 0 || self.failed {
+            return Ok((pending, false));
         }
-        if !context_takeover && !self.ended {
+        if self.ended {
+            // The payload ended with a block that said that it was the last, and without the header of an empty one. Nothing is missing.
+            return Ok((0, true));
+        }
+        let (total_in, total_out) = (self.inflate.total_in(), self.inflate.total_out());
+        let status = self
+            .inflate
+            .decompress(&FLUSH_TAIL_AND_ONE_MORE, output, InflateFlush::Block);
+        let is_whole = status == Ok(Status::Ok)
+            && self.inflate.total_in() - total_in == FLUSH_TAIL.len() as u64
+            && self.inflate.total_out() == total_out;
+        if !is_whole {
+            self.failed = true;
             return Err(ProtocolError::DeflateInvalid);
         }
-        self.end_fed = 0;
-        Ok((produced, true))
+        Ok((0, true))
     }
 }
 
 /// What a flush ends with, and what is left out on the wire.
 const FLUSH_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
-const FLUSH_TAIL_AND_LAST_BLOCK: [u8; 6] = [0x00, 0x00, 0xff, 0xff, 0x03, 0x00];
+/// The last byte is not a header that a block could go on with.
+const FLUSH_TAIL_AND_ONE_MORE: [u8; 5] = [0x00, 0x00, 0xff, 0xff, 0xff];
 /// One for each of a few settings in use; about 370 KiB each.
 const DEFLATERS_MAX: usize = 4;
 /// Messages that arrive in pieces hold one each meanwhile; 46 KiB each.
