@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use wsrun_tests::admin::{Administered, value};
 use wsrun_tests::frame::Frame;
 use wsrun_tests::handlers;
+use wsrun_tests::handshake::Request;
 use wsrun_tests::server::{Server, binary, run, run_command_within};
 use wsrun_tests::wait::{self, PATIENCE};
 
@@ -77,6 +78,52 @@ fn status_and_metrics_tell_what_happened() {
     wait::until("it is counted down", || {
         admin.metric("wsrun_session_bytes{handler=\"probe\"}") == 0
     });
+}
+
+#[test]
+fn handshakes_that_are_refused_are_counted_by_reason_and_told_now_and_then() {
+    let admin = Administered::start(
+        Server::without_handler()
+            .arg("--protocol")
+            .arg(format!("chat={}", handlers::built("gate").display())),
+    );
+    let refused = |request: Request, status: u16| {
+        let response = admin.server.connect().request(&request);
+        assert_eq!(response.status, status, "{response:?}");
+    };
+    let chat = |target: &str| Request::upgrade(target).with("Sec-WebSocket-Protocol", "chat");
+    for number in 0..20 {
+        refused(
+            chat("/").with("Origin", &format!("https://evil{number}.example")),
+            403,
+        );
+        refused(
+            Request::upgrade("/").with("Sec-WebSocket-Protocol", "quake"),
+            400,
+        );
+        refused(chat("/refuse"), 403);
+    }
+    refused(chat("/").set("Sec-WebSocket-Version", "12"), 426);
+    for (reason, count) in [
+        ("origin", 20),
+        ("subprotocol", 20),
+        ("handler", 20),
+        ("malformed", 1),
+        ("limit", 0),
+    ] {
+        let name = format!("wsrun_handshakes_refused_total{{reason=\"{reason}\"}}");
+        assert_eq!(admin.metric(&name), count, "{name}");
+    }
+    let log = admin.server.log();
+    let origin = "a page of \"https://evil0.example\" may not connect to \"localhost\"; --allow-origin would allow it";
+    assert!(log.contains(origin), "{log}");
+    assert!(
+        log.contains("none of the subprotocols \"quake\" is served; there are: chat"),
+        "{log}"
+    );
+    // One each 5 s, however slow the machine is.
+    let lines = log.matches("handshake refused").count();
+    assert!(lines < 40, "{log}");
 }
 
 #[test]

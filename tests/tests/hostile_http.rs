@@ -195,6 +195,72 @@ fn server_refuses_a_20_mb_field_whatever_the_pieces_it_comes_in() {
 }
 
 #[test]
+fn server_refuses_what_another_server_could_read_differently() {
+    let server = Server::of(handlers::built("http")).start();
+    for (request, status, told) in [
+        (
+            "GET /a HTTP/1.1\r\nHost: localhost\r\nX: a\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+            "a line ends without CR",
+        ),
+        (
+            "GET /a HTTP/1.1\nHost: localhost\n\n",
+            400,
+            "a line ends without CR",
+        ),
+        (
+            "GET /a#b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            400,
+            "the request target has a fragment",
+        ),
+        (
+            "POST /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            501,
+            "no transfer coding but `chunked`",
+        ),
+        (
+            "POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+            "the length of the body is not clear",
+        ),
+        ("GET /a HTTP/1.1\r\nHost: a:b\r\n\r\n", 400, "host header"),
+    ] {
+        // First on its connection, and behind a request that was answered.
+        for before in ["", "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+            let mut peer = server.connect();
+            peer.send_bytes(format!("{before}{request}GET /next HTTP/1.1\r\n\r\n").as_bytes());
+            if !before.is_empty() {
+                let head = peer.try_read_head().expect("an answer");
+                assert_eq!(head.header("connection"), None, "{head:?}");
+            }
+            let response = peer.read_response();
+            assert_eq!(response.status, status, "{request:?}: {response:?}");
+            let body = String::from_utf8_lossy(&response.body).into_owned();
+            assert!(body.contains(told), "{request:?}: {body}");
+            assert_eq!(response.header("connection"), Some("close"));
+            assert!(peer.read_to_end().is_empty(), "{request:?}");
+        }
+    }
+}
+
+#[test]
+fn client_that_writes_on_still_sees_why_its_head_was_refused() {
+    let server = Server::of(handlers::echo()).start();
+    let neighbour = server.echoing_neighbour();
+    // Far more than the limit, and than sockets hold on their way: the client reads when it has written all of it.
+    let field = format!("X-Long: {}\r\n", "x".repeat(1_000));
+    let request = format!("GET / HTTP/1.1\r\n{}\r\n", field.repeat(3_000));
+    let mut peer = server.connect();
+    peer.send_bytes(request.as_bytes());
+    let response = peer.read_response();
+    assert_eq!(response.status, 431, "{response:?}");
+    let body = String::from_utf8_lossy(&response.body).into_owned();
+    assert!(body.contains("at most 16384 bytes"), "{body}");
+    peer.read_to_end();
+    neighbour.is_unharmed();
+}
+
+#[test]
 fn server_answers_garbage_with_400_and_ends_the_transport() {
     let server = Server::of(handlers::echo()).start();
     let neighbour = server.echoing_neighbour();

@@ -105,6 +105,8 @@ fn server_judges_each_header_of_the_request() {
         ("host", &[("host", "user@a")], Err(HostInvalid)),
         ("host", &[("host", "a/b")], Err(HostInvalid)),
         ("host", &[("host", "ä")], Err(HostInvalid)),
+        ("host", &[("host", "a:b")], Err(HostInvalid)),
+        ("host", &[("host", "a:65536")], Err(HostInvalid)),
         ("host", &[("host", "[::1]:8080")], ok),
         ("sec-websocket-key", &[], Err(KeyInvalid)),
         (

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive;
@@ -30,6 +30,13 @@ use crate::worker::{Held, Slot, Worker};
 
 /// How long a client that is turned away has to read why.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long, and for how much, an HTTP connection that has had its last response is read: RFC 9112, 9.6. A client that writes on meanwhile
+/// would be reset otherwise, and might never see the response.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
+const LINGER_READ_BYTES: usize = 16 * 1024;
+const LINGER_READ_PAUSE: Duration = Duration::from_millis(5);
 
 /// Clients that are told why at the same time; more are cut off without a word.
 const TURNED_AWAY_MAX: usize = 64;
@@ -213,13 +220,17 @@ fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
 /// Ends an HTTP connection: our side is shut, and what the client still sends is thrown away for a moment, so that the last response
 /// is not lost to a reset.
 pub(super) async fn close(mut stream: Stream) {
-    let _ = timeout(TURN_AWAY_TIMEOUT, async {
+    let _ = timeout(LINGER_TIMEOUT, async {
         stream.shutdown().await?;
-        let mut discarded = [0; 4096];
-        for _ in 0..256 {
-            if stream.read(&mut discarded).await? == 0 {
-                break;
+        let mut buffer = vec![0; LINGER_READ_BYTES];
+        let mut discarded = 0;
+        while discarded < LINGER_BYTES_MAX {
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                length => discarded += length,
             }
+            // A client that sends byte by byte costs no more than one that sends at once.
+            sleep(LINGER_READ_PAUSE).await;
         }
         std::io::Result::Ok(())
     })

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,8 +17,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer::Body;
+use super::framed::Framed;
 use super::plain;
-use super::upgrade::{Addresses, Upgraded, is_upgrade, upgrade};
+use super::upgrade::{Addresses, Upgraded, is_upgrade, malformed, upgrade};
 use crate::transport::Stream;
 use crate::worker::Worker;
 
@@ -35,14 +37,6 @@ pub(super) async fn serve(
     stream: Stream,
     addresses: &Addresses,
 ) -> Option<Raw> {
-    let upgraded: RefCell<Option<Upgraded>> = RefCell::new(None);
-    let service = service_fn(|request: HttpRequest<Incoming>| {
-        let upgraded = &upgraded;
-        async move {
-            let response = answer(worker, addresses, request, upgraded).await;
-            Ok::<_, Infallible>(response)
-        }
-    });
     let config = &worker.config;
     let watched = Watched {
         stream,
@@ -50,40 +44,52 @@ pub(super) async fn serve(
         blocked: Rc::default(),
     };
     let (moved, blocked) = (Rc::clone(&watched.moved), Rc::clone(&watched.blocked));
-    let connection = http1::Builder::new()
+    let framed = Framed::new(watched, config.limits);
+    let refused = framed.refused();
+    let upgraded: RefCell<Option<Upgraded>> = RefCell::new(None);
+    let service = service_fn(|request: HttpRequest<Incoming>| {
+        let (upgraded, refused) = (&upgraded, refused.take());
+        Box::pin(async move {
+            let response = match refused {
+                Some(error) => malformed(&error),
+                None => answer(worker, addresses, request, upgraded).await,
+            };
+            Ok::<_, Infallible>(response)
+        })
+    });
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // A client may end its side behind its last request and still wants the answer.
         .half_close(true)
         .header_read_timeout(config.handshake_timeout)
         .max_headers(config.limits.headers_max)
         .max_buf_size(config.limits.header_bytes_max)
-        .serve_connection(TokioIo::new(watched), service);
-    // `without_shutdown` gives the stream back as it is once the 101 is written.
-    // Dropping either arm drops the connection, which is what is wanted.
-    let parts = tokio::select! {
-        parts = connection.without_shutdown() => parts,
+        .serve_connection(TokioIo::new(framed), service);
+    // `poll_without_shutdown` leaves the stream as it is once the 101 is written.
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended,
         () = stalled(&moved, &blocked, config.write_timeout) => {
             tracing::debug!(peer = %addresses.peer, "HTTP connection stalled");
             return None;
         }
     };
-    let parts = match parts {
-        Ok(parts) => parts,
-        Err(error) => {
-            tracing::debug!(peer = %addresses.peer, "HTTP connection ended: {error}");
+    if let Err(error) = ended {
+        tracing::debug!(peer = %addresses.peer, "HTTP connection ended: {error}");
+        if !error.is_parse() {
             return None;
         }
-    };
-    let stream = parts.io.into_inner().stream;
-    let upgraded = upgraded.take();
-    match upgraded {
+        // hyper has told the client what is wrong with its request.
+    }
+    let parts = connection.into_parts();
+    let (watched, held) = parts.io.into_inner().into_parts();
+    match upgraded.take() {
         Some(upgraded) => Some(Raw {
-            stream,
-            early: parts.read_buf.to_vec(),
+            stream: watched.stream,
+            early: [parts.read_buf.as_ref(), &held].concat(),
             upgraded,
         }),
         None => {
-            super::accept::close(stream).await;
+            super::accept::close(watched.stream).await;
             None
         }
     }

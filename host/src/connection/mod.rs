@@ -6,9 +6,11 @@ mod body;
 mod client;
 mod drive;
 mod files;
+mod framed;
 mod http;
 mod moving;
 mod plain;
+mod refusal;
 mod upgrade;
 
 use std::sync::Arc;

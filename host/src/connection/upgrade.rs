@@ -4,13 +4,17 @@ use std::rc::Rc;
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Request as HttpRequest, Response, StatusCode, Version};
+use wsrun_proto::http::authority::{Authority, default_port};
+use wsrun_proto::http::framing::RequestError;
 use wsrun_proto::http::upgrade::{self, UpgradeError};
 use wsrun_proto::ws::deflate;
 
 use super::answer::{Body, empty, full, last, last_text};
+use super::refusal::{Refused, shown};
 use crate::admission::HandlerSlot;
 use crate::contract::{Refusal, Request, Role};
 use crate::handler::{Admitted, Handler, Limit, NotAdmitted, Seated, SessionRoom};
+use crate::observability::RefusalReason;
 use crate::seldom::Seldom;
 use crate::worker::Worker;
 
@@ -59,7 +63,7 @@ pub(super) async fn upgrade<B>(
 ) -> (Response<Body>, Option<Upgraded>) {
     match decide(worker, addresses, http).await {
         Ok((response, upgraded)) => (response, Some(upgraded)),
-        Err(response) => (last(response), None),
+        Err(refused) => (last(refused.note(worker, addresses)), None),
     }
 }
 
@@ -67,12 +71,15 @@ async fn decide<B>(
     worker: &Rc<Worker>,
     addresses: &Addresses,
     http: &HttpRequest<B>,
-) -> Result<(Response<Body>, Upgraded), Response<Body>> {
-    let checked = upgrade::check(http.method().as_str(), minor_version(http), &fields(http))
-        .map_err(|error| refused(&error))?;
+) -> Result<(Response<Body>, Upgraded), Refused> {
+    let checked = upgrade::check(http.method().as_str(), minor_version(http), &fields(http));
+    let checked = checked.map_err(|error| {
+        Refused::new(RefusalReason::Malformed, refused(&error)).told(error.to_string())
+    })?;
     let host = checked.host.clone().unwrap_or_default();
     if !is_target_of(http.uri(), &host) {
-        return Err(last_text(StatusCode::BAD_REQUEST, FOREIGN_TARGET));
+        let response = last_text(StatusCode::BAD_REQUEST, FOREIGN_TARGET);
+        return Err(Refused::new(RefusalReason::Malformed, response));
     }
     if let Some(origin) = &checked.origin
         && !worker
@@ -80,23 +87,29 @@ async fn decide<B>(
             .origins
             .allows(origin, &host, addresses.secure)
     {
-        tracing::debug!(peer = %addresses.peer, "handshake refused: cross-origin");
         let text = "403 forbidden: this page's origin may not connect here (the server's operator can allow it with --allow-origin)";
-        return Err(last_text(StatusCode::FORBIDDEN, text));
+        let response = last_text(StatusCode::FORBIDDEN, text);
+        let line = format!(
+            "a page of {} may not connect to {}; --allow-origin would allow it",
+            shown(origin),
+            shown(&host)
+        );
+        return Err(Refused::new(RefusalReason::Origin, response).told(line));
     }
     if *worker.shutdown.borrow() {
         let text = "503 service unavailable: the server is shutting down";
-        return Err(unavailable(text, 1));
+        return Err(Refused::new(RefusalReason::Shutdown, unavailable(text, 1)));
     }
     let (handler, routed) = route(worker, &checked.offered)?;
     if handler.exports().plain_only {
         let text = "404 not found: nothing here takes WebSockets, plain requests are answered";
-        return Err(last_text(StatusCode::NOT_FOUND, text));
+        let response = last_text(StatusCode::NOT_FOUND, text);
+        return Err(Refused::new(RefusalReason::NoWebSocket, response));
     }
     let slot = handler_slot(worker, &handler)?;
     let Some(seat) = handler.seat() else {
         let text = "503 service unavailable: this handler has as many instances as it may have";
-        return Err(unavailable(text, 1));
+        return Err(Refused::new(RefusalReason::Limit, unavailable(text, 1)));
     };
     let handler = Seated::new(seat);
     let request = request(http, addresses, checked.host.clone());
@@ -148,19 +161,24 @@ async fn decide<B>(
     Ok((response, upgraded))
 }
 
-fn not_admitted(why: NotAdmitted) -> Response<Body> {
-    match why {
+fn not_admitted(why: NotAdmitted) -> Refused {
+    let (reason, response) = match why {
         NotAdmitted::BackedOff(left) => {
             let text = "503 service unavailable: the handler fails again and again, and is left alone for a while";
-            unavailable(text, left.as_secs() + 1)
+            let response = unavailable(text, left.as_secs() + 1);
+            (RefusalReason::BackedOff, response)
         }
-        NotAdmitted::Refused(refusal) => refusal_response(refusal),
-        NotAdmitted::Failed => last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED),
+        NotAdmitted::Refused(refusal) => (RefusalReason::Handler, refusal_response(refusal)),
+        NotAdmitted::Failed => {
+            let response = last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED);
+            (RefusalReason::Failed, response)
+        }
         NotAdmitted::SessionFull => {
             let text = "503 service unavailable: this handler keeps as much session data as it may";
-            unavailable(text, 1)
+            (RefusalReason::Limit, unavailable(text, 1))
         }
-    }
+    };
+    Refused::new(reason, response)
 }
 
 /// One of `--max-handler-connections`, where those are limited. Taken before the handler is asked anything.
@@ -168,10 +186,7 @@ fn not_admitted(why: NotAdmitted) -> Response<Body> {
     clippy::result_large_err,
     reason = "once per handshake, and the caller wants the response"
 )]
-fn handler_slot(
-    worker: &Worker,
-    handler: &Rc<Handler>,
-) -> Result<Option<HandlerSlot>, Response<Body>> {
+fn handler_slot(worker: &Worker, handler: &Rc<Handler>) -> Result<Option<HandlerSlot>, Refused> {
     let Some(max) = worker.config.handler_limits.connections_max else {
         return Ok(None);
     };
@@ -182,7 +197,7 @@ fn handler_slot(
     slot.map(Some).ok_or_else(|| {
         handler.registry.note_limit(Limit::Connections);
         let text = "503 service unavailable: this handler has as many connections as it may have";
-        unavailable(text, 1)
+        Refused::new(RefusalReason::Limit, unavailable(text, 1))
     })
 }
 
@@ -225,11 +240,14 @@ fn minor_version<B>(http: &HttpRequest<B>) -> u8 {
 /// Whether a request target is one for GET (RFC 9112, 3.2): a path, or a URL whose authority is what the Host header says. The other
 /// forms, and two different hosts, are what one server reads differently than the next.
 fn is_target_of(target: &hyper::Uri, host: &str) -> bool {
-    match target.authority() {
-        None => target.path().starts_with('/'),
-        Some(authority) => {
-            target.scheme().is_some() && authority.as_str().eq_ignore_ascii_case(host)
-        }
+    let Some(authority) = target.authority() else {
+        return target.path().starts_with('/');
+    };
+    let port = target.scheme_str().and_then(default_port);
+    let (asked, host) = (Authority::parse(authority.as_str()), Authority::parse(host));
+    match (asked, host, port) {
+        (Some(asked), Some(host), Some(port)) => asked.is_same(&host, port),
+        (None, _, _) | (_, None, _) | (_, _, None) => false,
     }
 }
 
@@ -238,10 +256,7 @@ fn is_target_of(target: &hyper::Uri, host: &str) -> bool {
     clippy::result_large_err,
     reason = "once per handshake, and the caller wants the response"
 )]
-fn route(
-    worker: &Worker,
-    offered: &[String],
-) -> Result<(Rc<Handler>, Option<String>), Response<Body>> {
+fn route(worker: &Worker, offered: &[String]) -> Result<(Rc<Handler>, Option<String>), Refused> {
     let handlers = worker.handlers().iter().zip(&worker.config.handlers);
     for name in offered {
         if let Some((handler, config)) = handlers
@@ -261,13 +276,20 @@ fn route(
         // The default handler has no name: it agrees on what it likes, or on nothing.
         Some((handler, config)) if config.protocol.is_none() => Ok((Rc::clone(handler), None)),
         Some((handler, _)) if offered.is_empty() => Ok((Rc::clone(handler), None)),
-        _ => Err(last_text(
-            StatusCode::BAD_REQUEST,
-            &format!(
-                "400 bad request: none of the subprotocols offered is served here; there are: {}",
-                names.join(", ")
-            ),
-        )),
+        _ => {
+            let served = names.join(", ");
+            let response = last_text(
+                StatusCode::BAD_REQUEST,
+                &format!(
+                    "400 bad request: none of the subprotocols offered is served here; there are: {served}"
+                ),
+            );
+            let line = format!(
+                "none of the subprotocols {} is served; there are: {served}",
+                shown(&offered.join(", "))
+            );
+            Err(Refused::new(RefusalReason::Subprotocol, response).told(line))
+        }
     }
 }
 
@@ -297,6 +319,15 @@ pub(super) fn request<B>(
     }
 }
 
+/// The answer to what is no request that is understood, or none that is understood in one way only.
+pub(super) fn malformed(error: &RequestError) -> Response<Body> {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    last_text(
+        status,
+        &format!("{} {}: {error}", status.as_u16(), reason(status)),
+    )
+}
+
 fn refused(error: &UpgradeError) -> Response<Body> {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let explanation = if *error == UpgradeError::NotAnUpgrade {
@@ -324,7 +355,7 @@ fn reason(status: StatusCode) -> String {
 }
 
 /// The handler accepted with something that cannot be sent.
-fn broken(handler: &Handler, problem: &str) -> Response<Body> {
+fn broken(handler: &Handler, problem: &str) -> Refused {
     static BROKEN: Seldom = Seldom::new();
     if let Some(left_out) = BROKEN.take() {
         tracing::error!(
@@ -332,7 +363,8 @@ fn broken(handler: &Handler, problem: &str) -> Response<Body> {
             "handshake accepted with what cannot be sent: {problem}"
         );
     }
-    last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
+    let response = last_text(StatusCode::INTERNAL_SERVER_ERROR, FAILED);
+    Refused::new(RefusalReason::Failed, response)
 }
 
 fn refusal_response(refusal: Refusal) -> Response<Body> {

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::tally::{FailureKind, HandlerTally, Tallies};
+use super::tally::{FailureKind, HandlerTally, RefusalReason, Tallies};
 use crate::handler::Limit;
 
 /// All numbers in the text format of OpenMetrics 1.0, which Prometheus reads.
@@ -190,6 +190,17 @@ impl Collector for Collected {
             "wsrun_turned_away",
             "Sockets beyond --max-connections or --max-connections-per-address",
             turned_away,
+        )?;
+        let refused = RefusalReason::ALL.map(|reason| {
+            let count = tallies.host_sum(|host| host.handshakes_refused[reason as usize].get());
+            (vec![("reason", reason.name())], count)
+        });
+        family(
+            &mut encoder,
+            "wsrun_handshakes_refused",
+            "Upgrades to WebSocket that were refused",
+            Kind::Counter,
+            refused.into_iter(),
         )
     }
 }
@@ -259,6 +270,9 @@ mod tests {
         tallies.workers[1].handlers[1].connections.change(0, 2);
         tallies.workers[1].handlers[1].limits[Limit::CpuShare as usize].add(1);
         tallies.workers[0].host.accepted.add(9);
+        for worker in &tallies.workers {
+            worker.host.handshakes_refused[RefusalReason::Origin as usize].add(1);
+        }
         let text = exposition(&tallies);
         for line in [
             "wsrun_messages_received_total{handler=\"a\"} 7",
@@ -267,6 +281,8 @@ mod tests {
             "wsrun_limit_hits_total{handler=\"b\\\"\",limit=\"cpu-share\"} 1",
             "wsrun_callbacks_failed_total{handler=\"a\",kind=\"deadline\"} 0",
             "wsrun_accepted_total 9",
+            "wsrun_handshakes_refused_total{reason=\"origin\"} 2",
+            "wsrun_handshakes_refused_total{reason=\"subprotocol\"} 0",
             "# TYPE wsrun_connections gauge",
             "# EOF",
         ] {

@@ -4,4 +4,4 @@ mod exposition;
 mod tally;
 
 pub(crate) use self::exposition::exposition;
-pub(crate) use self::tally::{FailureKind, HandlerTally, HostTally, Tallies};
+pub(crate) use self::tally::{FailureKind, HandlerTally, HostTally, RefusalReason, Tallies};

@@ -67,6 +67,57 @@ impl FailureKind {
     }
 }
 
+/// Why a handshake was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefusalReason {
+    /// It is no upgrade to WebSocket, or a malformed one.
+    Malformed,
+    /// A page of another origin.
+    Origin,
+    /// No subprotocol that is served was offered.
+    Subprotocol,
+    /// Nothing takes WebSockets.
+    NoWebSocket,
+    /// By the handler itself.
+    Handler,
+    /// The handler trapped, overran, or accepted with what cannot be sent.
+    Failed,
+    /// The handler is left alone because it failed again and again.
+    BackedOff,
+    /// As many connections or instances, or as much session data, as there may be.
+    Limit,
+    /// The server ends.
+    Shutdown,
+}
+
+impl RefusalReason {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::Origin,
+        Self::Subprotocol,
+        Self::NoWebSocket,
+        Self::Handler,
+        Self::Failed,
+        Self::BackedOff,
+        Self::Limit,
+        Self::Shutdown,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Origin => "origin",
+            Self::Subprotocol => "subprotocol",
+            Self::NoWebSocket => "no-websocket",
+            Self::Handler => "handler",
+            Self::Failed => "failed",
+            Self::BackedOff => "backed-off",
+            Self::Limit => "limit",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
 /// One handler on one worker.
 #[derive(Debug, Default)]
 pub(crate) struct HandlerTally {
@@ -125,6 +176,7 @@ impl std::ops::Index<usize> for PerLimit {
 pub(crate) struct HostTally {
     pub(crate) accepted: Counter,
     pub(crate) turned_away: Counter,
+    pub(crate) handshakes_refused: [Counter; RefusalReason::ALL.len()],
 }
 
 /// The numbers of a server.

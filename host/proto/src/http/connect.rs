@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
+use super::authority::Authority;
 use super::head::HeadError;
 use super::response::{Response, ResponseReader};
 use super::token::{is_token, list, texts};
@@ -270,10 +271,7 @@ fn check_options(options: &ConnectOptions) -> Result<(), ConnectError> {
         text.bytes()
             .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
     };
-    if options.host.is_empty()
-        || !visible(&options.host)
-        || options.host.contains(['/', '@', '?', '#', ','])
-    {
+    if Authority::parse(&options.host).is_none() {
         return Err(ConnectError::InvalidOption("host"));
     }
     if !(options.path.is_empty() || options.path.starts_with('/'))

@@ -1,7 +1,9 @@
 //! The opening handshake: RFC 6455, 4, over RFC 9110 and 9112.
 
+pub mod authority;
 pub mod connect;
 pub mod extensions;
+pub mod framing;
 mod head;
 pub mod origin;
 pub mod request;

@@ -6,6 +6,8 @@ use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
+use super::authority::default_port;
+
 /// Whether a page of `origin` belongs to the server it connects to: `host` is the `Host` header, `secure` tells whether the client uses TLS.
 ///
 /// Names are compared as they are, without regard to case: neither subdomains nor a trailing dot make equal names.
@@ -121,13 +123,5 @@ impl Origin {
             _ => return None,
         };
         Some(Self { scheme, host, port })
-    }
-}
-
-fn default_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
     }
 }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
+use super::authority::Authority;
 use super::token::{is_token, list, texts, values};
 use crate::ws::deflate::{self, Agreed, DeflateConfig};
 
@@ -77,7 +78,7 @@ pub fn host<'a>(
         return Ok(None);
     }
     let host = exactly_one(headers, "host").ok_or(UpgradeError::HostInvalid)?;
-    if host.is_empty() || host.contains([' ', '\t', ',', '/', '@', '?', '#']) {
+    if Authority::parse(host).is_none() {
         return Err(UpgradeError::HostInvalid);
     }
     Ok(Some(host))
