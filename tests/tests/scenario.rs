@@ -164,6 +164,30 @@ expect = [{ subprotocol = "b" }]
 }
 
 #[test]
+fn handshake_that_no_client_can_send_is_no_refusal() {
+    for (step, told) in [
+        (
+            "subprotocols = [\"a\", \"a\"]",
+            "subprotocol cannot be sent",
+        ),
+        ("subprotocols = [\"a b\"]", "subprotocol cannot be sent"),
+        ("path = \"/a b\"", "path cannot be sent"),
+        ("headers = { Upgrade = \"x\" }", "header cannot be sent"),
+        ("headers = { Host = \"a:b\" }", "host cannot be sent"),
+    ] {
+        let text = format!(
+            "about = \"x\"\n[[step]]\nconnect = \"ann\"\n{step}\nexpect = [{{ refused = 400 }}]\n"
+        );
+        let ended = run_scenario("gate", &text);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(
+            ended.stderr.contains(told) && ended.stderr.contains("line 2"),
+            "{ended:?}"
+        );
+    }
+}
+
+#[test]
 fn handler_that_traps_is_seen_to_close() {
     let text = "about = \"x\"\n[[step]]\nconnect = \"ann\"\n[[step]]\nfrom = \"ann\"\ntext = \"trap\"\n\
                 expect = [{ close = 1011, reason = \"handler failed\" }]\n";

@@ -10,6 +10,8 @@ pub(super) enum Effect {
     /// The handshake was answered with this subprotocol; empty for none. Compared only where it is expected.
     Subprotocol(String),
     Refused(u16),
+    /// The handshake was answered with what a client does not take. Never expected.
+    NoHandshake(String),
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -71,6 +73,7 @@ impl fmt::Display for Effect {
             Self::Subprotocol(name) if name.is_empty() => write!(f, "no subprotocol"),
             Self::Subprotocol(name) => write!(f, "subprotocol {name:?}"),
             Self::Refused(status) => write!(f, "refused with {status}"),
+            Self::NoHandshake(why) => write!(f, "no handshake that a client takes: {}", shown(why)),
             Self::Text(text) => write!(f, "text {}", shown(text)),
             Self::Binary(bytes) => write!(f, "binary {}", hex(bytes)),
             Self::Ping(payload) => write!(f, "ping {}", hex(payload)),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::effect::{Answer, Effect};
+use super::peer::{check_handshake, check_plain_request, handshake};
 
 /// Why a file is not a scenario.
 #[derive(Debug, thiserror::Error)]
@@ -273,17 +274,20 @@ impl StepText {
         if !path.starts_with('/') {
             return Err(format!("path {path:?} does not begin with /"));
         }
+        let subprotocols = self.subprotocols.take().unwrap_or_default();
+        let headers = self.headers();
+        check_handshake(handshake(&path, &subprotocols, &headers))?;
         Ok(Action::Connect {
             name,
             path,
-            subprotocols: self.subprotocols.take().unwrap_or_default(),
-            headers: self
-                .headers
-                .take()
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
+            subprotocols,
+            headers,
         })
+    }
+
+    fn headers(&mut self) -> Vec<(String, String)> {
+        let headers = self.headers.take().unwrap_or_default();
+        headers.into_iter().collect()
     }
 
     fn send(&mut self, known: &[String]) -> Result<Action, String> {
@@ -322,15 +326,12 @@ impl StepText {
             .ok_or_else(|| {
                 format!("request {request:?} is not a method and a path, as in \"GET /\"")
             })?;
+        let headers = self.headers();
+        check_plain_request(method, target, &headers)?;
         Ok(Action::Request {
             method: method.to_owned(),
             target: target.to_owned(),
-            headers: self
-                .headers
-                .take()
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
+            headers,
             body: self.body.take().unwrap_or_default().into_bytes(),
         })
     }
@@ -537,6 +538,30 @@ mod tests {
                 "to is missing",
             ),
             (&format!("{head}[[step]]\nconnect = \"ann\""), "already"),
+            (
+                "about = \"x\"\n[[step]]\nconnect = \"ann\"\nsubprotocols = [\"a\", \"a\"]\nexpect = [{ refused = 400 }]",
+                "step 1 (line 2): subprotocol cannot be sent",
+            ),
+            (
+                "about = \"x\"\n[[step]]\nconnect = \"ann\"\npath = \"/a b\"\nexpect = [{ refused = 400 }]",
+                "path cannot be sent",
+            ),
+            (
+                "about = \"x\"\n[[step]]\nconnect = \"ann\"\nheaders = { Upgrade = \"x\" }\nexpect = [{ refused = 400 }]",
+                "header cannot be sent",
+            ),
+            (
+                "about = \"x\"\n[[step]]\nrequest = \"GET /a\"\nheaders = { \"a b\" = \"c\" }\nexpect = [{ status = 400 }]",
+                "\"a b\" is not the name of a header",
+            ),
+            (
+                "about = \"x\"\n[[step]]\nrequest = \"GET /a\"\nheaders = { a = \"b\\r\\nc: d\" }\nexpect = [{ status = 200 }]",
+                "the value of a has line ends",
+            ),
+            (
+                "about = \"x\"\n[[step]]\nrequest = \"GET /a b\"\nexpect = [{ status = 400 }]",
+                "is not a path",
+            ),
             (
                 &format!("{head}expect = [{{ status = 200 }}]"),
                 "status is what a step with `request`",

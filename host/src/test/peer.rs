@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteEx
 use tokio::io::{DuplexStream, ReadBuf};
 use wsrun_proto::http::connect::{Connect, ConnectError, ConnectOptions, Established};
 use wsrun_proto::http::response::ResponseReader;
+use wsrun_proto::http::token::is_token;
 use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::{
     self, CloseFrame, Config, Event, MessageKind, Role, Scratch, State, Timeouts,
@@ -19,6 +20,9 @@ use wsrun_proto::ws::{
 use super::effect::{Answer, Effect};
 use super::file::Sent;
 use crate::clock;
+
+/// Where the server seems to listen.
+pub(super) const PORT: u16 = 9000;
 
 /// What both sides may write ahead.
 pub(super) const PIPE_BYTES: usize = 64 * 1024;
@@ -228,10 +232,7 @@ async fn shake_hands(
     stream: &mut DuplexStream,
     options: ConnectOptions,
 ) -> Result<(Established, Vec<u8>), Effect> {
-    // The key is no secret, and the same at each run.
-    let Ok(mut connect) = Connect::new(options, [7; 16]) else {
-        return Err(Effect::Refused(400));
-    };
+    let mut connect = Connect::new(options, KEY).map_err(not_understood)?;
     if stream.write_all(connect.request_bytes()).await.is_err() {
         return Err(Effect::Cut);
     }
@@ -249,9 +250,113 @@ async fn shake_hands(
             Err(ConnectError::Refused { status } | ConnectError::Redirected { status, .. }) => {
                 return Err(Effect::Refused(status));
             }
-            Err(_) => return Err(Effect::Cut),
+            Err(error) => return Err(not_understood(error)),
         }
     }
+}
+
+/// Neither a refusal nor a cut: no scenario can expect it.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what errors are mapped with"
+)]
+fn not_understood(error: ConnectError) -> Effect {
+    Effect::NoHandshake(error.to_string())
+}
+
+/// The request of a step that connects.
+pub(super) fn handshake(
+    path: &str,
+    subprotocols: &[String],
+    headers: &[(String, String)],
+) -> ConnectOptions {
+    let (host, headers) = host(headers);
+    ConnectOptions {
+        host,
+        path: path.to_owned(),
+        protocols: subprotocols.to_vec(),
+        headers,
+        ..ConnectOptions::default()
+    }
+}
+
+/// Why a handshake cannot be sent, if it cannot.
+pub(super) fn check_handshake(options: ConnectOptions) -> Result<(), String> {
+    let checked = Connect::new(options, KEY).map(drop);
+    checked.map_err(|error| {
+        format!(
+            "{error}: paths and hosts are visible ASCII, subprotocols are tokens and no two the same, names of headers are tokens, and their \
+             values have no line ends; Origin, Sec-WebSocket-… and others of the handshake are no headers of a scenario"
+        )
+    })
+}
+
+/// A plain request.
+pub(super) fn plain_request(
+    method: &str,
+    target: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Vec<u8> {
+    let (host, headers) = host(headers);
+    let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n");
+    for (name, value) in &headers {
+        for part in [name, ": ", value, "\r\n"] {
+            head.push_str(part);
+        }
+    }
+    let length = body.len();
+    head.push_str(&format!(
+        "content-length: {length}\r\nconnection: close\r\n\r\n"
+    ));
+    [head.as_bytes(), body].concat()
+}
+
+/// Why a plain request cannot be sent, if it cannot.
+pub(super) fn check_plain_request(
+    method: &str,
+    target: &str,
+    headers: &[(String, String)],
+) -> Result<(), String> {
+    if !is_token(method) {
+        return Err(format!("{method:?} is not a method"));
+    }
+    if !target.bytes().all(|byte| matches!(byte, b'!'..=b'~')) || target.contains('#') {
+        return Err(format!(
+            "{target:?} is not a path: it is visible ASCII without #, with other characters as %XX"
+        ));
+    }
+    let own = ["content-length", "transfer-encoding", "connection"];
+    for (name, value) in headers {
+        if !is_token(name) {
+            return Err(format!("{name:?} is not the name of a header"));
+        }
+        if own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            return Err(format!("{name} is not for a scenario to set"));
+        }
+        if !value
+            .bytes()
+            .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+        {
+            return Err(format!(
+                "the value of {name} has line ends or other control characters"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The `Host` that was asked for, or the one that there is, and the other headers.
+fn host(headers: &[(String, String)]) -> (String, Vec<(String, String)>) {
+    let mut headers = headers.to_vec();
+    let given = headers
+        .iter()
+        .position(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let host = given.map_or_else(
+        || format!("localhost:{PORT}"),
+        |position| headers.remove(position).1,
+    );
+    (host, headers)
 }
 
 /// Asks a plain request and sees its answer.
@@ -306,7 +411,8 @@ fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The same at each run.
+/// No secrets, and the same at each run.
+const KEY: [u8; 16] = [7; 16];
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Nothing that a handler may send is larger.

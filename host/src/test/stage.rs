@@ -7,12 +7,11 @@ use std::time::Duration;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
-use wsrun_proto::http::connect::ConnectOptions;
 
 use super::effect::Effect;
 use super::file::{ANSWER, Action, Scenario, Sent, Step};
 use super::idle::Idle;
-use super::peer::{PIPE_BYTES, Peer, Seen, ask};
+use super::peer::{PIPE_BYTES, PORT, Peer, Seen, ask, handshake, plain_request};
 use super::{Failed, TestError};
 use crate::config::Config;
 use crate::connection;
@@ -82,14 +81,7 @@ impl Stage {
                 subprotocols,
                 headers,
             } => {
-                let mut headers = headers.clone();
-                let options = ConnectOptions {
-                    host: host(&mut headers),
-                    path: path.clone(),
-                    protocols: subprotocols.clone(),
-                    headers,
-                    ..ConnectOptions::default()
-                };
+                let options = handshake(path, subprotocols, headers);
                 let peer = Peer::new(name, &self.seen);
                 self.peers.insert(name.clone(), Rc::clone(&peer));
                 let stream = self.accept();
@@ -108,19 +100,7 @@ impl Stage {
                 headers,
                 body,
             } => {
-                let mut headers = headers.clone();
-                let mut request = format!(
-                    "{method} {target} HTTP/1.1\r\nhost: {}\r\n",
-                    host(&mut headers)
-                );
-                for (name, value) in &headers {
-                    request.push_str(&format!("{name}: {value}\r\n"));
-                }
-                let length = body.len();
-                request.push_str(&format!(
-                    "content-length: {length}\r\nconnection: close\r\n\r\n"
-                ));
-                let request = [request.as_bytes(), body].concat();
+                let request = plain_request(method, target, headers, body);
                 let stream = self.accept();
                 tokio::task::spawn_local(ask(ANSWER, Rc::clone(&self.seen), stream, request));
             }
@@ -149,17 +129,6 @@ impl Stage {
         ));
         ours
     }
-}
-
-/// The `Host` that was asked for, or the one that there is.
-fn host(headers: &mut Vec<(String, String)>) -> String {
-    let given = headers
-        .iter()
-        .position(|(name, _)| name.eq_ignore_ascii_case("host"));
-    given.map_or_else(
-        || format!("localhost:{PORT}"),
-        |position| headers.remove(position).1,
-    )
 }
 
 /// Compares what each connection saw, in its order.
@@ -246,6 +215,5 @@ impl std::fmt::Display for Action {
     }
 }
 
-/// Where the server seems to listen, and above which its peers have their ports.
-const PORT: u16 = 9000;
+/// Above which the peers have their ports.
 const PORT_MIN: u16 = 50_000;
