@@ -26,6 +26,12 @@ pub enum HeadError {
     /// A line ends with LF alone, which others may understand differently.
     #[error("line ends without CR")]
     BareLineFeed,
+    /// There are more interim responses (1xx) before the final one than any server has reason to send.
+    #[error("there are more than {limit} interim responses")]
+    TooManyInterim {
+        /// The limit.
+        limit: usize,
+    },
 }
 
 /// The bytes of a head. Each byte is looked at once, however small the pieces are.

@@ -1,13 +1,19 @@
 //! Response heads: for the client role.
+//!
+//! Interim ones are passed over. RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response,
+//! even if the client does not expect one." 101 is final here: what follows is no HTTP.
 
 use super::head::{Head, HeadError, head_error, header_slots};
 use crate::limits::Limits;
 
-/// Reads one response head from the pieces in which it arrives.
+/// Reads the head of a final response from the pieces in which it arrives.
 #[derive(Debug)]
 pub struct ResponseReader {
     limits: Limits,
     head: Head,
+    /// Interim responses so far, and their bytes.
+    interim: usize,
+    interim_bytes: usize,
 }
 
 /// A response head.
@@ -29,6 +35,8 @@ impl ResponseReader {
         Self {
             limits,
             head: Head::default(),
+            interim: 0,
+            interim_bytes: 0,
         }
     }
 
@@ -36,11 +44,24 @@ impl ResponseReader {
     ///
     /// # Errors
     ///
-    /// If this is not a response, or one beyond the limits. The reader is of no further use.
+    /// If this is not a response, or one beyond the limits, or behind more than 16 interim ones; all heads together may have
+    /// [`Limits::header_bytes_max`]. The reader is of no further use.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<Option<Response<'_>>, HeadError> {
-        let Some(consumed) = self.head.handle_input(input, &self.limits)? else {
-            return Ok(None);
-        };
+        let mut consumed = 0;
+        loop {
+            let Some(taken) = self.take_head(&input[consumed..])? else {
+                return Ok(None);
+            };
+            consumed += taken;
+            if !is_interim(self.head.bytes(), &self.limits)? {
+                break;
+            }
+            self.interim += 1;
+            if self.interim > INTERIM_MAX {
+                return Err(HeadError::TooManyInterim { limit: INTERIM_MAX });
+            }
+            self.interim_bytes += std::mem::take(&mut self.head).bytes().len();
+        }
         let mut headers = header_slots(&self.limits);
         let mut response = httparse::Response::new(&mut headers);
         response
@@ -61,4 +82,35 @@ impl ResponseReader {
             consumed,
         }))
     }
+
+    fn take_head(&mut self, input: &[u8]) -> Result<Option<usize>, HeadError> {
+        let limit = self.limits.header_bytes_max;
+        let left = Limits {
+            header_bytes_max: limit.saturating_sub(self.interim_bytes),
+            ..self.limits
+        };
+        let taken = self.head.handle_input(input, &left);
+        taken.map_err(|error| match error {
+            HeadError::TooLong { .. } => HeadError::TooLong { limit },
+            HeadError::TooManyHeaders { .. }
+            | HeadError::Malformed(_)
+            | HeadError::BareLineFeed
+            | HeadError::TooManyInterim { .. } => error,
+        })
+    }
 }
+
+fn is_interim(head: &[u8], limits: &Limits) -> Result<bool, HeadError> {
+    let mut headers = header_slots(limits);
+    let mut response = httparse::Response::new(&mut headers);
+    response
+        .parse(head)
+        .map_err(|error| head_error(error, limits))?;
+    Ok(response
+        .code
+        .is_some_and(|code| matches!(code, 100..=199) && code != SWITCHING_PROTOCOLS))
+}
+
+const SWITCHING_PROTOCOLS: u16 = 101;
+/// Interim responses before the final one.
+const INTERIM_MAX: usize = 16;
