@@ -40,8 +40,8 @@ pub(crate) struct Session {
     opening: RefCell<Option<Box<Opening>>>,
     /// An end that can be mended is not told as `closed`.
     pub(crate) reconnects: Cell<bool>,
-    /// The end that is to be mended.
-    lost: RefCell<Option<Box<CloseInfo>>>,
+    /// The end that is to be mended, and when it was: its transport may be there for longer.
+    lost: RefCell<Option<Box<(CloseInfo, Instant)>>>,
     /// Who asked for the connection, and waits for its end.
     ended: RefCell<Option<oneshot::Sender<CloseInfo>>>,
     worker: Rc<Worker>,
@@ -292,7 +292,7 @@ impl Session {
         self.established.set(false);
         self.local_end.set(None);
         *self.local_close.borrow_mut() = None;
-        *self.lost.borrow_mut() = Some(Box::new(info));
+        *self.lost.borrow_mut() = Some(Box::new((info, clock::now())));
     }
 
     /// Tells the end to somebody beside the handler.
@@ -306,8 +306,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn take_lost(&self) -> Option<CloseInfo> {
-        self.lost.borrow_mut().take().map(|info| *info)
+    pub(crate) fn take_lost(&self) -> Option<(CloseInfo, Instant)> {
+        self.lost.borrow_mut().take().map(|lost| *lost)
     }
 
     pub(crate) fn request(&self) -> Request {

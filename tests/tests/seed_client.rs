@@ -846,6 +846,49 @@ fn client_gives_up_after_as_many_attempts_as_it_may_make() {
 }
 
 #[test]
+fn server_that_accepts_and_closes_at_once_uses_up_the_attempts_however_long_it_lingers() {
+    let server = Server::of(handlers::built("reconnect"))
+        .args(["--allow-connect", "127.0.0.1"])
+        .start();
+    let mut events = server.open();
+    events.ask("subscribe");
+    let mut control = server.open();
+    let (port, _) = listen(|mut stream, head| {
+        let close = Frame::close(1012, "").unmasked().encode();
+        let _ = stream.write_all(&[accept(&head, "").into_bytes(), close].concat());
+        // Longer than the client waits between two attempts, it keeps the transport.
+        thread::sleep(Duration::from_millis(800));
+    });
+    let options = json!({"url": format!("ws://127.0.0.1:{port}"),
+                         "reconnect": {"attempts-max": 2, "delay-ms": 500, "delay-max-ms": 500}});
+    let id = control.ask(&format!("connect {options}"));
+    assert!(id.starts_with("ok "), "{id}");
+    next_event(&mut events, "opened");
+    for attempt in [1, 2] {
+        let lost = next_event(&mut events, "lost");
+        assert_eq!(
+            (&lost["code"], &lost["attempt"]),
+            (&json!(1012), &json!(attempt)),
+            "{lost}"
+        );
+        next_event(&mut events, "restored");
+    }
+    assert_eq!(next_event(&mut events, "closed")["code"], 1012);
+}
+
+#[test]
+fn client_passes_over_interim_responses() {
+    let mut client = client();
+    let (port, _) = listen(|mut stream, head| {
+        let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        let _ = stream.write_all(format!("{hints}{}", accept(&head, "")).as_bytes());
+        let _ = stream.read(&mut [0; 256]);
+    });
+    client.connect(url(port));
+    assert_eq!(json(&mut client.opened)["role"], "client");
+}
+
+#[test]
 fn client_that_waits_to_reconnect_can_be_closed() {
     let server = Server::of(handlers::built("reconnect"))
         .args(["--allow-connect", "127.0.0.1"])

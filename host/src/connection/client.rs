@@ -201,7 +201,7 @@ impl Client {
             early,
         )
         .await;
-        let Some(info) = session.take_lost() else {
+        let Some((info, lost)) = session.take_lost() else {
             return Ended::Told;
         };
         session.release_transport();
@@ -213,8 +213,9 @@ impl Client {
                 may_retry: false,
             };
         }
-        // A server that accepts and drops at once is no better than one that does not accept.
-        if clock::now().saturating_duration_since(opened) >= self.waited {
+        // A server that accepts and drops at once is no better than one that does not accept, however long it keeps the transport after its
+        // close frame.
+        if lost.saturating_duration_since(opened) >= self.waited {
             self.failed_attempts = 0;
         }
         Ended::Untold {
