@@ -545,6 +545,68 @@ fn credentials_are_nowhere_on_a_tape() {
 }
 
 #[test]
+fn agreed_subprotocol_and_host_are_as_redacted_as_their_headers() {
+    let tape = Tape::new();
+    let server = tape
+        .of(handlers::built("gate"))
+        .args(["--record-redact", "Sec-WebSocket-Protocol"])
+        .args(["--record-redact", "host"])
+        .start();
+    let request = Request::upgrade("/other")
+        .set("Host", "hidden.example")
+        .with("Sec-WebSocket-Protocol", "chat, hidden-token");
+    let response = server.connect().request(&request);
+    assert_eq!(
+        response.header("sec-websocket-protocol"),
+        Some("hidden-token"),
+        "the handler and the client see it"
+    );
+    stop(server);
+    let text = tape.text();
+    assert!(!text.contains("hidden"), "{text}");
+    assert!(text.contains(r#""protocol":"************""#), "{text}");
+    tape.is_identical(handlers::built("gate"));
+}
+
+#[test]
+fn limits_that_decide_what_a_handler_may_hand_over_are_those_of_the_tape() {
+    let tape = Tape::new();
+    let server = tape
+        .of(handlers::echo())
+        .args(["--max-message", "12MiB", "--max-queue", "16MiB"])
+        .args(["--callback-timeout", "20s", "--blocking-timeout", "20s"])
+        .start();
+    let mut peer = server.open();
+    let large = "x".repeat(10 * 1024 * 1024);
+    peer.send_text(&large);
+    peer.expect_text(&large);
+    peer.close();
+    stop(server);
+    tape.is_identical(handlers::echo());
+}
+
+#[test]
+fn callback_that_the_end_of_the_server_cuts_off_is_on_the_tape() {
+    let tape = Tape::new();
+    let mut server = tape
+        .of(handlers::probe())
+        .args(["--blocking-timeout", "300s", "--shutdown-timeout", "1s"])
+        .start();
+    let mut peer = server.open();
+    peer.send_text("in-one print it has begun; sleep-wasi 240000");
+    server.expect_log("it has begun");
+    server.terminate();
+    server.wait(Duration::from_secs(60));
+    let lines = tape.lines();
+    assert_eq!(lines.last().expect("an end")["end"], "stopped");
+    let cut_off = tape.event(|line| line["stopped"] == "the server ended while it ran");
+    let entry = &lines[cut_off - 1];
+    assert_eq!(entry["event"], "handler.received");
+    assert!(entry["args"].to_string().contains("sleep-wasi"), "{entry}");
+    tape.is_identical(handlers::probe());
+}
+
+#[test]
 fn credentials_are_written_where_that_is_asked_for() {
     let tape = Tape::new();
     let server = tape

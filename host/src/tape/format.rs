@@ -52,10 +52,24 @@ pub(crate) struct Served {
 pub(crate) struct TapeLimits {
     wasm_stack_bytes_max: usize,
     memory_bytes_max: usize,
+    /// Of all instances on one worker. A tape of an older wsrun has the default.
+    #[serde(default = "handler_memory_bytes_max")]
+    handler_memory_bytes_max: usize,
     host_calls_max: u64,
     effect_bytes_max: usize,
+    /// A multiple of it is what the arguments of one call may hold.
+    #[serde(default = "sent_message_bytes_max")]
+    sent_message_bytes_max: usize,
     callback_timeout_ms: u64,
     blocking_timeout_ms: u64,
+}
+
+fn handler_memory_bytes_max() -> usize {
+    HandlerLimits::default().handler_memory_bytes_max
+}
+
+fn sent_message_bytes_max() -> usize {
+    HandlerLimits::default().sent_message_bytes_max
 }
 
 /// How much longer a callback may take in a replay: the machine may be a slower one.
@@ -68,8 +82,10 @@ impl From<&Config> for TapeLimits {
         Self {
             wasm_stack_bytes_max: config.wasm_stack_bytes_max,
             memory_bytes_max: limits.memory_bytes_max,
+            handler_memory_bytes_max: limits.handler_memory_bytes_max,
             host_calls_max: limits.host_calls_max,
             effect_bytes_max: limits.effect_bytes_max,
+            sent_message_bytes_max: limits.sent_message_bytes_max,
             callback_timeout_ms: millis(limits.callback_timeout),
             blocking_timeout_ms: millis(limits.blocking_timeout),
         }
@@ -77,12 +93,16 @@ impl From<&Config> for TapeLimits {
 }
 
 impl TapeLimits {
-    /// The configuration of a replay.
-    pub(crate) fn for_replay(&self) -> Config {
+    /// The configuration of a replay of a tape of so many workers, whose instances are all on one then.
+    pub(crate) fn for_replay(&self, workers: u16) -> Config {
         let handler_limits = HandlerLimits {
             memory_bytes_max: self.memory_bytes_max,
+            handler_memory_bytes_max: self
+                .handler_memory_bytes_max
+                .saturating_mul(usize::from(workers.max(1))),
             host_calls_max: self.host_calls_max,
             effect_bytes_max: self.effect_bytes_max,
+            sent_message_bytes_max: self.sent_message_bytes_max,
             callback_timeout: Duration::from_millis(self.callback_timeout_ms)
                 .saturating_mul(PATIENCE),
             blocking_timeout: Duration::from_millis(self.blocking_timeout_ms)
@@ -402,6 +422,32 @@ mod tests {
         let (mut reader, _) = Reader::open(&path).unwrap();
         let error = reader.next().unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn limits_come_back_and_older_tapes_have_the_defaults() {
+        let mut config = Config::default();
+        config.handler_limits.sent_message_bytes_max = 12_345;
+        config.handler_limits.handler_memory_bytes_max = 1 << 30;
+        let mut json = serde_json::to_value(TapeLimits::from(&config)).unwrap();
+        let read: TapeLimits = serde_json::from_value(json.clone()).unwrap();
+        let replayed = read.for_replay(3).handler_limits;
+        assert_eq!(replayed.sent_message_bytes_max, 12_345);
+        assert_eq!(replayed.handler_memory_bytes_max, 3 << 30);
+        let map = json.as_object_mut().unwrap();
+        map.remove("sent_message_bytes_max").unwrap();
+        map.remove("handler_memory_bytes_max").unwrap();
+        let read: TapeLimits = serde_json::from_value(json).unwrap();
+        let replayed = read.for_replay(1).handler_limits;
+        let default = HandlerLimits::default();
+        assert_eq!(
+            replayed.sent_message_bytes_max,
+            default.sent_message_bytes_max
+        );
+        assert_eq!(
+            replayed.handler_memory_bytes_max,
+            default.handler_memory_bytes_max
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A tape that is being written: one for all workers, and a track for each instance.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -28,6 +29,8 @@ struct Inner {
     redaction: Redaction,
     started: Instant,
     instances: AtomicU64,
+    /// What each instance that there is does just now. An instance may be held for longer than the tape is written.
+    open: Mutex<BTreeMap<u64, Arc<Mutex<Open>>>>,
 }
 
 /// Ends a tape with the server.
@@ -36,8 +39,18 @@ pub(crate) struct Finish(Recorder);
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        self.0.0.writer.finish();
+        let Recorder(inner) = &self.0;
+        // Callbacks that the end of the server has cut off are on the tape as well: one of them may be why somebody looks at it.
+        let open: Vec<_> = lock(&inner.open).values().map(Arc::clone).collect();
+        for open in open {
+            lock(&open).cut_off(&inner.writer, "the server ended while it ran");
+        }
+        inner.writer.finish();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Recorder {
@@ -68,6 +81,7 @@ impl Recorder {
             redaction,
             started: Instant::now(),
             instances: AtomicU64::new(1),
+            open: Mutex::default(),
         })))
     }
 
@@ -87,14 +101,21 @@ impl Recorder {
         if !self.0.writer.is_on() {
             return None;
         }
-        let mut recording = Recording {
-            recorder: self.clone(),
+        let instance = self.0.instances.fetch_add(1, Ordering::Relaxed);
+        let open = Arc::new(Mutex::new(Open {
             worker,
-            instance: self.0.instances.fetch_add(1, Ordering::Relaxed),
+            instance,
+            runs: false,
             event: NEW,
             args: String::new(),
             calls: String::new(),
             at_ms: 0,
+        }));
+        lock(&self.0.open).insert(instance, Arc::clone(&open));
+        let recording = Recording {
+            recorder: self.clone(),
+            instance,
+            open,
         };
         let made = Made {
             handler: handler.to_owned(),
@@ -146,8 +167,16 @@ pub(crate) fn names(exports: Exports) -> Vec<&'static str> {
 #[derive(Debug)]
 pub(crate) struct Recording {
     recorder: Recorder,
+    instance: u64,
+    open: Arc<Mutex<Open>>,
+}
+
+/// The callback that runs, as far as it has come.
+#[derive(Debug)]
+struct Open {
     worker: u16,
     instance: u64,
+    runs: bool,
     event: &'static str,
     args: String,
     /// JSON of the calls so far, with commas between them.
@@ -165,22 +194,24 @@ impl Recording {
         self.recorder.0.writer.is_on()
     }
 
-    pub(super) fn begin(&mut self, event: &'static str, args: &impl Put) {
+    pub(super) fn begin(&self, event: &'static str, args: &impl Put) {
         if self.is_on() {
             let args = args.put(self.redaction()).to_string();
             self.begin_with(event, args);
         }
     }
 
-    fn begin_with(&mut self, event: &'static str, args: String) {
-        self.event = event;
-        self.args = args;
-        self.calls.clear();
-        self.at_ms = self.now_ms();
+    fn begin_with(&self, event: &'static str, args: String) {
+        let mut open = lock(&self.open);
+        open.runs = true;
+        open.event = event;
+        open.args = args;
+        open.calls.clear();
+        open.at_ms = self.now_ms();
     }
 
     /// An import was called, and answered.
-    pub(crate) fn call(&mut self, call: &str, args: Value, answer: Answer) {
+    pub(crate) fn call(&self, call: &str, args: Value, answer: Answer) {
         if !self.is_on() {
             return;
         }
@@ -190,17 +221,18 @@ impl Recording {
             answer,
         };
         let text = serde_json::to_string(&call).unwrap_or_default();
-        if self.calls.len() + text.len() + self.args.len() > LINE_BYTES_MAX {
+        let mut open = lock(&self.open);
+        if open.calls.len() + text.len() + open.args.len() > LINE_BYTES_MAX {
             self.recorder.0.writer.end(EndReason::Large);
             return;
         }
-        if !self.calls.is_empty() {
-            self.calls.push(',');
+        if !open.calls.is_empty() {
+            open.calls.push(',');
         }
-        self.calls.push_str(&text);
+        open.calls.push_str(&text);
     }
 
-    pub(super) fn end<T: Put>(&mut self, result: Result<&T, &GuestError>) {
+    pub(super) fn end<T: Put>(&self, result: Result<&T, &GuestError>) {
         if !self.is_on() {
             return;
         }
@@ -208,10 +240,20 @@ impl Recording {
             Ok(value) => Outcome::Returned(value.put(self.redaction())),
             Err(error) => failed(error),
         };
-        self.push(&outcome);
+        lock(&self.open).push(&self.recorder.0.writer, &outcome);
     }
 
-    fn push(&mut self, outcome: &Outcome) {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.recorder.0.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Open {
+    /// Writes the callback down, unless it is written already.
+    fn push(&mut self, writer: &Writer, outcome: &Outcome) {
+        if !std::mem::take(&mut self.runs) {
+            return;
+        }
         let line = entry(
             self.at_ms,
             (self.worker, self.instance),
@@ -220,24 +262,30 @@ impl Recording {
             outcome,
         );
         if line.len() >= LINE_BYTES_MAX {
-            self.recorder.0.writer.end(EndReason::Large);
+            writer.end(EndReason::Large);
         }
-        self.recorder.0.writer.push(line);
+        writer.push(line);
         self.calls.clear();
         self.calls.shrink_to(CALLS_BYTES_KEPT);
         self.args = String::new();
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.recorder.0.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    /// Writes down a callback that runs and will not be told as over.
+    fn cut_off(&mut self, writer: &Writer, why: &str) {
+        if self.runs && writer.is_on() {
+            self.push(writer, &Outcome::Stopped(why.to_owned()));
+        }
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
+        let inner = &self.recorder.0;
+        lock(&inner.open).remove(&self.instance);
         if self.is_on() {
+            lock(&self.open).cut_off(&inner.writer, "its instance was dropped while it ran");
             self.begin_with(GONE, "null".into());
-            self.push(&Outcome::Returned(Value::Null));
+            lock(&self.open).push(&inner.writer, &Outcome::Returned(Value::Null));
         }
     }
 }

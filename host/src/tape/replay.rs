@@ -90,7 +90,7 @@ pub(crate) fn replay(
 ) -> Result<Report, ReplayError> {
     let host = |error: &dyn std::fmt::Display| ReplayError::Host(error.to_string());
     let (reader, header) = Reader::open(tape)?;
-    let mut config = header.limits.for_replay();
+    let mut config = header.limits.for_replay(header.workers);
     config.cache_dir = cache;
     let engine = &engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
     let Loaded {

@@ -183,6 +183,53 @@ impl Put for (String, Vec<u8>) {
     }
 }
 
+/// What stands outside of a list of header fields, and is the value of one by this name.
+pub(crate) struct FieldValue<'a, T: ?Sized>(pub(crate) &'static str, pub(crate) &'a T);
+
+impl Put for FieldValue<'_, str> {
+    fn put(&self, redaction: &Redaction) -> Value {
+        let Self(name, value) = *self;
+        match redaction.covers(name) {
+            true => Value::from(placeholder(value.len())),
+            false => Value::from(value),
+        }
+    }
+}
+
+impl Put for FieldValue<'_, Option<String>> {
+    fn put(&self, redaction: &Redaction) -> Value {
+        let Self(name, value) = *self;
+        value
+            .as_deref()
+            .map_or(Value::Null, |value| FieldValue(name, value).put(redaction))
+    }
+}
+
+impl Put for FieldValue<'_, Vec<String>> {
+    fn put(&self, redaction: &Redaction) -> Value {
+        let Self(name, values) = *self;
+        values
+            .iter()
+            .map(|value| FieldValue(name, value.as_str()).put(redaction))
+            .collect()
+    }
+}
+
+/// The subprotocol of a connection, or of those that something is for.
+pub(crate) struct Agreed(pub(crate) Option<String>);
+
+impl Put for Agreed {
+    fn put(&self, redaction: &Redaction) -> Value {
+        FieldValue(SUBPROTOCOL, &self.0).put(redaction)
+    }
+}
+
+impl Take for Agreed {
+    fn take(value: Value) -> Result<Self, String> {
+        Take::take(value).map(Self)
+    }
+}
+
 impl<T: Put> Put for Option<T> {
     fn put(&self, redaction: &Redaction) -> Value {
         self.as_ref()
@@ -298,11 +345,11 @@ fn field<T: Take>(map: &mut Map<String, Value>, name: &str) -> Result<T, String>
 }
 
 macro_rules! records {
-    ($($type:ty { $($field:ident),* })*) => {$(
+    ($($type:ty { $($field:ident $(is $header:ident)?),* })*) => {$(
         impl Put for $type {
             fn put(&self, redaction: &Redaction) -> Value {
                 let mut map = Map::new();
-                $(map.insert(stringify!($field).into(), self.$field.put(redaction));)*
+                $(map.insert(stringify!($field).into(), records!(@put (self.$field) redaction $($header)?));)*
                 Value::Object(map)
             }
         }
@@ -316,6 +363,9 @@ macro_rules! records {
             }
         }
     )*};
+    (@put ($value:expr) $redaction:ident) => { $value.put($redaction) };
+    // It is the value of a header field.
+    (@put ($value:expr) $redaction:ident $header:ident) => { FieldValue($header, &$value).put($redaction) };
 }
 
 macro_rules! variants {
@@ -387,36 +437,30 @@ records! {
     CloseInfo { code, reason, by, clean }
     client::Reconnect { attempts_max, delay_ms, delay_max_ms }
     client::Options {
-        url, protocols, host, origin, headers, verify, identity, version, compression, timeout_ms, reconnect, session
+        url, protocols is SUBPROTOCOL, host is HOST, origin is ORIGIN, headers, verify, identity, version, compression, timeout_ms, reconnect, session
     }
     client::Response { status, headers }
-    handshake::Acceptance { protocol, headers, session }
+    handshake::Acceptance { protocol is SUBPROTOCOL, headers, session }
     handshake::Refusal { status, headers, body }
 }
 
-/// The header field that [`Request::offered`] is read from.
-const OFFERED: &str = "sec-websocket-protocol";
+/// Header fields whose values stand outside of lists of them as well.
+const SUBPROTOCOL: &str = "sec-websocket-protocol";
+const HOST: &str = "host";
+const ORIGIN: &str = "origin";
 
 impl Put for Request {
     fn put(&self, redaction: &Redaction) -> Value {
-        let offered = match redaction.covers(OFFERED) {
-            true => self
-                .offered
-                .iter()
-                .map(|name| placeholder(name.len()))
-                .collect(),
-            false => self.offered.put(redaction),
-        };
         json!({
             "role": self.role.put(redaction),
             "path": self.path,
             "query": self.query,
             "headers": self.headers.put(redaction),
-            "offered": offered,
+            "offered": FieldValue(SUBPROTOCOL, &self.offered).put(redaction),
             "peer": self.peer,
             "local": self.local,
             "secure": self.secure,
-            "host": self.host,
+            "host": FieldValue(HOST, &self.host).put(redaction),
         })
     }
 }
@@ -534,7 +578,12 @@ mod tests {
 
     #[test]
     fn redacted_header_fields_keep_their_length_and_nothing_else() {
-        let redaction = Redaction::new(&["Cookie".into(), OFFERED.into()]);
+        let redaction = Redaction::new(&[
+            "Cookie".into(),
+            SUBPROTOCOL.into(),
+            "Host".into(),
+            "Origin".into(),
+        ]);
         let request = Request {
             role: Role::Server,
             path: "/".into(),
@@ -547,12 +596,45 @@ mod tests {
             peer: "unix".into(),
             local: "unix".into(),
             secure: false,
-            host: None,
+            host: Some("secret.example".into()),
         };
         let put = request.put(&redaction);
         assert!(!put.to_string().contains("secret"), "{put}");
         assert_eq!(put["headers"][0], json!(["cookie", "*********"]));
         assert_eq!(put["headers"][1], json!(["accept", "text/html"]));
         assert_eq!(put["offered"], json!(["******"]));
+        assert_eq!(put["host"], json!("**************"));
+        let secret = || Some("secret".to_owned());
+        let acceptance = handshake::Acceptance {
+            protocol: secret(),
+            headers: Vec::new(),
+            session: Vec::new(),
+        };
+        let options = client::Options {
+            url: "ws://a/".into(),
+            protocols: vec!["secret".into()],
+            host: secret(),
+            origin: secret(),
+            headers: vec![("cookie".into(), "secret".into())],
+            verify: Verify::Full,
+            identity: None,
+            version: None,
+            compression: false,
+            timeout_ms: None,
+            reconnect: None,
+            session: Vec::new(),
+        };
+        for put in [
+            acceptance.put(&redaction),
+            options.put(&redaction),
+            Agreed(secret()).put(&redaction),
+        ] {
+            let text = put.to_string();
+            assert!(
+                !text.contains("secret") && text.contains("\"******\""),
+                "{text}"
+            );
+        }
+        assert!(options.put(&none()).to_string().matches("secret").count() == 4);
     }
 }

@@ -31,7 +31,7 @@ use crate::contract::{ConnectionId, TimerId};
 use crate::tape::Track;
 use crate::tape::format::Answer;
 use crate::tape::redact::Redaction;
-use crate::tape::value::{Put, Take, Two};
+use crate::tape::value::{Agreed, Put, Take, Two};
 
 /// Everything that a handler may import, over the tape.
 pub(crate) fn taped_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
@@ -174,7 +174,8 @@ impl connections::Host for Taped<'_> {
         fn abort(connection: ConnectionId) -> (), "connections.abort", (connection,);
         fn buffered(connection: ConnectionId) -> u64, "connections.buffered", (connection,);
         fn want_writable(connection: ConnectionId) -> (), "connections.want-writable", (connection,);
-        fn want_writable_all(protocol: Option<String>) -> (), "connections.want-writable-all", (&protocol,);
+        fn want_writable_all(protocol: Option<String>) -> (), "connections.want-writable-all",
+            (Agreed(protocol.clone()),);
         fn set_slow_policy(connection: ConnectionId, policy: Option<SlowPolicy>) -> (),
             "connections.set-slow-policy", Two(connection, &policy);
         fn dropped(connection: ConnectionId) -> u64, "connections.dropped", (connection,);
@@ -182,9 +183,17 @@ impl connections::Host for Taped<'_> {
         fn set_auto_reply(received: Message, reply: Option<Message>) -> Result<(), AutoReplyError>,
             "connections.set-auto-reply", Two(&received, &reply);
         fn request_of(connection: ConnectionId) -> Option<Request>, "connections.request-of", (connection,);
-        fn protocol(connection: ConnectionId) -> Option<String>, "connections.protocol", (connection,);
         fn session(connection: ConnectionId) -> Vec<u8>, "connections.session", (connection,);
         fn set_session(connection: ConnectionId, data: Vec<u8>) -> Sent, "connections.set-session", Two(connection, &data);
+    }
+
+    fn protocol(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<String>> {
+        let args = self.put(&(connection,));
+        let agreed = self.over("connections.protocol", args, |state| {
+            connections::Host::protocol(state, connection).map(Agreed)
+        })?;
+        let Agreed(protocol) = agreed;
+        Ok(protocol)
     }
 }
 
@@ -196,7 +205,7 @@ impl topics::Host for Taped<'_> {
         fn publish(topic: String, message: Message, except: Option<ConnectionId>) -> Result<u32, PublishError>,
             "topics.publish", (&topic, &message, except);
         fn broadcast(protocol: Option<String>, message: Message) -> Result<u32, PublishError>,
-            "topics.broadcast", Two(&protocol, &message);
+            "topics.broadcast", Two(Agreed(protocol.clone()), &message);
         fn set_slow_policy(topic: String, policy: Option<SlowPolicy>) -> (), "topics.set-slow-policy", Two(&topic, &policy);
         fn dropped(topic: String) -> u64, "topics.dropped", (&topic,);
     }
