@@ -1,14 +1,17 @@
 //! One attempt: transport, TLS, opening handshake, each under its time.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use wsrun_proto::http::connect::{Connect, ConnectError as CoreError, Established};
 use wsrun_proto::ws::deflate::Agreed;
@@ -20,6 +23,13 @@ use crate::transport::{Socket, Stream, set_options};
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 16;
+
+/// How long an attempt has before the next address is tried beside it. RFC 8305, 5: "A recommended value for a default delay is 250
+/// milliseconds."
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Addresses that are tried at the same time: each is a socket.
+const ATTEMPTS_MAX: usize = 8;
 
 /// Bytes that are read of a response at a time.
 const READ_BYTES: usize = 4 * 1024;
@@ -63,7 +73,7 @@ pub(crate) async fn open(outbound: &Outbound, options: &ConnectOptions) -> Resul
     } = outbound
         .prepare(options, random())
         .map_err(|error| Failure::Denied(error.to_string()))?;
-    let transport = transport(outbound, &target, limit);
+    let transport = transport(outbound, &target);
     let (socket, peer, local) = within(limit, Phase::Connect, transport).await?;
     let mut stream = match target.server_name.clone() {
         None => Stream::Plain(socket),
@@ -124,7 +134,6 @@ async fn within<T>(
 async fn transport(
     outbound: &Outbound,
     target: &Target,
-    limit: Duration,
 ) -> Result<(Socket, String, String), Failure> {
     match &target.place {
         Place::Unix(path) => {
@@ -135,9 +144,7 @@ async fn transport(
             Ok((Socket::Unix(stream), "unix".to_owned(), path))
         }
         Place::Tcp(host, port) => {
-            let began = Instant::now();
-            let addresses = addresses(outbound, host, *port).await?;
-            let stream = connect_first(&addresses, began, limit).await?;
+            let stream = connect_first(addresses(outbound, host, *port).await?).await?;
             set_options(&stream);
             let text = |address: io::Result<SocketAddr>| {
                 address.map_or_else(|_| String::new(), |address| address.to_string())
@@ -148,8 +155,12 @@ async fn transport(
     }
 }
 
-/// The addresses of a host that may be connected to: at least one.
-async fn addresses(outbound: &Outbound, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+/// The addresses of a host that may be connected to, in the order in which they are tried: at least one.
+pub(super) async fn addresses(
+    outbound: &Outbound,
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, Failure> {
     let found = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         Err(_) => look_up(outbound, host, port)
@@ -158,14 +169,17 @@ async fn addresses(outbound: &Outbound, host: &str, port: u16) -> Result<Vec<Soc
     };
     let mut allowed = Vec::new();
     let mut denied = None;
-    for address in found {
+    for mut address in found {
+        // As it was found otherwise: an address of one link says which.
+        address.set_port(port);
         match outbound.access.check_address(host, address.ip(), port) {
-            Ok(()) => allowed.push(SocketAddr::new(address.ip(), port)),
+            Ok(()) => allowed.push(address),
             Err(error) => {
                 denied.get_or_insert_with(|| Failure::Denied(error.to_string()));
             }
         }
     }
+    let mut allowed = interleaved(allowed);
     allowed.truncate(ADDRESSES_MAX);
     if allowed.is_empty() {
         return Err(
@@ -182,22 +196,68 @@ async fn look_up(outbound: &Outbound, name: &str, port: u16) -> io::Result<Vec<S
     (outbound.resolve)(name.to_owned(), port, permit).await
 }
 
-/// Tries addresses in their order, each for its share of the time that is left.
-async fn connect_first(
-    addresses: &[SocketAddr],
-    began: Instant,
-    limit: Duration,
-) -> Result<TcpStream, Failure> {
-    let mut failure = Failure::TimedOut(Phase::Connect);
-    for (address, untried) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
-        let share = limit.saturating_sub(began.elapsed()) / untried;
-        failure = match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => Failure::Unreachable(format!("{address}: {error}")),
-            Err(_) => Failure::TimedOut(Phase::Connect),
-        };
+/// One family after the other, that of the first address first: RFC 8305, 4. A family that is not routed costs one delay then, however many
+/// addresses of it there are.
+fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut all = Vec::with_capacity(first.len() + second.len());
+    while first.len() + second.len() > 0 {
+        all.extend(first.next());
+        all.extend(second.next());
     }
-    Err(failure)
+    all
+}
+
+type Attempt = Pin<Box<dyn Future<Output = Result<TcpStream, Failure>>>>;
+
+/// Tries addresses in their order, the next when one has failed or has not answered for a moment, and takes the first that answers: RFC 8305,
+/// 5. One that is dead costs that moment.
+async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
+    let mut untried = addresses.into_iter();
+    let mut running: Vec<Attempt> = Vec::new();
+    let mut failure = Failure::TimedOut(Phase::Connect);
+    loop {
+        if let Some(address) = untried.next() {
+            if running.len() == ATTEMPTS_MAX {
+                // The oldest, which has had the most time.
+                drop(running.remove(0));
+            }
+            running.push(Box::pin(async move {
+                let connected = TcpStream::connect(address).await;
+                connected.map_err(|error| Failure::Unreachable(format!("{address}: {error}")))
+            }));
+        } else if running.is_empty() {
+            return Err(failure);
+        }
+        let ended = if untried.len() > 0 {
+            timeout(ATTEMPT_DELAY, first_of(&mut running)).await.ok()
+        } else {
+            Some(first_of(&mut running).await)
+        };
+        match ended {
+            None => {}
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => failure = error,
+        }
+    }
+}
+
+/// The outcome of the attempt that ends first; the others go on.
+async fn first_of(running: &mut Vec<Attempt>) -> Result<TcpStream, Failure> {
+    poll_fn(|cx| {
+        for position in 0..running.len() {
+            if let Poll::Ready(outcome) = running[position].as_mut().poll(cx) {
+                drop(running.remove(position));
+                return Poll::Ready(outcome);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn secure(

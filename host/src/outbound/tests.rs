@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::TcpListener as StdTcpListener;
+use std::net::{Ipv6Addr, SocketAddrV6, TcpListener as StdTcpListener};
 use std::path::Path;
 
 use rcgen::{
@@ -11,9 +11,11 @@ use rcgen::{
 };
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use wsrun_proto::http::request::RequestReader;
 use wsrun_proto::http::upgrade;
@@ -433,6 +435,99 @@ async fn addresses_are_tried_in_order_and_denied_ones_passed_over() {
         .unwrap();
     assert_eq!(opened.request.peer, format!("127.0.0.1:{port}"));
     assert_eq!(denied.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn address_that_is_dead_costs_a_moment_and_not_its_share_of_the_time() {
+    let live = TcpListener::bind(loopback(1, 0)).await.unwrap();
+    let port = live.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (stream, _) = live.accept().await.unwrap();
+        serve(stream, |request| accepted(request, "")).await;
+    });
+    // Whose queue is full: the kernel answers no more.
+    let dead = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    dead.bind(&loopback(2, port).into()).unwrap();
+    dead.listen(0).unwrap();
+    let mut queued = Vec::new();
+    while let Ok(Ok(stream)) = timeout(
+        Duration::from_millis(200),
+        tokio::net::TcpStream::connect(loopback(2, port)),
+    )
+    .await
+    {
+        queued.push(stream);
+        assert!(queued.len() < 100, "the queue does not become full");
+    }
+    let config = OutboundConfig {
+        grants: ["two.example", "127.0.0.0/8"]
+            .map(|grant| grant.parse().unwrap())
+            .into_iter()
+            .collect(),
+        connect_timeout: Duration::from_secs(240),
+        ..config()
+    };
+    let mut outbound = outbound(&config);
+    outbound.resolve =
+        |_, port, _| Box::pin(async move { Ok([2, 1].map(|last| loopback(last, port)).to_vec()) });
+    let began = tokio::time::Instant::now();
+    let opened = open(&outbound, &url(format!("ws://two.example:{port}/")))
+        .await
+        .unwrap();
+    assert_eq!(opened.request.peer, format!("127.0.0.1:{port}"));
+    // Half of the time is two minutes.
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn addresses_take_turns_by_family_and_keep_the_link_that_they_belong_to() {
+    let mut outbound = outbound(&config()).trusted();
+    let link_local = |last: u16, scope| {
+        let ip = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last);
+        SocketAddr::V6(SocketAddrV6::new(ip, 9000, 0, scope))
+    };
+    outbound.resolve = |_, _, _| {
+        Box::pin(async {
+            let v6 = (1..=20).map(|last| {
+                let ip = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last);
+                SocketAddr::V6(SocketAddrV6::new(ip, 0, 0, 7))
+            });
+            Ok(v6.chain([loopback(1, 0), loopback(2, 0)]).collect())
+        })
+    };
+    let found = open::addresses(&outbound, "many.example", 9000)
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 16);
+    assert_eq!(
+        found[..5],
+        [
+            link_local(1, 7),
+            loopback(1, 9000),
+            link_local(2, 7),
+            loopback(2, 9000),
+            link_local(3, 7)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn interim_responses_are_passed_over() {
+    let port = server(|request| {
+        let mut response =
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".to_vec();
+        response.extend(accepted(request, "X-Final: yes\r\n"));
+        response.extend(b"\x81\x00");
+        response
+    })
+    .await;
+    let opened = attempt(port).await.unwrap();
+    assert_eq!(opened.early, b"\x81\x00");
+    assert_eq!(opened.response.status, 101);
+    let last = ("x-final".to_owned(), b"yes".to_vec());
+    assert!(opened.response.headers.contains(&last));
+    let endless = failure(|_| b"HTTP/1.1 100 Continue\r\n\r\n".repeat(17)).await;
+    assert!(matches!(endless, Failure::InvalidResponse(_)), "{endless}");
 }
 
 #[tokio::test]
