@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use wsrun_tests::admin::Administered;
+use wsrun_tests::frame;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::neighbour::Neighbour;
@@ -143,15 +144,38 @@ fn send_over_the_rate_is_refused_and_possible_again() {
         server.log().contains("--max-send-rate")
     });
     assert!(server.hits("probe", "message-rate-out") > 0);
-    let mut messages = 0;
+    let mut told = String::new();
     wait::until("the rate allows an answer again", || {
         let mut other = server.open();
-        messages += 1;
         other.set_read_timeout(Duration::from_millis(500));
         other.send_text("last-flood");
-        other
-            .try_read_frame()
-            .is_ok_and(|frame| String::from_utf8_lossy(&frame.payload).contains("queue-full"))
+        let answer = other.try_read_frame();
+        told = answer.map_or(String::new(), |frame| frame.text().to_owned());
+        !told.is_empty()
+    });
+    let sent = told
+        .strip_prefix("sent ")
+        .and_then(|told| told.split_once(' '));
+    let (sent, end) = sent.unwrap_or_else(|| panic!("no flood: {told}"));
+    assert!(end.starts_with("err queue-full"), "{told}");
+    let sent: usize = sent.parse().expect("a number");
+    // What one second brings, in one go.
+    assert!((1..=100).contains(&sent), "{told}");
+    // They came, and no more of them.
+    for _ in 0..sent {
+        let frame = peer.read_frame();
+        assert_eq!(frame.opcode, frame::BINARY, "{frame:?}");
+    }
+    wait::until("the rate allows an answer again", || {
+        peer.set_read_timeout(Duration::from_millis(500));
+        peer.send_text("echo next");
+        match peer.try_read_frame() {
+            Ok(frame) => {
+                assert_eq!(frame.opcode, frame::TEXT, "more than was taken: {frame:?}");
+                frame.text() == "next"
+            }
+            Err(_) => false,
+        }
     });
     neighbour.is_unharmed();
 }
@@ -159,7 +183,8 @@ fn send_over_the_rate_is_refused_and_possible_again() {
 #[test]
 fn bytes_queued_for_all_connections_of_a_handler_are_bounded() {
     const CONNECTIONS: usize = 60;
-    let (server, neighbour) = server(&["--max-handler-queue", "16MiB"]);
+    // Without the limit of all it would be that of each: 960 MiB.
+    let (server, neighbour) = server(&["--max-queue", "16MiB", "--max-handler-queue", "32MiB"]);
     let before = server.usage().resident_bytes();
     let mut controller = server.open();
     let mut silent: Vec<Peer> = Vec::new();
@@ -174,6 +199,11 @@ fn bytes_queued_for_all_connections_of_a_handler_are_bounded() {
     }
     server.expect_log("--max-handler-queue");
     assert!(server.hits("probe", "handler-queue") > 0);
+    let queued = server.metric("wsrun_queued_bytes{handler=\"probe\"}");
+    assert!(
+        (16 << 20..=33 << 20).contains(&queued),
+        "{queued} bytes are queued"
+    );
     let grown = server.usage().resident_bytes().saturating_sub(before);
     assert!(
         grown < 160 << 20,
@@ -210,18 +240,22 @@ fn session_data_of_all_connections_of_a_handler_is_bounded() {
 
 #[test]
 fn handler_that_has_used_up_its_share_of_time_waits() {
-    const MESSAGES: usize = 100;
+    const MESSAGES: usize = 12;
     let (server, neighbour) = server(&["--max-cpu-share", "5", "--callback-timeout", "1s"]);
     let mut peer = server.open();
     for _ in 0..MESSAGES {
-        peer.send_text("publish-flood none 3000 1000");
+        peer.send_text("publish-flood none 1000 1000");
     }
+    // The neighbour's handler has the same limit: the log does not tell whose share was used up.
+    wait::until("the share is used up", || {
+        server.hits("probe", "cpu-share") > 0
+    });
     server.expect_log("--max-cpu-share");
-    assert!(server.hits("probe", "cpu-share") > 0);
     neighbour.lives();
     // It is not stopped for good, and nothing is lost.
-    for _ in 0..10 {
-        assert_eq!(peer.read_text(), "sent 3000");
+    for _ in 0..MESSAGES {
+        assert_eq!(peer.read_text(), "sent 1000");
     }
+    assert_eq!(peer.ask("echo nothing more"), "nothing more");
     neighbour.is_unharmed();
 }

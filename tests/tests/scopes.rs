@@ -320,6 +320,28 @@ fn trap_in_connection_scope_costs_one_connection_and_closed_is_told_to_another_i
 
 #[test]
 fn timers_of_a_connection_are_told_to_its_instance() {
+    let server = each_its_own(&[]);
+    let mut peers: Vec<_> = (0..5).map(|_| server.open()).collect();
+    let mut calls = Vec::new();
+    for (number, peer) in peers.iter_mut().enumerate() {
+        // Each instance has received another number of messages, and tells it when the timer fires.
+        for _ in 0..number {
+            assert_eq!(peer.ask("echo x"), "x");
+        }
+        assert!(peer.ask("timer-conn 300 1000000").starts_with("ok "));
+        calls.push(number + 1);
+    }
+    for (peer, calls) in peers.iter_mut().zip(calls) {
+        let fired = peer.read_text();
+        assert!(
+            fired.ends_with(&format!(" 1000000 calls {calls}")),
+            "{fired}"
+        );
+    }
+}
+
+#[test]
+fn timers_of_a_connection_wake_it() {
     let server = each_its_own(&["--hibernate-after", "150ms"]);
     let mut first = server.open();
     let mut second = server.open();

@@ -115,6 +115,12 @@ fn unchanged_file_is_not_swapped_on_sighup() {
     server.signal(Signal::HUP);
     server.expect_log("nothing to read again");
     assert_eq!(ask(&mut peer, "b"), ("one".into(), 2, "opened".into()));
+    // Swaps come one after the other: when another has taken over, one of the unchanged file would have.
+    file.becomes("two");
+    server.signal(Signal::HUP);
+    server.expect_log("handler replaced");
+    assert_eq!(ask(&mut peer, "c"), ("two".into(), 3, "resumed".into()));
+    assert_eq!(times(&server, "a new version has taken over"), 1);
 }
 
 /// Swaps to a version that must not stay; the old one serves on as if nothing had been.
@@ -202,6 +208,25 @@ fn version_serves_on_all_workers_or_on_none() {
     file.becomes("two");
     server.signal(Signal::HUP);
     server.expect_log("handler replaced");
+    let log = server.log();
+    let taken_over = log
+        .lines()
+        .filter(|line| line.contains("a new version has taken over"));
+    let connections: Vec<usize> = taken_over
+        .map(|line| {
+            let rest = line.split_once("connections=").expect("it tells them").1;
+            let number = rest
+                .split(' ')
+                .next()
+                .and_then(|number| number.parse().ok());
+            number.expect("a number")
+        })
+        .collect();
+    assert_eq!(connections.iter().sum::<usize>(), peers.len());
+    assert!(
+        connections.iter().filter(|number| **number > 0).count() > 1,
+        "one worker has all of them: {connections:?}"
+    );
     for peer in &mut peers {
         assert_eq!(ask(peer, "b"), ("two".into(), 2, "resumed".into()));
     }

@@ -82,9 +82,15 @@ fn topics_and_broadcasts_reach_the_connections_of_all_workers() {
         here < 24,
         "SO_REUSEPORT spreads 24 connections over two workers"
     );
+    // Whatever came twice would come before the next: workers keep the order.
     publisher.send_text("broadcast all over");
     for peer in &mut peers {
         peer.expect_text("all over");
+    }
+    publisher.send_text("publish t the end");
+    for peer in &mut peers {
+        peer.expect_text("the end");
+        assert_eq!(peer.ask("echo nothing more"), "nothing more");
     }
 }
 

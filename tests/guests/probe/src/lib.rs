@@ -22,6 +22,9 @@ const OPENED_EVENTS: &str = "opened-events";
 const CLOSED_EVENTS: &str = "closed-events";
 const CLIENT_MESSAGES: &str = "client-messages";
 
+/// The tag of a timer that tells which instance it is told to, by the messages that this one received.
+const TELLS_CALLS: u64 = 1_000_000;
+
 #[derive(Default)]
 struct Probe {
     /// Messages that this instance received.
@@ -106,7 +109,10 @@ impl Handler for Probe {
     }
 
     fn timer(&mut self, timer: Timer, tag: u64, connection: Option<Connection>) {
-        let event = format!("timer {} {tag}", timer.id());
+        let mut event = format!("timer {} {tag}", timer.id());
+        if tag == TELLS_CALLS {
+            event = format!("{event} calls {}", self.calls);
+        }
         match connection {
             Some(connection) => say(connection, &event),
             None => {
