@@ -20,10 +20,16 @@ impl Administered {
     /// Starts it, and waits until it answers.
     #[track_caller]
     pub fn start(server: Builder) -> Self {
+        Self::started_by(server, Builder::start)
+    }
+
+    /// The same with a start of its own.
+    #[track_caller]
+    pub fn started_by(server: Builder, start: impl FnOnce(Builder) -> Server) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let server = server.arg("--admin").arg(folder.path().join("admin"));
         let administered = Self {
-            server: server.start(),
+            server: start(server),
             folder,
         };
         wait::until("the admin socket is there", || {

@@ -157,15 +157,13 @@ pub fn run_command_within(
     }
 }
 
-/// The binary under test: beside the test executables.
+/// The binary under test: beside the test executables, or another that `WSRUN_TEST_BINARY` names, to see that a test finds what is wrong
+/// with that one.
 pub fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let profile = test
-        .ancestors()
-        .find(|dir| dir.file_name().is_some_and(|name| name == "deps"))
-        .and_then(Path::parent)
-        .expect("test executables lie in deps");
-    let binary = profile.join("wsrun");
+    if let Some(other) = std::env::var_os("WSRUN_TEST_BINARY") {
+        return other.into();
+    }
+    let binary = profile_folder().join("wsrun");
     assert!(
         binary.exists(),
         "{} is missing: run `cargo build` first",
@@ -174,9 +172,18 @@ pub fn binary() -> PathBuf {
     binary
 }
 
+fn profile_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("a running program has a path");
+    test.ancestors()
+        .find(|dir| dir.file_name().is_some_and(|name| name == "deps"))
+        .and_then(Path::parent)
+        .expect("test executables lie in deps")
+        .to_path_buf()
+}
+
 /// A folder that outlives the test, for what is worth keeping: compiled components, screenshots.
 pub fn kept_folder(name: &str) -> PathBuf {
-    let folder = binary().with_file_name("wsrun-tests").join(name);
+    let folder = profile_folder().join("wsrun-tests").join(name);
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     folder
 }
@@ -229,7 +236,14 @@ impl Builder {
 
     /// Starts the server and waits until it listens.
     #[track_caller]
-    pub fn start(mut self) -> Server {
+    pub fn start(self) -> Server {
+        // A component that contains a whole interpreter is compiled first.
+        self.start_within(wait::PATIENCE * 6)
+    }
+
+    /// The same for a server that is to listen sooner.
+    #[track_caller]
+    pub fn start_within(mut self, timeout: Duration) -> Server {
         if self.listeners.is_empty() && self.inherited == 0 {
             self.listeners.push("127.0.0.1:0".to_owned());
         }
@@ -275,8 +289,7 @@ impl Builder {
         while server.addresses.len() < self.listeners.len().max(self.inherited) {
             let line = server
                 .stdout
-                // A component that contains a whole interpreter is compiled first.
-                .recv_timeout(wait::PATIENCE * 6)
+                .recv_timeout(timeout)
                 .unwrap_or_else(|_| panic!("the server does not listen:\n{}", server.log.text()));
             let address = line
                 .strip_prefix("listening on ")

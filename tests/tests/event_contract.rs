@@ -3,7 +3,6 @@
 //!
 //! Each sequence is drawn from a seed, which is told when it fails. `WSRUN_EVENT_SEQUENCES` is how many are run in each scope.
 
-use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +14,9 @@ use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::{NoFrame, Peer};
+use wsrun_tests::random::Random;
 use wsrun_tests::server::Server;
+use wsrun_tests::told::{Event, Told};
 use wsrun_tests::wait;
 
 const THREADS: u64 = 4;
@@ -23,30 +24,9 @@ const THREADS: u64 = 4;
 /// As many as a test of every day has time for.
 const SEQUENCES: u64 = 3_000;
 
-/// Numbers that follow from a seed (Steele, Lea and Flood: SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        let position = self.below(of.len() as u64);
-        of[usize::try_from(position).expect("it is small")]
-    }
-}
-
 /// What a peer does, from the opening handshake to its end. While it is quiet it does nothing, wherever it is.
 fn sequence(address: SocketAddr, seed: u64, quiet: &AtomicBool) {
-    let mut random = Random(seed);
+    let mut random = Random::of(seed);
     let path = random.pick(&[
         "/",
         "/",
@@ -165,48 +145,9 @@ fn is_upgraded(stream: &mut TcpStream) -> bool {
     head.starts_with(b"HTTP/1.1 101 ")
 }
 
-/// What was told of one connection.
-#[derive(Default)]
-struct Told {
-    events: Vec<(String, u128, u128)>,
-}
-
-impl Told {
-    /// What is wrong with it.
-    fn error(&self) -> Option<String> {
-        let names: Vec<&str> = self.events.iter().map(|(name, ..)| name.as_str()).collect();
-        let opened = names.iter().filter(|name| **name == "opened").count();
-        let closed = names.iter().filter(|name| **name == "closed").count();
-        // `opened` may have trapped: then it was not seen, and nothing but `closed` may follow.
-        if opened > 1 || (opened == 1 && names[0] != "opened") {
-            return Some(format!("opened is not the first: {names:?}"));
-        }
-        if opened == 0 && names != ["closed"] {
-            return Some(format!("not opened: {names:?}"));
-        }
-        if closed > 1 || (closed == 1 && names.last() != Some(&"closed")) {
-            return Some(format!("closed is not the last: {names:?}"));
-        }
-        // Where `closed` is to trap, the session data says so: it is kept whatever happened since.
-        if (closed == 0) != names.contains(&"doomed") {
-            return Some(format!(
-                "closed is told to those that are not to trap: {names:?}"
-            ));
-        }
-        let overlap = self.events.windows(2).find(|pair| pair[1].1 < pair[0].2);
-        overlap.map(|pair| format!("{} began before {} had ended", pair[1].0, pair[0].0))
-    }
-
-    fn is_closed(&self) -> bool {
-        self.events
-            .last()
-            .is_some_and(|(name, ..)| name == "closed")
-    }
-}
-
 /// Reads what the handler tells until `done`, and then until nothing has come for a while.
-fn observe(mut observer: Peer, done: &AtomicBool) -> HashMap<u64, Told> {
-    let mut told: HashMap<u64, Told> = HashMap::new();
+fn observe(mut observer: Peer, done: &AtomicBool) -> Told {
+    let mut told = Told::default();
     observer.set_read_timeout(Duration::from_millis(500));
     loop {
         match observer.try_read_frame() {
@@ -216,14 +157,7 @@ fn observe(mut observer: Peer, done: &AtomicBool) -> HashMap<u64, Told> {
             }
             Ok(frame) => {
                 assert_eq!(frame.opcode, frame::TEXT, "{frame:?}");
-                let mut parts = frame.text().split(' ');
-                let mut part = || parts.next().expect("there are four parts").to_owned();
-                let event = part();
-                let connection = part().parse().expect("a number");
-                let begin = part().parse().expect("a number");
-                let end = part().parse().expect("a number");
-                let told = told.entry(connection).or_default();
-                told.events.push((event, begin, end));
+                told.add(Event::parse(frame.text()));
             }
             Err(NoFrame::TimedOut) if done.load(Ordering::Relaxed) => return told,
             Err(NoFrame::TimedOut) => {}
@@ -299,8 +233,7 @@ fn holds(scope: &str, workers: &str) {
         done.store(true, Ordering::Relaxed);
         observing.join().expect("the observer lives")
     });
-    let closed = told.values().filter(|told| told.is_closed()).count();
-    let events: usize = told.values().map(|told| told.events.len()).sum();
+    let (closed, events) = (told.closed(), told.len());
     let hibernations = server.metric("wsrun_hibernations_total{handler=\"contract\"}");
     #[expect(
         clippy::print_stdout,
@@ -310,21 +243,18 @@ fn holds(scope: &str, workers: &str) {
         println!(
             "scope {scope}: {sequences} sequences in {:?}, {} connections, {events} events, {closed} closed, {swaps} swaps tried, {} taken over, {hibernations} fell asleep",
             began.elapsed(),
-            told.len(),
+            told.0.len(),
             server.metric("wsrun_swaps_total{handler=\"contract\"}")
         );
     }
-    for (connection, told) in &told {
-        if let Some(error) = told.error() {
-            panic!("scope {scope}, seed {seed}, connection {connection}: {error}");
-        }
-    }
+    let errors = told.errors();
+    assert!(errors.is_empty(), "scope {scope}, seed {seed}: {errors:#?}");
     assert!(hibernations > 0, "no instance has slept");
     let opened = server.metric("wsrun_connections_opened_total{handler=\"contract\"}");
     assert!(
-        told.len() as u64 <= opened,
+        told.0.len() as u64 <= opened,
         "{} connections, but {opened} were opened",
-        told.len()
+        told.0.len()
     );
 }
 
