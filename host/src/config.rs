@@ -107,7 +107,37 @@ impl Config {
         let own = u16::try_from(own.count()).unwrap_or(u16::MAX);
         self.workers.saturating_add(own)
     }
+
+    /// Bounds every time, so that moments which lie that far ahead can be told.
+    pub(crate) fn bound_times(&mut self) {
+        let (timeouts, limits) = (&mut self.timeouts, &mut self.handler_limits);
+        let times = [
+            &mut self.handshake_timeout,
+            &mut self.write_timeout,
+            &mut self.shutdown_timeout,
+            &mut self.compilation.timeout,
+            &mut self.outbound.connect_timeout,
+            &mut timeouts.close_timeout,
+            &mut limits.callback_timeout,
+            &mut limits.blocking_timeout,
+            &mut limits.failure_window,
+            &mut limits.trial_time,
+        ];
+        let optional = [
+            &mut self.drain_window,
+            &mut timeouts.ping_interval,
+            &mut timeouts.idle_timeout,
+            &mut timeouts.message_timeout,
+            &mut limits.hibernate_after,
+        ];
+        for time in times.into_iter().chain(optional.into_iter().flatten()) {
+            *time = LONGEST.min(*time);
+        }
+    }
 }
+
+/// The longest time that anything is waited for: the timers of the runtime reach two years, and the clock not without end.
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Default for Config {
     fn default() -> Self {

@@ -16,6 +16,7 @@
 //! * `observability`: what is counted. `admission`, `bucket`: connections and rates against their limits.
 //! * `privileges`: who the process is. `file`: reading what somebody outside named. `text`: foreign text in a
 //!   line. `seldom`: lines of the log that peers can cause. `descriptors`: those that are kept for the operator.
+//! * `panics`: a defect of the host is kept to what it concerns.
 //! * [`cli`]: the command line.
 
 mod admission;
@@ -37,6 +38,7 @@ pub mod native;
 mod observability;
 mod outbound;
 mod packed;
+mod panics;
 mod privileges;
 mod request;
 mod reservations;

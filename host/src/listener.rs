@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::config::Listen;
 use crate::connection;
 use crate::descriptors;
+use crate::panics;
 use crate::seldom::Seldom;
 use crate::tls::Tls;
 use crate::transport::{Socket, set_options};
@@ -414,14 +415,9 @@ pub(crate) async fn accept(
                 let tls = tls.clone().filter(|_| matches!(socket, Socket::Tcp(_)));
                 // The task ends by its own deadlines, and with the worker's runtime.
                 let handshake = Handshake::begin(&worker.handshakes);
-                tokio::task::spawn_local(connection::serve(
-                    Rc::clone(&worker),
-                    handshake,
-                    socket,
-                    peer,
-                    local,
-                    tls,
-                ));
+                let serving =
+                    connection::serve(Rc::clone(&worker), handshake, socket, peer, local, tls);
+                panics::spawn(&worker.tally, "serve", serving);
             }
             // The client was gone before it was accepted: nothing is wrong here.
             Err(error) if is_clients(&error) => {}

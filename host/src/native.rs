@@ -670,13 +670,14 @@ impl Guest for NativeGuest {
         self.call(|handler, cx| handler.accepts(cx, peer, local))
     }
 
-    async fn http(&mut self, request: &HttpRequest) -> Result<HttpResponse, GuestError> {
+    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, GuestError> {
         let HttpRequest {
             method,
             request,
             body,
         } = request;
         self.call(|handler, cx| handler.http(cx, method, request, body))
+            .map(Some)
     }
 
     async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {

@@ -69,6 +69,8 @@ pub(crate) struct Session {
     pub(crate) waiting_for_handler: Cell<bool>,
     /// The handler was told of it by `opened`, whichever instance that was.
     pub(crate) told: Cell<bool>,
+    /// Its end is among the events for the handler, or was told.
+    pub(crate) end_queued: Cell<bool>,
     /// A callback for this connection failed: no more events but `closed`.
     pub(crate) failed: Cell<bool>,
     pub(crate) receive_flow: Cell<bool>,
@@ -137,6 +139,7 @@ impl Session {
             queued_event_bytes: Cell::new(0),
             waiting_for_handler: Cell::new(false),
             told: Cell::new(false),
+            end_queued: Cell::new(false),
             failed: Cell::new(false),
             receive_flow: Cell::new(true),
             want_writable: Cell::new(false),

@@ -1,6 +1,6 @@
 //! One worker: an OS thread with its own current-thread runtime, listeners and handler instances.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,8 +81,8 @@ pub(crate) struct Worker {
     pub(crate) folders: Arc<Folders>,
     /// Connections of all workers.
     pub(crate) live: watch::Sender<usize>,
-    /// Set once, when the handlers (which point back) are made.
-    pub(crate) handlers: OnceCell<Vec<Rc<Handler>>>,
+    /// Set when the handlers are made, which point back, and let go of at the end.
+    handlers: RefCell<Rc<[Rc<Handler>]>>,
     pub(crate) scratch: RefCell<Scratch>,
     ws_configs: RefCell<Vec<Arc<ws::Config>>>,
     read_buffer: RefCell<Vec<u8>>,
@@ -144,7 +144,7 @@ impl Worker {
             trusted,
             folders,
             live,
-            handlers: OnceCell::new(),
+            handlers: RefCell::new(Rc::new([])),
             scratch: RefCell::new(Scratch::with_mask_keys(mask_keys())),
             ws_configs: RefCell::new(Vec::new()),
             read_buffer: RefCell::new(Vec::new()),
@@ -185,8 +185,23 @@ impl Worker {
         self.waiting_for_room.set(self.waiting_for_room.get() - 1);
     }
 
-    pub(crate) fn handlers(&self) -> &[Rc<Handler>] {
-        self.handlers.get().map(Vec::as_slice).unwrap_or_default()
+    /// In the order of the configuration.
+    pub(crate) fn handlers(&self) -> Rc<[Rc<Handler>]> {
+        Rc::clone(&self.handlers.borrow())
+    }
+
+    pub(crate) fn set_handlers(&self, handlers: Vec<Rc<Handler>>) {
+        *self.handlers.borrow_mut() = handlers.into();
+    }
+
+    /// Lets go of the handlers, when no task of the worker is left. They point back, and the lives of their instances at themselves:
+    /// without this nothing of them would ever be freed.
+    pub(crate) fn dissolve(&self) {
+        let handlers = self.handlers.replace(Rc::new([]));
+        for handler in handlers.iter() {
+            handler.dissolve();
+        }
+        self.dirty.take();
     }
 
     pub(crate) fn next_connection_id(&self) -> ConnectionId {
@@ -200,7 +215,7 @@ impl Worker {
         if self.draining.replace(true) {
             return;
         }
-        for handler in self.handlers() {
+        for handler in self.handlers().iter() {
             handler.tell_draining(self.config.shutdown_timeout);
         }
         self.flush();
@@ -209,8 +224,8 @@ impl Worker {
     /// When the next connection closes after the server was told to stop: spread over the configured window, or one that grows with their number. Multiples of
     /// the golden ratio, modulo 1, lie evenly in it however many they are.
     pub(crate) fn close_delay(&self) -> Duration {
-        let handlers = self.handlers().iter();
-        let connections: usize = handlers.map(|handler| handler.registry.len()).sum();
+        let handlers = self.handlers();
+        let connections: usize = handlers.iter().map(|handler| handler.registry.len()).sum();
         let window = self.config.drain_window.unwrap_or_else(|| {
             CLOSE_INTERVAL
                 .saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX))
@@ -249,7 +264,7 @@ impl Worker {
     /// The server stops: connections close from now on, each at its own moment.
     pub(crate) fn stop(&self) {
         self.tell_draining();
-        for handler in self.handlers() {
+        for handler in self.handlers().iter() {
             for session in handler.registry.sessions() {
                 session.wake();
             }

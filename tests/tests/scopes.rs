@@ -1,6 +1,7 @@
 //! Which connections share an instance.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use wsrun_tests::admin::Administered;
 use wsrun_tests::certificate::Certificate;
@@ -489,4 +490,28 @@ fn decision_in_connection_scope_is_made_by_the_instance_of_the_connection() {
     wait::until("no instance is left of those", || {
         server.metric("wsrun_live_instances{handler=\"gate\"}") <= 2
     });
+}
+
+#[test]
+fn timer_of_a_handshake_is_told_to_the_instance_that_set_it() {
+    let server = Server::of(handlers::built("gate"))
+        .args(["--scope", "connection"])
+        .start();
+    let mut other = server.open();
+    let mut peer = server.open_with(&Request::upgrade("/?timer=300"));
+    peer.expect_text("the timer of the handshake");
+    // One that is refused has no instance any more, and nobody else is told.
+    let refused = server
+        .connect()
+        .request(&Request::upgrade("/refuse?timer=50"));
+    assert_eq!(refused.status, 403);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        other.ask("nothing came before this"),
+        "nothing came before this"
+    );
+    assert_eq!(
+        peer.ask("nothing came before this"),
+        "nothing came before this"
+    );
 }

@@ -9,9 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use wsrun::config::Scope;
 use wsrun::contract::{CloseInfo, ClosedBy, ConnectOptions, ConnectionId, Message};
 use wsrun::native::{Context, Features, Handler, Native};
-use wsrun::server::{Address, Builder, PublishFailed, Server, StartError};
+use wsrun::server::{Address, Builder, PublishFailed, Server, StartError, SwapError};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
@@ -692,4 +693,143 @@ fn seed_31_embedded_example_publishes_from_the_programs_own_thread() {
     assert_eq!(open(example.address).ask("name"), "probe");
     drop(clock);
     assert_eq!(example.end().1, Some(0));
+}
+
+#[test]
+fn swap_on_a_thread_that_the_server_runs_on_is_an_error() {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let cache = wsrun_tests::server::kept_folder("cache");
+    let build = || {
+        Server::builder()
+            .listen_tcp(any)
+            .handler(handlers::echo())
+            .configure(|config| config.cache_dir = Some(cache.clone()))
+            .build()
+            .expect("it is bound")
+    };
+    let mut server = build();
+    let swapper = server.swapper();
+    let early = swapper.swap("echo", None);
+    assert!(matches!(early, Err(SwapError::NotStarted)), "{early:?}");
+    server.service(Duration::ZERO).expect("it turns");
+    let own = swapper.swap("echo", None);
+    assert!(matches!(own, Err(SwapError::OwnThread)), "{own:?}");
+    // On another it works, while this one goes on.
+    let swapping = thread::spawn(move || swapper.swap("echo", None));
+    while !swapping.is_finished() {
+        server.service(Duration::from_millis(1)).expect("it turns");
+    }
+    let swapped = swapping.join().expect("it does not panic");
+    assert_eq!(swapped.expect("it is replaced").handler, "echo");
+}
+
+#[test]
+fn times_without_end_are_taken_for_very_long_ones() {
+    let (builder, _) = scripted();
+    let running = builder
+        .configure(|config| {
+            config.handshake_timeout = Duration::MAX;
+            config.write_timeout = Duration::MAX;
+            config.shutdown_timeout = Duration::MAX;
+            config.drain_window = Some(Duration::ZERO);
+            config.timeouts.ping_interval = None;
+            config.timeouts.idle_timeout = Some(Duration::MAX);
+            config.timeouts.close_timeout = Duration::MAX;
+            config.timeouts.message_timeout = Some(Duration::MAX);
+            config.compilation.timeout = Duration::MAX;
+            config.outbound.connect_timeout = Duration::MAX;
+            let limits = &mut config.handler_limits;
+            limits.callback_timeout = Duration::MAX;
+            limits.blocking_timeout = Duration::MAX;
+            limits.failure_window = Duration::MAX;
+            limits.trial_time = Duration::MAX;
+            limits.hibernate_after = Some(Duration::MAX);
+        })
+        .build()
+        .expect("it is bound")
+        .spawn()
+        .expect("it runs");
+    let address = tcp(&running.addresses()[0]);
+    let mut peer = open(address);
+    assert!(peer.ask("fd").starts_with("socket:["));
+    peer.close();
+    let mut left = open(address);
+    assert!(left.ask("fd").starts_with("socket:["));
+    let stopping = thread::spawn(move || running.shutdown());
+    left.expect_close(1001);
+    left.send(&wsrun_tests::frame::Frame::close(1001, ""));
+    left.expect_end();
+    assert!(stopping.join().expect("it does not panic"));
+}
+
+/// Bytes that are resident after `rounds` of something, beyond those after some to begin with.
+fn grown_by(rounds: usize, mut round: impl FnMut()) -> u64 {
+    let usage = wsrun_tests::usage::Usage::of(std::process::id());
+    for _ in 0..rounds / 4 {
+        round();
+    }
+    let before = usage.resident_bytes();
+    for _ in 0..rounds {
+        round();
+    }
+    usage.resident_bytes().saturating_sub(before)
+}
+
+#[test]
+fn servers_that_have_stopped_are_freed() {
+    const ROUNDS: usize = 200;
+    let cache = wsrun_tests::server::kept_folder("cache");
+    for (own_threads, scope) in [(true, Scope::Worker), (false, Scope::Connection)] {
+        let grown = grown_by(ROUNDS, || {
+            let mut server = Server::builder()
+                .listen_tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
+                .handler(handlers::echo())
+                .scope(scope)
+                .configure(|config| config.cache_dir = Some(cache.clone()))
+                .build()
+                .expect("it is bound");
+            let address = tcp(&server.addresses()[0]);
+            let asked = thread::spawn(move || {
+                let mut peer = open(address);
+                assert_eq!(peer.ask("hello"), "hello");
+            });
+            if own_threads {
+                let running = server.spawn().expect("it runs");
+                asked.join().expect("it was answered");
+                running.shutdown();
+            } else {
+                while !asked.is_finished() {
+                    server.service(Duration::from_millis(1)).expect("it turns");
+                }
+                server.shutdown();
+            }
+        });
+        // A read buffer alone is a quarter of a MiB.
+        assert!(
+            grown < 16 << 20,
+            "{grown} bytes, own threads: {own_threads}"
+        );
+    }
+}
+
+#[test]
+fn scenarios_that_are_over_are_freed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("echo.toml");
+    let text = r#"
+about = "a message comes back"
+
+[[step]]
+connect = "ann"
+
+[[step]]
+from = "ann"
+text = "hello"
+expect = [{ to = "ann", text = "hello" }]
+"#;
+    std::fs::write(&file, text).expect("the folder can be written");
+    let handler = wsrun::test::Handler::new(handlers::echo())
+        .cache_dir(wsrun_tests::server::kept_folder("cache"));
+    let grown = grown_by(200, || handler.check(&file));
+    assert!(grown < 16 << 20, "{grown} bytes");
 }

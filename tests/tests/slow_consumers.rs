@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use wsrun_tests::admin::Administered;
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::peer::{NoFrame, Peer};
@@ -416,4 +417,62 @@ fn newest_is_not_lost_for_a_peer_that_keeps_up() {
     assert_eq!(scene.slow.read_text(), "6 first");
     assert_eq!(scene.slow.read_text(), text);
     assert_eq!(scene.dropped(), 0);
+}
+
+#[test]
+fn subscriber_that_is_waited_for_on_another_worker_holds_up_no_swap() {
+    let server = Administered::start(Server::of(handlers::probe()).args([
+        "--workers",
+        "2",
+        "--scope",
+        "worker",
+        // It is waited for as long as this test may take.
+        "--write-timeout",
+        "600s",
+        "--trial-time",
+        "50ms",
+    ]));
+    let (mut slow, mut publisher) = on_two_workers(&server);
+    assert_eq!(slow.ask("policy wait"), "ok");
+    assert_eq!(slow.ask("subscribe t"), "ok true");
+    let publishing = thread::spawn(move || {
+        for number in 0..FLOOD_MESSAGES {
+            let text = format!("publish t {number} {}", "p".repeat(MESSAGE_BYTES));
+            publisher.send_text(&text);
+        }
+        publisher
+    });
+    // What the worker of the subscriber takes is at an end, and that of the publisher is given no event.
+    let published = || server.metric("wsrun_messages_received_total{handler=\"probe\"}");
+    let mut before = 0;
+    wait::until("the publisher is held up", || {
+        let now = published();
+        thread::sleep(Duration::from_millis(500));
+        std::mem::replace(&mut before, now) == now
+    });
+    let ended = server.ctl(["swap"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    // Nothing of what was published is lost by it.
+    for number in 0..FLOOD_MESSAGES {
+        let text = slow.read_text();
+        assert_eq!(text.split(' ').next(), Some(number.to_string().as_str()));
+    }
+    let mut publisher = publishing.join().expect("all was sent");
+    for _ in 0..FLOOD_MESSAGES {
+        publisher.expect_text("0");
+    }
+}
+
+/// A peer on each of two workers; ids tell them apart.
+fn on_two_workers(server: &Server) -> (Peer, Peer) {
+    let mut peers = Vec::new();
+    while peers.len() < 2 {
+        let mut peer = server.open();
+        let worker = peer.ask("id").parse::<u64>().expect("a number") >> 48;
+        if worker == peers.len() as u64 {
+            peers.push(peer);
+        }
+    }
+    let second = peers.pop().expect("there are two");
+    (peers.pop().expect("there are two"), second)
 }

@@ -1,16 +1,19 @@
 //! The graceful stop.
 
+use std::ffi::OsStr;
+use std::io::Read as _;
 use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use wsrun_tests::admin::Administered;
 use wsrun_tests::certificate::Certificate;
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
-use wsrun_tests::server::Server;
+use wsrun_tests::server::{Server, binary, is_root, kept_folder};
 use wsrun_tests::wait::{self, PATIENCE};
 
 #[test]
@@ -262,7 +265,7 @@ fn stopped_server_leaves_the_unix_socket_of_its_successor() {
 fn file_that_is_read_without_end_does_not_hold_the_end_of_the_server() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("index.html"), "home").expect("the folder can be written");
-    let made = std::process::Command::new("mkfifo")
+    let made = Command::new("mkfifo")
         .arg(folder.path().join("pipe"))
         .status();
     assert!(made.is_ok_and(|status| status.success()), "mkfifo");
@@ -349,4 +352,122 @@ fn server_that_stops_does_not_wake_a_handler_that_sleeps() {
     server.terminate();
     // No `draining` comes before the close.
     peer.expect_close(1001);
+}
+
+#[test]
+fn handlers_that_broadcast_much_at_their_start_on_several_workers_come_up() {
+    let server = Server::of(handlers::built("lifecycle"))
+        .args(["--workers", "3", "--scope", "worker"])
+        .args(["--config", "broadcasts=500"])
+        .start();
+    // Behind what other workers broadcast, which may still be on its way.
+    let mut peer = server.open();
+    wait::until("it is told", || peer.read_text() == "started 1");
+}
+
+/// Runs a server that does not come up, and sends a signal when this is so.
+#[track_caller]
+fn is_stopped(signal: Signal, arguments: &[&OsStr], at: impl FnOnce(&Child)) {
+    let mut command = Command::new(binary());
+    command.args(arguments);
+    if is_root() {
+        command.arg("--allow-root");
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary can be started");
+    at(&child);
+    kill_process(Pid::from_child(&child), signal).expect("it lives");
+    let mut status = None;
+    wait::until("it has ended", || {
+        status = child.try_wait().expect("a child can be waited for");
+        status.is_some()
+    });
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+    let mut told = String::new();
+    let mut stdout = child.stdout.take().expect("it is piped");
+    stdout.read_to_string(&mut told).expect("it is text");
+    assert_eq!(told, "", "it never listened");
+}
+
+#[test]
+fn signal_while_a_handler_starts_stops_the_server() {
+    for signal in [Signal::TERM, Signal::INT] {
+        for workers in ["1", "2"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let socket = folder.path().join("socket");
+            let listen = format!("unix:{}", socket.display());
+            let handler = handlers::built("start-loop");
+            let cache = kept_folder("cache");
+            let arguments: [&OsStr; 13] = [
+                handler.as_ref(),
+                "--callback-timeout".as_ref(),
+                "600s".as_ref(),
+                "--blocking-timeout".as_ref(),
+                "700s".as_ref(),
+                "--workers".as_ref(),
+                workers.as_ref(),
+                "--scope".as_ref(),
+                "worker".as_ref(),
+                "--listen".as_ref(),
+                listen.as_ref(),
+                "--cache-dir".as_ref(),
+                cache.as_ref(),
+            ];
+            is_stopped(signal, &arguments, |_| {
+                wait::until("it is bound, and the handler starts", || socket.exists());
+                std::thread::sleep(Duration::from_millis(300));
+            });
+            assert!(!socket.exists(), "its socket is left behind");
+        }
+    }
+}
+
+#[test]
+fn signal_while_a_handler_is_compiled_stops_the_server_and_the_compiler() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handler = folder.path().join("large.wat");
+    // The compiler is at it for a while.
+    let function = "(func (result i32) (local i32) ".to_owned()
+        + &"local.get 0 i32.const 7 i32.mul local.tee 0 i32.const 3 i32.add local.set 0 "
+            .repeat(6_000)
+        + "local.get 0)";
+    let module = format!("(component (core module {}))", function.repeat(8));
+    std::fs::write(&handler, module).expect("the folder can be written");
+    let arguments: [&OsStr; 4] = [
+        handler.as_ref(),
+        "--listen".as_ref(),
+        "127.0.0.1:0".as_ref(),
+        "--no-cache".as_ref(),
+    ];
+    let compiler = std::cell::Cell::new(None);
+    is_stopped(Signal::TERM, &arguments, |child| {
+        wait::until("it compiles", || {
+            let found = child_of(child.id());
+            compiler.set(found);
+            found.is_some()
+        });
+    });
+    let compiler = compiler.get().expect("there was one");
+    wait::until("the compiler has ended", || {
+        // A zombie has no command line.
+        std::fs::read(format!("/proc/{compiler}/cmdline")).is_ok_and(|line| line.is_empty())
+            || !std::path::Path::new(&format!("/proc/{compiler}")).exists()
+    });
+}
+
+/// A child of a process, if it has one.
+fn child_of(parent: u32) -> Option<u32> {
+    let processes = std::fs::read_dir("/proc").expect("it is there");
+    processes.filter_map(Result::ok).find_map(|process| {
+        let id = process.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(process.path().join("stat")).ok()?;
+        // The state, and then the parent, behind the name in brackets.
+        let (_, fields) = stat.rsplit_once(") ")?;
+        let its_parent: u32 = fields.split(' ').nth(1)?.parse().ok()?;
+        (its_parent == parent).then_some(id)
+    })
 }

@@ -664,3 +664,83 @@ fn sighup_while_the_arguments_are_read_ends_nothing() {
     });
     assert_eq!(ask(&mut server.open(), "a").0, "one");
 }
+
+/// A file that is one guest after the other.
+fn file_of(guest: &str) -> File {
+    let file = File::new("one");
+    becomes_guest(&file, guest);
+    file
+}
+
+fn becomes_guest(file: &File, guest: &str) {
+    file.becomes_bytes(&std::fs::read(handlers::built(guest)).expect("the guest was built"));
+}
+
+/// The server answers peers that were there before, and new ones.
+#[track_caller]
+fn echoes(server: &Server, old: &mut Peer) {
+    assert_eq!(old.ask("to the old peer"), "to the old peer");
+    let mut new = server.open();
+    assert_eq!(new.ask("to a new peer"), "to a new peer");
+    new.close();
+}
+
+#[test]
+fn request_that_fails_a_trial_is_answered_by_an_old_version_that_answers_none() {
+    let file = file_of("echo");
+    let server = Server::of(&file).args(["--trial-time", "60s"]).start();
+    let mut peer = server.open();
+    let refused = server.connect().request(&Request::get("/trap"));
+    becomes_guest(&file, "http");
+    server.signal(Signal::HUP);
+    server.expect_log("a new version has taken over");
+    let response = server.connect().request(&Request::get("/trap"));
+    server.expect_log("the new version was given up");
+    // As if it had come to the old version in the first place.
+    assert_eq!(
+        (response.status, &response.body),
+        (refused.status, &refused.body)
+    );
+    echoes(&server, &mut peer);
+}
+
+#[test]
+fn request_whose_body_comes_after_a_swap_is_answered_by_the_version_that_serves_then() {
+    for (before, target) in [("http", "/echo"), ("wasi-http", "/echo")] {
+        let file = file_of(before);
+        let server = Server::of(&file).args(["--trial-time", "50ms"]).start();
+        let mut peer = server.open();
+        let mut slow = server.connect();
+        let request = Request::method("POST", target).with("Content-Length", "4");
+        slow.send_bytes(&[request.encode(), b"ab".to_vec()].concat());
+        // It has been looked at, and its body is waited for.
+        let refused = {
+            becomes_guest(&file, "echo");
+            server.signal(Signal::HUP);
+            server.expect_log("handler replaced");
+            let mut other = server.connect();
+            other.send_bytes(&[request.encode(), b"abcd".to_vec()].concat());
+            other.read_response()
+        };
+        slow.send_bytes(b"cd");
+        assert_eq!(slow.read_response().status, refused.status, "{before}");
+        echoes(&server, &mut peer);
+    }
+}
+
+#[test]
+fn connection_of_a_failed_trial_is_closed_where_the_old_version_takes_none() {
+    let file = file_of("http-only");
+    let server = Server::of(&file).args(["--trial-time", "60s"]).start();
+    file.becomes("two:received");
+    server.signal(Signal::HUP);
+    server.expect_log("a new version has taken over");
+    let mut other = server.open();
+    let mut peer = server.open();
+    peer.send_text("fail");
+    peer.expect_close(1011);
+    other.expect_close(1011);
+    server.expect_log("the new version was given up");
+    assert_eq!(server.connect().request(&Request::upgrade("/")).status, 404);
+    assert_eq!(server.connect().request(&Request::get("/")).status, 200);
+}

@@ -344,3 +344,39 @@ fn slow_subscriber_is_closed_with_1008_and_others_get_every_message_in_order() {
     }
     neighbour.is_unharmed();
 }
+
+#[test]
+fn workers_that_all_broadcast_at_once_do_not_wait_for_each_other() {
+    const PEERS: usize = 8;
+    const SAID: usize = 200;
+    let server = Server::of(handlers::built("filter"))
+        .args(["--workers", "2", "--scope", "worker"])
+        // They are read by one thread each, however busy the machine is.
+        .args(["--max-queue", "16MiB", "--max-handler-queue", "256MiB"])
+        .start();
+    let peers: Vec<_> = (0..PEERS).map(|_| server.open()).collect();
+    let peers: Vec<_> = peers
+        .into_iter()
+        .map(|mut peer| {
+            std::thread::spawn(move || {
+                for _ in 0..SAID {
+                    peer.send_text("say something");
+                }
+                // Everybody gets all of it, and an answer to each of its own.
+                let (mut answers, mut said) = (0, 0);
+                while answers < SAID || said < PEERS * SAID {
+                    match peer.read_text().as_str() {
+                        "something" => said += 1,
+                        answer => {
+                            assert!(answer.starts_with("said "), "{answer}");
+                            answers += 1;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    for peer in peers {
+        peer.join().expect("it got all of it");
+    }
+}

@@ -14,12 +14,13 @@ use tokio::sync::mpsc;
 use super::build::size;
 use super::project::Project;
 use super::runtime::RuntimeArgs;
+use super::start::start;
 use super::values::{listen, scope};
 use super::{Failure, say, say_error};
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Scope};
 use crate::dev::{Dev, PATH};
 use crate::file::ReadError;
-use crate::server::{Address, Server, Swapper};
+use crate::server::{Address, Swapper};
 
 /// Editors write several files, each in several steps.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -103,9 +104,10 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
     dev.succeed();
     handler.source = HandlerSource::File(file);
     config.handlers.push(handler);
-    let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
-        .await?
-        .map_err(Failure::of_start)?;
+    let server = match start(config, &mut terminate, &mut interrupt).await? {
+        Ok(server) => server,
+        Err(ended) => return Ok(ended),
+    };
     for address in server.addresses() {
         say(&format!("listening on {}", server.url(address)));
     }

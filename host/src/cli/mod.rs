@@ -19,6 +19,7 @@ mod replay;
 mod runtime;
 mod serve;
 mod service_manager;
+mod start;
 mod test;
 mod values;
 
@@ -163,6 +164,7 @@ impl Failure {
     fn of_start(error: StartError) -> Self {
         match error {
             StartError::Host(_)
+            | StartError::Stopped
             | StartError::Listen(_)
             | StartError::Privileges(
                 PrivilegeError::Refused { .. } | PrivilegeError::NotDropped(_),

@@ -16,13 +16,14 @@ use super::admin::socket::AdminSocket;
 use super::admin::take_over::Predecessor;
 use super::logging::log_swap;
 use super::runtime::RuntimeArgs;
+use super::start::{SAME_SIGNAL, start};
 use super::values::{bytes, count, listen, network, protocol, scope};
 use super::{Failure, Hangup, say, service_manager};
 use crate::config::{
     Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat,
     Scope, TlsFiles,
 };
-use crate::server::{Control, Running, Server, Swapper, TlsError};
+use crate::server::{Control, Running, Swapper, TlsError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -225,9 +226,10 @@ async fn serve(
     let _handler_watcher = operating
         .watched
         .then(|| watch(&handler_files(&config), rebuilt));
-    let server = tokio::task::spawn_blocking(|| Server::new(config)?.spawn())
-        .await?
-        .map_err(Failure::of_start)?;
+    let server = match start(config, &mut terminate, &mut interrupt).await? {
+        Ok(server) => server,
+        Err(ended) => return Ok(ended),
+    };
     let swapper = server.swapper();
     let (stop, mut stopped) = tokio::sync::mpsc::channel(1);
     for address in server.addresses() {
@@ -476,9 +478,6 @@ fn watch(
         })
         .ok()
 }
-
-/// Signals so close together are one.
-const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 const SETTLE: Duration = Duration::from_millis(200);
 

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::handler::Handler;
 use crate::handler::Limit;
 use crate::listener::Handshake;
+use crate::panics::plant;
 use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::tls::Tls;
@@ -51,6 +52,7 @@ pub(crate) async fn serve(
     local: String,
     tls: Option<Arc<Tls>>,
 ) {
+    plant("accept");
     if !is_allowed(&worker, &socket) {
         tracing::debug!(%peer, "connection refused: --allow-from, --deny-from");
         return;
@@ -58,7 +60,8 @@ pub(crate) async fn serve(
     let asked = worker
         .handlers()
         .first()
-        .filter(|handler| handler.exports().network_filter);
+        .filter(|handler| handler.exports().network_filter)
+        .cloned();
     worker.tally.accepted.add(1);
     let Ok(address) = address_slot(&worker, &socket) else {
         worker.tally.turned_away.add(1);

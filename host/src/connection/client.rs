@@ -15,6 +15,7 @@ use crate::command::Connect;
 use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
 use crate::handler::Handler;
 use crate::outbound::{self, Failed, Opened};
+use crate::panics::{contained, plant};
 use crate::session::{Opening, Session};
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
@@ -63,7 +64,20 @@ pub(crate) fn connect(
         waited: Duration::ZERO,
     };
     // It ends by its own timeouts, when the handler closes it, and with the worker's runtime.
-    tokio::task::spawn_local(client.run());
+    let (handler, worker) = (Rc::clone(handler), Rc::clone(worker));
+    tokio::task::spawn_local(async move {
+        let session = Rc::clone(&client.session);
+        if let Err(panicked) = contained(client.run()).await {
+            panicked.report(&worker.tally, handler.registry.name(), "client");
+            if !session.end_queued.get() {
+                give_up(
+                    &handler,
+                    &session,
+                    abnormal(ClosedBy::Host, "the host failed"),
+                );
+            }
+        }
+    });
 }
 
 struct Client {
@@ -88,6 +102,7 @@ enum Ended {
 
 impl Client {
     async fn run(mut self) {
+        plant("client");
         loop {
             let (info, may_retry) = match self.live_once().await {
                 Ended::Told => return,
@@ -254,15 +269,18 @@ impl Client {
     }
 
     fn give_up(&self, info: CloseInfo) {
-        tracing::debug!(
-            handler = %self.handler.registry.name(), connection = self.session.id,
-            by = ?info.by, "connection not made: {}", info.reason
-        );
-        self.handler.registry.leave(self.session.id);
-        self.handler
-            .push(|queue| queue.push_closed(Rc::clone(&self.session), info));
-        self.worker.flush();
+        give_up(&self.handler, &self.session, info);
     }
+}
+
+fn give_up(handler: &Handler, session: &Rc<Session>, info: CloseInfo) {
+    tracing::debug!(
+        handler = %handler.registry.name(), connection = session.id,
+        by = ?info.by, "connection not made: {}", info.reason
+    );
+    handler.registry.leave(session.id);
+    handler.push(|queue| queue.push_closed(Rc::clone(session), info));
+    session.worker().flush();
 }
 
 /// The end of a connection that had no close frame.

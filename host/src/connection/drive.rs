@@ -24,6 +24,7 @@ use crate::command::Fixed;
 use crate::contract::ClosedBy;
 use crate::handler::{Handler, RatesIn, Usage};
 use crate::outbound;
+use crate::panics::{Panicked, caught, plant};
 use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::worker::Worker;
@@ -48,7 +49,13 @@ pub(super) fn drive(
     early: Vec<u8>,
 ) -> impl Future<Output = ()> {
     let mut driver = Driver::new(session, handler, worker, early);
-    poll_fn(move |cx| driver.poll(cx))
+    poll_fn(move |cx| match caught(|| driver.poll(cx)) {
+        Ok(polled) => polled,
+        Err(panicked) => {
+            driver.fail(&panicked);
+            Poll::Ready(())
+        }
+    })
 }
 
 struct Driver {
@@ -181,6 +188,24 @@ impl Driver {
         self.poll_timers(cx, clock::now());
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Ends the connection after a panic of the host: the handler is told, if it was not yet.
+    fn fail(&mut self, panicked: &Panicked) {
+        let session = &self.session;
+        panicked.report(
+            &self.worker.tally,
+            self.handler.registry.name(),
+            "connection",
+        );
+        session.reconnects.set(false);
+        session.abort(ClosedBy::Host, "the host failed");
+        session.broken.set(true);
+        session.connection.borrow_mut().handle_eof(clock::now());
+        if !session.end_queued.get() {
+            self.told = false;
+            self.tell_closed();
+        }
     }
 
     fn state(&self) -> State {
@@ -324,6 +349,7 @@ impl Driver {
     /// Hands received bytes to the core, its messages to the handler, and lets the handler take its turn.
     fn feed(&mut self, bytes: &mut [u8], now: Instant) {
         let session = &self.session;
+        plant("feed");
         self.stopped_early = false;
         let (mut replies, mut reply_bytes) = (Vec::new(), 0);
         let messages_max = self.readable_messages();

@@ -99,7 +99,8 @@ async fn answer_as_in_production(
     let handler = worker
         .handlers()
         .first()
-        .filter(|handler| handler.exports().http || handler.exports().wasi_http);
+        .filter(|handler| handler.exports().http || handler.exports().wasi_http)
+        .cloned();
     if site.is_none() && handler.is_none() {
         // Not an upgrade at all: the core's own refusal says which header is missing and that this is a WebSocket server.
         return upgrade(worker, addresses, &http).await.0;
@@ -115,13 +116,32 @@ async fn answer_as_in_production(
     {
         return response;
     }
-    match handler {
+    match &handler {
         Some(handler) if handler.exports().http => {
             ask(worker, handler, addresses, http, host).await
         }
         Some(handler) => ask_by_wasi(worker, handler, addresses, http).await,
-        None if reads => not_found(),
-        None => method_not_allowed(),
+        None => not_answered(http.method()),
+    }
+}
+
+/// Where there are files, and no handler that answers.
+fn not_answered(method: &Method) -> Response<Body> {
+    match is_read(method) {
+        true => not_found(),
+        false => method_not_allowed(),
+    }
+}
+
+/// What is answered where the version that serves by now answers no plain requests: as if the request had come now.
+async fn no_longer_asked<B>(
+    worker: &Rc<Worker>,
+    addresses: &Addresses,
+    http: &HttpRequest<B>,
+) -> Response<Body> {
+    match worker.folders.site {
+        Some(_) => not_answered(http.method()),
+        None => upgrade(worker, addresses, http).await.0,
     }
 }
 
@@ -159,7 +179,7 @@ fn failed() -> Response<Body> {
 
 /// Asks the handler's `http` export.
 async fn ask(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     handler: &Handler,
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
@@ -178,13 +198,14 @@ async fn ask(
     };
     match handler.answer(question).await {
         Ok(answer) => respond(worker, handler, &http, answer).await,
-        Err(_) => failed(),
+        Err(NotServed::NotExported) => no_longer_asked(worker, addresses, &http).await,
+        Err(NotServed::Failed | NotServed::Busy) => failed(),
     }
 }
 
 /// Has an instance of its own answer by `wasi:http`.
 async fn ask_by_wasi(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     handler: &Rc<Handler>,
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
@@ -194,9 +215,11 @@ async fn ask_by_wasi(
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
+    let asked = HttpRequest::from_parts(head.clone(), ());
     let http = HttpRequest::from_parts(head, body);
     match handler.answer_by_wasi(http, addresses.secure).await {
         Ok(response) => response,
+        Err(NotServed::NotExported) => no_longer_asked(worker, addresses, &asked).await,
         Err(NotServed::Failed) => failed(),
         Err(NotServed::Busy) => {
             let line = "503 service unavailable: the handler answers as many requests as it may";

@@ -15,6 +15,7 @@ use crate::admission::HandlerSlot;
 use crate::contract::{Refusal, Request, Role};
 use crate::handler::{Admitted, Handler, Limit, NotAdmitted, Seated, SessionRoom};
 use crate::observability::RefusalReason;
+use crate::panics::plant;
 use crate::seldom::Seldom;
 use crate::worker::Worker;
 
@@ -72,6 +73,7 @@ async fn decide<B>(
     addresses: &Addresses,
     http: &HttpRequest<B>,
 ) -> Result<(Response<Body>, Upgraded), Refused> {
+    plant("upgrade");
     let checked = upgrade::check(http.method().as_str(), minor_version(http), &fields(http));
     let checked = checked.map_err(|error| {
         Refused::new(RefusalReason::Malformed, refused(&error)).told(error.to_string())
@@ -190,8 +192,9 @@ fn handler_slot(worker: &Worker, handler: &Rc<Handler>) -> Result<Option<Handler
     let Some(max) = worker.config.handler_limits.connections_max else {
         return Ok(None);
     };
-    let mut handlers = worker.handlers().iter();
-    let slot = handlers
+    let slot = worker
+        .handlers()
+        .iter()
         .position(|other| Rc::ptr_eq(other, handler))
         .and_then(|position| worker.admission.take_handler(position, max));
     slot.map(Some).ok_or_else(|| {
@@ -257,7 +260,8 @@ fn is_target_of(target: &hyper::Uri, host: &str) -> bool {
     reason = "once per handshake, and the caller wants the response"
 )]
 fn route(worker: &Worker, offered: &[String]) -> Result<(Rc<Handler>, Option<String>), Refused> {
-    let handlers = worker.handlers().iter().zip(&worker.config.handlers);
+    let handlers = worker.handlers();
+    let handlers = handlers.iter().zip(&worker.config.handlers);
     for name in offered {
         if let Some((handler, config)) = handlers
             .clone()

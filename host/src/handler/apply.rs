@@ -7,12 +7,14 @@ use bytes::Bytes;
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared, SendError};
 
 use super::place::Place;
+use super::recover::InHand;
 use super::timers::Timer;
-use super::{Guest as _, GuestFactory, Handler, Remote, ToHandler};
+use super::{Guest as _, GuestFactory, Handler, Remote};
 use crate::backlog::Published;
 use crate::command::{Command, Commands, FRAME_HEADER_BYTES_MAX, Payload};
 use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
 use crate::packed;
+use crate::panics::plant;
 use crate::reservations::Reservations;
 use crate::seldom::Seldom;
 use crate::session::{Fanned, Session};
@@ -35,13 +37,13 @@ enum Others {
 }
 
 impl Handler {
-    /// Applies the commands of the callback that has just returned, in order. Lets others run when it is much, and waits for other workers
-    /// whose queue of publishes is full.
+    /// Applies the commands of the callback that has just returned, in order. Lets others run when it is much.
     pub(super) async fn apply<F: GuestFactory>(&self, place: &mut Place<F>) {
         let Some(guest) = &mut place.guest else {
             return;
         };
         let mut commands = guest.commands().take();
+        plant("apply");
         commands.share();
         let list = std::mem::take(&mut commands.list);
         for command in &list {
@@ -56,7 +58,7 @@ impl Handler {
                 let offer = self.offer(place, protocol.as_deref(), payload.kind, bytes, reserved);
                 Box::pin(offer).await;
                 if let Some(remote) = self.remote_broadcast(protocol.as_deref(), *payload, bytes) {
-                    self.tell_peers(remote).await;
+                    self.outbox.send(&remote);
                 }
             } else if !self.apply_wide(command, &commands).await {
                 self.apply_one(command, &mut commands);
@@ -77,6 +79,7 @@ impl Handler {
     /// Applies the commands of an instance that answered a plain request. Other callbacks have run since it was told that a queue takes its
     /// message, so that is checked again: a connection that has no room any more is closed, and nothing is lost unnoticed.
     pub(crate) async fn apply_of_request(&self, commands: Commands) {
+        self.outbox.room().await;
         self.apply_later(commands, Others::Ran).await;
         self.turn();
         self.worker.flush();
@@ -114,7 +117,7 @@ impl Handler {
                     self.turn();
                     let _ = offered.await;
                 }
-                self.tell_peers(remote).await;
+                self.outbox.send(&remote);
             } else if !self.apply_wide(command, &commands).await {
                 self.apply_one(command, &mut commands);
                 self.registry.relieve();
@@ -186,9 +189,14 @@ impl Handler {
     ) {
         let mut wanted = Vec::new();
         let mut asked_for = Asked::default();
+        // No event asked for it that would have to be settled after a panic.
+        let is_only = matches!(self.in_hand.get(), InHand::Nothing);
         for session in self.registry.sessions() {
             if !session.has_protocol(protocol) || !session.is_open() || session.failed.get() {
                 continue;
+            }
+            if is_only {
+                self.in_hand.set(InHand::Of(session.id, 0));
             }
             // A second time where a new version failed and the old one is back.
             loop {
@@ -248,6 +256,9 @@ impl Handler {
                 reserved,
             );
         }
+        if is_only {
+            self.in_hand.take();
+        }
         for commands in asked_for.commands {
             self.apply_unfiltered(commands).await;
         }
@@ -271,7 +282,7 @@ impl Handler {
                 payload,
             });
             if let Some(remote) = remote {
-                self.tell_peers(remote).await;
+                self.outbox.send(&remote);
             }
             return true;
         }
@@ -282,7 +293,7 @@ impl Handler {
                 .await;
             let remote = self.remote_broadcast(protocol.as_deref(), *payload, bytes);
             if let Some(remote) = remote {
-                self.tell_peers(remote).await;
+                self.outbox.send(&remote);
             }
             return true;
         }
@@ -414,7 +425,7 @@ impl Handler {
                         id: *timer,
                         tag: *tag,
                         connection: *connection,
-                        owner: connection.or_else(|| self.a_connection()),
+                        seat: self.seat_number(*connection),
                     };
                     self.registry.timers_mut().set(*after, timer);
                 }
@@ -525,7 +536,7 @@ impl Handler {
         self.registry.relieve();
     }
 
-    fn close_slow(&self, session: &Rc<Session>, code: u16, error: &SendError) {
+    pub(super) fn close_slow(&self, session: &Rc<Session>, code: u16, error: &SendError) {
         static SLOW: Seldom = Seldom::new();
         if let Some(left_out) = SLOW.take() {
             tracing::warn!(
@@ -581,14 +592,7 @@ impl Handler {
         bytes: &[u8],
         make: impl FnOnce(MessageKind, Bytes) -> Remote,
     ) -> Option<Remote> {
-        (!self.peers.is_empty()).then(|| make(payload.kind, Bytes::copy_from_slice(bytes)))
-    }
-
-    async fn tell_peers(&self, remote: Remote) {
-        for peer in &self.peers {
-            // A worker that has ended has nobody to tell.
-            let _ = peer.send(ToHandler::Fan(remote.clone())).await;
-        }
+        (!self.outbox.is_empty()).then(|| make(payload.kind, Bytes::copy_from_slice(bytes)))
     }
 }
 

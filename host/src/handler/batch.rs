@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::place::Place;
 use super::queue::{Event, cost};
+use super::recover::InHand;
 use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
 use crate::packed::PREFIX_BYTES;
@@ -72,7 +73,7 @@ impl Pace {
         }
     }
 
-    fn failed(&mut self) {
+    pub(super) fn failed(&mut self) {
         *self = Self {
             messages_max: FIRST,
             alone: ALONE,
@@ -113,6 +114,7 @@ impl Handler {
             return messages;
         };
         let begun = Instant::now();
+        self.in_hand.set(InHand::Of(connection, 0));
         match guest.received_packed(connection, &data[bytes], room).await {
             Ok(()) => {
                 let limit = self.registry.limits().callback_timeout;

@@ -1,6 +1,7 @@
 //! The life of an instance: events to callbacks, and what happens when a callback fails.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -8,11 +9,13 @@ use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
 use super::limit::Limit;
 use super::place::Place;
-use super::queue::{Event, Queue, cost, subject};
-use super::{DecisionFailed, Guest, GuestFactory, Handler};
+use super::queue::{Event, Own, Queue, cost, subject};
+use super::recover::InHand;
+use super::{DecisionFailed, Guest, GuestFactory, Handler, NotServed};
 use crate::clock;
 use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, Refusal};
 use crate::observability::FailureKind;
+use crate::panics::{contained, plant, spawn};
 use crate::wasm::error::GuestError;
 
 /// What a callback answered.
@@ -20,7 +23,8 @@ enum Answer {
     Nothing,
     Handshake(Result<Acceptance, Refusal>),
     Accepts(bool),
-    Http(HttpResponse),
+    /// None where the version that was asked is gone, and this one answers no plain requests.
+    Http(Option<HttpResponse>),
 }
 
 impl Handler {
@@ -29,31 +33,32 @@ impl Handler {
         let mut batch = Queue::default();
         let mut resuming = false;
         loop {
-            poll_fn(
-                |_| match self.take_batch(&mut batch) || resuming || self.is_vacant() {
+            poll_fn(|_| {
+                match self.take_batch(&mut batch) || resuming || self.has_own() || self.is_vacant()
+                {
                     true => Poll::Ready(()),
                     // Whoever pushes an event polls this future: there is nobody to be woken by.
                     false => Poll::Pending,
-                },
-            )
+                }
+            })
             .await;
+            plant("life");
             let Queue { events, data } = &mut batch;
             let mut events = events.drain(..);
-            let mut alone = 0_usize;
-            loop {
-                self.rest().await;
-                if alone == 0 {
-                    alone = self.deliver_packed(&mut place, &mut events, data).await;
-                }
-                let Some(event) = events.next() else {
-                    break;
-                };
-                alone = alone.saturating_sub(1);
-                self.deliver(&mut place, event, data).await;
+            // What is left of the batch is delivered after a panic, too.
+            while let Err(panicked) = contained(self.work(&mut place, &mut events, data)).await {
+                self.recover(&mut place, &panicked);
             }
             drop(events);
             batch.clear(&self.worker);
-            resuming = !place.unknown.is_empty() && Box::pin(self.resume_some(&mut place)).await;
+            resuming = !place.unknown.is_empty()
+                && match contained(Box::pin(self.resume_some(&mut place))).await {
+                    Ok(resuming) => resuming,
+                    Err(panicked) => {
+                        self.recover(&mut place, &panicked);
+                        true
+                    }
+                };
             self.worker.flush();
             if resuming {
                 tokio::task::yield_now().await;
@@ -61,6 +66,56 @@ impl Handler {
                 return;
             }
         }
+    }
+
+    /// Delivers a batch.
+    async fn work<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        events: &mut std::vec::Drain<'_, Event>,
+        data: &[u8],
+    ) {
+        let mut alone = 0_usize;
+        self.in_hand.take();
+        if self.has_own() {
+            Box::pin(self.do_own(place)).await;
+        }
+        loop {
+            self.rest().await;
+            if self.outbox.is_full() {
+                Box::pin(self.wait_for_other_workers(place)).await;
+            }
+            if alone == 0 {
+                alone = self.deliver_packed(place, events, data).await;
+                self.in_hand.take();
+            }
+            let Some(event) = events.next() else {
+                break;
+            };
+            alone = alone.saturating_sub(1);
+            self.deliver(place, event, data).await;
+            self.in_hand.take();
+        }
+    }
+
+    /// Does what the host itself has for the life, and nothing else, while much that the handler has published waits for other workers.
+    async fn wait_for_other_workers<F: GuestFactory>(&self, place: &mut Place<F>) {
+        self.worker.flush();
+        while self.outbox.is_full() {
+            self.unless_own(self.outbox.room()).await;
+            self.do_own(place).await;
+        }
+    }
+
+    /// Waits for something, but no longer than until the host itself has something for the life.
+    async fn unless_own(&self, awaited: impl Future<Output = ()>) {
+        let mut awaited = pin!(awaited);
+        poll_fn(|cx| match self.has_own() {
+            // Whoever pushes it polls this future.
+            true => Poll::Ready(()),
+            false => awaited.as_mut().poll(cx),
+        })
+        .await;
     }
 
     /// Waits while the handler has used up its share of the worker's time.
@@ -82,17 +137,21 @@ impl Handler {
     }
 
     async fn deliver<F: GuestFactory>(&self, place: &mut Place<F>, event: Event, data: &[u8]) {
+        self.in_hand.set(InHand::of(&event));
         if !self.is_wanted(&event) {
             self.settle(place, event);
             return;
         }
-        let event = match is_own(&event) {
-            false => event,
-            true => match Box::pin(self.do_own(place, event)).await {
-                Some(event) => event,
-                None => return,
-            },
-        };
+        if matches!(event, Event::Hibernate) {
+            self.hibernate(place);
+            return;
+        }
+        if let Event::Opened(session) = &event
+            && self.exports.get().plain_only
+        {
+            // Another version took it, which is gone: nobody would ever answer it.
+            self.fail(Some(session.id));
+        }
         if matches!(event, Event::Draining(_)) && place.guest.is_none() {
             // It sleeps, or fails: there is nothing that it could bring to an end.
             return;
@@ -117,26 +176,28 @@ impl Handler {
         }
     }
 
-    /// Does what is the host's own. Any other event comes back.
-    async fn do_own<F: GuestFactory>(&self, place: &mut Place<F>, event: Event) -> Option<Event> {
-        if let Event::Broadcast { remote, done } = event {
-            self.offer_remote(place, &remote).await;
-            let _ = done.send(());
-            return None;
+    /// Does what the host itself has for the life.
+    async fn do_own<F: GuestFactory>(&self, place: &mut Place<F>) {
+        loop {
+            let Some(own) = self.own.borrow_mut().pop_front() else {
+                return;
+            };
+            match own {
+                Own::Broadcast { remote, done } => {
+                    plant("offer");
+                    self.offer_remote(place, &remote).await;
+                    let _ = done.send(());
+                }
+                Own::Swap(next) => {
+                    plant("swap");
+                    self.take_over(place, *next).await;
+                }
+                Own::Settle { keep, reply } => {
+                    plant("settle");
+                    let _ = reply.send(self.settle_trial(place, keep));
+                }
+            }
         }
-        if let Event::Swap(next) = event {
-            self.take_over(place, *next).await;
-            return None;
-        }
-        if let Event::Settle { keep, reply } = event {
-            let _ = reply.send(self.settle_trial(place, keep));
-            return None;
-        }
-        if matches!(event, Event::Hibernate) {
-            self.hibernate(place);
-            return None;
-        }
-        Some(event)
     }
 
     async fn deliver_to_guest<F: GuestFactory>(
@@ -153,7 +214,9 @@ impl Handler {
                 while self.guest(place).await.is_none() {
                     let left = self.registry.backed_off().unwrap_or(LOOK);
                     let at = place.retry_at.unwrap_or_else(|| clock::now() + left);
-                    tokio::time::sleep_until(at.into()).await;
+                    // A version that mends it need not wait for that.
+                    self.unless_own(tokio::time::sleep_until(at.into())).await;
+                    Box::pin(self.do_own(place)).await;
                 }
             }
             if let Some(connection) = connection
@@ -224,7 +287,7 @@ impl Handler {
 
     /// Leaves a handler alone that fails again and again, and tells its connections so: it must not cost its neighbours more than its
     /// limits, and its clients get an answer.
-    fn count_failure<F: GuestFactory>(&self, place: &mut Place<F>) {
+    pub(super) fn count_failure<F: GuestFactory>(&self, place: &mut Place<F>) {
         let limits = self.registry.limits();
         let now = clock::now();
         let counted =
@@ -270,11 +333,8 @@ impl Handler {
             Event::Accepts { reply, .. } => !reply.is_closed(),
             Event::Requested { .. }
             | Event::Http { .. }
-            | Event::Broadcast { .. }
             | Event::Draining(_)
             | Event::Hibernate
-            | Event::Swap(_)
-            | Event::Settle { .. }
             | Event::Closed { .. } => true,
         }
     }
@@ -339,13 +399,15 @@ impl Handler {
     /// Makes the next instance while nobody waits for it.
     pub(super) fn prepare_spare<F: GuestFactory>(&self, factory: Rc<F>) {
         let registry = Rc::clone(&self.registry);
-        tokio::task::spawn_local(async move {
+        spawn(&self.worker.tally, "spare", async move {
             tokio::task::yield_now().await;
+            plant("spare");
             factory.prepare(&registry).await;
         });
     }
 
     pub(super) async fn make<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
+        plant("make");
         let mut guest = factory.make(&self.registry).await?;
         self.registry.tally().instances.add(1);
         if let Err(error) = guest.started().await {
@@ -386,8 +448,10 @@ impl Handler {
                 Answer::Nothing | Answer::Handshake(_) | Answer::Http(_) => Err(DecisionFailed),
             })),
             Event::Http { reply, .. } => drop(reply.send(match answer {
-                Answer::Http(response) => Ok(response),
-                Answer::Nothing | Answer::Handshake(_) | Answer::Accepts(_) => Err(DecisionFailed),
+                Answer::Http(response) => response.ok_or(NotServed::NotExported),
+                Answer::Nothing | Answer::Handshake(_) | Answer::Accepts(_) => {
+                    Err(NotServed::Failed)
+                }
             })),
             Event::Closed { session, info } => {
                 self.disown(session.id);
@@ -414,31 +478,8 @@ impl Handler {
             | Event::Lost { .. }
             | Event::Restored(_)
             | Event::Draining(_)
-            | Event::Hibernate
-            | Event::Swap(_)
-            | Event::Settle { .. }
-            | Event::Broadcast { .. } => {}
+            | Event::Hibernate => {}
         }
-    }
-}
-
-/// Whether the host itself has something to do with it.
-fn is_own(event: &Event) -> bool {
-    match event {
-        Event::Broadcast { .. } | Event::Swap(_) | Event::Settle { .. } | Event::Hibernate => true,
-        Event::Requested { .. }
-        | Event::Accepts { .. }
-        | Event::Http { .. }
-        | Event::Opened(_)
-        | Event::Received { .. }
-        | Event::ReceivedChunk { .. }
-        | Event::Pong { .. }
-        | Event::Writable(_)
-        | Event::Closed { .. }
-        | Event::Fired(_)
-        | Event::Lost { .. }
-        | Event::Restored(_)
-        | Event::Draining(_) => false,
     }
 }
 
@@ -448,6 +489,7 @@ const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
 /// The messages of connections have their calls in the handler's life, which is as large as the largest of them. Those of anything else are
 /// on the heap meanwhile, so that each instance with a life of its own does not have room for them all the time.
 async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Answer, GuestError> {
+    plant("call");
     if let Event::Received {
         session,
         kind,
@@ -506,10 +548,7 @@ async fn call_other<G: Guest>(
         Event::Received { .. } | Event::ReceivedChunk { .. } => {
             unreachable!("messages are called for above")
         }
-        Event::Broadcast { .. } => unreachable!("it is offered to each connection"),
-        Event::Hibernate | Event::Swap(_) | Event::Settle { .. } => {
-            unreachable!("they are the host's own")
-        }
+        Event::Hibernate => unreachable!("it is the host's own"),
     }
     Ok(Answer::Nothing)
 }

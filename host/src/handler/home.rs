@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{DecisionFailed, Exports, Handler, HttpRequest, Limit, NotServed, SessionRoom};
 use crate::connection::{HttpBody, Moving, adopt};
 use crate::contract::{Acceptance, HttpResponse, Refusal, Request};
+use crate::panics::{plant, spawn};
 
 /// What other workers have for the home of a handler.
 pub(crate) enum AtHome {
@@ -24,7 +25,7 @@ pub(crate) enum AtHome {
     },
     Http {
         request: Box<HttpRequest>,
-        reply: oneshot::Sender<Result<HttpResponse, DecisionFailed>>,
+        reply: oneshot::Sender<Result<HttpResponse, NotServed>>,
     },
     Incoming {
         request: Box<hyper::Request<Bytes>>,
@@ -108,14 +109,11 @@ impl Way {
         asked.await.unwrap_or(false)
     }
 
-    pub(super) async fn answer(
-        &self,
-        request: HttpRequest,
-    ) -> Result<HttpResponse, DecisionFailed> {
+    pub(super) async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, NotServed> {
         let request = Box::new(request);
         self.ask(|reply| AtHome::Http { request, reply })
             .await
-            .unwrap_or(Err(DecisionFailed))
+            .unwrap_or(Err(NotServed::Failed))
     }
 
     pub(super) async fn incoming(
@@ -185,12 +183,14 @@ impl Handler {
         let handler = Rc::clone(self);
         tokio::task::spawn_local(async move {
             while let Some(visit) = receiver.recv().await {
-                tokio::task::spawn_local(Rc::clone(&handler).attend(visit));
+                let attending = Rc::clone(&handler).attend(visit);
+                spawn(&handler.worker.tally, "door", attending);
             }
         });
     }
 
     async fn attend(self: Rc<Self>, visit: AtHome) {
+        plant("door");
         match visit {
             AtHome::Knock { request, reply } => {
                 let _ = reply.send(self.knock(&Rc::new(*request)).await);

@@ -15,8 +15,10 @@ mod deliver;
 mod home;
 mod limit;
 mod log_rate;
+mod outbox;
 mod place;
 mod queue;
+mod recover;
 mod registry;
 mod seat;
 mod swap;
@@ -27,6 +29,7 @@ mod usage;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -36,17 +39,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
-use wsrun_proto::ws::MessageKind;
+use wsrun_proto::ws::{CloseCode, MessageKind, SendError};
 
 pub(crate) use self::deliver::report;
 pub(crate) use self::home::{Admitted, Door, NotAdmitted, Way, door};
 pub(crate) use self::limit::Limit;
+use self::outbox::Outbox;
 use self::place::{Failures, Place};
-use self::queue::Event;
+use self::queue::{Event, Own};
 pub(crate) use self::queue::{HttpRequest, Queue};
+use self::recover::InHand;
 pub(crate) use self::registry::Registry;
 pub(crate) use self::seat::Seated;
-use self::seat::{Owner, Seat, Seats};
+use self::seat::{MakeLife, Owner, Seat, Seats};
 use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
 pub(crate) use self::usage::{RatesIn, SessionRoom, Usage};
@@ -58,6 +63,7 @@ use crate::contract::{
     Acceptance, Chunk, CloseInfo, ConnectError, ConnectOptions, ConnectionId, HttpResponse,
     Refusal, Request, TimerId,
 };
+use crate::panics::{caught, contained, plant, spawn};
 use crate::server::Connecting;
 use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
@@ -122,7 +128,8 @@ pub(crate) trait Guest: 'static {
         payload: &[u8],
     ) -> Result<bool, GuestError>;
     async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, GuestError>;
-    async fn http(&mut self, request: &HttpRequest) -> Result<HttpResponse, GuestError>;
+    /// None where it does not answer plain requests: the version that was asked may be gone.
+    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, GuestError>;
     async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
     async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError>;
     async fn fired(
@@ -188,6 +195,8 @@ pub(crate) enum NotServed {
     Failed,
     /// As many requests are being answered as may be, and none has ended in time.
     Busy,
+    /// The version that serves answers none: another did when the request came.
+    NotExported,
 }
 
 /// The callback that should have decided failed.
@@ -211,19 +220,15 @@ pub(crate) enum Remote {
     },
 }
 
-/// What another thread has for a handler on one worker.
+/// What another thread asks of a handler on one worker. It does not wait behind the publishes, which a slow subscriber may hold up.
 pub(crate) enum ToHandler {
-    Fan(Remote),
     /// A connection that the embedding program wants.
     Connect {
         options: Box<ConnectOptions>,
         reply: oneshot::Sender<Result<Connecting, ConnectError>>,
     },
     /// A new version that is to take over. Boxed: it is large.
-    Swap {
-        linked: Box<Linked>,
-        trial: Trial,
-    },
+    Swap { linked: Box<Linked>, trial: Trial },
     /// The end of its trial.
     Settle {
         keep: bool,
@@ -231,7 +236,31 @@ pub(crate) enum ToHandler {
     },
 }
 
-/// Publishes that wait for a busy worker; the publisher waits at the next.
+/// The way to a handler on one worker, from any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct ToWorker {
+    pub(crate) publishes: mpsc::Sender<Remote>,
+    pub(crate) asked: mpsc::Sender<ToHandler>,
+}
+
+/// The end of all those ways.
+pub(crate) struct FromOthers {
+    pub(crate) publishes: mpsc::Receiver<Remote>,
+    pub(crate) asked: mpsc::Receiver<ToHandler>,
+}
+
+/// The channels to a handler on one worker.
+pub(crate) fn to_worker() -> (ToWorker, FromOthers) {
+    let (publishes, published) = mpsc::channel(REMOTE_QUEUE_MAX);
+    let (asked, asks) = mpsc::channel(REMOTE_QUEUE_MAX);
+    let ends = FromOthers {
+        publishes: published,
+        asked: asks,
+    };
+    (ToWorker { publishes, asked }, ends)
+}
+
+/// What waits in each channel to a busy worker; the next waits with its sender.
 pub(crate) const REMOTE_QUEUE_MAX: usize = 64;
 
 /// One handler on one worker.
@@ -242,14 +271,18 @@ pub(crate) struct Handler {
     me: Weak<Self>,
     worker: Rc<Worker>,
     queue: RefCell<Queue>,
+    /// What the host itself has for the life; bounded as its senders are.
+    own: RefCell<VecDeque<Own>>,
+    /// The event that is being delivered.
+    in_hand: Cell<InHand>,
     /// The life of the instance: takes a batch of events, calls, applies, flushes, again.
     turn: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
     /// Wakes the task that polls `turn` when nobody else does.
     waker: OnceCell<Waker>,
     /// Makes an instance for each plain request, where the handler exports `wasi:http/incoming-handler`.
     incoming: RefCell<Option<Rc<Incoming>>>,
-    /// The same handler on the other workers.
-    peers: Vec<mpsc::Sender<ToHandler>>,
+    /// To the same handler on the other workers.
+    outbox: Rc<Outbox>,
     /// To the instance, where another worker has it.
     way: Option<Way>,
     /// Which connections it is told of.
@@ -264,6 +297,8 @@ pub(crate) struct Handler {
     in_turn: Rc<Cell<bool>>,
     /// The factory that new lives begin with, an `Rc<RefCell<Rc<F>>>`.
     factory: OnceCell<Rc<dyn Any>>,
+    /// Makes such a life; a seat has that of its handler.
+    make_life: RefCell<Option<MakeLife>>,
     /// What new lives began with before the version that is on trial.
     before: RefCell<Option<Before>>,
     /// Tells the other workers which callbacks the version that serves has.
@@ -275,7 +310,7 @@ impl Handler {
         registry: Rc<Registry>,
         worker: Rc<Worker>,
         exports: Exports,
-        peers: Vec<mpsc::Sender<ToHandler>>,
+        peers: Vec<mpsc::Sender<Remote>>,
         way: Option<Way>,
         scope: Scope,
     ) -> Rc<Self> {
@@ -290,16 +325,19 @@ impl Handler {
             failures: Rc::default(),
             in_turn: Rc::default(),
             factory: OnceCell::new(),
+            make_life: RefCell::default(),
             before: RefCell::default(),
             registry,
             exports: Cell::new(exports),
             me: Weak::clone(me),
             worker,
             queue: RefCell::default(),
+            own: RefCell::default(),
+            in_hand: Cell::default(),
             turn: RefCell::new(None),
             waker: OnceCell::new(),
             incoming: RefCell::default(),
-            peers,
+            outbox: Outbox::new(peers),
             way,
             tell_exports: RefCell::default(),
         })
@@ -313,10 +351,12 @@ impl Handler {
             me: Weak::clone(me),
             worker: Rc::clone(&handler.worker),
             queue: RefCell::default(),
+            own: RefCell::default(),
+            in_hand: Cell::default(),
             turn: RefCell::new(None),
             waker: OnceCell::new(),
             incoming: RefCell::default(),
-            peers: handler.peers.clone(),
+            outbox: Rc::clone(&handler.outbox),
             way: None,
             owner: Owner::Seat(seat),
             asleep: Cell::new(true),
@@ -324,6 +364,7 @@ impl Handler {
             failures: Rc::clone(&handler.failures),
             in_turn: Rc::clone(&handler.in_turn),
             factory: OnceCell::new(),
+            make_life: RefCell::default(),
             before: RefCell::default(),
             tell_exports: RefCell::default(),
         })
@@ -343,12 +384,13 @@ impl Handler {
         let factory = Rc::new(factory);
         let current = Rc::new(RefCell::new(Rc::clone(&factory)));
         let _ = self.factory.set(Rc::clone(&current) as Rc<dyn Any>);
-        self.set_make_life(Box::new(move |seat| {
+        *self.make_life.borrow_mut() = Some(Box::new(move |handler| {
             let factory = Rc::clone(&current.borrow());
-            Box::pin(seat.live(Place::new(factory, None)))
+            Box::pin(handler.live(Place::new(factory, None)))
         }));
         let life = Rc::clone(self).live(Place::new(factory, Some(guest)));
         *self.turn.borrow_mut() = Some(Box::pin(life));
+        self.outbox.spawn();
         self.spawn_driver();
         self.spawn_timers();
         self.spawn_sweeper();
@@ -365,6 +407,12 @@ impl Handler {
     /// Adds events to the queue. Ends with a [`turn`](Self::turn).
     pub(crate) fn push(&self, put: impl FnOnce(&mut Queue)) {
         put(&mut self.queue.borrow_mut());
+        self.turn();
+    }
+
+    /// Adds what the host itself has for the life, which comes before the events.
+    fn push_own(&self, own: Own) {
+        self.own.borrow_mut().push_back(own);
         self.turn();
     }
 
@@ -399,17 +447,14 @@ impl Handler {
     }
 
     /// Asks the handler's `http` export.
-    pub(crate) async fn answer(
-        &self,
-        request: HttpRequest,
-    ) -> Result<HttpResponse, DecisionFailed> {
+    pub(crate) async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, NotServed> {
         if let Some(way) = &self.way {
             return way.answer(request).await;
         }
         let (reply, response) = oneshot::channel();
         let request = Rc::new(request);
         self.push(|queue| queue.push(Event::Http { request, reply }));
-        response.await.unwrap_or(Err(DecisionFailed))
+        response.await.unwrap_or(Err(NotServed::Failed))
     }
 
     /// Has plain requests answered by `wasi:http`.
@@ -436,7 +481,8 @@ impl Handler {
         if let Some(way) = &self.way {
             return way.incoming(request, secure).await;
         }
-        let incoming = self.incoming.borrow().clone().ok_or(NotServed::Failed)?;
+        let incoming = self.incoming.borrow().clone();
+        let incoming = incoming.ok_or(NotServed::NotExported)?;
         let patience = self.worker.config.handshake_timeout;
         incoming.answer(self, request, secure, patience).await
     }
@@ -468,10 +514,34 @@ impl Handler {
         Ok(Connecting::new(connection, end))
     }
 
-    /// Does what another thread has sent.
-    pub(crate) async fn take(self: &Rc<Self>, message: ToHandler) {
-        match message {
-            ToHandler::Fan(remote) => self.take_remote(remote).await,
+    /// Attends to what other threads have for the handler here.
+    pub(crate) fn listen(self: &Rc<Self>, from: FromOthers) {
+        let FromOthers {
+            mut publishes,
+            mut asked,
+        } = from;
+        let handler = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            while let Some(remote) = publishes.recv().await {
+                if let Err(panicked) = contained(handler.take_remote(remote)).await {
+                    handler.report_panic(&panicked, "remote");
+                }
+            }
+        });
+        let handler = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            while let Some(asked) = asked.recv().await {
+                if let Err(panicked) = caught(|| handler.take(asked)) {
+                    handler.report_panic(&panicked, "asked");
+                }
+            }
+        });
+    }
+
+    /// Does what another thread has asked for.
+    fn take(self: &Rc<Self>, asked: ToHandler) {
+        plant("asked");
+        match asked {
             ToHandler::Connect { options, reply } => {
                 let _ = reply.send(self.connect_for_host(*options));
             }
@@ -485,7 +555,7 @@ impl Handler {
                 let instances = Instances::new(name, *linked, limits);
                 let handler = Rc::clone(self);
                 // Messages for the handler do not wait for it.
-                tokio::task::spawn_local(async move {
+                spawn(&self.worker.tally, "begin-swap", async move {
                     handler.begin_swap(instances, extras, trial).await;
                 });
             }
@@ -495,9 +565,8 @@ impl Handler {
 
     /// Fans a message of another worker, or of the embedding program, out here.
     pub(crate) async fn take_remote(&self, remote: Remote) {
-        while self.must_wait(&remote) {
-            self.worker.wait_for_room().await;
-        }
+        plant("remote");
+        self.wait_for_subscribers(&remote).await;
         if self.exports().broadcast_filter && matches!(remote, Remote::Broadcast { .. }) {
             // One at a time: what waits behind it waits in the bounded channel, and in order.
             let offered = self.queue_broadcast(remote);
@@ -509,22 +578,51 @@ impl Handler {
         self.worker.flush();
     }
 
-    fn must_wait(&self, remote: &Remote) -> bool {
-        match remote {
-            Remote::Publish { topic, payload, .. } => self.registry.must_wait(topic, payload.len()),
-            Remote::Broadcast {
-                protocol, payload, ..
-            } => self
-                .registry
-                .must_wait_for_all(protocol.as_deref(), payload.len()),
+    /// Waits for those whose policy is to be waited for, as long as anything moves.
+    async fn wait_for_subscribers(&self, remote: &Remote) {
+        let (mut before, mut since) = (None, clock::now());
+        loop {
+            let (waited_for, length) = match remote {
+                Remote::Publish { topic, payload, .. } => (
+                    self.registry.held_up_by(topic, payload.len()),
+                    payload.len(),
+                ),
+                Remote::Broadcast {
+                    protocol, payload, ..
+                } => {
+                    let protocol = protocol.as_deref();
+                    let waited_for = self.registry.held_up_by_any(protocol, payload.len());
+                    (waited_for, payload.len())
+                }
+            };
+            if waited_for.is_empty() {
+                return;
+            }
+            let own: usize = waited_for.iter().map(|session| session.buffered()).sum();
+            let all = match self.registry.usage().takes(length) {
+                true => 0,
+                false => self.registry.tally().queued_bytes.get(),
+            };
+            if before.replace((own, all)) != Some((own, all)) {
+                since = clock::now();
+            } else if clock::now() >= since + self.worker.config.write_timeout {
+                // Its peer is not what it waits for: the handler leaves a message in parts unfinished, and may itself wait for this publish.
+                for session in waited_for {
+                    let queued = session.buffered();
+                    let code = CloseCode::POLICY_VIOLATION.get();
+                    self.close_slow(&session, code, &SendError::QueueFull { queued });
+                }
+                return;
+            }
+            self.worker.wait_for_room().await;
         }
     }
 
     /// Has the handler look at a broadcast when its turn comes; what it returns is ready then.
     fn queue_broadcast(&self, remote: Remote) -> oneshot::Receiver<()> {
         let (done, offered) = oneshot::channel();
-        let event = Event::Broadcast { remote, done };
-        self.queue.borrow_mut().push(event);
+        let own = Own::Broadcast { remote, done };
+        self.own.borrow_mut().push_back(own);
         offered
     }
 
@@ -540,23 +638,52 @@ impl Handler {
         }
         self.registry.usage().begin_turn();
         loop {
-            if turn.is_none() && !self.queue.borrow().is_empty() {
+            if turn.is_none() && self.has_work() {
                 *turn = self.new_life();
                 self.asleep.set(self.is_seat() && turn.is_none());
             }
             let Some(life) = &mut *turn else {
                 break;
             };
-            if life.as_mut().poll(cx).is_pending() {
-                break;
+            match caught(|| life.as_mut().poll(cx)) {
+                Ok(Poll::Pending) => break,
+                // Only that of a seat ends, between two events.
+                Ok(Poll::Ready(())) => {
+                    *turn = None;
+                    self.life_ended();
+                }
+                // The next event finds another life.
+                Err(panicked) => {
+                    self.life_lost(&panicked, turn.take());
+                    break;
+                }
             }
-            // Only that of a seat ends, between two events.
-            *turn = None;
-            self.life_ended();
         }
         self.registry.usage().end_turn();
         self.registry.relieve();
         self.in_turn.set(false);
+    }
+
+    /// Ends the lives of all instances, when no task is left that would: they hold what they belong to.
+    pub(crate) fn dissolve(&self) {
+        for seat in self.take_seats() {
+            seat.dissolve();
+        }
+        let life = self.turn.take();
+        if let Err(panicked) = caught(|| drop(life)) {
+            self.report_panic(&panicked, "dissolve");
+        }
+        self.queue.take();
+        self.own.take();
+    }
+
+    /// Whether anything waits for the life.
+    fn has_work(&self) -> bool {
+        !self.queue.borrow().is_empty() || self.has_own()
+    }
+
+    fn has_own(&self) -> bool {
+        !self.own.borrow().is_empty()
     }
 
     fn spawn_driver(self: &Rc<Self>) {
@@ -572,21 +699,29 @@ impl Handler {
     fn spawn_timers(self: &Rc<Self>) {
         let handler = Rc::clone(self);
         tokio::task::spawn_local(poll_fn(move |cx| {
-            loop {
-                let expired = handler.registry.timers_mut().poll_expired(cx);
-                match expired {
-                    Poll::Ready(Some(timer)) => {
-                        let seat = handler.seat_of(timer.owner);
-                        seat.queue.borrow_mut().push_fired(timer);
-                        if seat.is_seat() {
-                            seat.turn();
-                        }
-                    }
-                    Poll::Ready(None) | Poll::Pending => break,
-                }
+            while let Err(panicked) = caught(|| handler.poll_timers(cx)) {
+                handler.report_panic(&panicked, "timers");
             }
-            handler.turn();
             Poll::<()>::Pending
         }));
+    }
+
+    /// Has those be told whose timers have expired.
+    fn poll_timers(self: &Rc<Self>, cx: &mut Context<'_>) {
+        loop {
+            let expired = self.registry.timers_mut().poll_expired(cx);
+            let Poll::Ready(Some(timer)) = expired else {
+                break;
+            };
+            plant("timers");
+            let Some(seat) = self.seat_of(timer.seat) else {
+                continue;
+            };
+            seat.queue.borrow_mut().push_fired(timer);
+            if seat.is_seat() {
+                seat.turn();
+            }
+        }
+        self.turn();
     }
 }

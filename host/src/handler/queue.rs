@@ -10,7 +10,7 @@ use wsrun_proto::ws::{Chunk, MessageKind};
 
 use super::swap::Next;
 use super::timers::Timer;
-use super::{Decision, DecisionFailed, Remote};
+use super::{Decision, DecisionFailed, NotServed, Remote};
 use crate::contract::{CloseInfo, ConnectionId, HttpResponse, Request};
 use crate::packed;
 use crate::session::Session;
@@ -30,7 +30,7 @@ pub(super) enum Event {
     },
     Http {
         request: Rc<HttpRequest>,
-        reply: oneshot::Sender<Result<HttpResponse, DecisionFailed>>,
+        reply: oneshot::Sender<Result<HttpResponse, NotServed>>,
     },
     Opened(Rc<Session>),
     Received {
@@ -61,16 +61,21 @@ pub(super) enum Event {
         after: Duration,
     },
     Restored(Rc<Session>),
+    /// The server stops: what is open after this time is cut.
+    Draining(Duration),
+    /// Nothing has happened for long.
+    Hibernate,
+}
+
+/// What the host itself has for the life of an instance. It does not wait behind events: other workers wait for it, or whoever operates the
+/// server.
+pub(super) enum Own {
     /// A broadcast of elsewhere that the handler has to look at.
     Broadcast {
         remote: Remote,
         /// Told, or dropped, when it was offered to all.
         done: oneshot::Sender<()>,
     },
-    /// The server stops: what is open after this time is cut.
-    Draining(Duration),
-    /// Nothing has happened for long.
-    Hibernate,
     /// A new version takes over.
     Swap(Box<Next>),
     /// The trial of a new version is over.
@@ -100,8 +105,7 @@ pub(crate) struct Part {
 /// Events in order, their payloads back to back.
 ///
 /// Its size is bounded by its producers: a connection stops reading at 256 KiB of its own, a handler has at most `timers_max` timers,
-/// as many connections as are accepted are being decided on, publishes of
-/// other workers wait in a bounded channel, and everything else comes at most once per connection or handshake.
+/// as many connections as are accepted are being decided on, and everything else comes at most once per connection or handshake.
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(super) events: Vec<Event>,
@@ -192,6 +196,7 @@ impl Queue {
     }
 
     pub(crate) fn push_closed(&mut self, session: Rc<Session>, info: CloseInfo) {
+        session.end_queued.set(true);
         self.events.push(Event::Closed { session, info });
     }
 
@@ -237,9 +242,8 @@ pub(super) fn subject(event: &Event) -> (&'static str, Option<ConnectionId>) {
         Event::Opened(session) => ("handler.opened", Some(session.id)),
         Event::Accepts { .. } => ("network-filter.accepts", None),
         Event::Http { .. } => ("http.requested", None),
-        Event::Broadcast { .. } => ("broadcast-filter.wanted", None),
         Event::Draining(_) => ("lifecycle.draining", None),
-        Event::Hibernate | Event::Swap(_) | Event::Settle { .. } => ("lifecycle", None),
+        Event::Hibernate => ("lifecycle", None),
         Event::Lost { session, .. } => ("reconnection.lost", Some(session.id)),
         Event::Restored(session) => ("reconnection.restored", Some(session.id)),
         Event::Received { session, .. } => ("handler.received", Some(session.id)),

@@ -520,26 +520,32 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether a publish of another worker must wait for a subscriber here.
-    pub(crate) fn must_wait(&self, topic: &str, length: usize) -> bool {
-        self.waits.get()
-            && self
-                .waiting(
-                    self.subscribers(topic, None).into_iter(),
-                    self.topic_policy(topic),
-                    length,
-                    None,
-                )
-                .0
-                > 0
+    /// The subscribers here that a publish of another worker must wait for.
+    pub(crate) fn held_up_by(&self, topic: &str, length: usize) -> Vec<Rc<Session>> {
+        if !self.waits.get() {
+            return Vec::new();
+        }
+        let subscribers = self.subscribers(topic, None).into_iter();
+        without_room(
+            self.waiting(subscribers, self.topic_policy(topic), length, None),
+            length,
+        )
     }
 
     /// The same for a broadcast.
-    pub(crate) fn must_wait_for_all(&self, protocol: Option<&str>, length: usize) -> bool {
-        self.waits.get()
-            && self
-                .waiting(self.of_protocol(protocol).into_iter(), None, length, None)
-                .0
-                > 0
+    pub(crate) fn held_up_by_any(&self, protocol: Option<&str>, length: usize) -> Vec<Rc<Session>> {
+        if !self.waits.get() {
+            return Vec::new();
+        }
+        let sessions = self.of_protocol(protocol).into_iter();
+        without_room(self.waiting(sessions, None, length, None), length)
     }
+}
+
+fn without_room((waiting, mut all): (u32, Vec<Rc<Session>>), length: usize) -> Vec<Rc<Session>> {
+    match waiting {
+        0 => all.clear(),
+        _ => all.retain(|session| !session.has_room(length)),
+    }
+    all
 }

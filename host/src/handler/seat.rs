@@ -19,12 +19,11 @@ use crate::clock;
 use crate::contract::ConnectionId;
 
 /// What a life is made with.
-type MakeLife = Box<dyn Fn(Rc<Handler>) -> Pin<Box<dyn Future<Output = ()>>>>;
+pub(super) type MakeLife = Box<dyn Fn(Rc<Handler>) -> Pin<Box<dyn Future<Output = ()>>>>;
 
 /// All seats of a handler on one worker.
 #[derive(Default)]
 pub(super) struct Seats {
-    make_life: RefCell<Option<MakeLife>>,
     all: RefCell<HashMap<u64, Rc<Handler>, FxBuildHasher>>,
     of: RefCell<HashMap<ConnectionId, u64, FxBuildHasher>>,
     next: Cell<u64>,
@@ -193,9 +192,7 @@ impl Handler {
         let Owner::Seat(seat) = &self.owner else {
             return false;
         };
-        !seat.in_handshake.get()
-            && seat.connections.borrow().is_empty()
-            && self.queue.borrow().is_empty()
+        !seat.in_handshake.get() && seat.connections.borrow().is_empty() && !self.has_work()
     }
 
     pub(super) fn is_seat(&self) -> bool {
@@ -223,11 +220,17 @@ impl Handler {
         }
     }
 
-    /// A connection of a seat that has not ended.
-    pub(super) fn a_connection(&self) -> Option<ConnectionId> {
+    /// The seat that has a connection; for none, this one.
+    pub(super) fn seat_number(&self, of: Option<ConnectionId>) -> Option<u64> {
+        let number = |seats: &Seats| seats.of.borrow().get(&of?).copied();
         match &self.owner {
-            Owner::Seat(seat) => seat.connections.borrow().first().copied(),
-            Owner::All | Owner::Nobody(_) => None,
+            Owner::All => None,
+            Owner::Nobody(seats) => number(seats),
+            Owner::Seat(seat) if of.is_none() => Some(seat.number),
+            Owner::Seat(seat) => match &seat.handler.upgrade()?.owner {
+                Owner::Nobody(seats) => number(seats),
+                Owner::All | Owner::Seat(_) => None,
+            },
         }
     }
 
@@ -246,22 +249,29 @@ impl Handler {
         told.collect()
     }
 
-    /// The handler that is told of a connection.
-    pub(super) fn seat_of(self: &Rc<Self>, connection: Option<ConnectionId>) -> Rc<Self> {
-        if let Owner::Nobody(seats) = &self.owner
-            && let Some(connection) = connection
-            && let Some(number) = seats.of.borrow().get(&connection)
-            && let Some(seat) = seats.all.borrow().get(number)
-        {
-            return Rc::clone(seat);
+    /// A seat by its number, if it is still there; for none, the handler itself.
+    pub(super) fn seat_of(self: &Rc<Self>, number: Option<u64>) -> Option<Rc<Self>> {
+        let Some(number) = number else {
+            return Some(Rc::clone(self));
+        };
+        match &self.owner {
+            Owner::Nobody(seats) => seats.all.borrow().get(&number).cloned(),
+            Owner::All | Owner::Seat(_) => None,
         }
-        Rc::clone(self)
     }
 
     /// All seats, whether they sleep or not.
     pub(super) fn seats(&self) -> Vec<Rc<Self>> {
         match &self.owner {
             Owner::Nobody(seats) => seats.all.borrow().values().cloned().collect(),
+            Owner::All | Owner::Seat(_) => Vec::new(),
+        }
+    }
+
+    /// All seats, which are the handler's no more.
+    pub(super) fn take_seats(&self) -> Vec<Rc<Self>> {
+        match &self.owner {
+            Owner::Nobody(seats) => seats.all.take().into_values().collect(),
             Owner::All | Owner::Seat(_) => Vec::new(),
         }
     }
@@ -273,24 +283,17 @@ impl Handler {
         seats
     }
 
-    /// How seats begin their lives.
-    pub(super) fn set_make_life(&self, make: MakeLife) {
-        if let Owner::Nobody(seats) = &self.owner {
-            *seats.make_life.borrow_mut() = Some(make);
-        }
-    }
-
-    /// A life for this seat; none for what is no seat, or has lost its handler.
+    /// A life for a seat, or for a handler whose life was lost; none before the first.
     pub(super) fn new_life(&self) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+        let me = self.me.upgrade()?;
         let Owner::Seat(seat) = &self.owner else {
-            return None;
+            return Some(self.make_life.borrow().as_ref()?(me));
         };
         let handler = seat.handler.upgrade()?;
-        let Owner::Nobody(seats) = &handler.owner else {
-            return None;
-        };
-        let make = seats.make_life.borrow();
-        Some(make.as_ref()?(self.me.upgrade()?))
+        // It may have slept through a change of versions.
+        self.exports.set(handler.exports.get());
+        let make = handler.make_life.borrow();
+        Some(make.as_ref()?(me))
     }
 
     /// The life of a seat is over: it sleeps, or is gone.
@@ -309,6 +312,7 @@ impl Handler {
             && let Owner::Nobody(seats) = &handler.owner
         {
             seats.all.borrow_mut().remove(&seat.number);
+            self.registry.timers_mut().cancel_of_seat(seat.number);
         }
     }
 

@@ -19,6 +19,8 @@ use std::task::Poll;
 use tokio::sync::oneshot;
 
 use super::place::{Place, Previous};
+use super::queue::Own;
+use super::recover::InHand;
 use super::{Exports, Guest as _, GuestFactory, Handler, Limit, report};
 use crate::clock;
 use crate::contract::ConnectionId;
@@ -102,15 +104,16 @@ impl Handler {
         if let Some(before) = before
             && !keep
         {
-            self.exports.set(before.exports);
+            if self.has_seats() {
+                self.exports.set(before.exports);
+            }
             (before.restore)();
         }
         for seat in self.awake_seats() {
             let (reply, _) = oneshot::channel();
-            let settle = super::queue::Event::Settle { keep, reply };
-            seat.push(|queue| queue.push(settle));
+            seat.push_own(Own::Settle { keep, reply });
         }
-        self.push(|queue| queue.push(super::queue::Event::Settle { keep, reply }));
+        self.push_own(Own::Settle { keep, reply });
     }
 
     /// The new version's turn.
@@ -236,10 +239,10 @@ impl Handler {
             extras,
             trial,
         };
-        self.push(|queue| queue.push(super::queue::Event::Swap(Box::new(next))));
+        self.push_own(Own::Swap(Box::new(next)));
     }
 
-    /// Has seats begin their lives with another version, until the end of its trial at least.
+    /// Has lives begin with another version, until the end of its trial at least.
     fn begin_lives_with<F: GuestFactory>(&self, factory: &Rc<F>, exports: Exports) {
         let Some(current) = self.current::<F>() else {
             return;
@@ -247,17 +250,20 @@ impl Handler {
         let old = current.replace(Rc::clone(factory));
         let before = Before {
             restore: Box::new(move || drop(current.replace(old))),
-            exports: self.exports.replace(exports),
+            // A handler without seats changes them as the new version takes over.
+            exports: match self.has_seats() {
+                true => self.exports.replace(exports),
+                false => self.exports.get(),
+            },
         };
         *self.before.borrow_mut() = Some(before);
     }
 
-    /// The factory that lives begin with, of a handler that has seats or of one of them.
+    /// The factory that lives begin with, of a handler or of one of its seats.
     fn current<F: GuestFactory>(&self) -> Option<Rc<RefCell<Rc<F>>>> {
         let current = match self.handler_of_seat() {
             Some(handler) => handler.factory.get().cloned(),
-            None if self.has_seats() => self.factory.get().cloned(),
-            None => None,
+            None => self.factory.get().cloned(),
         };
         current?.downcast().ok()
     }
@@ -305,6 +311,12 @@ impl Handler {
         place.factory = previous.factory;
         place.guest = previous.guest;
         place.unknown = previous.unknown;
+        if previous.extras.exports.plain_only {
+            // Nobody would ever answer them.
+            for connection in self.told() {
+                self.fail(Some(connection));
+            }
+        }
         self.replace_extras(previous.extras);
         self.registry.tally().swaps_given_up.add(1);
         let (line, backtrace) = match why.split_once('\n') {
@@ -365,6 +377,7 @@ impl Handler {
     pub(super) async fn resume_some<F: GuestFactory>(&self, place: &mut Place<F>) -> bool {
         let until = clock::now() + RESUME_SLICE;
         while let Some(connection) = place.unknown.first().copied() {
+            self.in_hand.set(InHand::Of(connection, 0));
             self.resume(place, connection).await;
             if clock::now() >= until || place.guest.is_none() {
                 break;

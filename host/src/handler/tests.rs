@@ -154,12 +154,12 @@ impl Guest for Fake {
         }
     }
 
-    async fn http(&mut self, _: &HttpRequest) -> Result<HttpResponse, GuestError> {
-        Ok(HttpResponse {
+    async fn http(&mut self, _: &HttpRequest) -> Result<Option<HttpResponse>, GuestError> {
+        Ok(Some(HttpResponse {
             status: 204,
             headers: Vec::new(),
             body: HttpBody::Bytes(Vec::new()),
-        })
+        }))
     }
 
     async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), GuestError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 
+use crate::config::LONGEST;
 use crate::contract::TimerId;
 use crate::session::ConnectionId;
 
@@ -16,17 +17,25 @@ pub(crate) struct Timer {
     pub(crate) id: TimerId,
     pub(crate) tag: u64,
     pub(crate) connection: Option<ConnectionId>,
-    /// A connection of the instance that set it: whose seat is told, and with which it ends. None for an instance of no connection.
-    pub(crate) owner: Option<ConnectionId>,
+    /// The seat whose instance set it, and with which it ends; a seat may have no connection yet. None for an instance that has none.
+    pub(crate) seat: Option<u64>,
 }
 
-/// The wheel, and an index from timers and connections into it.
+/// The wheel, and an index from timers, connections and seats into it.
 #[derive(Default)]
 pub(crate) struct Timers {
     wheel: DelayQueue<Timer>,
-    /// Timers that were set and not yet delivered. No key: it has expired and waits for its callback.
-    known: HashMap<TimerId, (Option<Key>, Option<ConnectionId>)>,
+    /// Timers that were set and not yet delivered.
+    known: HashMap<TimerId, Known>,
     of_connection: BTreeMap<ConnectionId, BTreeSet<TimerId>>,
+    of_seat: BTreeMap<u64, BTreeSet<TimerId>>,
+}
+
+struct Known {
+    /// None: it has expired and waits for its callback.
+    key: Option<Key>,
+    connection: Option<ConnectionId>,
+    seat: Option<u64>,
 }
 
 impl Timers {
@@ -39,40 +48,45 @@ impl Timers {
     }
 
     pub(crate) fn set(&mut self, after: Duration, timer: Timer) {
-        let key = self.wheel.insert(timer, after);
-        self.known.insert(timer.id, (Some(key), timer.owner));
-        if let Some(connection) = timer.owner {
-            self.of_connection
-                .entry(connection)
-                .or_default()
-                .insert(timer.id);
+        let key = self.wheel.insert(timer, after.min(LONGEST));
+        let known = Known {
+            key: Some(key),
+            connection: timer.connection,
+            seat: timer.seat,
+        };
+        self.known.insert(timer.id, known);
+        if let Some(connection) = timer.connection {
+            let timers = self.of_connection.entry(connection).or_default();
+            timers.insert(timer.id);
+        }
+        if let Some(seat) = timer.seat {
+            self.of_seat.entry(seat).or_default().insert(timer.id);
         }
     }
 
     /// Forgets a timer: cancelled, or about to be delivered. False when it is not known.
     pub(crate) fn remove(&mut self, timer: TimerId) -> bool {
-        let Some((key, connection)) = self.known.remove(&timer) else {
+        let Some(known) = self.known.remove(&timer) else {
             return false;
         };
-        if let Some(key) = key {
+        if let Some(key) = known.key {
             self.wheel.remove(&key);
         }
-        if let Some(connection) = connection
-            && let Some(timers) = self.of_connection.get_mut(&connection)
-        {
-            timers.remove(&timer);
-            if timers.is_empty() {
-                self.of_connection.remove(&connection);
-            }
-        }
+        unlist(&mut self.of_connection, known.connection, timer);
+        unlist(&mut self.of_seat, known.seat, timer);
         true
     }
 
     pub(crate) fn cancel_of(&mut self, connection: ConnectionId) {
         for timer in self.of_connection.remove(&connection).unwrap_or_default() {
-            if let Some((Some(key), _)) = self.known.remove(&timer) {
-                self.wheel.remove(&key);
-            }
+            self.remove(timer);
+        }
+    }
+
+    /// Cancels what an instance has set that is gone for good.
+    pub(super) fn cancel_of_seat(&mut self, seat: u64) {
+        for timer in self.of_seat.remove(&seat).unwrap_or_default() {
+            self.remove(timer);
         }
     }
 
@@ -81,13 +95,25 @@ impl Timers {
         match self.wheel.poll_expired(cx) {
             Poll::Ready(Some(expired)) => {
                 let timer = expired.into_inner();
-                if let Some((key, _)) = self.known.get_mut(&timer.id) {
-                    *key = None;
+                if let Some(known) = self.known.get_mut(&timer.id) {
+                    known.key = None;
                 }
                 Poll::Ready(Some(timer))
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Takes a timer out of an index.
+fn unlist<K: Ord>(of: &mut BTreeMap<K, BTreeSet<TimerId>>, key: Option<K>, timer: TimerId) {
+    if let Some(key) = key
+        && let Some(timers) = of.get_mut(&key)
+    {
+        timers.remove(&timer);
+        if timers.is_empty() {
+            of.remove(&key);
         }
     }
 }

@@ -201,6 +201,13 @@ impl Collector for Collected {
             "Upgrades to WebSocket that were refused",
             Kind::Counter,
             refused.into_iter(),
+        )?;
+        let panics = tallies.host_sum(|host| host.panics.get());
+        one(
+            &mut encoder,
+            "wsrun_panics",
+            "Panics of the host, each a defect of wsrun, that ended what they concerned and nothing else",
+            panics,
         )
     }
 }

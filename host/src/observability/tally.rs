@@ -177,6 +177,8 @@ pub(crate) struct HostTally {
     pub(crate) accepted: Counter,
     pub(crate) turned_away: Counter,
     pub(crate) handshakes_refused: [Counter; RefusalReason::ALL.len()],
+    /// Panics of the host that were contained.
+    pub(crate) panics: Counter,
 }
 
 /// The numbers of a server.

@@ -9,8 +9,9 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
+use super::swap::Threads;
 use super::{Source, StartError};
-use crate::handler::{Door, Handler, Registry, ToHandler, Way};
+use crate::handler::{Door, FromOthers, Handler, Registry, Remote, Way};
 use crate::listener::{self, Bound};
 use crate::timeslice;
 use crate::tls::Tls;
@@ -29,8 +30,10 @@ pub(super) struct Plan {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: Shared,
     /// Per handler, the senders to the other workers.
-    pub(super) peers: Vec<Vec<mpsc::Sender<ToHandler>>>,
-    pub(super) remotes: Vec<mpsc::Receiver<ToHandler>>,
+    pub(super) peers: Vec<Vec<mpsc::Sender<Remote>>>,
+    pub(super) remotes: Vec<FromOthers>,
+    /// Those of all workers.
+    pub(super) threads: Threads,
     /// Per handler, where its instances are.
     pub(super) places: Vec<InstancePlace>,
 }
@@ -72,34 +75,49 @@ impl Plan {
             }
         };
         let local = LocalSet::new();
-        let clean = local.block_on(&runtime, self.work(report));
+        let (clean, worker) = local.block_on(&runtime, self.work(report));
+        let entered = runtime.enter();
         drop(local);
+        if let Some(worker) = worker {
+            worker.dissolve();
+        }
+        drop(entered);
         // A read of a file that never ends must not hold the end of the server.
         runtime.shutdown_background();
         clean
     }
 
-    async fn work(self, report: oneshot::Sender<Result<(), StartError>>) -> bool {
+    /// Whether every connection had closed before the end, and the worker, which has nothing left to do.
+    async fn work(
+        self,
+        report: oneshot::Sender<Result<(), StartError>>,
+    ) -> (bool, Option<Rc<Worker>>) {
         let timeout = self.shared.config.shutdown_timeout;
         let mut shutdown = self.shared.shutdown.clone();
         let worker = match self.start().await {
             Ok(worker) => worker,
             Err(error) => {
                 let _ = report.send(Err(error));
-                return false;
+                return (false, None);
             }
         };
         if report.send(Ok(())).is_err() {
-            return false;
+            return (false, Some(worker));
         }
         let _ = shutdown.wait_for(|shutdown| *shutdown).await;
         worker.tell_draining();
-        closed(&worker, timeout).await
+        (closed(&worker, timeout).await, Some(worker))
     }
 
     /// Makes the instances and begins to accept, within a `LocalSet`.
     pub(super) async fn start(mut self) -> Result<Rc<Worker>, StartError> {
-        let worker = self.start_handlers().await?;
+        self.threads.add_this();
+        let mut stopped = self.shared.shutdown.clone();
+        // What a handler does at its start may take its time. Dropping it drops its instance, as a deadline would.
+        let worker = tokio::select! {
+            worker = self.start_handlers() => worker?,
+            Ok(_) = stopped.wait_for(|stopped| *stopped) => return Err(StartError::Stopped),
+        };
         let mut shutdown = self.shared.shutdown.clone();
         let stopping = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
@@ -179,17 +197,10 @@ impl Plan {
             }
             handlers.push(handler);
         }
-        for (handler, mut remote) in handlers.iter().zip(self.remotes.drain(..)) {
-            let handler = Rc::clone(handler);
-            tokio::task::spawn_local(async move {
-                while let Some(message) = remote.recv().await {
-                    handler.take(message).await;
-                }
-            });
+        for (handler, from_others) in handlers.iter().zip(self.remotes.drain(..)) {
+            handler.listen(from_others);
         }
-        if worker.handlers.set(handlers).is_err() {
-            unreachable!("the handlers of a worker are set once");
-        }
+        worker.set_handlers(handlers);
         Ok(worker)
     }
 }

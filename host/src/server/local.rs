@@ -137,14 +137,22 @@ impl Turns {
     }
 }
 
-impl Drop for Turns {
-    fn drop(&mut self) {
+impl Turns {
+    /// Ends all tasks, and does something afterwards while what they were made of is there.
+    pub(super) fn end(&mut self, last: impl FnOnce()) {
         if let Some(runtime) = self.runtime.take() {
-            let _entered = runtime.enter();
+            let entered = runtime.enter();
             self.tasks = LocalSet::new();
-            drop(_entered);
+            last();
+            drop(entered);
             // A read of a file that never ends must not hold the end of the program.
             runtime.shutdown_background();
         }
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        self.end(|| {});
     }
 }

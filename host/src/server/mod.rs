@@ -42,6 +42,7 @@ mod local;
 mod plans;
 mod publisher;
 mod record;
+mod starting;
 mod swap;
 mod validate;
 
@@ -76,6 +77,8 @@ use self::life::{Plan, closed};
 use self::local::Turns;
 use self::plans::{Parts, misfit};
 use self::record::Recorded;
+pub(crate) use self::starting::Starting;
+use self::swap::Threads;
 use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::native::Native;
@@ -123,6 +126,9 @@ pub enum StartError {
     /// Nothing can be recorded.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// It was stopped before it served.
+    #[error("the server was stopped while it started")]
+    Stopped,
     /// The engine, a thread or a runtime cannot be made.
     #[error("cannot start: {0}")]
     Host(String),
@@ -212,6 +218,12 @@ impl Server {
     /// When any part of it fails: nothing is left bound. A process that did not become the user it was told to be
     /// ([`StartError::Privileges`]) may have changed in part and should end.
     pub fn new(config: Config) -> Result<Self, StartError> {
+        Self::new_unless(config, &Starting::default())
+    }
+
+    /// The same, unless it is stopped meanwhile.
+    pub(crate) fn new_unless(mut config: Config, starting: &Starting) -> Result<Self, StartError> {
+        config.bound_times();
         validate(&config)?;
         let identity = config.privileges.as_ref().map(Identity::look_up);
         let identity = identity.transpose()?.flatten();
@@ -263,6 +275,7 @@ impl Server {
         let trusted = Arc::new(outbound.trusted());
         let outbound = Arc::new(outbound);
         let folders = Folders::open(&config).map_err(StartError::Config)?;
+        starting.begin_to_bind()?;
         let (addresses, bound, socket_files) = bind(&config)?;
         // Nothing of a handler has run: making an instance is the workers' first act.
         if let Some(identity) = identity {
@@ -289,9 +302,11 @@ impl Server {
         let names = config.handlers.iter().map(HandlerConfig::name).collect();
         let tallies = Arc::new(Tallies::new(names, config.threads()));
         let admission = Arc::new(Admission::new(config.handlers.len()));
+        let threads = Threads::default();
         let parts = Parts {
             handlers,
             tls: tls.clone(),
+            threads: threads.clone(),
             shared: worker::Shared {
                 config: Arc::clone(&config),
                 outbound,
@@ -316,6 +331,7 @@ impl Server {
             recorder.clone(),
             &served,
             workers,
+            threads,
         );
         let urls = addresses.iter().map(|address| url(address, tls.is_some()));
         let control = Control::new(control::Parts {
@@ -329,6 +345,7 @@ impl Server {
             handshakes,
             listeners,
         });
+        starting.is_built(&control);
         Ok(Self {
             local: None,
             plans,
@@ -441,17 +458,17 @@ impl Server {
 
     fn end(&mut self) -> bool {
         self.shared.control.drain();
-        let Some(Local { worker, mut turns }) = self.local.take() else {
+        let Some(mut local) = self.local.take() else {
             return true;
         };
         let timeout = self.shared.config.shutdown_timeout;
         let deadline = Instant::now() + timeout;
-        let clean = turns.block_on(async {
-            worker.tell_draining();
-            closed(&worker, timeout).await
+        let clean = local.turns.block_on(async {
+            local.worker.tell_draining();
+            closed(&local.worker, timeout).await
         });
         // What is written last is not lost with the tasks.
-        while clean && turns.step() && Instant::now() < deadline {}
+        while clean && local.turns.step() && Instant::now() < deadline {}
         clean
     }
 
@@ -478,6 +495,12 @@ impl Server {
             self.local = Some(Local { worker, turns });
         }
         Ok(self.local.as_mut().expect("it was just made"))
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.turns.end(|| self.worker.dissolve());
     }
 }
 

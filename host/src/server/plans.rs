@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::Source;
 use super::life::{InstancePlace, Plan};
 use super::publisher::Publisher;
+use super::swap::Threads;
 use crate::config::{Config, Scope};
-use crate::handler::{Exports, REMOTE_QUEUE_MAX, ToHandler, door};
+use crate::handler::{Exports, FromOthers, ToWorker, door, to_worker};
 use crate::listener::Bound;
 use crate::tls::Tls;
 use crate::worker;
@@ -18,6 +17,7 @@ pub(super) struct Parts {
     pub(super) handlers: Vec<Source>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: worker::Shared,
+    pub(super) threads: Threads,
 }
 
 impl Parts {
@@ -53,9 +53,13 @@ impl Parts {
                 tls: self.tls.clone(),
                 shared: self.shared.clone(),
                 peers: positions
-                    .map(|position| senders_to(position, Some(index)))
+                    .map(|position| {
+                        let others = senders_to(position, Some(index)).into_iter();
+                        others.map(|other| other.publishes).collect()
+                    })
                     .collect(),
                 remotes,
+                threads: self.threads.clone(),
                 places: std::mem::take(&mut places[usize::from(index)]),
             });
         }
@@ -139,6 +143,6 @@ fn dealt(bound: Vec<Vec<Bound>>, config: &Config) -> Vec<Vec<Bound>> {
     dealt
 }
 
-fn channels(count: usize) -> (Vec<mpsc::Sender<ToHandler>>, Vec<mpsc::Receiver<ToHandler>>) {
-    (0..count).map(|_| mpsc::channel(REMOTE_QUEUE_MAX)).unzip()
+fn channels(count: usize) -> (Vec<ToWorker>, Vec<FromOthers>) {
+    (0..count).map(|_| to_worker()).unzip()
 }

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use wsrun_proto::ws::MessageKind;
 
 use crate::contract::{CloseInfo, ConnectError, ConnectOptions, ConnectionId, Message};
-use crate::handler::{Remote, ToHandler};
+use crate::handler::{Remote, ToHandler, ToWorker};
 
 /// Publishes, broadcasts and connects on behalf of a handler. Cheap to clone, and may be sent to any thread.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Publisher {
 struct Named {
     name: String,
     /// One for each worker.
-    workers: Vec<mpsc::Sender<ToHandler>>,
+    workers: Vec<ToWorker>,
 }
 
 /// Why a message of the embedding program was not published. Nobody got it.
@@ -77,7 +77,7 @@ impl Connecting {
 
 impl Publisher {
     pub(super) fn new(
-        handlers: impl Iterator<Item = (String, Vec<mpsc::Sender<ToHandler>>)>,
+        handlers: impl Iterator<Item = (String, Vec<ToWorker>)>,
         message_bytes_max: usize,
     ) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Publisher {
     }
 
     /// For each handler, what leads to it on each worker.
-    pub(super) fn workers(&self) -> Vec<Vec<mpsc::Sender<ToHandler>>> {
+    pub(super) fn workers(&self) -> Vec<Vec<ToWorker>> {
         self.handlers
             .iter()
             .map(|named| named.workers.clone())
@@ -159,6 +159,7 @@ impl Publisher {
         let (reply, connecting) = oneshot::channel();
         let options = Box::new(options);
         named.workers[0]
+            .asked
             .try_send(ToHandler::Connect { options, reply })
             .map_err(|_| ConnectFailed::Busy)?;
         Ok(connecting.await.map_err(|_| ConnectFailed::Busy)??)
@@ -187,13 +188,18 @@ impl Publisher {
         // All workers take it, or none does.
         let mut permits = Vec::new();
         for worker in &named.workers {
-            permits.push(worker.try_reserve().map_err(|error| match error {
-                mpsc::error::TrySendError::Full(()) => PublishFailed::Busy,
-                mpsc::error::TrySendError::Closed(()) => PublishFailed::Stopped,
-            })?);
+            permits.push(
+                worker
+                    .publishes
+                    .try_reserve()
+                    .map_err(|error| match error {
+                        mpsc::error::TrySendError::Full(()) => PublishFailed::Busy,
+                        mpsc::error::TrySendError::Closed(()) => PublishFailed::Stopped,
+                    })?,
+            );
         }
         for permit in permits {
-            permit.send(ToHandler::Fan(remote.clone()));
+            permit.send(remote.clone());
         }
         Ok(())
     }

@@ -3,15 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use super::plans::misfit;
 use crate::config::{Config, HandlerSource, Scope};
-use crate::handler::{Exports, ToHandler, Trial};
+use crate::handler::{Exports, ToHandler, ToWorker, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
 use crate::text;
@@ -35,6 +36,34 @@ struct Inner {
     handlers: Vec<Swappable>,
     /// One swap at a time.
     busy: Mutex<()>,
+    threads: Threads,
+}
+
+/// The threads that workers run on: none before they have begun.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Threads(Arc<Mutex<Vec<ThreadId>>>);
+
+impl Threads {
+    /// A worker begins on the calling thread.
+    pub(super) fn add_this(&self) {
+        self.lock().push(thread::current().id());
+    }
+
+    /// Whether the calling thread may wait for the workers.
+    fn check_this(&self) -> Result<(), SwapError> {
+        let threads = self.lock();
+        if threads.is_empty() {
+            return Err(SwapError::NotStarted);
+        }
+        match threads.contains(&thread::current().id()) {
+            true => Err(SwapError::OwnThread),
+            false => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<ThreadId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Swappable {
@@ -43,7 +72,7 @@ struct Swappable {
     /// What serves: none for a native handler.
     version: Option<Mutex<Served>>,
     /// One for each worker.
-    workers: Vec<mpsc::Sender<ToHandler>>,
+    workers: Vec<ToWorker>,
 }
 
 #[derive(Clone)]
@@ -118,6 +147,17 @@ pub enum SwapError {
     /// The server has stopped.
     #[error("the server has stopped")]
     Stopped,
+    /// The server does not run yet.
+    #[error(
+        "the server does not run yet: spawn() it, or call service() once, before a handler is replaced"
+    )]
+    NotStarted,
+    /// The calling thread is one that the server runs on, which would wait for itself for ever.
+    #[error(
+        "swap() was called on a thread that the server runs on, and would wait for itself for ever: call it on another thread, while this \
+         one goes on with service()"
+    )]
+    OwnThread,
 }
 
 /// A handler that was replaced.
@@ -137,7 +177,8 @@ impl Swapper {
         config: Arc<Config>,
         recorder: Option<Recorder>,
         served: &[Option<(Exports, Content)>],
-        workers: Vec<Vec<mpsc::Sender<ToHandler>>>,
+        workers: Vec<Vec<ToWorker>>,
+        threads: Threads,
     ) -> Self {
         let handlers = config.handlers.iter().zip(served).zip(workers);
         let handlers = handlers.map(|((handler, served), workers)| Swappable {
@@ -164,6 +205,7 @@ impl Swapper {
             config,
             recorder,
             busy: Mutex::new(()),
+            threads,
         }))
     }
 
@@ -193,12 +235,14 @@ impl Swapper {
     /// that is queued, session data, topics and timers; no event is lost, and events wait only while the state goes over. Then it is on
     /// trial: when one of its first callbacks fails, the old version is back and gets that event.
     ///
-    /// Blocks until the trial is over, which may take seconds: not to be called from an async task.
+    /// Blocks until the trial is over, which may take seconds: not to be called from an async task, and not on a thread that the server
+    /// runs on, as the one that calls [`service`](super::Server::service).
     ///
     /// # Errors
     ///
     /// When the old version serves on.
     pub fn swap(&self, handler: &str, file: Option<&Path>) -> Result<Swapped, SwapError> {
+        self.0.threads.check_this()?;
         let _one = self.one();
         let began = Instant::now();
         let inner = &self.0;
@@ -224,6 +268,9 @@ impl Swapper {
     /// Blocks as [`swap`](Self::swap) does.
     pub fn swap_changed(&self, again: bool) -> Vec<(String, Result<Swapped, SwapError>)> {
         let changed = self.0.handlers.iter().filter_map(|handler| {
+            if let Err(error) = self.0.threads.check_this() {
+                return Some((handler.name.clone(), Err(error)));
+            }
             let _one = self.one();
             let began = Instant::now();
             let served = handler.served()?;
@@ -286,7 +333,7 @@ impl Swapper {
         let tried = swappable.switch(&linked, inner.config.handler_limits.trial_callbacks);
         let took = began.elapsed();
         let time = inner.config.handler_limits.trial_time;
-        let outcome = tried.and_then(|tried| await_trial(tried, time));
+        let outcome = tried.and_then(|tried| swappable.await_trial(tried, time));
         let settled = swappable.settle(outcome.is_ok());
         outcome.and(settled).map_err(|failed| match failed {
             Failed::Stopped => SwapError::Stopped,
@@ -311,9 +358,13 @@ enum Failed {
     GivenUp(String),
 }
 
-impl From<oneshot::error::RecvError> for Failed {
-    fn from(_: oneshot::error::RecvError) -> Self {
-        Self::Stopped
+impl Failed {
+    /// A worker does not answer: it has ended, or failed at what it was asked for.
+    fn unanswered(worker: &ToWorker) -> Self {
+        match worker.asked.is_closed() {
+            true => Self::Stopped,
+            false => Self::GivenUp("the host failed at it: its log tells how".into()),
+        }
     }
 }
 
@@ -345,6 +396,7 @@ impl Swappable {
                 tried,
             };
             worker
+                .asked
                 .blocking_send(ToHandler::Swap {
                     linked,
                     trial: trial_of,
@@ -355,12 +407,12 @@ impl Swappable {
         }
         // All of them answer, also when one has failed: what follows must find no takeover on its way.
         let mut outcome = Ok(());
-        for switch in switches {
+        for (switch, worker) in switches.into_iter().zip(&self.workers) {
             let switched = switch.blocking_recv();
             if outcome.is_ok() {
                 outcome = match switched {
                     Ok(switched) => switched.map_err(Failed::GivenUp),
-                    Err(error) => Err(error.into()),
+                    Err(_) => Err(Failed::unanswered(worker)),
                 };
             }
         }
@@ -373,35 +425,42 @@ impl Swappable {
         for worker in &self.workers {
             let (reply, outcome) = oneshot::channel();
             worker
+                .asked
                 .blocking_send(ToHandler::Settle { keep, reply })
                 .map_err(|_| Failed::Stopped)?;
             settled.push(outcome);
         }
         let mut outcome = Ok(());
-        for settled in settled {
-            let settled = settled.blocking_recv()?;
-            outcome = outcome.and_then(|()| settled.map_err(Failed::GivenUp));
+        for (settled, worker) in settled.into_iter().zip(&self.workers) {
+            let settled = match settled.blocking_recv() {
+                Ok(settled) => settled.map_err(Failed::GivenUp),
+                Err(_) => Err(Failed::unanswered(worker)),
+            };
+            outcome = outcome.and(settled);
         }
         outcome
     }
-}
 
-/// Waits until every worker has tried the version, or the time is up.
-fn await_trial(mut trials: Vec<Tried>, time: Duration) -> Result<(), Failed> {
-    let until = Instant::now() + time;
-    loop {
-        let mut waiting = Vec::new();
-        for mut trial in trials {
-            match trial.try_recv() {
-                Ok(tried) => tried.map_err(Failed::GivenUp)?,
-                Err(oneshot::error::TryRecvError::Empty) => waiting.push(trial),
-                Err(oneshot::error::TryRecvError::Closed) => return Err(Failed::Stopped),
+    /// Waits until every worker has tried the version, or the time is up.
+    fn await_trial(&self, trials: Vec<Tried>, time: Duration) -> Result<(), Failed> {
+        let until = Instant::now() + time;
+        let mut trials: Vec<_> = trials.into_iter().zip(&self.workers).collect();
+        loop {
+            let mut waiting = Vec::new();
+            for (mut trial, worker) in trials {
+                match trial.try_recv() {
+                    Ok(tried) => tried.map_err(Failed::GivenUp)?,
+                    Err(oneshot::error::TryRecvError::Empty) => waiting.push((trial, worker)),
+                    Err(oneshot::error::TryRecvError::Closed) => {
+                        return Err(Failed::unanswered(worker));
+                    }
+                }
             }
+            if waiting.is_empty() || Instant::now() >= until {
+                return Ok(());
+            }
+            trials = waiting;
+            thread::sleep(LOOK);
         }
-        if waiting.is_empty() || Instant::now() >= until {
-            return Ok(());
-        }
-        trials = waiting;
-        std::thread::sleep(LOOK);
     }
 }

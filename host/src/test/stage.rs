@@ -32,8 +32,10 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
         .build()
         .map_err(|error| StartError::Host(error.to_string()))?;
     let tasks = LocalSet::new();
+    let mut ended = None;
     let played = tasks.block_on(&runtime, async {
         let worker = server.start_within().await?;
+        ended = Some(Rc::clone(&worker));
         let mut stage = Stage {
             worker,
             idle,
@@ -58,6 +60,9 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
     // Tasks let go of their connections while the runtime is there.
     let entered = runtime.enter();
     drop(tasks);
+    if let Some(worker) = ended {
+        worker.dissolve();
+    }
     drop(entered);
     played
 }

@@ -163,6 +163,8 @@ pub(crate) fn run(
         let set = resource.set(limit, limit);
         set.map_err(|error| format!("{resource:?} could not be limited: {error}"))?;
     }
+    // Who is to be told the result may be stopped meanwhile.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     // A server that serves meanwhile comes first.
     let _ = rustix::process::setpriority_process(None, NICE);
     let engine = engine(engine_config).map_err(|error| first_line(&error))?;

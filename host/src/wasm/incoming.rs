@@ -27,6 +27,7 @@ use crate::command::Commands;
 use crate::config::HandlerLimits;
 use crate::connection::HttpBody;
 use crate::handler::{Handler, Limit, NotServed, Registry, report};
+use crate::panics::{plant, spawn};
 use crate::seldom::Seldom;
 
 /// Bytes of one write to the body of a response, two of which may wait for the client.
@@ -72,14 +73,15 @@ impl Incoming {
         let (sender, head) = oneshot::channel();
         let failed = Arc::new(AtomicBool::new(false));
         // It goes on when the client is gone, as any callback does; `--blocking-timeout` ends it.
-        tokio::task::spawn_local(Rc::clone(self).run(
+        let running = Rc::clone(self).run(
             Rc::clone(handler),
             request,
             secure,
             sender,
             Arc::clone(&failed),
             permit,
-        ));
+        );
+        spawn(&handler.registry.worker().tally, "incoming", running);
         let name = handler.registry.name();
         let head = head.await;
         if failed.load(Ordering::Relaxed) {
@@ -123,12 +125,13 @@ impl Incoming {
         let result = self
             .call(&handler.registry, request, secure, head, &failed)
             .await;
-        drop(permit);
         match result {
             Ok(commands) => handler.apply_of_request(commands).await,
             // Nothing was counted on any connection: what it asked for is just forgotten.
             Err(error) => report(&handler.registry, "incoming-handler.handle", None, &error),
         }
+        // What it asked for may have to wait for other workers, and is held meanwhile.
+        drop(permit);
     }
 
     /// Makes an instance and lets it handle the request. What it asked for comes back.
@@ -146,6 +149,7 @@ impl Incoming {
             log,
             ..
         } = self;
+        plant("incoming");
         let mut store = store(linked, limits, Rc::clone(registry), log);
         store.data_mut().calls.of_request = true;
         begin(&mut store);

@@ -31,6 +31,7 @@ use crate::contract::{
     TimerId,
 };
 use crate::handler::{Guest, GuestFactory, HttpRequest, Limit, Registry};
+use crate::panics::contained;
 use crate::tape::value::Two;
 
 /// Handles of component resources that an instance may hold.
@@ -86,11 +87,15 @@ impl GuestFactory for Instances {
         if self.spare.borrow().is_some() || self.preparing.replace(true) {
             return;
         }
-        let made = Instance::new(self, Rc::clone(registry)).await;
+        let made = contained(Instance::new(self, Rc::clone(registry))).await;
         self.preparing.set(false);
-        // One that cannot be made is told when it is needed.
-        if let Ok(spare) = made {
-            *self.spare.borrow_mut() = Some(spare);
+        match made {
+            Ok(Ok(spare)) => *self.spare.borrow_mut() = Some(spare),
+            // One that cannot be made is told when it is needed.
+            Ok(Err(_)) => {}
+            Err(panicked) => {
+                panicked.report(&registry.worker().tally, registry.name(), "spare");
+            }
         }
     }
 }
@@ -500,11 +505,10 @@ impl Guest for Instance {
         }
     }
 
-    async fn http(&mut self, request: &HttpRequest) -> Result<HttpResponse, GuestError> {
-        let http = self
-            .http
-            .as_ref()
-            .expect("a handler without `http` is not asked");
+    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, GuestError> {
+        let Some(http) = &self.http else {
+            return Ok(None);
+        };
         let HttpRequest {
             method,
             request,
@@ -521,14 +525,14 @@ impl Guest for Instance {
         );
         self.store.set_hostcall_fuel(fuel);
         let response = response?;
-        Ok(HttpResponse {
+        Ok(Some(HttpResponse {
             status: response.status,
             headers: response.headers,
             body: match response.body {
                 http::Body::Bytes(bytes) => HttpBody::Bytes(bytes),
                 http::Body::File(path) => HttpBody::File(path),
             },
-        })
+        }))
     }
 
     async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError> {

@@ -233,8 +233,8 @@ impl Guest for AllPrograms {
         Ok(true)
     }
 
-    async fn http(&mut self, _: &HttpRequest) -> Result<HttpResponse, GuestError> {
-        unreachable!("a handler without `http` is not asked")
+    async fn http(&mut self, _: &HttpRequest) -> Result<Option<HttpResponse>, GuestError> {
+        Ok(None)
     }
 
     async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {

@@ -14,6 +14,7 @@ use super::super::state::GuestState;
 use crate::calls::Calls;
 use crate::command::Command;
 use crate::contract::{self, ConnectionId};
+use crate::panics::plant;
 
 /// Defines `send` so that the message is copied once, out of the handler's memory.
 pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
@@ -46,6 +47,7 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
                 if let Err(refused) = copied {
                     return Ok((Err::<(), SendError>(refused.into()),));
                 }
+                plant("import");
                 let payload = calls.commands.tail(kind, start);
                 calls.commands.push(Command::Send { to, payload })?;
                 Ok((Ok(()),))

@@ -1,16 +1,27 @@
 //! Accepts and refuses opening handshakes by their path; `README.md` beside the workspace lists the paths.
 
-use wsrun_guest::{Accept, Connection, Handler, Message, Refusal, Request, handler};
+use std::time::Duration;
+
+use wsrun_guest::{
+    Accept, Connection, Handler, Message, Refusal, Request, Timer, handler, timers,
+};
 
 /// One more than the host keeps by default.
 const SESSION_TOO_LARGE: usize = 64 * 1024 + 1;
 
 #[derive(Default)]
-struct Gate;
+struct Gate {
+    /// That this instance was told of.
+    opened: Vec<Connection>,
+}
 
 #[handler]
 impl Handler for Gate {
     fn handshake(&mut self, request: Request) -> Result<Accept, Refusal> {
+        if let Some(millis) = request.query_value("timer") {
+            let after = Duration::from_millis(millis.parse().expect("a number"));
+            timers::set(after, 0).expect("there is room");
+        }
         match request.path.as_str() {
             "/refuse" => Err(Refusal::new(403)
                 .header("x-gate", "no")
@@ -38,6 +49,16 @@ impl Handler for Gate {
                     None => accept,
                 })
             }
+        }
+    }
+
+    fn opened(&mut self, connection: Connection) {
+        self.opened.push(connection);
+    }
+
+    fn timer(&mut self, _: Timer, _: u64, _: Option<Connection>) {
+        for connection in &self.opened {
+            let _ = connection.send("the timer of the handshake");
         }
     }
 

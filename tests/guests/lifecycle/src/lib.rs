@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wsrun_guest::{Connection, Handler, Message, handler, topics};
+use wsrun_guest::{Connection, Handler, Message, handler, host, topics};
 
 #[derive(Default)]
 struct Lifecycle {
@@ -15,6 +15,12 @@ impl Handler for Lifecycle {
     fn started(&mut self) {
         assert_eq!(self.calls, 0, "started comes before everything else");
         self.starts += 1;
+        let broadcasts = host::config("broadcasts").map_or(0, |number| {
+            number.parse().expect("broadcasts is a number")
+        });
+        for number in 0..broadcasts {
+            topics::broadcast(&format!("broadcast {number}")).expect("there is room");
+        }
     }
 
     fn draining(&mut self, deadline: Duration) {
