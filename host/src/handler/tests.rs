@@ -144,6 +144,13 @@ impl Guest for Fake {
         if connection == 1 && payload == b"fail" {
             return Err(failure());
         }
+        if payload == b"close 3" {
+            if connection == 1 {
+                self.calls.close(3, 1000, String::new()).unwrap();
+            }
+            let sent = self.calls.send(3, MessageKind::Text, b"lost").unwrap();
+            self.log(format!("sent {sent:?}"));
+        }
         Ok(connection != 2)
     }
 
@@ -503,6 +510,35 @@ fn filter_that_fails_closes_that_connection_and_is_asked_about_the_others() {
         );
         let open: Vec<bool> = sessions.iter().map(|session| session.is_open()).collect();
         assert_eq!(open, [false, true, true]);
+    });
+}
+
+#[test]
+fn filter_sees_what_it_has_asked_for_at_connections_before() {
+    run(async {
+        let mut bench = Bench::new().await;
+        let sessions = [bench.open(), bench.open(), bench.open()];
+        let remote = Remote::Broadcast {
+            protocol: None,
+            kind: MessageKind::Text,
+            payload: "close 3".into(),
+        };
+        bench.handler.take_remote(remote).await;
+        let log = bench.log();
+        let closed = "sent Err(Closed)";
+        assert_eq!(
+            log[4..],
+            ["wanted 1", closed, "wanted 2", closed, "wanted 3", closed]
+        );
+        // It was carried out behind the broadcast, and nothing is left of it.
+        let state = |session: &Rc<Session>| session.connection.borrow().state();
+        assert_eq!(
+            sessions.each_ref().map(state),
+            [State::Open, State::Open, State::Closing]
+        );
+        assert!(sessions.iter().all(|session| session.reserved() == 0));
+        bench.receive(&sessions[0], "x");
+        assert_eq!(bench.log().last().unwrap(), "received 1");
     });
 }
 
