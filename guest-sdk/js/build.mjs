@@ -1,26 +1,31 @@
 #!/usr/bin/env node
 // Makes a component of a handler: node wsrun-sdk/build.mjs src/index.js -o dist/name.wasm
 //
-// The modules are bundled into one, the methods of its default export are looked at, and a world is written that has the exports for these
-// methods and the imports that the bundle needs: what a handler does not do the operator does not see in `wsrun inspect` either.
+// The modules are bundled into one, a component of it is asked for the methods of its default export, and a world is written that has the
+// exports for these methods and the imports that the bundle needs: what a handler does not do the operator does not see in `wsrun inspect`
+// either. The modules run in that component alone, in the sandbox that QuickJS is compiled for, and never in Node.
 //
 // --fast takes the build of QuickJS that is made for speed: the component is larger by half, and a callback costs a quarter less.
+// --timeout SECONDS is how long loading the modules may take, 60 if it is not given.
 
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { componentize } from "componentize-qjs";
-import { build } from "esbuild";
-
-import { EXPORT_OF_METHOD, METHODS } from "./lib/methods.js";
+import { EXPORT_OF_METHOD, METHODS, meant } from "./lib/methods.js";
 import { EXPORTS } from "./lib/raw/exports.js";
 
 const sdk = dirname(fileURLToPath(import.meta.url));
-const USAGE = "usage: node build.mjs SOURCE -o FILE.wasm [--fast]";
+const USAGE = "usage: node build.mjs SOURCE -o FILE.wasm [--fast] [--timeout SECONDS]";
+/** How long the modules may take to load, in seconds, and the compiler of their engine. */
+const TIMEOUT = 60;
+/** What the answer of a component stands between. */
+const ANSWER = "\u0001wsrun\u0001";
+const TIMERS = "the host keeps timers: connection.setTimer(…) or setTimer(…), and the method timer";
+const NODE = "nothing of Node.js is there: a handler runs in QuickJS, in the host";
 
 /** The host's modules while no host is there. */
 const absentHost = {
@@ -35,11 +40,13 @@ const absentHost = {
   },
 };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { output: { type: "string", short: "o" }, fast: { type: "boolean" } },
-});
+const { values, positionals } = argumentsOf();
 if (positionals.length !== 1 || values.output === undefined) fail(USAGE);
+const seconds = Number(values.timeout ?? TIMEOUT);
+if (!(seconds > 0 && seconds <= 86_400)) fail("--timeout is a number of seconds, at most 86400");
+// They are not there before `npm install`, which is told then instead of where Node looked.
+const { componentize } = await dependency("componentize-qjs");
+const { build } = await dependency("esbuild");
 
 const source = resolve(positionals[0]);
 const output = resolve(values.output);
@@ -52,19 +59,15 @@ try {
   const wanted = new Set(["handler", ...methods.map((method) => EXPORT_OF_METHOD[method] ?? "handler")]);
   const exported = [...wanted].map((name) => EXPORTS[name]);
   const bundle = await bundled(entry(source, exported), ["wsrun:*", "wasi:*"]);
-  await writeWorld(folder, exported, bundle.imports);
+  await writeWorld(folder, [
+    ...new Set(bundle.imports.map((name) => `import ${name};`)),
+    ...exported.map(({ id }) => `export ${id};`),
+  ]);
   await mkdir(dirname(output), { recursive: true });
-  await writeFile(script, bundle.text);
-  const { component } = await componentize({
-    witPath: join(folder, "wit"),
-    world: "component",
-    jsSource: bundle.text,
-    jsPath: script,
-    moduleRoot: dirname(script),
-    sync: true,
-    optSize: !values.fast,
-  });
-  await writeFile(output, component);
+  const component = await made(bundle.text, script, !values.fast);
+  // In one piece: `wsrun dev` and `--watch` look at it.
+  await writeFile(`${output}.new`, component);
+  await rename(`${output}.new`, output);
   console.log(`${values.output}: ${component.length} bytes, with ${[...wanted].join(", ")}`);
 } catch (error) {
   // esbuild has said what is wrong, and where.
@@ -74,19 +77,73 @@ try {
   await rm(folder, { recursive: true });
 }
 
-/** The names of the methods of the default export that a handler can have. */
+/**
+ * The names of the methods of the default export that a handler can have.
+ *
+ * A component is made whose modules end with an error that tells them: the builder loads the modules within it, and passes errors on.
+ */
 async function methodsOf(path, scratch) {
-  const bundle = await bundled(`export { default } from ${JSON.stringify(path)};`, [], [absentHost]);
-  const file = join(scratch, "methods.mjs");
-  await writeFile(file, bundle.text);
-  const { default: definition } = await import(pathToFileURL(file));
-  const start = typeof definition === "function" ? definition.prototype : definition;
-  if (typeof start !== "object" || start === null) throw new Error("the default export is a class or an object: the handler");
-  const found = METHODS.filter((method) => typeof start[method] === "function");
-  const waiting = found.find((method) => start[method].constructor.name === "AsyncFunction");
+  const asking = [
+    `import ${JSON.stringify(join(sdk, "lib/globals.js"))};`,
+    `import definition from ${JSON.stringify(path)};`,
+    `import { described } from ${JSON.stringify(join(sdk, "lib/methods.js"))};`,
+    `throw new Error(${JSON.stringify(ANSWER)} + described(definition) + ${JSON.stringify(ANSWER)});`,
+  ].join("\n");
+  const bundle = await bundled(asking, [], [absentHost]);
+  await writeWorld(scratch, []);
+  const told = await made(bundle.text, join(scratch, "methods.js"), true).then(
+    () => undefined,
+    (error) => String(error.message),
+  );
+  const [, answer] = told?.split(ANSWER) ?? [];
+  if (answer === undefined) throw new Error(told === undefined ? "the component did not tell its methods" : failureOf(told));
+  const { wrong, found, waiting, others } = JSON.parse(answer);
+  if (wrong) throw new Error("the default export is a class or an object: the handler");
   if (waiting !== undefined) throw new Error(`${waiting} is async, but callbacks are not: the host would not wait for it`);
+  const misspelled = others.map((name) => [name, meant(name, found)]).filter(([, method]) => method !== undefined);
+  for (const [name, method] of misspelled) {
+    console.error(`warning: nobody calls the method ${name} of the handler: is ${method} meant?`);
+  }
   if (found.length === 0) throw new Error(`the handler has none of the methods ${METHODS.join(", ")}`);
   return found;
+}
+
+/** The component of a bundle, for the world in the folder. Its modules are loaded here, in a sandbox and for a limited time. */
+async function made(text, path, optSize) {
+  await writeFile(path, text);
+  // The builder works on another thread, which nothing but the end of this process stops.
+  const late = setTimeout(() => {
+    rmSync(folder, { recursive: true, force: true });
+    console.error(
+      `error: the modules were not loaded within ${seconds} s (--timeout): what stands outside of methods runs in the build, and must end`,
+    );
+    process.exit(1);
+  }, seconds * 1000);
+  try {
+    const { component } = await componentize({
+      witPath: join(folder, "wit"),
+      world: "component",
+      jsSource: text,
+      jsPath: path,
+      moduleRoot: dirname(path),
+      sync: true,
+      optSize,
+    });
+    return component;
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/** What the author reads of an error that ended the modules while they were loaded. */
+function failureOf(told) {
+  const [first, ...places] = told.replace(/^.*?(?:JavaScript module(?: evaluation)?: )+(?:Failed to \w+ JavaScript module(?: evaluation)?: )?/, "").trimEnd().split("\n");
+  const missing = /^Error: (\w+) is not defined$/.exec(first)?.[1];
+  const hints = { setTimeout: TIMERS, setInterval: TIMERS, process: NODE, require: NODE, Buffer: NODE };
+  const hint = Object.hasOwn(hints, missing ?? "") ? `\n${hints[missing]}` : "";
+  // Places are those in the bundle that was asked, which is gone.
+  const names = places.map((place) => /^ +at (?!<)(\S+)/.exec(place)?.[1]).filter(Boolean);
+  return `the modules could not be loaded: ${first}${names.length > 0 ? ` (in ${names.join(", called by ")})` : ""}${hint}`;
 }
 
 function entry(path, exported) {
@@ -120,19 +177,35 @@ async function bundled(contents, external, plugins = []) {
   return { text: result.outputFiles[0].text, imports: imports.map(({ path }) => path) };
 }
 
-async function writeWorld(scratch, exported, imported) {
+async function writeWorld(scratch, items) {
   const wit = join(scratch, "wit");
+  await rm(wit, { recursive: true, force: true });
   const own = join(sdk, "wit");
   await cp(existsSync(own) ? own : join(sdk, "../../wit"), join(wit, "deps/websocket"), { recursive: true });
   await cp(join(sdk, "wasi"), join(wit, "deps"), { recursive: true });
-  const lines = [
-    "package wsrun:project;",
-    "world component {",
-    ...new Set(imported.map((name) => `  import ${name};`)),
-    ...exported.map(({ id }) => `  export ${id};`),
-    "}",
-  ];
+  const lines = ["package wsrun:project;", "world component {", ...items.map((item) => `  ${item}`), "}"];
   await writeFile(join(wit, "world.wit"), `${lines.join("\n")}\n`);
+}
+
+function argumentsOf() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { output: { type: "string", short: "o" }, fast: { type: "boolean" }, timeout: { type: "string" } },
+    });
+  } catch (error) {
+    return fail(`${error.message}\n${USAGE}`);
+  }
+}
+
+/** A package of the SDK. */
+async function dependency(name) {
+  try {
+    return await import(name);
+  } catch (error) {
+    const why = error.code === "ERR_MODULE_NOT_FOUND" ? "is not installed" : `cannot be loaded: ${error.message}`;
+    return fail(`error: the package ${name} ${why}; run npm install`);
+  }
 }
 
 function fail(text) {

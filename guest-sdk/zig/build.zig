@@ -35,6 +35,7 @@ pub fn addHandler(b: *std.Build, options: Options) void {
     component.addFileArg(core.getEmittedBin());
     component.addArg("-o");
     const made = component.addOutputFileArg("handler.wasm");
+    component.addFileArg(options.root_source_file);
     const dist = b.addUpdateSourceFiles();
     dist.addCopyFileToSource(made, b.fmt("dist/{s}.wasm", .{options.name}));
     b.getInstallStep().dependOn(&dist.step);

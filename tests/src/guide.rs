@@ -180,7 +180,7 @@ impl Walk {
             "#!/bin/sh\n\
              case \"$1\" in\n\
              new|build|inspect|ctl|ping|component|connect) exec {program} \"$@\" ;;\n\
-             test|replay) exec {program} \"$@\" {root} --cache-dir {cache} ;;\n\
+             test|replay) exec {program} \"$@\" --cache-dir {cache} ;;\n\
              esac\n\
              case \" $* \" in *' --listen '*) ;; *) set -- \"$@\" --listen 127.0.0.1:{port} ;; esac\n\
              exec {program} \"$@\" {root} --cache-dir {cache}\n",

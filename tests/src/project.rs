@@ -252,7 +252,7 @@ pub fn build(language: Language, folder: &Path, name: &str) -> io::Result<PathBu
 }
 
 /// A command that finds the compilers and the `wsrun` under test.
-fn command(words: &[&str]) -> Command {
+pub fn command(words: &[&str]) -> Command {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]);
     let mut path = OsString::new();

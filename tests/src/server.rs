@@ -102,6 +102,7 @@ fn allow_root(arguments: &[OsString]) -> Option<&'static str> {
             "new",
             "build",
             "test",
+            "replay",
         ];
         // `connect` runs a handler if it is given one.
         !commands.contains(&first.as_ref())

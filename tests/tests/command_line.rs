@@ -683,3 +683,81 @@ fn connect_masks_each_frame_with_an_unpredictable_key() {
         different.len()
     );
 }
+
+#[test]
+fn what_was_meant_by_a_mistyped_command_line_is_told() {
+    let echo = handlers::echo();
+    let echo = echo.to_string_lossy();
+    says(
+        &mistake(&["serve", "ECHO"]),
+        &[&format!("is served by its name, wsrun {echo}")],
+    );
+    says(&mistake(&["serve"]), &["is served by its name"]);
+    says(&mistake(&["tset"]), &["`wsrun test`"]);
+    says(&mistake(&["inspct", "ECHO"]), &["`wsrun inspect`"]);
+    says(
+        &mistake(&["ECHO", "ECHO"]),
+        &[&format!("--protocol NAME={echo}")],
+    );
+    says(
+        &mistake(&["ECHO", "--metrics", "9100"]),
+        &["--metrics", "127.0.0.1:9100"],
+    );
+    // Not what is wrong beside it, such as who runs it.
+    let mut command = Command::new(server::binary());
+    command.args(["nope.wasm", "--listen", "127.0.0.1:0"]);
+    let ended = server::run_command(&mut command, "", true);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    says(&ended.stderr, &["cannot read nope.wasm: No such file"]);
+    assert!(!ended.stderr.contains("root"), "{ended:?}");
+}
+
+#[test]
+fn values_that_are_given_twice_are_told() {
+    says(
+        &mistake(&[
+            "ECHO", "--config", "a=1", "--config", "b=1", "--config", "a=2",
+        ]),
+        &["--config a=… is given twice"],
+    );
+    says(
+        &mistake(&["ECHO", "--scope", "worker", "--scope", "shared"]),
+        &["--scope is given twice"],
+    );
+    says(
+        &mistake(&[
+            "ECHO",
+            "--scope",
+            "default=worker",
+            "--scope",
+            "default=worker",
+        ]),
+        &["--scope default=… is given twice"],
+    );
+}
+
+#[test]
+fn connect_tells_what_helps_against_errors_of_tls() {
+    let plain = Server::of(handlers::echo()).start();
+    let url = plain.url(0).replace("ws://", "wss://");
+    let ended = connect(&url, &["--insecure"], "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    says(&ended.stderr, &["does not speak TLS", "ws://"]);
+    assert!(!ended.stderr.contains("InvalidContentType"), "{ended:?}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificate = Certificate::write_to(folder.path());
+    let server = Server::of(handlers::echo())
+        .arg("--tls-cert")
+        .arg(&certificate.certificate_file)
+        .arg("--tls-key")
+        .arg(&certificate.key_file)
+        .start();
+    for command in ["connect", "ping"] {
+        let ended = server::run([command, server.url(0)]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        says(
+            &ended.stderr,
+            &["--allow-self-signed", "--ca-file FILE", "--insecure"],
+        );
+    }
+}

@@ -29,10 +29,7 @@ fn scenarios(kind: &str) -> Vec<PathBuf> {
 fn tested(component: &Path, files: &[PathBuf]) -> Ended {
     let mut command = Command::new(server::binary());
     command.arg("test").arg(component).args(files);
-    command
-        .arg("--cache-dir")
-        .arg(server::kept_folder("cache"))
-        .arg("--allow-root");
+    command.arg("--cache-dir").arg(server::kept_folder("cache"));
     server::run_command_within(&mut command, "", true, PATIENCE * 6)
 }
 

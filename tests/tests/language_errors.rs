@@ -1,11 +1,13 @@
 //! What ends a callback in each language, and what is wrong with sources and modules.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use wsrun_tests::handlers;
 use wsrun_tests::project::{self, Language};
 use wsrun_tests::server::{self, Server};
+use wsrun_tests::wait::PATIENCE;
 
 #[test]
 fn exception_in_python_is_a_trap_that_the_log_tells() {
@@ -95,6 +97,233 @@ func init() { wsrun.Handle(h{}) }
 func main() {}
 "#;
     traps(Language::Go, program, "panic: trap is too much for me");
+}
+
+/// What `wsrun build` says of a project with this source. It need not build.
+#[track_caller]
+fn built(language: Language, name: &str, file: &str, program: &str) -> server::Ended {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program_path = server::binary();
+    let wsrun = program_path.to_string_lossy();
+    let run = |folder: &Path, words: &[&str]| {
+        let mut command = project::command(words);
+        command.current_dir(folder);
+        server::run_command_within(&mut command, "", true, PATIENCE * 5)
+    };
+    let made = run(
+        folder.path(),
+        &[&wsrun, "new", name, "--lang", language.templates()],
+    );
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let project = folder.path().join(name);
+    fs::write(project.join(file), program).expect("the project can be written");
+    // As one has it whose `npm install` was interrupted.
+    if language == Language::Js {
+        fs::create_dir(project.join("node_modules")).expect("the project can be written");
+    }
+    run(&project, &[&wsrun, "build"])
+}
+
+#[track_caller]
+fn warns(language: Language, file: &str, program: &str, told: &[&str]) {
+    if !language.is_there() {
+        return;
+    }
+    let ended = built(language, "misspelled", file, program);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for told in told {
+        assert!(ended.stderr.contains(told), "no {told:?}: {ended:?}");
+    }
+    assert!(!ended.stderr.contains("helper"), "{ended:?}");
+}
+
+#[test]
+fn misspelled_callbacks_in_javascript_are_told() {
+    let program = r#"
+export default class {
+  opened(connection) { this.helper(); }
+  recieved(connection, message) { connection.send(message); }
+  onClose(connection) {}
+  helper() {}
+}
+"#;
+    let told = [
+        "recieved of the handler: is received meant?",
+        "onClose of the handler: is closed meant?",
+    ];
+    warns(Language::Js, "src/index.js", program, &told);
+}
+
+#[test]
+fn misspelled_callbacks_in_python_are_told() {
+    let program = r#"
+import wsrun
+
+
+class Echo(wsrun.Handler):
+    def recieved(self, connection: wsrun.Connection, message: wsrun.Message) -> None:
+        connection.send(message)
+
+    def helper(self) -> None:
+        pass
+"#;
+    warns(
+        Language::Python,
+        "app.py",
+        program,
+        &["recieved of Echo: is received meant?"],
+    );
+}
+
+#[test]
+fn misspelled_callbacks_in_go_are_told() {
+    let program = r#"
+package main
+
+import "wsrun"
+
+type echo struct{}
+
+func (echo) Opened(c wsrun.Connection) { helper() }
+
+func (echo) Recieved(c wsrun.Connection, m wsrun.Message) {
+	c.Send(m)
+}
+
+func helper() {}
+
+func init() { wsrun.Handle(echo{}) }
+
+func main() {}
+"#;
+    warns(
+        Language::Go,
+        "main.go",
+        program,
+        &["main.go:10: nobody calls Recieved: is Received meant?"],
+    );
+}
+
+#[test]
+fn misspelled_callbacks_in_c_are_told() {
+    let program = r#"
+#include "wsrun.h"
+static void helper(void) {}
+void wsrun_on_opened(wsrun_connection connection) { (void)connection; helper(); }
+void wsrun_on_recieved(wsrun_connection connection, wsrun_message message) {
+    wsrun_send(connection, message);
+}
+"#;
+    warns(
+        Language::C,
+        "src/handler.c",
+        program,
+        &["handler.c:5: nobody calls wsrun_on_recieved: is wsrun_on_received meant?"],
+    );
+}
+
+#[test]
+fn misspelled_callbacks_in_zig_are_told() {
+    let program = r#"
+const wsrun = @import("wsrun");
+comptime {
+    wsrun.handler(@This());
+}
+pub const panic = wsrun.panic;
+pub fn opened(_: wsrun.Connection) void {
+    helper();
+}
+pub fn recieved(connection: wsrun.Connection, message: wsrun.Message) !void {
+    try connection.send(message);
+}
+pub fn helper() void {}
+"#;
+    warns(
+        Language::Zig,
+        "src/main.zig",
+        program,
+        &["main.zig:10: nobody calls recieved: is received meant?"],
+    );
+}
+
+/// The modules run in a sandbox, where there are no timers to wait for, and no files.
+#[test]
+fn build_runs_modules_in_javascript_without_the_rights_of_node() {
+    if !Language::Js.is_there() {
+        return;
+    }
+    let timer = "setInterval(() => {}, 1000);\nexport default { received(connection, message) { connection.send(message); } };\n";
+    let ended = built(Language::Js, "timer", "src/index.js", timer);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for told in ["setInterval is not defined", "the host keeps timers"] {
+        assert!(ended.stderr.contains(told), "{ended:?}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("trace");
+    let reaches = format!(
+        "globalThis.process?.getBuiltinModule(\"node:fs\").writeFileSync({:?}, \"\");\n\
+         export default {{ received(connection, message) {{ connection.send(message); }} }};\n",
+        trace.display().to_string()
+    );
+    let ended = built(Language::Js, "reaches", "src/index.js", &reaches);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!trace.exists(), "the build has run the handler in Node");
+}
+
+#[test]
+fn build_of_modules_that_never_end_ends() {
+    for (language, program, words) in [
+        (
+            Language::Js,
+            "while (true);\nexport default { received() {} };\n",
+            &[
+                "node",
+                "wsrun-sdk/build.mjs",
+                "src/index.js",
+                "-o",
+                "dist/endless.wasm",
+                "--timeout",
+                "5",
+            ][..],
+        ),
+        (
+            Language::Python,
+            "import wsrun\nclass Echo(wsrun.Handler):\n    pass\nwhile True:\n    pass\n",
+            &[
+                "sh",
+                "-c",
+                "PYTHONPATH=wsrun-sdk ${VENV:-.venv}/bin/python -m wsrun_build app.py -o dist/endless.wasm --timeout 20",
+            ],
+        ),
+    ] {
+        if !language.is_there() {
+            continue;
+        }
+        // Brings the compiler along.
+        let echo = match project::of_template(language, "echo") {
+            Ok(component) => component,
+            Err(error) => panic!("{error}"),
+        };
+        let folder = echo.ancestors().nth(2).expect("dist is in a project");
+        let endless = folder.with_file_name(format!("endless-{language:?}").to_lowercase());
+        let copied = Command::new("cp")
+            .arg("-aT")
+            .arg(folder)
+            .arg(&endless)
+            .status();
+        assert!(copied.is_ok_and(|status| status.success()));
+        let source = endless.join(if language == Language::Js {
+            "src/index.js"
+        } else {
+            "app.py"
+        });
+        fs::write(source, program).expect("the project can be written");
+        let mut command = project::command(words);
+        command.current_dir(&endless);
+        let ended = server::run_command_within(&mut command, "", true, PATIENCE * 3);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("(--timeout)"), "{ended:?}");
+    }
 }
 
 #[test]

@@ -371,10 +371,7 @@ fn python_plays(name: &str, is_complete: bool) {
     fs::copy(built, &component).expect("the folder can be written");
     let mut command = Command::new(server::binary());
     command.arg("test").arg(&component).arg(source("toml"));
-    command
-        .arg("--cache-dir")
-        .arg(server::kept_folder("cache"))
-        .arg("--allow-root");
+    command.arg("--cache-dir").arg(server::kept_folder("cache"));
     let played = server::run_command_within(&mut command, "", true, PATIENCE * 6);
     assert_eq!(played.code, Some(0), "{played:?}");
     assert!(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use wsrun_tests::server::{self, Ended};
 
@@ -35,11 +35,7 @@ fn new_then_build_then_test(template: &str) {
     let file = format!("made_{template}.wasm (");
     assert!(built.stdout.contains(&file), "{built:?}");
     let path = built.stdout.split(" (").next().unwrap_or_default();
-    let mut arguments = vec!["test", path, "--no-cache"];
-    if server::is_root() {
-        arguments.push("--allow-root");
-    }
-    let tested = wsrun(&project, &arguments);
+    let tested = wsrun(&project, &["test", path, "--no-cache"]);
     assert_eq!(tested.code, Some(0), "{tested:?}");
     assert!(tested.stdout.contains(" passed, 0 failed"), "{tested:?}");
 }
@@ -179,5 +175,62 @@ fn build_tells_what_it_does_not_find() {
             refused.stderr.contains(tool) && refused.stderr.contains(how),
             "{refused:?}"
         );
+    }
+}
+
+#[test]
+fn component_that_the_makefile_left_as_it_was_is_not_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, text: &str, at: u64| {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().expect("it is in a folder")).expect("a folder");
+        fs::write(&file, text).expect("a file can be made");
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
+        let opened = fs::File::options().write(true).open(&file);
+        let opened = opened.expect("the file is there");
+        opened.set_modified(at).expect("its time can be set");
+    };
+    put("Makefile", "all:\n\t@true\n", 1_000);
+    put("dist/old.wasm", "old", 2_000);
+    put("src/handler.c", "", 3_000);
+    put("README.md", "", 4_000);
+    let refused = wsrun(folder.path(), &["build"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    for told in [
+        "make left ",
+        "old.wasm as it was, although ",
+        "handler.c is newer",
+    ] {
+        assert!(refused.stderr.contains(told), "{refused:?}");
+    }
+    assert_eq!(refused.stdout, "");
+    put("dist/old.wasm", "old", 3_500);
+    let built = wsrun(folder.path(), &["build"]);
+    assert_eq!(built.code, Some(0), "{built:?}");
+    assert!(built.stdout.contains("old.wasm (3 bytes)"), "{built:?}");
+    assert!(built.stderr.contains("nothing has changed"), "{built:?}");
+    put("Makefile", "all:\n\t@echo new > dist/old.wasm\n", 5_000);
+    let built = wsrun(folder.path(), &["build"]);
+    assert_eq!(built.code, Some(0), "{built:?}");
+    assert!(!built.stderr.contains("nothing has changed"), "{built:?}");
+}
+
+/// `pyright app.py` and `mypy app.py` in a project that nobody has built yet.
+#[test]
+fn project_in_python_tells_type_checkers_where_the_sdk_is() {
+    for template in ["echo", "chat", "client", "http"] {
+        let folder = tempfile::tempdir().expect("a folder for the project");
+        let made = wsrun(
+            folder.path(),
+            &["new", "typed", "--lang", "python", "--template", template],
+        );
+        assert_eq!(made.code, Some(0), "{made:?}");
+        let project = folder.path().join("typed");
+        let text = fs::read_to_string(project.join("pyproject.toml")).expect("the file is there");
+        for (tool, key) in [("pyright", "extraPaths"), ("mypy", "mypy_path")] {
+            let told = format!("[tool.{tool}]\n{key} = [\"wsrun-sdk\", \"build/bindings\"]\n");
+            assert!(text.contains(&told), "{template}: {text}");
+        }
+        assert!(project.join("wsrun-sdk/wsrun/__init__.py").is_file());
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -264,4 +265,33 @@ fn admin_socket_goes_over_to_a_server_that_has_no_right_to_its_folder() {
         let status = server::run(["ctl", "--admin", &socket, "status"]);
         status.stdout.contains(&format!("pid {}", third.id()))
     });
+}
+
+#[test]
+fn folder_that_whoever_runs_it_may_not_look_into_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    set_mode(folder.path(), 0o755);
+    let site = folder.path().join("site");
+    fs::create_dir(&site).expect("the folder can be written");
+    let (program, handler) = (folder.path().join("wsrun"), folder.path().join("echo.wasm"));
+    fs::copy(server::binary(), &program).expect("the folder can be written");
+    fs::copy(handlers::echo(), &handler).expect("the folder can be written");
+    let mut command = Command::new(&program);
+    command
+        .arg(&handler)
+        .args(["--no-cache", "--listen", "127.0.0.1:0", "--static"])
+        .arg(&site)
+        .current_dir("/");
+    if server::is_root() {
+        // Who may look into everything is somebody else here.
+        const NOBODY: u32 = 65_534;
+        chown(&site, Some(NOBODY), Some(NOBODY)).expect("root may give a folder away");
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    // To be listed, and not to be searched.
+    set_mode(&site, 0o644);
+    let ended = server::run_command(&mut command, "", true);
+    set_mode(&site, 0o755);
+    let path = site.to_string_lossy();
+    fails(&ended, 2, &["--static", &path, "may not look into it"]);
 }

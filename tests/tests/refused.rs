@@ -92,7 +92,14 @@ fn handler_with_a_function_of_another_type_is_refused_by_its_interface() {
 fn core_module_is_refused_with_what_to_do() {
     says(
         &refusal(guest("core-module.wat")),
-        &["core", "module", "component", "wasm32-wasip2"],
+        &[
+            "core",
+            "module",
+            "component",
+            "wasm32-wasip2",
+            "`wsrun component ",
+            "core-module.wat`",
+        ],
     );
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("core.wasm");
@@ -152,7 +159,7 @@ fn missing_file_and_folder_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let inner = folder.path().join("handler.wasm");
     fs::create_dir(&inner).expect("the folder can be written");
-    says(&refusal(&inner), &["directory"]);
+    says(&refusal(&inner), &["it is a folder"]);
 }
 
 #[test]
@@ -243,4 +250,25 @@ fn collect_files(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
             files.push(path);
         }
     }
+}
+
+#[test]
+fn program_is_told_from_a_handler() {
+    let program = handlers::built("stdio-count");
+    let name = program.to_string_lossy();
+    says(
+        &refusal(&program),
+        &["is a program", &format!("`wsrun --stdio {name}`")],
+    );
+    let ended = server::run(["inspect", &name]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    says(
+        &ended.stdout,
+        &[
+            "a program for WASI 0.2",
+            &format!("`wsrun --stdio {name}`"),
+            "wasi:cli/run@0.2",
+            "wasi:cli/stdin",
+        ],
+    );
 }

@@ -19,9 +19,6 @@ fn run_test(arguments: &[&Path]) -> Ended {
         .arg("--cache-dir")
         .arg(server::kept_folder("cache"))
         .args(arguments);
-    if server::is_root() {
-        command.arg("--allow-root");
-    }
     server::run_command(&mut command, "", true)
 }
 

@@ -55,6 +55,15 @@ class Look(unittest.TestCase):
     def test_a_module_without_a_handler_is_refused(self):
         self.refuses("class Handler:\n pass\nclass A(Handler):\n pass", "no class that derives from wsrun.Handler")
 
+    def test_methods_that_nobody_calls_are_told_with_what_is_meant(self):
+        names = ["recieved", "onOpen", "on_disconnect", "hanshake", "helper", "_close", "ping", "write"]
+        methods = "".join(f" def {name}(self): ...\n" for name in names)
+        found = self.find(f"import wsrun\nclass A(wsrun.Handler):\n{methods}")
+        meant = [("hanshake", "handshake"), ("onOpen", "opened"), ("on_disconnect", "closed"), ("recieved", "received")]
+        self.assertEqual(found.misspelled(), meant)
+        right = "import wsrun\nclass A(wsrun.Handler):\n def closed(self): ...\n def close(self): ..."
+        self.assertEqual(self.find(right).misspelled(), [])
+
     def test_what_cannot_work_is_refused(self):
         self.refuses("import wsrun\nclass A(wsrun.Handler):\n def save(self): ...", "save and no restore")
         self.refuses("import wsrun\nclass A(wsrun.Handler):\n async def received(self): ...", "app.py:3: received is async")

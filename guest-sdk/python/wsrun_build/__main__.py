@@ -16,6 +16,8 @@ from ._look import BuildError, Found, find_handler
 SDK = Path(__file__).resolve().parent.parent
 WORLD = "handler-in-python"
 GLUE = "wsrun_glue"
+TIMEOUT = 300.0
+"""How long componentize-py may take, in seconds: it loads the handler's modules, in a sandbox."""
 
 
 def main() -> int:
@@ -25,12 +27,15 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="where the component goes")
     parser.add_argument("--class", dest="name", help="which class is the handler, where the module has several")
     parser.add_argument("--build", type=Path, default=Path("build"), help="a folder for what is in between [default: build]")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds that building may take [default: %(default)g]")
     parser.add_argument("--wit", type=Path, help="the contract [default: the SDK's]")
     arguments = parser.parse_args()
     try:
         found = find_handler(arguments.source, arguments.name)
+        for name, method in found.misspelled():
+            print(f"warning: nobody calls the method {name} of {found.name}: is {method} meant?", file=sys.stderr)
         _write_glue(found, arguments.source, arguments.build, arguments.wit or _contract())
-        _componentize(arguments.source, arguments.build, arguments.output)
+        _componentize(arguments.source, arguments.build, arguments.output, arguments.timeout)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -65,21 +70,21 @@ def _write_glue(found: Found, source: Path, build: Path, contract: Path) -> None
     (build / f"{GLUE}.py").write_text("\n".join(lines))
 
 
-def _componentize(source: Path, build: Path, output: Path) -> None:
+def _componentize(source: Path, build: Path, output: Path, timeout: float) -> None:
     if importlib.util.find_spec("componentize_py") is None:
         raise BuildError("componentize-py is missing: pip install -r requirements.txt")
     # What `wsrun` imports, for type checkers.
     shutil.rmtree(build / "bindings", ignore_errors=True)
-    _run(build, "bindings", str(build / "bindings"))
+    _run(build, timeout, "bindings", str(build / "bindings"))
     output.parent.mkdir(parents=True, exist_ok=True)
     made = output.with_name(f"{output.name}.new")
     paths = [build.resolve(), source.resolve().parent, SDK]
-    _run(build, "componentize", GLUE, "-o", str(made), *(argument for path in paths for argument in ("-p", str(path))))
+    _run(build, timeout, "componentize", GLUE, "-o", str(made), *(argument for path in paths for argument in ("-p", str(path))))
     # In one piece: `wsrun dev` and `--watch` look at it.
     made.replace(output)
 
 
-def _run(build: Path, *arguments: str) -> None:
+def _run(build: Path, timeout: float, *arguments: str) -> None:
     """Runs componentize-py for the world that was written."""
     command = [sys.executable, "-c", "import sys, componentize_py; sys.exit(componentize_py.script())"]
     command += ["-d", str(build / "wit"), "-w", WORLD, *arguments]
@@ -87,7 +92,14 @@ def _run(build: Path, *arguments: str) -> None:
     if sys.prefix != sys.base_prefix:
         # Where componentize-py looks for packages that the handler imports.
         environment["VIRTUAL_ENV"] = sys.prefix
-    ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        ran = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+        )
+    except subprocess.TimeoutExpired:
+        raise BuildError(
+            f"the component was not made within {timeout:g} s (--timeout): what stands outside of functions runs in the build, and must end"
+        ) from None
     if ran.returncode != 0:
         # The author's own traceback, and not the tool's.
         told = ran.stdout.partition("\nCaused by:")[0].partition("\nStack backtrace:")[0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Optional
 
 
 class BuildError(Exception):
@@ -42,6 +44,22 @@ class Found:
     def exports(self) -> list[str]:
         """The optional exports that it needs."""
         return sorted({EXPORTS[method] for method in self.methods if method in EXPORTS})
+
+    def misspelled(self) -> list[tuple[str, str]]:
+        """Methods that nobody calls, with the one that each may have been meant to be."""
+        found = [(name, self._meant(name)) for name in sorted(self.methods)]
+        return [(name, method) for name, method in found if method is not None]
+
+    def _meant(self, name: str) -> Optional[str]:
+        known = [*ALWAYS, *EXPORTS]
+        if name in known or name.startswith("_"):
+            return None
+        missing = sorted(set(known) - self.methods)
+        plain = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+        bare = plain.removeprefix("on_").removeprefix("handle_")
+        if ALIASES.get(bare) in missing:
+            return ALIASES[bare]
+        return next(iter(get_close_matches(bare, missing, 1, 0.8)), None)
 
 
 def find_handler(source: Path, name: str | None) -> Found:
@@ -134,3 +152,13 @@ class _Module:
 
 
 ALWAYS = {"opened", "received", "closed"}
+"""The methods that are called whatever the component exports."""
+
+ALIASES = {
+    "message": "received",
+    "connect": "opened",
+    "connected": "opened",
+    "disconnect": "closed",
+    "disconnected": "closed",
+}
+"""What other libraries call them."""

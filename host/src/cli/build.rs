@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::project::Project;
+use super::project::{Built, Project};
 use super::{Failure, say, say_error};
 
 #[derive(Debug, clap::Args)]
@@ -22,12 +22,17 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     use super::project::BuildError as E;
     let project = Project::find(&args.folder).map_err(Failure::usage)?;
     say_error(&format!("building a project in {}", project.language()));
-    let file = project.build().map_err(|error| match error {
+    let Built { component, is_old } = project.build().map_err(|error| match error {
         E::NoProject(_) | E::Missing { .. } | E::NotStarted { .. } => Failure::usage(error),
-        E::Failed { .. } | E::NoComponent { .. } | E::NotBuilt(_) => Failure::from(error),
+        E::Failed { .. } | E::NoComponent { .. } | E::Stale { .. } | E::NotBuilt(_) => {
+            Failure::from(error)
+        }
     })?;
-    let bytes = std::fs::metadata(&file)?.len();
-    say(&format!("{} ({})", file.display(), size(bytes)));
+    let bytes = std::fs::metadata(&component)?.len();
+    say(&format!("{} ({})", component.display(), size(bytes)));
+    if is_old {
+        say_error("nothing has changed since it was built");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,9 +10,9 @@ use wsrun_proto::ws::{
     self, ABNORMAL_CLOSURE, CloseCode, CloseFrame, Config, Event, Role, Scratch, State,
 };
 
-use super::Failure;
 use super::values::header;
-use crate::contract::{ConnectOptions, Verify};
+use super::{Failure, advice};
+use crate::contract::{ConnectOptions, Failure as Failed, Verify};
 use crate::outbound::tls::{Trust, roots};
 use crate::outbound::{self, Opened, Outbound, random};
 use crate::text::Line;
@@ -103,7 +103,10 @@ pub(super) async fn open(
         )
     })?;
     opened
-        .map_err(|failed| failed.failure)
+        .map_err(|failed| match failed.failure {
+            Failed::Tls(text) => anyhow!("TLS: {text}{}", advice::of_tls(&text)),
+            failure => failure.into(),
+        })
         .with_context(|| format!("cannot connect to {}", options.url))
 }
 

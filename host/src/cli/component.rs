@@ -18,7 +18,7 @@ use wasmparser::{ExternalKind, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap, WorldId, WorldItem};
 
-use super::{Failure, say};
+use super::{Failure, callbacks, say, say_error};
 
 /// The contract, as it is in this binary.
 const CONTRACT: [(&str, &str); 4] = [
@@ -38,6 +38,8 @@ const CORE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub(super) struct Args {
     /// The core module, as a compiler for wasm32 writes it
     core: PathBuf,
+    /// Sources in C, C++, Go or Zig to look through for callbacks whose names are misspelled, which nobody would call
+    sources: Vec<PathBuf>,
     /// The component to write [default: CORE with the extension `.component.wasm`]
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -50,6 +52,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let component = component(&core)
         .with_context(|| args.core.display().to_string())
         .map_err(Failure::usage)?;
+    let misspelled = callbacks::misspelled(&args.sources).map_err(Failure::usage)?;
+    for warning in misspelled {
+        say_error(&format!("warning: {warning}"));
+    }
     let output = args
         .output
         .unwrap_or_else(|| args.core.with_extension("component.wasm"));

@@ -186,7 +186,7 @@ async fn build(project: &Project) -> Result<PathBuf, NotReplaced> {
     let project = project.clone();
     let built = tokio::task::spawn_blocking(move || project.build());
     let file = match built.await {
-        Ok(Ok(file)) => file,
+        Ok(Ok(built)) => built.component,
         Ok(Err(error)) => {
             return Err(NotReplaced {
                 line: error.to_string(),
@@ -204,7 +204,7 @@ async fn build(project: &Project) -> Result<PathBuf, NotReplaced> {
 fn config(args: Args, folder: &Path, dev: Dev) -> Result<(Config, HandlerConfig), Failure> {
     let page = Some(folder.join(PAGE_FOLDER)).filter(|page| page.is_dir());
     let mut handler = HandlerConfig::new(None, HandlerSource::File(PathBuf::new()));
-    handler.config = args.runtime.values();
+    handler.config = args.runtime.values()?;
     handler.scope = args.scope.1;
     let config = Config {
         listen: args.listen,

@@ -3,16 +3,22 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use wasmtime::Engine;
+
 use super::{Failure, say};
 use crate::config::Config;
 use crate::text;
+use crate::wasm::component::ComponentError;
 use crate::wasm::{component, engine, linker};
 
 pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     let config = Config::default();
     let engine = engine::engine(&engine::EngineConfig::from(&config))
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let loaded = component::load(&engine, &config, file).map_err(Failure::usage)?;
+    let loaded = match component::load(&engine, &config, file) {
+        Err(ComponentError::Program { .. }) => return program(&engine, &config, file),
+        loaded => loaded.map_err(Failure::usage)?,
+    };
     let linker = linker::linker(&engine).map_err(|error| anyhow::anyhow!("{error}"))?;
     let name = text::line(file.display());
     linker::Linked::new(&linker, &loaded.component, loaded.exports, &name)
@@ -28,13 +34,7 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     exports
         .iter()
         .for_each(|name| say(&format!("  {name}  {}", export_meaning(name))));
-    say("imports");
-    if imports.is_empty() {
-        say("  nothing");
-    }
-    imports
-        .iter()
-        .for_each(|name| say(&format!("  {name}  {}", import_meaning(name))));
+    tell_imports(&imports);
     say("needs granted");
     let needs = needs(&imports, &exports);
     needs.iter().for_each(|need| say(&format!("  {need}")));
@@ -44,6 +44,30 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `--stdio` runs.
+fn program(engine: &Engine, config: &Config, file: &Path) -> Result<ExitCode, Failure> {
+    let loaded = component::load_program(engine, config, file).map_err(Failure::usage)?;
+    let (imports, exports) = component::names(engine, &loaded);
+    let name = file.display();
+    say(&format!(
+        "{name}: a program for WASI 0.2; `wsrun --stdio {name}` runs it for each connection"
+    ));
+    say("exports");
+    exports.iter().for_each(|name| say(&format!("  {name}")));
+    tell_imports(&imports);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_imports(imports: &[String]) {
+    say("imports");
+    if imports.is_empty() {
+        say("  nothing");
+    }
+    imports
+        .iter()
+        .for_each(|name| say(&format!("  {name}  {}", import_meaning(name))));
 }
 
 /// What an operator may have to allow.

@@ -1,7 +1,9 @@
 //! The command line: arguments to a configuration, and the small commands beside serving.
 
 mod admin;
+mod advice;
 mod build;
+mod callbacks;
 mod client;
 mod compile;
 mod component;
@@ -23,8 +25,9 @@ mod start;
 mod test;
 mod values;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -100,7 +103,17 @@ pub fn run() -> ExitCode {
     // A server takes SIGHUP as something else than its end, from its first moment: reading the arguments may take a while, as values may be
     // in files.
     let hangup = Hangup::hold();
-    let cli = Cli::parse();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let Some(text) = advice::of_command_line(&error, &arguments, &commands()) else {
+                error.exit();
+            };
+            say_error(&format!("error: {text}"));
+            return ExitCode::from(USAGE);
+        }
+    };
     if cli.command.is_some() {
         hangup.release();
     }
@@ -186,6 +199,27 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             code: 1,
         }
     }
+}
+
+/// The names of the commands that are shown.
+fn commands() -> Vec<String> {
+    let cli = Cli::command();
+    let shown = cli
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    shown.map(|command| command.get_name().to_owned()).collect()
+}
+
+/// Whether a handler's file is there. What it is, loading it tells.
+fn is_there(file: &Path) -> Result<(), Failure> {
+    let Err(error) = std::fs::metadata(file) else {
+        return Ok(());
+    };
+    let hint = advice::of_missing_file(file, &commands());
+    Err(Failure::usage(anyhow::anyhow!(
+        "cannot read {}: {error}{hint}",
+        file.display()
+    )))
 }
 
 /// A line on standard output, at once. A closed pipe is the reader's choice.

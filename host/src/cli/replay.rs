@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::logging::{self, Format, Level};
 use super::runtime::default_cache;
 use super::{Failure, say, say_error};
-use crate::privileges;
 use crate::tape::format::Outcome;
 use crate::tape::player::Difference;
 use crate::tape::replay::{Found, replay};
@@ -32,9 +31,6 @@ pub(super) struct Args {
     /// Which handler of a tape with several, by its name there
     #[arg(long = "handler", value_name = "NAME")]
     name: Option<String>,
-    /// Runs the handler as root, which is refused otherwise
-    #[arg(long)]
-    allow_root: bool,
     /// How much is logged; `info` shows what the handler prints
     #[arg(long, value_enum, default_value = "warn")]
     log_level: Level,
@@ -48,11 +44,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     logging::start(Format::Text, args.log_level);
-    if privileges::is_root() && !args.allow_root {
-        return Err(Failure::usage(anyhow::anyhow!(
-            "this would run a handler as root: be somebody else, or say that it shall be so (--allow-root)"
-        )));
-    }
     let cache = match (args.no_cache, &args.cache_dir) {
         (true, _) => None,
         (false, Some(folder)) => Some(std::path::absolute(folder)?),

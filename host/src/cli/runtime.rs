@@ -303,8 +303,8 @@ impl RuntimeArgs {
     }
 
     /// What handlers are told with `host-info.config`.
-    pub(super) fn values(&self) -> Arc<BTreeMap<String, String>> {
-        Arc::new(self.config.iter().cloned().collect())
+    pub(super) fn values(&self) -> Result<Arc<BTreeMap<String, String>>, Failure> {
+        Ok(Arc::new(each_once("--config", &self.config)?))
     }
 
     /// A configuration without handlers and listeners.
@@ -345,7 +345,7 @@ impl RuntimeArgs {
                 connect_timeout: self.connect_timeout,
                 connections_max: self.max_outbound,
                 extra_roots: self.connect_ca,
-                identities: self.client_cert.into_iter().collect(),
+                identities: each_once("--client-cert", &self.client_cert)?,
             },
             danger_unmasked_frames: self.danger_unmasked_frames,
             handler_limits: HandlerLimits {
@@ -445,6 +445,19 @@ impl RuntimeArgs {
         }
         Ok(config)
     }
+}
+
+/// Names with what they mean. Of two values for one name nobody could tell which is meant.
+fn each_once<T: Clone>(flag: &str, pairs: &[(String, T)]) -> Result<BTreeMap<String, T>, Failure> {
+    let mut map = BTreeMap::new();
+    for (name, value) in pairs {
+        if map.insert(name.clone(), value.clone()).is_some() {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "{flag} {name}=… is given twice: a name has one value"
+            )));
+        }
+    }
+    Ok(map)
 }
 
 fn size(bytes: u64) -> usize {

@@ -17,8 +17,8 @@ use super::admin::take_over::Predecessor;
 use super::logging::log_swap;
 use super::runtime::RuntimeArgs;
 use super::start::{SAME_SIGNAL, start};
-use super::values::{bytes, count, listen, network, protocol, scope};
-use super::{Failure, Hangup, say, service_manager};
+use super::values::{address, bytes, count, listen, network, protocol, scope};
+use super::{Failure, Hangup, is_there, say, service_manager};
 use crate::config::{
     Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat,
     Scope, TlsFiles,
@@ -77,7 +77,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH", help_heading = "Operating")]
     admin: Option<PathBuf>,
     /// Answers /metrics, /live and /ready here by HTTP: IP:PORT
-    #[arg(long, value_name = "ADDR", help_heading = "Operating")]
+    #[arg(long, value_name = "ADDR", value_parser = address, help_heading = "Operating")]
     metrics: Option<SocketAddr>,
     /// Takes the listeners over from the server with this --admin socket, which drains when this one accepts. --listen is not used
     #[arg(long, value_name = "PATH", help_heading = "Operating")]
@@ -485,7 +485,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 const DEFAULT: &str = "default";
 
 fn config(args: Args) -> Result<Config, Failure> {
-    let values = args.runtime.values();
+    let values = args.runtime.values()?;
     let named_default = args.protocol.iter().any(|(name, _)| name == DEFAULT);
     let asks_default = args.own_worker.iter().any(|own| own == DEFAULT)
         || args
@@ -498,12 +498,25 @@ fn config(args: Args) -> Result<Config, Failure> {
              --protocol of its own"
         )));
     }
+    // Before anything else that may be wrong: who mistypes a name is told so.
+    let files = args.protocol.iter().map(|(_, file)| file);
+    for file in args.handler.iter().chain(files) {
+        is_there(file)?;
+    }
     let default = args.handler.map(|file| (None, file));
     let named = args
         .protocol
         .into_iter()
         .map(|(name, file)| (Some(name), file));
     let scopes = args.scope;
+    if let Some((name, _)) = twice(&scopes) {
+        let of = name
+            .as_ref()
+            .map_or(String::new(), |name| format!(" {name}=…"));
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--scope{of} is given twice"
+        )));
+    }
     let mut unused: Vec<&str> = scopes
         .iter()
         .filter_map(|(name, _)| name.as_deref())
@@ -583,6 +596,13 @@ fn config(args: Args) -> Result<Config, Failure> {
     config.handler_limits.connections_max = args.max_handler_connections;
     config.handler_limits.http_instances_max = args.max_http_instances;
     Ok(config)
+}
+
+/// The first whose name is that of an earlier one.
+fn twice<K: PartialEq, V>(pairs: &[(K, V)]) -> Option<&(K, V)> {
+    let mut numbered = pairs.iter().enumerate();
+    let later = numbered.find(|(n, (name, _))| pairs[..*n].iter().any(|(other, _)| other == name));
+    later.map(|(_, pair)| pair)
 }
 
 fn origins(entries: &[String]) -> Result<Allowed, Failure> {

@@ -76,6 +76,17 @@ pub(super) fn optional_duration(text: &str) -> Result<OptionalDuration, String> 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OptionalDuration(pub(super) Option<Duration>);
 
+/// `127.0.0.1:9100`, `[::1]:9100`.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let example = match text.parse::<u16>() {
+            Ok(port) => format!("127.0.0.1:{port} for this machine alone, 0.0.0.0:{port} for all"),
+            Err(_) => "127.0.0.1:9100, 0.0.0.0:9100, [::1]:9100".to_owned(),
+        };
+        format!("it must be IP:PORT, as in {example}")
+    })
+}
+
 /// `127.0.0.1:9000`, `[::1]:9000`, `unix:/path`.
 pub(super) fn listen(text: &str) -> Result<Listen, String> {
     if let Some(path) = text.strip_prefix("unix:") {
@@ -292,6 +303,19 @@ mod tests {
         assert!(matches!(listen("[::1]:0"), Ok(Listen::Tcp(_))));
         for wrong in ["9000", "localhost:9000", "unix:", "127.0.0.1"] {
             assert!(listen(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_ip_and_port() {
+        assert!(address("127.0.0.1:9100").is_ok() && address("[::1]:0").is_ok());
+        assert!(address("9100").unwrap_err().contains("127.0.0.1:9100"));
+        assert!(address("9200").unwrap_err().contains("127.0.0.1:9200"));
+        for wrong in ["", "localhost:9100", "127.0.0.1", ":9100"] {
+            assert!(
+                address(wrong).unwrap_err().contains("127.0.0.1:9100"),
+                "{wrong}"
+            );
         }
     }
 

@@ -65,12 +65,16 @@ impl Folders {
         })
     }
 
-    /// Checks that the user who this process has become may look into the folders.
+    /// Checks that the user who this process is, or has become, may look into the folders.
     ///
     /// # Errors
     ///
     /// With the flag, the folder and what to do, when it may not: each file would be answered with 404.
     pub(crate) fn check(&self, config: &Config) -> Result<(), String> {
+        let who = match config.privileges {
+            Some(_) => "the user or group that --user and --group name",
+            None => "the user who runs this",
+        };
         let check = |flag: &str, folder: &Option<Folder>, path: &Option<PathBuf>| {
             let (Some(folder), Some(path)) = (folder, path) else {
                 return Ok(());
@@ -78,7 +82,7 @@ impl Folders {
             // Looking up a name needs the right to search, which is all that serving a known path needs of a folder.
             folder.dir.open_dir(".").map(drop).map_err(|error| {
                 format!(
-                    "{flag} {}: the user or group that --user and --group name may not look into it: {error}; let it read and search the folder",
+                    "{flag} {}: {who} may not look into it: {error}; let it read and search the folder",
                     path.display()
                 )
             })

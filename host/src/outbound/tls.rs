@@ -11,8 +11,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError,
-    RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage,
+    OtherError, RootCertStore, SignatureScheme,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
@@ -153,6 +153,9 @@ pub(super) fn describe(error: &Error) -> String {
     if *error == Error::InvalidCertificate(CertificateError::UnknownIssuer) {
         return "the certificate is not issued by a trusted authority".to_owned();
     }
+    if is_no_tls(error) {
+        return "the server does not speak TLS on this port: use ws:// for one without, or the port that has it".to_owned();
+    }
     if is_authority_as_server(error) {
         return "the server shows the certificate of an authority (CA:TRUE) as its own: give it one with CA:FALSE \
                 (openssl req … -addext basicConstraints=critical,CA:FALSE), or accept one that is self-signed (--allow-self-signed)"
@@ -164,6 +167,16 @@ pub(super) fn describe(error: &Error) -> String {
         return format!("{error}: the server refuses the client certificate, or wants one");
     }
     error.to_string()
+}
+
+/// Whether what the server answered is nothing of TLS. An HTTP server says that the request was bad.
+fn is_no_tls(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion
+        )
+    )
 }
 
 /// Whether the server's own certificate is one that is for issuing others. rustls has no case for it, and passes on what webpki says.

@@ -280,8 +280,8 @@ impl Server {
         // Nothing of a handler has run: making an instance is the workers' first act.
         if let Some(identity) = identity {
             identity.assume()?;
-            folders.check(&config).map_err(StartError::Config)?;
         }
+        folders.check(&config).map_err(StartError::Config)?;
         let recorder = recorded.begin(&config, &mut handlers)?;
         let pulses = (0..config.threads()).map(|worker| match worker < config.workers {
             true => Arc::default(),

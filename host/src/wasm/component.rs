@@ -111,8 +111,8 @@ pub enum ComponentError {
     },
     /// The file is a core module.
     #[error(
-        "{file} is a core WebAssembly module, not a component; build it for the target wasm32-wasip2, or turn it into a component with \
-         `wasm-tools component new`"
+        "{file} is a core WebAssembly module, not a component; build it for the target wasm32-wasip2 (Rust), or make a handler of it \
+         with `wsrun component {file}` (C, C++, Zig, Go and others)"
     )]
     CoreModule {
         /// The file.
@@ -148,6 +148,15 @@ pub enum ComponentError {
          export that interface from your world"
     )]
     NoHandler {
+        /// The file.
+        file: String,
+    },
+    /// A program of WASI in the place of a handler.
+    #[error(
+        "{file} is a program (it exports {WASI_RUN}), not a handler; `wsrun --stdio {file}` runs it for each connection, with messages as its \
+         standard input and output"
+    )]
+    Program {
         /// The file.
         file: String,
     },
@@ -344,12 +353,7 @@ pub(crate) fn load_program(
     let (bytes, name) = Source::read(config, file)?.into_binary()?;
     let component = compile(engine, config, &bytes, &name)?;
     let (imports, exports) = names(engine, &component);
-    let is_run = |export: &String| {
-        export
-            .strip_prefix(WASI_RUN)
-            .is_some_and(|version| version.starts_with("@0.2."))
-    };
-    if !exports.iter().any(is_run) {
+    if !exports.iter().any(|export| is_run(export)) {
         return Err(ComponentError::NoProgram { file: name });
     }
     match imports
@@ -362,6 +366,12 @@ pub(crate) fn load_program(
         }),
         None => Ok(component),
     }
+}
+
+/// Whether an export is what a program is run by.
+fn is_run(export: &str) -> bool {
+    let version = export.strip_prefix(WASI_RUN);
+    version.is_some_and(|version| version.starts_with("@0.2."))
 }
 
 fn compile(
@@ -420,6 +430,10 @@ fn of_kind(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>, ComponentError> {
 fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, ComponentError> {
     let (imports, exports) = names(engine, component);
     let file = file.to_owned();
+    let is_other = |export: &String| Interface::parse(export).is_none();
+    if exports.iter().any(|export| is_run(export)) && exports.iter().all(is_other) {
+        return Err(ComponentError::Program { file });
+    }
     let mut handler = false;
     let mut optional = Exports::default();
     for name in exports {

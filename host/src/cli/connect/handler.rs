@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Args;
-use crate::cli::{Failure, say_error};
+use crate::cli::{Failure, is_there, say_error};
 use crate::config::{Config, Grant, HandlerConfig, HandlerSource};
 use crate::contract::{CloseInfo, ConnectOptions};
 use crate::server::{ConnectFailed, Running, Server};
@@ -21,7 +21,8 @@ pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, F
     }
     args.runtime.start_log();
     let options = args.options(url);
-    let values = args.runtime.values();
+    let values = args.runtime.values()?;
+    is_there(&handler)?;
     let mut config = Config {
         handlers: vec![HandlerConfig {
             config: values,

@@ -13,6 +13,9 @@ use serde_json::Value;
 /// What a compiler's complaint is kept of.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
+/// How many files are looked at for one that is newer than the component.
+const SOURCES_MAX: usize = 10_000;
+
 /// Where Rust builds components.
 pub(super) const RUST_TARGET: &str = "wasm32-wasip2";
 
@@ -88,6 +91,16 @@ pub(super) enum BuildError {
     },
     #[error("{command} made no component: {expected}")]
     NoComponent { command: String, expected: String },
+    /// It is the one of an earlier build, and not of what the sources say now.
+    #[error(
+        "{command} left {} as it was, although {} is newer: the Makefile does not say that the one is made of the other", .component.display(),
+        .source_file.display()
+    )]
+    Stale {
+        command: String,
+        component: PathBuf,
+        source_file: PathBuf,
+    },
     #[error("{} has a project that was not built yet: run `wsrun build`", .0.display())]
     NotBuilt(PathBuf),
 }
@@ -101,6 +114,14 @@ impl BuildError {
             self.to_string()
         }
     }
+}
+
+/// What a build has led to.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) component: PathBuf,
+    /// The toolchain found nothing to do: the component is the one of an earlier build.
+    pub(super) is_old: bool,
 }
 
 /// One command of a toolchain.
@@ -185,21 +206,24 @@ impl Project {
     }
 
     /// Runs the toolchain; what it says goes to standard error. The component.
-    pub(super) fn build(&self) -> Result<PathBuf, BuildError> {
+    pub(super) fn build(&self) -> Result<Built, BuildError> {
         tools::check(&self.folder, self.language)?;
+        let before = self.outputs();
         let mut last = String::new();
         let mut built = None;
         for step in self.steps() {
             last = step.to_string();
             built = self.run(&step)?.or(built);
         }
-        if let Some(built) = built {
-            return Ok(built);
+        if let Some(component) = built {
+            return Ok(Built {
+                component,
+                is_old: false,
+            });
         }
         let newest = self.outputs().into_iter().max_by_key(|(at, _)| *at);
-        newest
-            .map(|(_, file)| file)
-            .ok_or_else(|| BuildError::NoComponent {
+        let Some((at, component)) = newest else {
+            return Err(BuildError::NoComponent {
                 command: last,
                 expected: if self.language == Language::Rust {
                     "the package needs a library with crate-type = [\"cdylib\"], or a program"
@@ -208,11 +232,56 @@ impl Project {
                     let dist = self.folder.join("dist");
                     format!("there is no .wasm file in {}", dist.display())
                 },
-            })
+            });
+        };
+        let is_old = before.contains(&(at, component.clone()));
+        match self.newer_source(at).filter(|_| is_old) {
+            Some(source_file) => Err(BuildError::Stale {
+                command: last,
+                component,
+                source_file,
+            }),
+            None => Ok(Built { component, is_old }),
+        }
+    }
+
+    /// A source that is newer than what was built at this time, where the toolchain goes by that: `make` does, others look into the files.
+    fn newer_source(&self, built: SystemTime) -> Option<PathBuf> {
+        let endings: &[&str] = match self.language {
+            Language::Python => &["py"],
+            Language::Go => &["go"],
+            Language::C => &["c", "h", "cpp", "hpp"],
+            Language::Rust | Language::JavaScript | Language::Zig => return None,
+        };
+        let is_newer = |file: &Path| {
+            let modified = file.metadata().and_then(|file| file.modified());
+            modified.is_ok_and(|modified| modified > built)
+        };
+        let mut folders = vec![self.folder.clone()];
+        let mut files_left = SOURCES_MAX;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let (path, kind) = (entry.path(), entry.file_type());
+                if files_left == 0 {
+                    return None;
+                }
+                files_left -= 1;
+                if !self.is_source(&path) {
+                    continue;
+                }
+                let ending = path.extension().and_then(|ending| ending.to_str());
+                if kind.is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(path);
+                } else if ending.is_some_and(|ending| endings.contains(&ending)) && is_newer(&path)
+                {
+                    return Some(path);
+                }
+            }
+        }
+        None
     }
 
     fn steps(&self) -> Vec<Step> {
-        let has = |name: &str| self.folder.join(name).exists();
         match self.language {
             Language::Rust => vec![Step::new(
                 "cargo",
@@ -226,7 +295,9 @@ impl Project {
                 ],
             )],
             Language::JavaScript => {
-                let install = (!has("node_modules")).then(|| Step::new("npm", &["install"]));
+                let modules = std::fs::read_dir(self.folder.join("node_modules"));
+                let is_installed = modules.is_ok_and(|mut modules| modules.next().is_some());
+                let install = (!is_installed).then(|| Step::new("npm", &["install"]));
                 let build = Step::new("npm", &["run", "--silent", "build"]);
                 install.into_iter().chain([build]).collect()
             }

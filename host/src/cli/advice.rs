@@ -1,0 +1,115 @@
+//! What to do instead, where a command line, a name or a server is not what was meant.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// What people write who think of other programs: a handler is served by its name alone.
+const SERVE: [&str; 4] = ["serve", "run", "start", "server"];
+
+/// What is meant by a command line that clap refuses, where its own words would lead astray.
+pub(super) fn of_command_line(
+    error: &clap::Error,
+    arguments: &[OsString],
+    commands: &[String],
+) -> Option<String> {
+    // What follows a handler is taken for a command by clap, and what follows that for one argument too many.
+    let place = if error.kind() == ErrorKind::UnknownArgument {
+        ContextKind::InvalidArg
+    } else if error.kind() == ErrorKind::ArgumentConflict {
+        ContextKind::InvalidSubcommand
+    } else {
+        return None;
+    };
+    let Some(ContextValue::String(surplus)) = error.get(place) else {
+        return None;
+    };
+    if surplus.starts_with('-') || commands.contains(surplus) {
+        return None;
+    }
+    let first = arguments.get(1).and_then(|first| first.to_str())?;
+    if commands.iter().any(|command| command == first) {
+        return None;
+    }
+    if SERVE.contains(&first) {
+        return Some(format!(
+            "there is no command `{first}`: a handler is served by its name, wsrun {surplus}"
+        ));
+    }
+    if let Some(command) = command_meant(first, commands) {
+        return Some(format!(
+            "there is no command `{first}`: is `wsrun {command}` meant?"
+        ));
+    }
+    Some(format!(
+        "{surplus}: there is a handler before it, and one handler serves all clients; another is for those who ask for it by subprotocol, \
+         --protocol NAME={surplus}"
+    ))
+}
+
+/// What is added to the error when a handler's file is not there, as the command line may be no name of a file.
+pub(super) fn of_missing_file(file: &Path, commands: &[String]) -> String {
+    let name = file.to_str().unwrap_or_default();
+    if SERVE.contains(&name) {
+        return "; a handler is served by its name, wsrun HANDLER".to_owned();
+    }
+    match command_meant(name, commands) {
+        Some(command) => format!("; is the command `wsrun {command}` meant?"),
+        None => String::new(),
+    }
+}
+
+/// What is added to an error of TLS for people, who have flags where a handler has options.
+pub(super) fn of_tls(text: &str) -> &'static str {
+    if text.contains("not issued by a trusted authority") {
+        return "; if it is self-signed: --allow-self-signed takes such a one for the name in the URL, --ca-file FILE trusts what is in a file, \
+                --insecure takes any";
+    }
+    ""
+}
+
+/// The command that a word is close to. A word that has a dot or a slash is the name of a file.
+fn command_meant<'a>(word: &str, commands: &'a [String]) -> Option<&'a str> {
+    let is_word = word.chars().all(|c| c.is_ascii_alphabetic());
+    let names = commands.iter().map(String::as_str);
+    is_word.then(|| meant(word, names)).flatten()
+}
+
+/// The name that one is closest to, if it is so close that it may be a slip of the fingers.
+pub(super) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known.map(|other| (strsim::osa_distance(name, other), other));
+    let near = distances.filter(|(distance, other)| {
+        let allowed = if other.len() < 6 { 1 } else { 2 };
+        (1..=allowed).contains(distance)
+    });
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, other)| other)
+}
+
+/// The extension of a file, as text.
+pub(super) fn extension(file: &Path) -> &str {
+    file.extension().and_then(OsStr::to_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_the_fingers_mean_a_command() {
+        let commands = ["test", "replay", "inspect", "dev"].map(str::to_owned);
+        for (word, command) in [
+            ("tset", Some("test")),
+            ("tests", Some("test")),
+            ("inspct", Some("inspect")),
+            ("replya", Some("replay")),
+            ("echo", None),
+            ("test.wasm", None),
+            ("./tset", None),
+            ("", None),
+        ] {
+            assert_eq!(command_meant(word, &commands), command, "{word}");
+        }
+    }
+}
