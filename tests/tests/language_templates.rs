@@ -11,6 +11,7 @@ use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
 use wsrun_tests::project::{self, Language};
 use wsrun_tests::server::Server;
+use wsrun_tests::wait;
 
 #[track_caller]
 fn built(language: Language, template: &str) -> PathBuf {
@@ -440,4 +441,158 @@ fn http_in_typescript_serves_pages() {
 #[test]
 fn http_in_python_serves_pages() {
     serves_pages(Language::Python);
+}
+
+/// A client that is let go while nobody speaks, and woken by a message.
+#[track_caller]
+fn relays_what_wakes_it(language: Language) {
+    if !language.is_there() {
+        return;
+    }
+    let upstream = Administered::start(Server::of(handlers::echo()));
+    let address = upstream.address().to_string();
+    let server = Administered::start(Server::of(built(language, "client")).args([
+        "--config",
+        &format!("url=ws://{address}"),
+        "--allow-connect",
+        &address,
+        "--hibernate-after",
+        "300ms",
+        "--ping-interval",
+        "off",
+        "--idle-timeout",
+        "off",
+    ]));
+    let mut ann = server.open();
+    // The connection out may be on its way.
+    while ann.ask("hello") != "hello" {}
+    let sleeps = || server.metric("wsrun_hibernations_total{handler=\"project\"}");
+    let mut slept = 0;
+    for words in ["first", "second", "third"] {
+        wait::until("it sleeps", || sleeps() > slept);
+        slept = sleeps();
+        assert_eq!(ann.ask(words), words);
+    }
+    wait::until("one connection to the server is enough", || {
+        upstream.metric("wsrun_connections{handler=\"echo\"}") == 1
+    });
+}
+
+/// A chat knows who is there when another instance has taken over, also of those who say nothing.
+#[track_caller]
+fn remembers_who_is_there(language: Language) {
+    if !language.is_there() {
+        return;
+    }
+    let chat = match language {
+        // The example is the template.
+        Language::Rust => handlers::built("chat"),
+        other => built(other, "chat"),
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let served = folder.path().join("project.wasm");
+    fs::copy(&chat, &served).expect("the folder can be written");
+    let server = Administered::start(
+        Server::of(&served)
+            .args(["--hibernate-after", "300ms"])
+            .args(["--ping-interval", "off", "--idle-timeout", "off"]),
+    );
+    let sleeps = || server.metric("wsrun_hibernations_total{handler=\"project\"}");
+    let join = |name: &str| format!(r#"{{"type":"join","name":"{name}","room":"tea"}}"#);
+    let welcome = |name: &str, who: &str| {
+        format!(r#"{{"type":"welcome","name":"{name}","room":"tea","who":[{who}]}}"#)
+    };
+    let taken = r#"{"type":"error","message":"somebody in this room has that name"}"#;
+    let mut ann = server.open();
+    assert_eq!(ann.ask(&join("Ann")), welcome("Ann", r#""Ann""#));
+    let (mut ben, mut cid) = (server.open(), server.open());
+    // A new version.
+    let mut changed = fs::read(&chat).expect("the component is there");
+    changed.extend([0, 4, 3, b'n', b'e', b'w']);
+    fs::write(&served, changed).expect("the folder can be written");
+    server.signal(rustix::process::Signal::HUP);
+    server.expect_log("handler replaced");
+    let mut slept = sleeps();
+    assert_eq!(ben.ask(&join("Ann")), taken);
+    assert_eq!(ben.ask(&join("Ben")), welcome("Ben", r#""Ann","Ben""#));
+    ann.expect_text(r#"{"type":"joined","name":"Ben"}"#);
+    // Sleep, from which the question itself wakes it.
+    for (asked, told) in [
+        (join("Ann"), taken.to_owned()),
+        (join("Cid"), welcome("Cid", r#""Ann","Ben","Cid""#)),
+    ] {
+        wait::until("it sleeps", || sleeps() > slept);
+        slept = sleeps();
+        assert_eq!(cid.ask(&asked), told);
+    }
+}
+
+#[test]
+fn client_in_c_relays_what_wakes_it() {
+    relays_what_wakes_it(Language::C);
+}
+
+#[test]
+fn chat_in_c_remembers_who_is_there() {
+    remembers_who_is_there(Language::C);
+}
+
+#[test]
+fn client_in_zig_relays_what_wakes_it() {
+    relays_what_wakes_it(Language::Zig);
+}
+
+#[test]
+fn chat_in_zig_remembers_who_is_there() {
+    remembers_who_is_there(Language::Zig);
+}
+
+#[test]
+fn client_in_go_relays_what_wakes_it() {
+    relays_what_wakes_it(Language::Go);
+}
+
+#[test]
+fn chat_in_go_remembers_who_is_there() {
+    remembers_who_is_there(Language::Go);
+}
+
+#[test]
+fn client_in_javascript_relays_what_wakes_it() {
+    relays_what_wakes_it(Language::Js);
+}
+
+#[test]
+fn chat_in_javascript_remembers_who_is_there() {
+    remembers_who_is_there(Language::Js);
+}
+
+#[test]
+fn client_in_typescript_relays_what_wakes_it() {
+    relays_what_wakes_it(Language::Ts);
+}
+
+#[test]
+fn chat_in_typescript_remembers_who_is_there() {
+    remembers_who_is_there(Language::Ts);
+}
+
+#[test]
+fn client_in_python_relays_what_wakes_it() {
+    relays_what_wakes_it(Language::Python);
+}
+
+#[test]
+fn chat_in_python_remembers_who_is_there() {
+    remembers_who_is_there(Language::Python);
+}
+
+#[test]
+fn client_in_rust_relays_what_wakes_it() {
+    relays_what_wakes_it(Language::Rust);
+}
+
+#[test]
+fn chat_in_rust_remembers_who_is_there() {
+    remembers_who_is_there(Language::Rust);
 }

@@ -223,6 +223,10 @@ impl Handler {
                 && (place.guest.is_none() || !place.unknown.is_empty())
             {
                 Box::pin(self.resume(place, connection)).await;
+                // And of as many others as a slice has time for: what the event asks may be about them.
+                if !place.unknown.is_empty() {
+                    Box::pin(self.resume_some(place)).await;
+                }
                 if !self.is_still_wanted(&event) {
                     self.settle(place, event);
                     return;

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"wsrun"
+	"wsrun/lifecycle"
 )
 
 // seat is where a connection is and under which name. As session data: the name, a line feed, the room.
@@ -55,13 +56,18 @@ func (c *chat) handle(connection wsrun.Connection, at seat, sits bool, message w
 	return nil
 }
 
+// Resumed is called when this instance has taken over: it learns who is there.
+func (c *chat) Resumed(connection wsrun.Connection) {
+	c.seatOf(connection)
+}
+
 func (c *chat) Closed(connection wsrun.Connection, _ wsrun.CloseInfo) {
 	if at, sits := c.seatOf(connection); sits {
 		c.leave(connection, at)
 	}
 }
 
-// seatOf is the seat of a connection. After a trap this instance is new and has not seen it: then the list of its room learns of it here.
+// seatOf is the seat of a connection. An instance that is new puts it into the list of its room.
 func (c *chat) seatOf(connection wsrun.Connection) (seat, bool) {
 	name, room, sits := strings.Cut(string(connection.Session()), "\n")
 	if !sits {
@@ -125,6 +131,10 @@ func reply(connection wsrun.Connection, event string) {
 	}
 }
 
-func init() { wsrun.Handle(&chat{rooms: map[string]map[string]wsrun.Connection{}}) }
+func init() {
+	c := &chat{rooms: map[string]map[string]wsrun.Connection{}}
+	wsrun.Handle(c)
+	lifecycle.Handle(c)
+}
 
 func main() {}

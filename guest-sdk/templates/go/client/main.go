@@ -13,8 +13,12 @@ import (
 // Everybody who is connected here.
 const listeners = "listeners"
 
+// The connection to the server, while it is open. The host keeps topics when it lets an instance go: one that has just been made reaches the
+// server by this name before it is told of the connection.
+const server = "server"
+
 type relay struct {
-	// The connection to the server; the host makes it anew when it is lost. 0 when there is none.
+	// The connection to the server, as soon as it is known; the host makes it anew when it is lost. 0 when there is none.
 	upstream wsrun.Connection
 }
 
@@ -29,6 +33,8 @@ func (r *relay) Started() {
 		log.Print("say where to connect to: --config url=ws://...")
 		return
 	}
+	// Who speaks is told when there is no room for it.
+	wsrun.SetTopicSlowPolicy(server, wsrun.Wait)
 	upstream, err := client.Connect(url, &client.Options{Reconnect: &client.Reconnect{}})
 	if err != nil {
 		log.Print("not connected: ", err)
@@ -46,7 +52,9 @@ func (r *relay) Resumed(c wsrun.Connection) {
 }
 
 func (r *relay) Opened(c wsrun.Connection) {
-	if !isUpstream(c) {
+	if isUpstream(c) {
+		c.Subscribe(server)
+	} else {
 		c.Subscribe(listeners)
 	}
 }
@@ -54,7 +62,7 @@ func (r *relay) Opened(c wsrun.Connection) {
 func (r *relay) Received(c wsrun.Connection, m wsrun.Message) {
 	if isUpstream(c) {
 		wsrun.Publish(listeners, m)
-	} else if r.upstream.Send(m) != nil {
+	} else if receivers, err := wsrun.Publish(server, m); err != nil || receivers == 0 {
 		c.SendText("the server is away: try again later")
 	}
 }
@@ -73,9 +81,11 @@ func init() {
 	r := &relay{}
 	wsrun.Handle(r)
 	lifecycle.Handle(r)
-	reconnection.HandleLost(func(_ wsrun.Connection, loss reconnection.Loss) {
+	reconnection.HandleLost(func(c wsrun.Connection, loss reconnection.Loss) {
+		c.Unsubscribe(server)
 		log.Printf("lost the server (%d): attempt %d in %v", loss.Code, loss.Attempt, loss.After)
 	})
+	reconnection.HandleRestored(func(c wsrun.Connection) { c.Subscribe(server) })
 }
 
 func main() {}

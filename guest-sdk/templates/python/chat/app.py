@@ -34,12 +34,15 @@ class Chat(wsrun.Handler):
         except Refused as refused:
             reply(connection, event("error", message=str(refused)))
 
+    def resumed(self, connection: wsrun.Connection) -> None:
+        """This instance has taken over: it learns who is there."""
+        self.seat_of(connection)
+
     def closed(self, connection: wsrun.Connection, info: wsrun.CloseInfo) -> None:
         self.leave(connection, self.seat_of(connection))
 
     def seat_of(self, connection: wsrun.Connection) -> Optional[Join]:
-        """Where a connection is and under which name. After an error this instance is new and has not seen it: then the list of its room
-        learns of it here."""
+        """Where a connection is and under which name. An instance that is new puts it into the list of its room."""
         session = connection.session
         if not session:
             return None

@@ -10,16 +10,22 @@ import wsrun
 LISTENERS = "listeners"
 """The topic of everybody who is connected here."""
 
+SERVER = "server"
+"""The topic of the connection to the server, while it is open. The host keeps topics when it lets an instance go: one that has just been made
+reaches the server by this name before it is told of the connection."""
+
 
 class Relay(wsrun.Handler):
     upstream: Optional[wsrun.Connection] = None
-    """The connection to the server; the host makes it anew when it is lost."""
+    """The connection to the server, as soon as it is known; the host makes it anew when it is lost."""
 
     def started(self) -> None:
         url = wsrun.config("url")
         if url is None:
             print("say where to connect to: --config url=ws://...")
             return
+        # Who speaks is told when there is no room for it.
+        wsrun.set_slow_policy(SERVER, wsrun.Slow.WAIT)
         try:
             self.upstream = wsrun.connect(url, reconnect=wsrun.Reconnect())
         except wsrun.ConnectError as error:
@@ -34,20 +40,15 @@ class Relay(wsrun.Handler):
         self.upstream = connection
 
     def opened(self, connection: wsrun.Connection) -> None:
-        if not is_upstream(connection):
-            with suppress(wsrun.Error):
-                connection.subscribe(LISTENERS)
+        with suppress(wsrun.Error):
+            connection.subscribe(SERVER if is_upstream(connection) else LISTENERS)
 
     def received(self, connection: wsrun.Connection, message: wsrun.Message) -> None:
         if is_upstream(connection):
             with suppress(wsrun.Error):
                 wsrun.publish(LISTENERS, message)
             return
-        try:
-            if self.upstream is None:
-                raise wsrun.Closed
-            self.upstream.send(message)
-        except wsrun.Error:
+        if not forward(message):
             with suppress(wsrun.Error):
                 connection.send("the server is away: try again later")
 
@@ -58,7 +59,20 @@ class Relay(wsrun.Handler):
             self.upstream = None
 
     def lost(self, connection: wsrun.Connection, info: wsrun.CloseInfo, attempt: int, after: float) -> None:
+        connection.unsubscribe(SERVER)
         print(f"lost the server ({info.code}): attempt {attempt} in {after} s")
+
+    def restored(self, connection: wsrun.Connection) -> None:
+        with suppress(wsrun.Error):
+            connection.subscribe(SERVER)
+
+
+def forward(message: wsrun.Message) -> bool:
+    """Whether the server is there, and has room for the message."""
+    try:
+        return wsrun.publish(SERVER, message) > 0
+    except wsrun.Error:
+        return False
 
 
 def is_upstream(connection: wsrun.Connection) -> bool:

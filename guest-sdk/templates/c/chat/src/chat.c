@@ -88,7 +88,7 @@ static void remove_person(wsrun_string room_name, wsrun_string name, wsrun_conne
     }
 }
 
-/* The seat of a connection. After a trap this instance is new and has not seen it: then the list of its room learns of it here. */
+/* The seat of a connection. An instance that is new puts it into the list of its room. */
 static bool seat_of(wsrun_connection connection, seat *seat) {
     wsrun_string session = wsrun_session(connection);
     const char *line = session.size ? memchr(session.data, '\n', session.size) : NULL;
@@ -193,6 +193,12 @@ void wsrun_on_received(wsrun_connection connection, wsrun_message message) {
     append_json(&event, wsrun_text(error));
     append(&event, "}");
     reply(connection, &event);
+}
+
+/* This instance has taken over: it learns who is there. */
+void wsrun_on_resumed(wsrun_connection connection) {
+    seat seat;
+    seat_of(connection, &seat);
 }
 
 void wsrun_on_closed(wsrun_connection connection, const wsrun_close_info *info) {

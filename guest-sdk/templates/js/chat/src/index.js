@@ -33,11 +33,16 @@ export default class Chat {
     }
   }
 
+  /** This instance has taken over: it learns who is there. */
+  resumed(connection) {
+    this.#seatOf(connection);
+  }
+
   closed(connection) {
     this.#leave(connection, this.#seatOf(connection));
   }
 
-  /** Where a connection is and under which name. After a trap this instance is new: then the list of its room learns of it here. */
+  /** Where a connection is and under which name. An instance that is new puts it into the list of its room. */
   #seatOf(connection) {
     const seat = connection.session;
     if (seat === undefined) return undefined;

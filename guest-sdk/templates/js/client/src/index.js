@@ -1,12 +1,18 @@
 // Connects out: what comes from the server at `--config url=ws://...` goes to everybody who is connected here, and what they say goes to it.
 
-import { WsrunError, config, connect, failureOf, publish } from "wsrun";
+import { WsrunError, config, connect, failureOf, publish, setSlowPolicy } from "wsrun";
 
 /** Everybody who is connected here. */
 const LISTENERS = "listeners";
 
+/**
+ * The connection to the server, while it is open. The host keeps topics when it lets an instance go: one that has just been made reaches the
+ * server by this name before it is told of the connection.
+ */
+const SERVER = "server";
+
 export default class Relay {
-  /** The connection to the server; the host makes it anew when it is lost. */
+  /** The connection to the server, as soon as it is known; the host makes it anew when it is lost. */
   #upstream = null;
 
   started() {
@@ -15,6 +21,8 @@ export default class Relay {
       console.error("say where to connect to: --config url=ws://...");
       return;
     }
+    // Who speaks is told when there is no room for it.
+    setSlowPolicy(SERVER, "wait");
     try {
       this.#upstream = connect(url, { reconnect: true });
     } catch (error) {
@@ -31,35 +39,40 @@ export default class Relay {
   }
 
   opened(connection) {
-    if (!isUpstream(connection)) connection.subscribe(LISTENERS);
+    connection.subscribe(isUpstream(connection) ? SERVER : LISTENERS);
   }
 
   received(connection, message) {
     if (isUpstream(connection)) {
       publish(LISTENERS, message);
-    } else if (!this.#forward(message)) {
+    } else if (!forward(message)) {
       connection.send("the server is away: try again later");
     }
   }
 
-  #forward(message) {
-    try {
-      this.#upstream?.send(message);
-      return this.#upstream !== null;
-    } catch (error) {
-      if (!(error instanceof WsrunError)) throw error;
-      return false;
-    }
+  lost(connection, info, attempt, after) {
+    connection.unsubscribe(SERVER);
+    console.error(`lost the server (${info.code}): attempt ${attempt} in ${after} ms`);
   }
 
-  lost(_connection, info, attempt, after) {
-    console.error(`lost the server (${info.code}): attempt ${attempt} in ${after} ms`);
+  restored(connection) {
+    connection.subscribe(SERVER);
   }
 
   closed(connection) {
     const failure = failureOf(connection);
     if (failure !== null) console.error(`not connected: ${failure.message}`);
     if (connection === this.#upstream) this.#upstream = null;
+  }
+}
+
+/** Whether the server is there, and has room for the message. */
+function forward(message) {
+  try {
+    return publish(SERVER, message) > 0;
+  } catch (error) {
+    if (!(error instanceof WsrunError)) throw error;
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 //! Rooms in which people with names talk to each other.
 //!
 //! A room is a topic: the host delivers what is said. Who sits where is session data, which the host keeps too, so that people stay in
-//! their rooms when the handler traps; the lists of who is there are rebuilt from it.
+//! their rooms when the handler traps or a new version takes over; `resumed` makes the lists of who is there anew from it.
 
 mod protocol;
 
@@ -49,10 +49,15 @@ impl Handler for Chat {
         let seat = self.seat_of(connection);
         self.leave(connection, seat);
     }
+
+    /// Called in a new instance, after a trap or a swap, for each connection that is open: the silent are in the lists as well.
+    fn resumed(&mut self, connection: Connection) {
+        self.seat_of(connection);
+    }
 }
 
 impl Chat {
-    /// The seat of a connection. After a trap this instance is new and has not seen it: then the list of its room learns of it here.
+    /// The seat of a connection, by its session data. A new instance has not seen it: then the list of its room learns of it here.
     fn seat_of(&mut self, connection: Connection) -> Option<Seat> {
         let seat: Seat = connection.session().ok()?;
         let room = self.rooms.entry(seat.room.clone()).or_default();

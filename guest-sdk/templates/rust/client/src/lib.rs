@@ -1,14 +1,20 @@
 //! Connects out: what comes from the server at `--config url=ws://...` goes to everybody who is connected here, and what they say goes to it.
 
 use wsrun_guest::client::{Options, Reconnect};
-use wsrun_guest::{CloseInfo, Connection, Handler, Message, Role, close_code, handler, host, topics};
+use wsrun_guest::{
+    CloseInfo, Connection, Handler, Message, Role, SlowPolicy, close_code, handler, host, topics,
+};
 
 /// Everybody who is connected here.
 const LISTENERS: &str = "listeners";
 
+/// The connection to the server, while it is open. The host keeps topics when it lets an instance go: one that has just been made reaches the
+/// server by this name before it is told of the connection.
+const SERVER: &str = "server";
+
 #[derive(Default)]
 struct Relay {
-    /// The connection to the server; the host makes it anew when it is lost.
+    /// The connection to the server, as soon as it is known; the host makes it anew when it is lost.
     upstream: Option<Connection>,
 }
 
@@ -19,6 +25,8 @@ impl Handler for Relay {
             eprintln!("say where to connect to: --config url=ws://...");
             return;
         };
+        // Who speaks is told when there is no room for it.
+        topics::set_slow_policy(SERVER, SlowPolicy::Wait);
         match Options::new(url).reconnect(Reconnect::default()).connect() {
             Ok(upstream) => self.upstream = Some(upstream),
             Err(error) => eprintln!("not connected: {error}"),
@@ -26,9 +34,8 @@ impl Handler for Relay {
     }
 
     fn opened(&mut self, connection: Connection) {
-        if !is_upstream(connection) {
-            let _ = connection.subscribe(LISTENERS);
-        }
+        let topic = if is_upstream(connection) { SERVER } else { LISTENERS };
+        let _ = connection.subscribe(topic);
     }
 
     fn received(&mut self, connection: Connection, message: Message) {
@@ -36,8 +43,7 @@ impl Handler for Relay {
             let _ = topics::publish(LISTENERS, &message);
             return;
         }
-        let sent = self.upstream.map(|upstream| upstream.send(&message));
-        if !matches!(sent, Some(Ok(()))) {
+        if !matches!(topics::publish(SERVER, &message), Ok(1..)) {
             let _ = connection.send("the server is away: try again later");
         }
     }
@@ -51,8 +57,13 @@ impl Handler for Relay {
         }
     }
 
-    fn lost(&mut self, _connection: Connection, info: CloseInfo, attempt: u32, after: std::time::Duration) {
+    fn lost(&mut self, connection: Connection, info: CloseInfo, attempt: u32, after: std::time::Duration) {
+        connection.unsubscribe(SERVER);
         eprintln!("lost the server ({}): attempt {attempt} in {after:?}", info.code);
+    }
+
+    fn restored(&mut self, connection: Connection) {
+        let _ = connection.subscribe(SERVER);
     }
 
     /// This instance has taken over from another, whose connection to the server goes on: one is enough.

@@ -40,11 +40,16 @@ export default class Chat implements Handler {
     }
   }
 
+  /** This instance has taken over: it learns who is there. */
+  resumed(connection: Connection): void {
+    this.#seatOf(connection);
+  }
+
   closed(connection: Connection): void {
     this.#leave(connection, this.#seatOf(connection));
   }
 
-  /** The seat of a connection. After a trap this instance is new: then the list of its room learns of it here. */
+  /** The seat of a connection. An instance that is new puts it into the list of its room. */
   #seatOf(connection: Connection): Seat | undefined {
     const seat: Seat | undefined = connection.session;
     if (seat === undefined) return undefined;

@@ -47,11 +47,16 @@ pub fn received(connection: wsrun.Connection, message: wsrun.Message) !void {
     if (wrong) |why| reply(connection, wsrun.format("{{\"type\":\"error\",\"message\":{f}}}", .{json(why)}));
 }
 
+/// This instance has taken over: it learns who is there.
+pub fn resumed(connection: wsrun.Connection) !void {
+    _ = try seatOf(connection);
+}
+
 pub fn closed(connection: wsrun.Connection, _: wsrun.CloseInfo) !void {
     if (try seatOf(connection)) |seat| leave(connection, seat);
 }
 
-/// The seat of a connection. After a trap this instance is new and has not seen it: then the list of its room learns of it here.
+/// The seat of a connection. An instance that is new puts it into the list of its room.
 fn seatOf(connection: wsrun.Connection) !?Seat {
     const session = connection.session();
     const line = std.mem.indexOfScalar(u8, session, '\n') orelse return null;

@@ -11,7 +11,11 @@ pub const panic = wsrun.panic;
 /// Everybody who is connected here.
 const listeners = "listeners";
 
-/// The connection to the server; the host makes it anew when it is lost.
+/// The connection to the server, while it is open. The host keeps topics when it lets an instance go: one that has just been made reaches the
+/// server by this name before it is told of the connection.
+const server = "server";
+
+/// The connection to the server, as soon as it is known; the host makes it anew when it is lost.
 var upstream: ?wsrun.Connection = null;
 
 fn isUpstream(connection: wsrun.Connection) bool {
@@ -21,6 +25,8 @@ fn isUpstream(connection: wsrun.Connection) bool {
 
 pub fn started() void {
     const url = wsrun.config("url") orelse return wsrun.log("say where to connect to: --config url=ws://...", .{});
+    // Who speaks is told when there is no room for it.
+    wsrun.topics.setSlowPolicy(server, .wait);
     upstream = wsrun.connect(url, .{ .reconnect = .{} }) catch |err|
         return wsrun.log("not connected: {s} {s}", .{ @errorName(err), wsrun.errorText() });
 }
@@ -33,24 +39,25 @@ pub fn resumed(connection: wsrun.Connection) void {
 }
 
 pub fn opened(connection: wsrun.Connection) !void {
-    if (!isUpstream(connection)) _ = try connection.subscribe(listeners);
+    _ = try connection.subscribe(if (isUpstream(connection)) server else listeners);
 }
 
 pub fn received(connection: wsrun.Connection, message: wsrun.Message) !void {
     if (isUpstream(connection)) {
         _ = try wsrun.topics.publish(listeners, message, .{});
     } else {
-        forward(message) catch try connection.sendText("the server is away: try again later");
+        const receivers = wsrun.topics.publish(server, message, .{}) catch 0;
+        if (receivers == 0) try connection.sendText("the server is away: try again later");
     }
 }
 
-fn forward(message: wsrun.Message) !void {
-    const server = upstream orelse return error.Closed;
-    try server.send(message);
+pub fn lost(connection: wsrun.Connection, info: wsrun.CloseInfo, attempt: u32, after_ms: u32) void {
+    _ = connection.unsubscribe(server);
+    wsrun.log("lost the server ({d}): attempt {d} in {d} ms", .{ info.code, attempt, after_ms });
 }
 
-pub fn lost(_: wsrun.Connection, info: wsrun.CloseInfo, attempt: u32, after_ms: u32) void {
-    wsrun.log("lost the server ({d}): attempt {d} in {d} ms", .{ info.code, attempt, after_ms });
+pub fn restored(connection: wsrun.Connection) !void {
+    _ = try connection.subscribe(server);
 }
 
 pub fn closed(connection: wsrun.Connection, _: wsrun.CloseInfo) void {
