@@ -1,7 +1,9 @@
 //! The byte stream under a connection: TCP or Unix, plain or TLS.
 
+mod untaken;
+
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -71,6 +73,16 @@ impl Stream {
             Some(Socket::Memory(_) | Socket::Gone) | None => Ok(None),
         };
         !matches!(error, Ok(None))
+    }
+
+    /// Bytes that the kernel holds because the peer has not taken them; none where no kernel is between.
+    pub(crate) fn untaken_bytes(&self) -> Option<usize> {
+        let socket = match self.socket()? {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
+            Socket::Memory(_) | Socket::Gone => return None,
+        };
+        untaken::untaken_bytes(socket).ok()
     }
 
     /// The file descriptor of the socket.

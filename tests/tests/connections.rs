@@ -585,3 +585,33 @@ fn handler_is_not_told_of_a_drained_queue_after_the_connection_closed() {
     peer.expect_end();
     assert_eq!(watcher.ask("echo nothing came"), "nothing came");
 }
+
+#[test]
+fn every_ping_of_a_peer_that_reads_is_answered() {
+    let server = Server::of(handlers::echo()).start();
+    let mut peer = server.open();
+    let mut wire = Vec::new();
+    for number in 0..500_u32 {
+        wire.extend(Frame::new(frame::PING, number.to_be_bytes()).encode());
+    }
+    wire.extend(Frame::new(frame::TEXT, "behind them").encode());
+    peer.send_bytes(&wire);
+    for number in 0..500_u32 {
+        let pong = peer.read_frame();
+        assert_eq!(
+            (pong.opcode, &pong.payload[..]),
+            (frame::PONG, &number.to_be_bytes()[..]),
+            "ping {number}"
+        );
+    }
+    peer.expect_text("behind them");
+}
+
+#[test]
+fn close_frame_comes_back_with_its_code_and_reason() {
+    let server = Server::of(handlers::echo()).start();
+    let mut peer = server.open();
+    peer.send(&Frame::close(4000, "because"));
+    assert_eq!(peer.expect_close(4000), "because");
+    peer.expect_end();
+}

@@ -8,7 +8,7 @@ use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::neighbour::Neighbour;
 use wsrun_tests::peer::Peer;
-use wsrun_tests::server::Server;
+use wsrun_tests::server::{self, Server};
 use wsrun_tests::wait;
 
 /// The probe under test is the default handler; the neighbour has a handler of its own, with the same limits.
@@ -258,4 +258,16 @@ fn handler_that_has_used_up_its_share_of_time_waits() {
     }
     assert_eq!(peer.ask("echo nothing more"), "nothing more");
     neighbour.is_unharmed();
+}
+
+#[test]
+fn limit_of_which_nothing_would_be_left_is_refused() {
+    for flag in ["--max-control-rate", "--max-fragments"] {
+        let handler = handlers::echo().display().to_string();
+        let listen = "127.0.0.1:0";
+        let ended = server::run([handler.as_str(), "--listen", listen, flag, "0"]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        let text = format!("{flag} 0: it must be at least 1");
+        assert!(ended.stderr.contains(&text), "{}", ended.stderr);
+    }
 }

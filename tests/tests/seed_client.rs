@@ -1147,3 +1147,32 @@ fn speaks_to(server: &environment::Serving, modes: &[&str]) {
         );
     }
 }
+
+#[test]
+fn client_leaves_the_end_of_the_transport_to_the_server() {
+    let (told, ended) = channel();
+    let (port, _) = listen(move |mut stream, head| {
+        stream
+            .write_all(accept(&head, "").as_bytes())
+            .expect("the client reads");
+        stream
+            .write_all(&Frame::close(1000, "bye").unmasked().encode())
+            .expect("the client reads");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(1)))
+            .expect("a timeout");
+        let mut answer = Vec::new();
+        let end = stream.read_to_end(&mut answer);
+        let _ = told.send((answer.len(), end.is_ok()));
+    });
+    let mut client = client();
+    client.connect(url(port));
+    let event = json(&mut client.closed);
+    assert_eq!(
+        (&event["code"], &event["clean"]),
+        (&json!(1000), &json!(true))
+    );
+    // RFC 6455, 7.1.1. A frame of 2 + 4 + 2 + 3 bytes came, and no end in the second after it.
+    let (answer, has_ended) = ended.recv().expect("the server lives");
+    assert_eq!((answer, has_ended), (11, false));
+}

@@ -471,3 +471,26 @@ fn child_of(parent: u32) -> Option<u32> {
         (its_parent == parent).then_some(id)
     })
 }
+
+#[test]
+fn stopping_server_sends_a_response_to_its_end() {
+    const BYTES: usize = 30 << 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("large.bin"), vec![b'l'; BYTES]).expect("it can be written");
+    let mut server = Server::of(handlers::echo())
+        .args(["--shutdown-timeout", "60s", "--static"])
+        .arg(folder.path())
+        .start();
+    let mut idle = server.connect();
+    let small = Request::get("/large.bin").with("Range", "bytes=0-9");
+    assert_eq!(idle.request(&small).body.len(), 10);
+    let mut loading = server.connect();
+    loading.send_bytes(&Request::get("/large.bin").encode());
+    let head = loading.try_read_head().expect("a response");
+    assert_eq!(head.status, 200);
+    server.terminate();
+    // Whom nothing is being answered goes at once.
+    idle.expect_end();
+    assert!(loading.read_to_end().len() >= BYTES);
+    assert_eq!(server.wait(PATIENCE).code(), Some(0));
+}

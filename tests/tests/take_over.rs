@@ -294,3 +294,41 @@ fn sighup_before_the_server_starts_does_not_end_it() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("--take-over"), "{}", ended.stderr);
 }
+
+#[test]
+fn idle_http_connection_does_not_hold_the_take_over_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let admin = folder.path().join("admin");
+    let pages = folder.path().join("pages");
+    std::fs::create_dir(&pages).expect("a folder");
+    std::fs::write(pages.join("index.html"), "home").expect("it can be written");
+    let mut old = Server::of(handlers::echo())
+        .arg("--admin")
+        .arg(&admin)
+        .arg("--static")
+        .arg(&pages)
+        .start();
+    let mut peer = old.open();
+    let mut idle = old.connect();
+    assert_eq!(idle.request(&Request::get("/")).text(), "home");
+    // Whose handshake has begun is waited for, for two seconds.
+    let mut opening = old.connect();
+    opening.send_bytes(b"GET / HTTP/1.1\r\n");
+    let new = Server::of(handlers::echo())
+        .arg("--take-over")
+        .arg(&admin)
+        .arg("--admin")
+        .arg(&admin)
+        .start();
+    idle.expect_end();
+    // The old one is not draining yet.
+    peer.expect_silence(Duration::from_millis(500));
+    opening.send_bytes(b"Host: localhost\r\n\r\n");
+    let response = opening.read_response();
+    assert_eq!(response.text(), "home");
+    assert_eq!(response.header("connection"), Some("close"));
+    peer.expect_close(1001);
+    peer.send(&Frame::close(1001, ""));
+    assert_eq!(old.wait(PATIENCE).code(), Some(0));
+    assert_eq!(new.open().ask("new"), "new");
+}

@@ -12,7 +12,7 @@ use wsrun_proto::ws::{
 };
 
 #[test]
-fn server_answers_close_with_its_code() {
+fn server_answers_close_with_its_code_and_reason() {
     for code in [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000,
         4999,
@@ -22,7 +22,10 @@ fn server_answers_close_with_its_code() {
             outcome.seen,
             [Seen::Close(CloseFrame::new(code, "why").unwrap())]
         );
-        assert_eq!(outcome.output, unmasked(CLOSE, &close_payload(code, b"")));
+        assert_eq!(
+            outcome.output,
+            unmasked(CLOSE, &close_payload(code, b"why"))
+        );
         assert_eq!(outcome.state, State::Finished);
         let reason = "why".to_owned();
         assert_eq!(
@@ -87,6 +90,46 @@ fn longest_reason_is_taken() {
     let reason = "x".repeat(123);
     let outcome = play_at_every_boundary(Role::Server, &untimed(), &close(1000, &reason));
     assert_eq!(outcome.end.unwrap().reason, reason);
+    let answer = close_payload(1000, reason.as_bytes());
+    assert_eq!(outcome.output, unmasked(CLOSE, &answer));
+}
+
+#[test]
+fn what_arrives_behind_a_failed_write_is_still_told_and_nothing_more_is_queued() {
+    let mut scratch = scratch();
+    let mut connection = Connection::new(epoch(), Role::Server, untimed());
+    connection.send_text("never taken", &mut scratch).unwrap();
+    connection.handle_write_failed();
+    let input = [masked(TEXT, b"last words"), close(4001, "bye")].concat();
+    // The message first, and then what is held back behind it.
+    let mut seen = see(&mut connection, &mut scratch, &input);
+    seen.extend(see(&mut connection, &mut scratch, b""));
+    assert_eq!(
+        seen,
+        [
+            Seen::Text("last words".to_owned()),
+            Seen::Close(CloseFrame::new(4001, "bye").unwrap())
+        ]
+    );
+    connection.handle_write_failed();
+    assert!(connection.output().is_empty());
+    let end = connection.end().unwrap();
+    assert_eq!((end.code, end.reason.as_str()), (4001, "bye"));
+    // Our answer never went out.
+    assert_eq!((end.by, end.clean), (Party::Peer, false));
+}
+
+#[test]
+fn answer_to_a_close_frame_that_went_out_makes_a_clean_end_whatever_is_written_later() {
+    let mut scratch = scratch();
+    let mut connection = Connection::new(epoch(), Role::Server, untimed());
+    let bye = CloseFrame::new(1000, "").unwrap();
+    connection.start_close(epoch(), bye, &mut scratch);
+    let length = connection.output().len();
+    connection.output_mut().consume(length);
+    connection.handle_write_failed();
+    see(&mut connection, &mut scratch, &close(1000, ""));
+    assert!(connection.end().unwrap().clean);
 }
 
 #[test]

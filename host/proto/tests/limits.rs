@@ -126,6 +126,36 @@ fn control_frames_are_allowed_again_as_time_goes_by() {
 }
 
 #[test]
+fn quiet_time_does_not_let_more_control_frames_through_in_one_burst() {
+    let config = limited(Limits {
+        control_frames_per_second_max: 10,
+        ..Limits::default()
+    });
+    let mut connection = Connection::new(epoch(), Role::Server, config);
+    let mut scratch = scratch();
+    let after_an_hour = epoch() + seconds(3600);
+    for number in 0..10 {
+        let mut ping = masked(PING, b"");
+        let mut input = connection.handle_input(after_an_hour, &mut ping, &mut scratch);
+        assert!(input.poll_event().is_some(), "ping {number}");
+    }
+    let mut ping = masked(PING, b"");
+    let mut input = connection.handle_input(after_an_hour, &mut ping, &mut scratch);
+    assert_eq!(input.poll_event(), None);
+    assert_eq!(connection.end().unwrap().code, 1008);
+}
+
+#[test]
+fn no_control_frame_is_taken_where_none_is_allowed() {
+    let config = limited(Limits {
+        control_frames_per_second_max: 0,
+        ..Limits::default()
+    });
+    let error = ProtocolError::TooManyControlFrames { limit: 0 };
+    assert_fails(&config, &masked(PING, b""), error, 1008);
+}
+
+#[test]
 fn declared_lengths_allocate_nothing() {
     let open = limited(Limits {
         frame_bytes_max: u64::MAX,

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::wire::{BINARY, BINARY_START, LAST, PING, close, masked};
+use support::wire::{BINARY, BINARY_START, LAST, MORE, PING, close, masked};
 use support::{Pair, Seen, epoch, scratch, seconds, see, untimed, written};
 use wsrun_proto::ws::{
     Cause, CloseFrame, Config, Connection, MessageKind, Party, Role, State, Timeouts, Timer,
@@ -186,12 +186,73 @@ fn peer_is_not_blamed_while_the_driver_does_not_read() {
     let mut scratch = scratch();
     let mut connection = Connection::new(epoch(), Role::Server, Config::default());
     see(&mut connection, &mut scratch, &masked(BINARY_START, b"a"));
-    connection.pause_input();
+    connection.pause_input(epoch());
     assert_eq!(connection.poll_timeout(), None);
     connection.handle_timeout(epoch() + seconds(1000));
     assert_eq!(connection.state(), State::Open);
     connection.resume_input(epoch() + seconds(1000));
     assert_eq!(connection.poll_timeout(), Some(epoch() + seconds(1030)));
+}
+
+#[test]
+fn message_has_the_same_time_however_often_the_driver_does_not_read() {
+    let mut scratch = scratch();
+    let mut connection = Connection::new(epoch(), Role::Server, Config::default());
+    let mut now = epoch();
+    for _ in 0..29 {
+        // One second of each eleven is the peer's.
+        let mut piece = masked(if now == epoch() { BINARY_START } else { MORE }, b"a");
+        let _ = connection
+            .handle_input(now, &mut piece, &mut scratch)
+            .poll_event();
+        now += seconds(1);
+        connection.pause_input(now);
+        // Again, as a driver does that was woken and still cannot read.
+        now += seconds(10);
+        connection.pause_input(now);
+        connection.resume_input(now);
+        connection.handle_timeout(now);
+        assert_eq!(connection.state(), State::Open);
+    }
+    connection.handle_timeout(now + seconds(1));
+    let end = connection.end().unwrap();
+    assert_eq!(end.cause, Cause::TimedOut(Timer::Message));
+}
+
+#[test]
+fn peer_gets_the_whole_time_again_and_a_ping_after_a_standstill() {
+    let mut scratch = scratch();
+    let mut connection = Connection::new(epoch(), Role::Server, Config::default());
+    see(&mut connection, &mut scratch, &masked(BINARY_START, b"a"));
+    let now = epoch() + seconds(500);
+    connection.handle_standstill(now);
+    connection.handle_timeout(now);
+    assert_eq!(connection.state(), State::Open);
+    assert_eq!(connection.output().len(), 10, "a ping");
+    assert_eq!(connection.poll_timeout(), Some(now + seconds(30)));
+
+    let close = CloseFrame::new(1000, "").unwrap();
+    connection.start_close(now, close, &mut scratch);
+    let now = now + seconds(500);
+    connection.handle_standstill(now);
+    connection.handle_timeout(now);
+    assert_eq!(connection.state(), State::Closing);
+    assert_eq!(connection.poll_timeout(), Some(now + seconds(5)));
+}
+
+#[test]
+fn standstill_brings_no_ping_where_there_are_none() {
+    let config = Config {
+        timeouts: Timeouts {
+            ping_interval: None,
+            ..Timeouts::default()
+        },
+        ..Config::default()
+    };
+    let mut connection = Connection::new(epoch(), Role::Server, config);
+    connection.handle_standstill(epoch() + seconds(500));
+    assert!(connection.output().is_empty());
+    assert_eq!(connection.poll_timeout(), Some(epoch() + seconds(550)));
 }
 
 #[test]

@@ -9,16 +9,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive;
-use super::http::{Raw, serve as serve_http};
+use super::http::{Raw, Served, serve as serve_http};
 use super::moving::Moving;
 use super::upgrade::Addresses;
 use super::ws_config;
 use crate::admission::AddressSlot;
-use crate::clock;
+use crate::clock::{self, timeout};
 use crate::handler::Handler;
 use crate::handler::Limit;
 use crate::listener::Handshake;
@@ -34,10 +34,10 @@ const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long, and for how much, an HTTP connection that has had its last response is read: RFC 9112, 9.6. A client that writes on meanwhile
 /// would be reset otherwise, and might never see the response.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
-const LINGER_READ_BYTES: usize = 16 * 1024;
-const LINGER_READ_PAUSE: Duration = Duration::from_millis(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
+const DISCARD_READ_BYTES: usize = 16 * 1024;
+const DISCARD_READ_PAUSE: Duration = Duration::from_millis(5);
 
 /// Clients that are told why at the same time; more are cut off without a word.
 const TURNED_AWAY_MAX: usize = 64;
@@ -123,9 +123,13 @@ pub(crate) async fn serve(
         }
     };
     // What only a beginning needs is not part of the task, which has its size as long as the connection is open.
-    let http = Box::pin(serve_http(&worker, stream, &addresses));
-    let Some(raw) = until_shutdown(&worker, http).await.flatten() else {
-        return;
+    let raw = match Box::pin(serve_http(&worker, stream, &addresses)).await {
+        Served::Upgraded(raw) => raw,
+        Served::Over(stream) => {
+            Box::pin(close(stream, Some(handshake), CLOSE_TIMEOUT)).await;
+            return;
+        }
+        Served::Lost => return,
     };
     let handler = Rc::clone(&*raw.upgraded.handler);
     let Some(way) = handler.way() else {
@@ -220,27 +224,30 @@ fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
     tokio::task::spawn_local(drive(session, handler, Rc::clone(worker), early));
 }
 
-/// Ends an HTTP connection: our side is shut, and what the client still sends is thrown away for a moment, so that the last response
-/// is not lost to a reset.
-pub(super) async fn close(mut stream: Stream) {
-    let _ = timeout(LINGER_TIMEOUT, async {
-        stream.shutdown().await?;
-        let mut buffer = vec![0; LINGER_READ_BYTES];
+/// Ends an HTTP connection: our side is shut, and what the client still sends is read and thrown away for a moment, so that the last
+/// response is not lost to a reset. Nobody has to wait for that: `handshake` is over before.
+async fn close(mut stream: Stream, handshake: Option<Handshake>, limit: Duration) {
+    let shut = timeout(TURN_AWAY_TIMEOUT, stream.shutdown()).await;
+    drop(handshake);
+    if !matches!(shut, Ok(Ok(()))) {
+        return;
+    }
+    let _ = timeout(limit, async {
+        let mut buffer = vec![0; DISCARD_READ_BYTES];
         let mut discarded = 0;
-        while discarded < LINGER_BYTES_MAX {
-            match stream.read(&mut buffer).await? {
-                0 => break,
-                length => discarded += length,
+        while discarded < DISCARD_BYTES_MAX {
+            match stream.read(&mut buffer).await {
+                Ok(length) if length > 0 => discarded += length,
+                Ok(_) | Err(_) => return,
             }
             // A client that sends byte by byte costs no more than one that sends at once.
-            sleep(LINGER_READ_PAUSE).await;
+            sleep(DISCARD_READ_PAUSE).await;
         }
-        std::io::Result::Ok(())
     })
     .await;
 }
 
-/// Drops an HTTP connection that is not upgraded when the server shuts down.
+/// Gives up what is not a connection yet when the server shuts down.
 async fn until_shutdown<T>(worker: &Worker, work: impl Future<Output = T>) -> Option<T> {
     let mut shutdown = worker.shutdown.clone();
     tokio::select! {
@@ -277,7 +284,7 @@ async fn turn_away(socket: Socket, tls: bool, answer: &str) {
         std::io::Result::Ok(())
     })
     .await;
-    close(stream).await;
+    close(stream, None, TURN_AWAY_TIMEOUT).await;
     BUSY.fetch_sub(1, Ordering::Relaxed);
 }
 

@@ -1,14 +1,12 @@
 //! The body of a request, in whole: a handler never waits for a client.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::{Response, StatusCode};
-use tokio::time::timeout;
 
 use super::answer::{Body, last_text};
+use crate::clock::timeout;
 use crate::config::Config;
 
 /// Room that is made because a client has announced a body; more when it comes.
@@ -19,7 +17,17 @@ const ANNOUNCED_BYTES_MAX: u64 = 64 * 1024;
 ///
 /// It has the time that a message has, [`Timeouts::message_timeout`](wsrun_proto::ws::Timeouts::message_timeout), and each piece of it that
 /// of a request's head.
-pub(super) async fn read(config: &Config, mut body: Incoming) -> Result<Bytes, Response<Body>> {
+pub(super) async fn read(config: &Config, body: Incoming) -> Result<Bytes, Response<Body>> {
+    let whole = read_whole(config, body);
+    match config.timeouts.message_timeout {
+        Some(limit) => timeout(limit, whole)
+            .await
+            .unwrap_or_else(|_| Err(too_slow())),
+        None => whole.await,
+    }
+}
+
+async fn read_whole(config: &Config, mut body: Incoming) -> Result<Bytes, Response<Body>> {
     let limit = config.request_body_bytes_max;
     let announced = body.size_hint().lower();
     if announced > limit {
@@ -27,23 +35,15 @@ pub(super) async fn read(config: &Config, mut body: Incoming) -> Result<Bytes, R
     }
     let expected = usize::try_from(announced.min(ANNOUNCED_BYTES_MAX)).unwrap_or(0);
     let mut bytes = Vec::with_capacity(expected);
-    let began = Instant::now();
     loop {
-        let mut patience = config.handshake_timeout;
-        if let Some(whole) = config.timeouts.message_timeout {
-            patience = patience.min(whole.saturating_sub(began.elapsed()));
-        }
-        let frame = match timeout(patience, body.frame()).await {
+        let frame = match timeout(config.handshake_timeout, body.frame()).await {
             Ok(None) => return Ok(bytes.into()),
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(_))) => {
                 let line = "400 bad request: the body is malformed or ends too early";
                 return Err(last_text(StatusCode::BAD_REQUEST, line));
             }
-            Err(_) => {
-                let line = "408 request timeout: the body came too slowly";
-                return Err(last_text(StatusCode::REQUEST_TIMEOUT, line));
-            }
+            Err(_) => return Err(too_slow()),
         };
         // Trailers are nobody's business here.
         if let Ok(data) = frame.into_data() {
@@ -53,6 +53,11 @@ pub(super) async fn read(config: &Config, mut body: Incoming) -> Result<Bytes, R
             bytes.extend_from_slice(&data);
         }
     }
+}
+
+fn too_slow() -> Response<Body> {
+    let line = "408 request timeout: the body came too slowly";
+    last_text(StatusCode::REQUEST_TIMEOUT, line)
 }
 
 fn too_large(limit: u64) -> Response<Body> {

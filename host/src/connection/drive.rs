@@ -9,13 +9,16 @@
 //! take its turn before it reads again. It stops reading while the peer does not read what is sent to it, while the handler has more
 //! events of this connection than it may, and while the handler said so.
 
+mod ending;
+mod timers;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Sleep;
 use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, State};
 
@@ -35,8 +38,9 @@ const EVENT_BYTES_MAX: usize = 256 * 1024;
 /// Reads of one connection before others get their turn.
 const READS_PER_TURN: u32 = 8;
 
-/// Bytes of a finished connection that are read and thrown away, so that the close frame is not lost to a reset.
-const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Pings that are answered before what was answered is written: more unsent pongs become one (RFC 6455, 5.5.3), which is for peers that do
+/// not read.
+const PINGS_PER_WRITE: u32 = 16;
 
 /// Runs a connection until its transport is gone, and closes it when the server stops. `early` is what the peer sent behind its
 /// handshake.
@@ -62,8 +66,9 @@ struct Driver {
     session: Rc<Session>,
     handler: Rc<Handler>,
     worker: Rc<Worker>,
-    /// Received and not looked at yet: the handler, or the peer, has to catch up first.
+    /// Received, and from `unread_from` on not looked at yet: the handler, or the peer, has to catch up first.
     unread: Vec<u8>,
+    unread_from: usize,
     /// The core was stopped between two messages: there may be more in it even if nothing is unread.
     stopped_early: bool,
     sleep: Pin<Box<Sleep>>,
@@ -76,7 +81,10 @@ struct Driver {
     /// Counts this connection among those that have something to write.
     writing: Option<Writing>,
     shut_down: bool,
-    discarded: usize,
+    /// Something was due, and the sockets were looked at since.
+    looked_again: bool,
+    /// What few connections need.
+    rare: Option<Box<Rare>>,
     /// How fast this connection is read; none without a limit. Boxed: few have one.
     rates: Option<Box<RatesIn>>,
     /// It is not read before.
@@ -84,6 +92,19 @@ struct Driver {
     /// It waits for what all connections of the handler share.
     rate_queue: Option<RateQueue>,
     stop: Stop,
+}
+
+/// What belongs to a connection that is slow, or ends.
+#[derive(Default)]
+struct Rare {
+    /// Writing has failed: until when the rest of what the peer had sent is read.
+    read_until: Option<Instant>,
+    /// It is finished: how much was read and thrown away since, and until when that puts its end off.
+    discarded: usize,
+    discard_until: Option<Instant>,
+    /// The last look at what the kernel holds for the peer, and what it held.
+    looked: Option<Instant>,
+    untaken: Option<usize>,
 }
 
 /// What the end of the server has to do with a connection.
@@ -144,12 +165,14 @@ impl Driver {
             writing: Some(Writing::new(&worker)),
             worker,
             unread: early,
+            unread_from: 0,
             stopped_early: false,
             sleep,
             told: false,
             looked: clock::now(),
             shut_down: false,
-            discarded: 0,
+            looked_again: false,
+            rare: None,
             rates: rates.map(Box::new),
             rate_until: None,
             rate_queue: None,
@@ -167,13 +190,10 @@ impl Driver {
         for _ in 0..READS_PER_TURN {
             let _ = self.session.poll_write(cx);
             self.tell_writable();
-            if self.session.broken.get() {
-                self.session.connection.borrow_mut().handle_eof(now);
-            }
             let progress = match self.state() {
                 State::Finished => {
                     self.tell_closed();
-                    match self.poll_end(cx) {
+                    match self.poll_end(cx, now) {
                         Poll::Ready(()) => return Poll::Ready(()),
                         Poll::Pending => false,
                     }
@@ -214,16 +234,31 @@ impl Driver {
 
     /// Reads once and lets the core and the handler work on it. False when there is nothing to read or nobody to read for.
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        if !self.may_read() || self.is_too_fast() {
+        let waits = self.waits_for_handler();
+        if self.session.broken.get() && self.has_read_the_rest(now, waits) {
+            self.session.connection.borrow_mut().handle_eof(now);
+            return true;
+        }
+        if waits || !self.may_read() || self.is_too_fast() {
+            let mut connection = self.session.connection.borrow_mut();
             // The peer is not to blame for silence that we do not hear.
-            self.session.connection.borrow_mut().pause_input();
+            connection.pause_input(now);
+            if waits {
+                // Its answer to our close frame may be there already.
+                connection.handle_progress(now);
+            }
             return false;
         }
         self.session.connection.borrow_mut().resume_input(now);
         let held = self.session.connection.borrow().is_end_held();
         if held || self.stopped_early || !self.unread.is_empty() {
             let mut bytes = std::mem::take(&mut self.unread);
-            self.feed(&mut bytes, now);
+            let from = std::mem::take(&mut self.unread_from);
+            let left = self.feed(&mut bytes[from..], now);
+            if left > 0 {
+                self.unread_from = bytes.len() - left;
+                self.unread = bytes;
+            }
             return true;
         }
         let mut buffer = self.worker.take_read_buffer();
@@ -234,7 +269,8 @@ impl Driver {
         self.count_read(length);
         let progress = match result {
             Poll::Ready(Ok(())) if length > 0 => {
-                self.feed(&mut buffer[..length], now);
+                let left = self.feed(&mut buffer[..length], now);
+                self.unread = buffer[length - left..length].to_vec();
                 true
             }
             Poll::Ready(_) => {
@@ -245,6 +281,25 @@ impl Driver {
         };
         self.worker.give_read_buffer(buffer);
         progress
+    }
+
+    /// Whether nothing more is to be read of a peer to which nothing more can be written. What it sent before is in the kernel's hands: it is
+    /// read for as long as a close may take, and longer only while the handler is behind.
+    fn has_read_the_rest(&mut self, now: Instant, waits: bool) -> bool {
+        let flows = self.flows();
+        let timeout = self.worker.config.timeouts.close_timeout;
+        let rare = self.rare();
+        let until = match rare.read_until {
+            Some(until) if !waits => until,
+            Some(_) | None => now.checked_add(timeout).unwrap_or(now + FAR),
+        };
+        rare.read_until = Some(until);
+        // What the handler does not want to be read now is nobody's later.
+        !flows || (now >= until && !clock::is_late(until, now))
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     /// Whether the peer has used up what it is read at.
@@ -319,41 +374,54 @@ impl Driver {
         }
     }
 
-    fn may_read(&self) -> bool {
+    /// Whether so much of this connection, or of all, waits for the handler that nothing more is read.
+    fn waits_for_handler(&self) -> bool {
         let session = &self.session;
         if session.must_wait_for_events() {
-            return false;
+            return true;
         }
-        if session.queued_event_bytes.get() >= EVENT_BYTES_MAX {
-            session.waiting_for_handler.set(true);
-            return false;
-        }
-        let connection = session.connection.borrow();
-        if connection.is_end_held()
-            && (session.queued_event_bytes.get() > 0 || session.reserved() > 0)
-        {
-            session.waiting_for_handler.set(true);
-            return false;
-        }
-        let flows = session.receive_flow.get() || connection.state() != State::Open;
-        let queued_max = self.worker.config.limits.queued_bytes_max / 2;
-        let output = connection.output().len();
-        if output <= queued_max && output + session.reserved() > queued_max {
+        let queued = session.queued_event_bytes.get();
+        let reserved = session.reserved();
+        let waits = queued >= EVENT_BYTES_MAX || {
+            let connection = session.connection.borrow();
+            let output_max = self.output_max();
+            let output = connection.output().len();
             // What is reserved is sent, or given back, when its callback has returned.
+            (output <= output_max && output + reserved > output_max)
+                || ((queued > 0 || reserved > 0) && connection.is_end_held())
+        };
+        if waits {
             session.waiting_for_handler.set(true);
-            return false;
         }
-        flows && output <= queued_max
+        waits
     }
 
-    /// Hands received bytes to the core, its messages to the handler, and lets the handler take its turn.
-    fn feed(&mut self, bytes: &mut [u8], now: Instant) {
+    /// Bytes that wait for the peer, above which it is not read.
+    fn output_max(&self) -> usize {
+        self.worker.config.limits.queued_bytes_max / 2
+    }
+
+    fn may_read(&self) -> bool {
+        let queued = self.session.connection.borrow().output().len();
+        self.flows() && queued <= self.output_max()
+    }
+
+    /// Whether the handler wants it to be read. Its end is read in any case.
+    fn flows(&self) -> bool {
+        self.session.receive_flow.get() || self.state() != State::Open
+    }
+
+    /// Hands received bytes to the core, its messages to the handler, and lets the handler take its turn. Returns how many bytes, at the end,
+    /// were not looked at.
+    fn feed(&mut self, bytes: &mut [u8], now: Instant) -> usize {
         let session = &self.session;
         plant("feed");
         self.stopped_early = false;
         let (mut replies, mut reply_bytes) = (Vec::new(), 0);
         let messages_max = self.readable_messages();
         let mut messages = 0;
+        let mut pings = 0;
+        let left;
         {
             let mut connection = session.connection.borrow_mut();
             session.lend_buffer(&mut connection);
@@ -399,11 +467,17 @@ impl Driver {
                         queue.push_pong(session, payload);
                     }
                     Event::Chunk(chunk) if wanted => queue.push_chunk(session, &chunk),
+                    Event::Ping(_) => {
+                        pings += 1;
+                        if pings == PINGS_PER_WRITE {
+                            self.stopped_early = true;
+                            break;
+                        }
+                    }
                     Event::Text(_)
                     | Event::Binary(_)
                     | Event::Chunk(_)
                     | Event::Pong { .. }
-                    | Event::Ping(_)
                     | Event::Close(_) => {}
                 }
                 if session.queued_event_bytes.get() >= EVENT_BYTES_MAX || messages >= messages_max {
@@ -411,7 +485,7 @@ impl Driver {
                     break;
                 }
             }
-            self.unread = input.unread().to_vec();
+            left = input.unread().len();
         }
         self.count_messages(messages);
         let tally = self.handler.registry.tally();
@@ -422,6 +496,7 @@ impl Driver {
         session.mark_dirty();
         self.handler.turn();
         self.worker.flush();
+        left
     }
 
     /// Sends an automatic reply. A peer that does not read is read no further, so that there is room for what it has asked for.
@@ -451,6 +526,7 @@ impl Driver {
         let session = &self.session;
         if session.want_writable.get()
             && !self.told
+            && !session.broken.get()
             && session.is_drained()
             && self.handler.registry.usage().may_send_at().is_none()
         {
@@ -487,131 +563,6 @@ impl Driver {
             .push(|queue| queue.push_closed(Rc::clone(&self.session), info));
         self.worker.flush();
     }
-
-    /// Ends the transport of a finished connection: what is queued goes out, then our side is shut, then the peer's end is awaited.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.session.broken.get() || self.is_overdue() {
-            return Poll::Ready(());
-        }
-        let flushed = self.session.is_flushed();
-        if self.session.is_aborted() {
-            return Poll::Ready(());
-        }
-        if flushed && !self.shut_down {
-            match Pin::new(&mut *self.session.stream.borrow_mut()).poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => {
-                    self.shut_down = true;
-                    self.writing = None;
-                }
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {}
-            }
-        }
-        let mut buffer = self.worker.take_read_buffer();
-        let mut stream = self.session.stream.borrow_mut();
-        let ended = loop {
-            let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut *stream).poll_read(cx, &mut read) {
-                Poll::Ready(Ok(())) if read.filled().is_empty() => break true,
-                Poll::Ready(Ok(())) => self.discarded += read.filled().len(),
-                Poll::Ready(Err(_)) => break true,
-                Poll::Pending => break false,
-            }
-            if self.discarded > DISCARD_BYTES_MAX {
-                break true;
-            }
-        };
-        drop(stream);
-        self.worker.give_read_buffer(buffer);
-        if ended && (self.shut_down || self.discarded > DISCARD_BYTES_MAX) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-
-    fn is_overdue(&self) -> bool {
-        let deadline = self.session.connection.borrow().poll_timeout();
-        deadline.is_none_or(|deadline| clock::now() >= deadline)
-    }
-
-    /// Runs what is due and sets the timer for what is next. True when something happened.
-    fn poll_timers(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let next = self.next_deadline(now);
-        if next < self.deadline {
-            self.deadline = next;
-            self.sleep.as_mut().reset(next.into());
-        }
-        if self.sleep.as_mut().poll(cx).is_pending() {
-            return false;
-        }
-        let now = clock::now();
-        if next > now {
-            self.deadline = next;
-            self.sleep.as_mut().reset(next.into());
-            return self.sleep.as_mut().poll(cx).is_ready();
-        }
-        if let Stop::At(at) = self.stop
-            && now >= at
-        {
-            self.stop = Stop::Done;
-            self.close_for_the_end();
-        }
-        let stalled = self.session.stalled_since.get();
-        if stalled.is_some_and(|since| now >= since + self.worker.config.write_timeout) {
-            self.session.abort(ClosedBy::Host, "peer does not read");
-            self.session.broken.set(true);
-        } else {
-            self.looked = now;
-            if self.session.stream.borrow().has_failed() {
-                self.session.broken.set(true);
-            }
-            self.session.connection.borrow_mut().handle_timeout(now);
-            self.session.mark_dirty();
-            self.worker.flush();
-        }
-        // Far away until the next look says otherwise.
-        self.deadline = now + FAR;
-        self.sleep.as_mut().reset(self.deadline.into());
-        true
-    }
-
-    fn close_for_the_end(&self) {
-        self.handler.registry.leave(self.session.id);
-        let code = self.worker.config.drain_close_code;
-        let close = CloseFrame::new(code, "server is shutting down");
-        self.session.close(
-            ClosedBy::Host,
-            close.unwrap_or_else(|_| CloseFrame::empty()),
-        );
-        self.worker.flush();
-    }
-
-    fn next_deadline(&self, now: Instant) -> Instant {
-        let far = now + FAR;
-        let core = self.session.connection.borrow().poll_timeout();
-        let look = (!self.session.receive_flow.get() && !self.told).then_some(self.looked + LOOK);
-        let stalled = self
-            .session
-            .stalled_since
-            .get()
-            .map(|since| since + self.worker.config.write_timeout);
-        let rate = self.rate_until.filter(|until| *until > now);
-        let sends = (self.session.want_writable.get() && !self.told)
-            .then(|| self.handler.registry.usage().may_send_at())
-            .flatten();
-        let stop = match self.stop {
-            Stop::At(at) => Some(at),
-            Stop::No | Stop::Done => None,
-        };
-        core.into_iter()
-            .chain(stop)
-            .chain(rate)
-            .chain(sends)
-            .chain(stalled)
-            .chain(look)
-            .fold(far, Instant::min)
-    }
 }
 
 fn begins_message(event: &Event<'_>) -> bool {
@@ -635,8 +586,5 @@ fn whole_message<'a>(event: &'a Event<'_>) -> Option<(MessageKind, &'a [u8])> {
 /// What an automatic reply counts beside its bytes.
 const AUTO_REPLY_OVERHEAD: usize = 64;
 
-/// How often a connection that the handler does not want to be read is looked at for a transport that failed.
-const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
-
 /// Later than any timeout that matters.
-const FAR: std::time::Duration = std::time::Duration::from_secs(3_600);
+const FAR: Duration = Duration::from_secs(3_600);

@@ -95,6 +95,14 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             config.handler_limits.instances_max
         ));
     }
+    if config.limits.control_frames_per_second_max == 0 {
+        return fail(
+            "--max-control-rate 0: it must be at least 1, or no peer could answer a ping".into(),
+        );
+    }
+    if config.limits.fragments_max == 0 {
+        return fail("--max-fragments 0: it must be at least 1, as a whole message is one".into());
+    }
     if config.handler_limits.http_instances_max == 0 {
         return fail("--max-http-instances 0: no request could be answered".into());
     }

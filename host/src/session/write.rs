@@ -1,7 +1,7 @@
 //! What is queued for a connection goes to its socket: as far as that takes it, and in turns where it is much.
 
 use std::io::IoSlice;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -57,6 +57,7 @@ impl Session {
     fn write(&self, cx: &mut Context<'_>) -> Written {
         let mut connection = self.connection.borrow_mut();
         if self.broken.get() {
+            connection.handle_write_failed();
             return Written::All;
         }
         self.refill_waiting(&mut connection);
@@ -117,6 +118,8 @@ impl Session {
             }
             Poll::Ready(Err(_)) => {
                 self.broken.set(true);
+                self.stalled_since.set(None);
+                connection.handle_write_failed();
                 drop(connection);
                 self.wake();
                 Written::All
@@ -154,8 +157,7 @@ impl Session {
     /// Makes the connection's task look again when all else that is ready has run and the sockets were looked at.
     fn wake_after_others(&self) {
         if let Some(waker) = &*self.waker.borrow() {
-            let mut cx = Context::from_waker(waker);
-            let _ = pin!(tokio::task::yield_now()).poll(&mut cx);
+            clock::wake_after_others(&mut Context::from_waker(waker));
         }
     }
 }

@@ -102,7 +102,8 @@ pub struct Connection {
     pub(super) held: Option<Box<Held>>,
     pub(super) output: Output,
     last_input: Instant,
-    control_frames: Bucket,
+    /// Until when the control frames of the peer so far are paid for, each with its part of a second. At most a second ahead.
+    control_frames_until: Instant,
     /// Masking keys for when no [`Scratch`] is at hand.
     mask_seed: Option<u64>,
     /// The message that is being sent in chunks.
@@ -121,13 +122,6 @@ struct KeepAlive {
     sent: Option<Instant>,
 }
 
-/// How many control frames the peer may send at once: refilled as time goes by.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    tokens: u32,
-    filled: Instant,
-}
-
 /// What the peer did behind messages that were handed out from the same input.
 #[derive(Debug)]
 pub(super) enum Held {
@@ -144,6 +138,8 @@ struct Ending {
     deadline: Option<Instant>,
     /// The transport needs no further wait.
     transport_done: bool,
+    /// Nothing can be sent any more.
+    unanswerable: bool,
 }
 
 impl Connection {
@@ -167,10 +163,7 @@ impl Connection {
             held: None,
             output: Output::default(),
             last_input: now,
-            control_frames: Bucket {
-                tokens: config.limits.control_frames_per_second_max,
-                filled: now,
-            },
+            control_frames_until: now,
             mask_seed: None,
             sending: None,
             contexts: None,
@@ -298,19 +291,49 @@ impl Connection {
     }
 
     /// Suspends the timers that wait for the peer: for a driver that stops reading because its own side is behind.
-    pub fn pause_input(&mut self) {
-        self.reading = false;
+    pub fn pause_input(&mut self, now: Instant) {
+        if self.reading {
+            self.reading = false;
+            if let Some(partial) = &mut self.partial {
+                partial.paused = Some(now);
+            }
+        }
     }
 
-    /// Starts those timers anew.
+    /// Goes on with those timers: silence is counted anew, and an unfinished message has what it had left of its time.
     pub fn resume_input(&mut self, now: Instant) {
         if !self.reading {
             self.reading = true;
             self.last_input = now;
-            if let Some(partial) = &mut self.partial {
-                partial.started = Some(now);
+            if let Some(partial) = &mut self.partial
+                && let Some(paused) = partial.paused.take()
+                && let Some(started) = &mut partial.started
+            {
+                *started += now.saturating_duration_since(paused);
             }
         }
+    }
+
+    /// Takes notice that nothing was done for this connection for a while in which timers ran out: the process stood still, or could not
+    /// keep up. The peer may have done all that it is waited for, so it gets the whole time again, and a ping where there are pings.
+    pub fn handle_standstill(&mut self, now: Instant) {
+        self.last_input = now;
+        if let Some(partial) = &mut self.partial {
+            partial.started = Some(now);
+            partial.paused = partial.paused.map(|_| now);
+        }
+        self.handle_progress(now);
+        if self.state == State::Open && self.config.timeouts.ping_interval.is_some() {
+            self.send_keep_alive(now);
+        }
+    }
+
+    /// Takes notice that the transport takes nothing more, although there may still be something to be read from it: what is queued, now and
+    /// from here on, is dropped.
+    pub fn handle_write_failed(&mut self) {
+        let has_said_all = self.state == State::Closing && self.output.is_empty();
+        self.output.clear();
+        self.ending().unanswerable |= !has_said_all;
     }
 
     /// Starts the closing handshake: queues a close frame, after what is queued. Without effect if the connection is closing already.
@@ -443,12 +466,10 @@ impl Connection {
         let decisive = match &local {
             Some(local) => local,
             None => {
-                // RFC 6455, 5.5.1: "the endpoint typically echos the status code it received".
-                let answer = close
-                    .code()
-                    .map_or_else(CloseFrame::empty, |code| CloseFrame::with_code(code, ""));
+                // RFC 6455, 5.5.1: "the endpoint typically echos the status code it received". Its reason as well: who has closed may
+                // look at what comes back.
                 let key = self.mask_key(scratch);
-                self.queue_close(&answer, key);
+                self.queue_close(&close, key);
                 &close
             }
         };
@@ -456,7 +477,7 @@ impl Connection {
             code: decisive.reported_code(),
             reason: decisive.reason().to_owned(),
             by,
-            clean: true,
+            clean: !self.is_unanswerable(),
             cause: Cause::CloseFrame,
         };
         self.ending().peer = close;
@@ -547,6 +568,12 @@ impl Connection {
             .push_control(&ControlFrame::new(Opcode::Close, &payload[..length], key));
     }
 
+    fn is_unanswerable(&self) -> bool {
+        self.ending
+            .as_ref()
+            .is_some_and(|ending| ending.unanswerable)
+    }
+
     fn ending(&mut self) -> &mut Ending {
         self.ending.get_or_insert_default()
     }
@@ -583,19 +610,17 @@ impl Connection {
     }
 
     /// Counts a control frame of the peer.
+    ///
+    /// What was not used is not saved: after any time of quiet as many may come at once as in a second.
     pub(super) fn count_control_frame(&mut self, now: Instant) -> Result<(), ProtocolError> {
         let limit = self.config.limits.control_frames_per_second_max;
-        let bucket = &mut self.control_frames;
-        if bucket.tokens == 0 {
-            let elapsed = now.saturating_duration_since(bucket.filled);
-            let refill = elapsed.as_nanos() * u128::from(limit) / NANOS_PER_SECOND;
-            bucket.tokens = refill.min(u128::from(limit)) as u32;
-            if bucket.tokens == 0 {
-                return Err(ProtocolError::TooManyControlFrames { limit });
-            }
-            bucket.filled = now;
+        let too_many = ProtocolError::TooManyControlFrames { limit };
+        let price = SECOND.checked_div(limit).ok_or(too_many)?;
+        let until = self.control_frames_until.max(now) + price;
+        if until > now + SECOND {
+            return Err(too_many);
         }
-        bucket.tokens -= 1;
+        self.control_frames_until = until;
         Ok(())
     }
 
@@ -641,4 +666,4 @@ fn keep_alive_payload(number: u32) -> [u8; 8] {
     [b'w', b's', b'r', b'n', a, b, c, d]
 }
 
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+const SECOND: Duration = Duration::from_secs(1);

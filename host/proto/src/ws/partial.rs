@@ -23,6 +23,8 @@ pub(super) struct Partial {
     pub(super) message: Option<Message>,
     /// When the first byte arrived.
     pub(super) started: Option<Instant>,
+    /// Since when the driver does not read.
+    pub(super) paused: Option<Instant>,
 }
 
 impl Default for Partial {
@@ -35,6 +37,7 @@ impl Default for Partial {
             control_len: 0,
             message: None,
             started: None,
+            paused: None,
         }
     }
 }
