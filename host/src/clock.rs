@@ -17,6 +17,15 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// What this thread has computed.
+pub(crate) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
+}
+
 /// Whether what was due is looked at so late that nobody else is to blame.
 pub(crate) fn is_late(due: Instant, now: Instant) -> bool {
     now.saturating_duration_since(due) >= LATE

@@ -77,7 +77,8 @@ pub struct Config {
     pub outbound: OutboundConfig,
     /// Limits of each handler instance.
     pub handler_limits: HandlerLimits,
-    /// Folder for compiled components; none compiles at each start.
+    /// Folder for compiled components; none compiles at each start. It must be this user's or root's, with all above it, and writable by nobody
+    /// else: what is in it is run.
     pub cache_dir: Option<PathBuf>,
     /// How components are compiled.
     pub compilation: Compilation,
@@ -190,6 +191,9 @@ pub struct Compilation {
     pub timeout: Duration,
     /// Its address space, 2 GiB by default, from 256 MiB.
     pub memory_bytes_max: u64,
+    /// What a compiled component may take of memory when it is loaded, 256 MiB by default. Another process of [`program`](Self::program)
+    /// loads it first to tell; without one, only the bytes of what was compiled are known.
+    pub code_bytes_max: u64,
 }
 
 impl Default for Compilation {
@@ -199,6 +203,7 @@ impl Default for Compilation {
             component_bytes_max: 64 * 1024 * 1024,
             timeout: Duration::from_secs(60),
             memory_bytes_max: 2 << 30,
+            code_bytes_max: 256 * 1024 * 1024,
         }
     }
 }

@@ -263,11 +263,16 @@ impl Builder {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(&self.arguments);
         command.args(allow_root(&self.arguments));
-        if !self
+        // Who says where the user's folders are wants the default.
+        let has_home = self
+            .environment
+            .iter()
+            .any(|(name, _)| name == "HOME" || name == "XDG_CACHE_HOME");
+        let has_cache = self
             .arguments
             .iter()
-            .any(|argument| argument == "--cache-dir" || argument == "--no-cache")
-        {
+            .any(|argument| argument == "--cache-dir" || argument == "--no-cache");
+        if !has_cache && !has_home {
             command.arg("--cache-dir").arg(kept_folder("cache"));
         }
         for listener in &self.listeners {

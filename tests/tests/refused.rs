@@ -272,3 +272,41 @@ fn program_is_told_from_a_handler() {
         ],
     );
 }
+
+/// The echo with instances of a component that has two of the component before, so many times.
+fn nested(folder: &Path, times: usize) -> std::path::PathBuf {
+    let echo = fs::read_to_string(guest("echo.wat")).expect("the file is there");
+    let mut text = echo
+        .trim_end()
+        .strip_suffix(')')
+        .expect("it ends")
+        .to_owned();
+    text.push_str("(component $c0)");
+    for number in 1..=times {
+        let before = number - 1;
+        text.push_str(&format!(
+            "(component $c{number} (alias outer 1 $c{before} (component $c))
+               (instance (instantiate $c)) (instance (instantiate $c)))"
+        ));
+    }
+    text.push_str(&format!("(instance (instantiate $c{times})))"));
+    let file = folder.join(format!("nested-{times}.wat"));
+    fs::write(&file, text).expect("the folder can be written");
+    file
+}
+
+#[test]
+fn component_of_nested_instances_that_takes_far_more_than_its_bytes_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Of 155 MB when it is loaded, and of 95 MB for each instance, whose memories take nothing.
+    says(
+        &refusal(nested(folder.path(), 20)),
+        &["each instance of", "--max-memory", "nested instances"],
+    );
+    says(
+        &refusal(nested(folder.path(), 22)),
+        &["--max-code", "nested instances"],
+    );
+    let fine = server::Server::of(nested(folder.path(), 4)).start();
+    assert_eq!(fine.open().ask("a few are fine"), "a few are fine");
+}

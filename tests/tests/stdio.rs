@@ -100,6 +100,9 @@ fn request_is_told_by_variables() {
     let server = stdio("program").start();
     let request = Request::upgrade("/a/b%20c?d=1&e")
         .with("Cookie", "f=2")
+        .with("X_Role", "admin")
+        .with("X-User", "g")
+        .with("X_User", "evil")
         .with("Proxy", "evil");
     let mut peer = server.open_with(&request);
     for (variable, value) in [
@@ -110,6 +113,8 @@ fn request_is_told_by_variables() {
         ("REMOTE_ADDR", "127.0.0.1"),
         ("HTTP_COOKIE", "f=2"),
         ("HTTP_PROXY", ""),
+        ("HTTP_X_ROLE", ""),
+        ("HTTP_X_USER", "g"),
         ("HTTPS", ""),
         ("HOME", ""),
     ] {

@@ -1,7 +1,9 @@
 //! Handlers that fail: only the connection concerned notices.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::server::Server;
@@ -345,4 +347,120 @@ fn log_never_has_what_peers_send() {
     server.expect_log("asked to trap");
     let log = server.log();
     assert!(!log.contains("top-secret"), "{log}");
+}
+
+/// The echo by hand with something else in the place of its `received`, which has the message in memory.
+fn echo_with(functions: &str) -> TempDir {
+    let text = fs::read_to_string(handlers::source("tests/guests/echo.wat"));
+    let text = text.expect("the file is there");
+    let begin = text.find("    (func (export \"received\") (param $connection i64)");
+    let end = text.find("    (func (export \"closed\") (param $connection i64)");
+    let (begin, end) = (begin.expect("it receives"), end.expect("it is told"));
+    let text = format!("{}{functions}{}", &text[..begin], &text[end..]);
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("app.wat"), text).expect("the folder can be written");
+    folder
+}
+
+const RECEIVED: &str =
+    "(func (export \"received\") (param i64) (param i32) (param i32) (param i32)";
+
+/// A mangled name of a few hundred bytes that is a million when it is written out: a pair of two of the pair before, so many times.
+fn growing_name(times: usize) -> String {
+    let mut name = "_RIC1aTuuE".to_owned();
+    // Places count from behind `_R`.
+    let mut before = name.len() - "_RTuuE".len();
+    for _ in 0..times {
+        let place = base_62(before);
+        before = name.len() - "_R".len();
+        name.push_str(&format!("TB{place}B{place}E"));
+    }
+    name + "E"
+}
+
+/// 0 is `_`, 1 is `0_`.
+fn base_62(number: usize) -> String {
+    const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let mut text = "_".to_owned();
+    let mut left = number.checked_sub(1);
+    while let Some(number) = left {
+        text.insert(0, char::from(DIGITS[number % 62]));
+        left = (number / 62).checked_sub(1).map(|left| left + 1);
+    }
+    text
+}
+
+#[test]
+fn names_that_grow_when_they_are_written_out_make_no_trap_dear() {
+    const TRAPS: u32 = 40;
+    let name = growing_name(30);
+    let handler = echo_with(&format!(
+        "(func ${name} (param i32)
+           (if (i32.eqz (local.get 0)) (then unreachable))
+           (call ${name} (i32.sub (local.get 0) (i32.const 1))))
+         {RECEIVED} (call ${name} (i32.const 100)))"
+    ));
+    let server = Server::of(handler.path().join("app.wat")).start();
+    let mut first = server.open();
+    first.send_text("trap");
+    first.expect_close(1011);
+    server.expect_log("31: a::<((), ()), (((), ()),");
+    let before = server.usage().cpu();
+    for _ in 1..TRAPS {
+        let mut peer = server.open();
+        peer.send_text("trap");
+        peer.expect_close(1011);
+    }
+    // Processor time, which another's work does not add to. Written out in full, the names took a third of a second for each trap.
+    let took = server.usage().cpu() - before;
+    assert!(took < Duration::from_millis(50) * TRAPS, "{took:?}");
+}
+
+#[test]
+fn name_of_megabytes_is_not_copied_for_each_frame() {
+    let name = "n".repeat(4_000_000);
+    let handler = echo_with(&format!(
+        "(func ${name} unreachable) {RECEIVED} (call ${name}))"
+    ));
+    let server = Server::of(handler.path().join("app.wat")).start();
+    let mut peer = server.open();
+    peer.send_text("trap");
+    peer.expect_close(1011);
+    // wasmtime has not been given the names of this component.
+    server.expect_log("0: function ");
+}
+
+#[test]
+fn handler_that_fails_slowly_is_left_alone_as_one_that_fails_often() {
+    // To make an instance takes a second of computing, and each failure needs another.
+    let handler = echo_with(&format!(
+        "(func $slow (local i32)
+           (loop $more
+             (local.set 0 (i32.add (local.get 0) (i32.const 1)))
+             (br_if $more (i32.lt_u (local.get 0) (i32.const 1000000000)))))
+         (start $slow)
+         {RECEIVED} unreachable)"
+    ));
+    let server = Server::of(handler.path().join("app.wat"))
+        .args(["--callback-timeout", "1m", "--blocking-timeout", "2m"])
+        .args(["--max-failures", "1000"])
+        .args(["--failure-window", "1s"])
+        .start();
+    let mut bystander = server.open();
+    let is_left_alone = (0..10).any(|_| {
+        let mut peer = server.connect();
+        peer.send_bytes(&Request::upgrade("/").encode());
+        if peer.try_read_head().expect("there is an answer").status == 503 {
+            return true;
+        }
+        peer.send_text("trap");
+        peer.expect_close(1011);
+        false
+    });
+    assert!(is_left_alone, "{}", server.log());
+    server.expect_log("left alone for");
+    assert_eq!(
+        bystander.expect_close(1013),
+        "handler fails again and again"
+    );
 }

@@ -134,6 +134,29 @@ fn requests_beyond_the_limit_wait_and_are_then_refused() {
 }
 
 #[test]
+fn clients_that_read_nothing_do_not_keep_others_from_an_instance() {
+    let server = server()
+        .args(["--max-http-instances", "2", "--handshake-timeout", "10m"])
+        .args(["--blocking-timeout", "10m", "--callback-timeout", "1m"])
+        .start();
+    let mut silent: Vec<Peer> = (0..4)
+        .map(|_| {
+            let mut peer = server.connect();
+            peer.send_bytes(&Request::get("/stream/1000000000").encode());
+            peer
+        })
+        .collect();
+    // Two have the instances, and the other two wait before this one.
+    for peer in &mut silent {
+        assert_eq!(peer.try_read_head().expect("the head comes").status, 200);
+    }
+    assert_eq!(server.connect().request(&Request::get("/")).status, 200);
+    // A body that was cut does not look whole.
+    let rest = silent[0].read_to_end();
+    assert!(!rest.ends_with(b"0\r\n\r\n"));
+}
+
+#[test]
 fn instance_is_ended_when_its_time_is_over() {
     let server = server()
         .args(["--blocking-timeout", "500ms", "--callback-timeout", "500ms"])

@@ -1,23 +1,25 @@
 //! `wsrun compile-component`: the other process that compiles.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::say_error;
-use crate::wasm::compile::{self, INVALID};
+use crate::wasm::compile::{self, INVALID, Task};
 use crate::wasm::engine::EngineConfig;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Folder for compiled components
+    /// Loads what was compiled and tells what that takes, instead
     #[arg(long)]
-    cache: Option<PathBuf>,
+    weigh: bool,
     /// Bytes of a callback's stack
     #[arg(long)]
     stack: usize,
     /// Keeps debug information
     #[arg(long)]
     backtrace_lines: bool,
+    /// For core dumps
+    #[arg(long)]
+    coredumps: bool,
     /// Bytes of this process
     #[arg(long)]
     memory: u64,
@@ -28,12 +30,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> ExitCode {
     let engine = EngineConfig {
-        cache: args.cache,
         wasm_stack_bytes: args.stack,
         backtrace_lines: args.backtrace_lines,
-        coredumps: false,
+        coredumps: args.coredumps,
     };
-    let (error, code) = match compile::run(&engine, args.memory, args.seconds) {
+    let task = match args.weigh {
+        true => Task::Weigh,
+        false => Task::Compile,
+    };
+    let (error, code) = match compile::run(task, &engine, args.memory, args.seconds) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => (error, ExitCode::from(INVALID)),
         Err(error) => (error, ExitCode::FAILURE),

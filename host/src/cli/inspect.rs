@@ -12,7 +12,9 @@ use crate::wasm::component::ComponentError;
 use crate::wasm::{component, engine, linker};
 
 pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
-    let config = Config::default();
+    let mut config = Config::default();
+    // Whoever looks into a component does not trust it yet.
+    config.compilation.program = Some("/proc/self/exe".into());
     let engine = engine::engine(&engine::EngineConfig::from(&config))
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     let loaded = match component::load(&engine, &config, file) {
@@ -23,7 +25,7 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     let name = text::line(file.display());
     linker::Linked::new(&linker, &loaded.component, loaded.exports, &name)
         .map_err(Failure::usage)?;
-    let (imports, exports) = component::names(&engine, &loaded.component);
+    let (imports, exports) = component::names(&engine, loaded.component.component());
     say(&format!(
         "{}: a handler for {}@{}",
         file.display(),
@@ -49,7 +51,7 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
 /// What `--stdio` runs.
 fn program(engine: &Engine, config: &Config, file: &Path) -> Result<ExitCode, Failure> {
     let loaded = component::load_program(engine, config, file).map_err(Failure::usage)?;
-    let (imports, exports) = component::names(engine, &loaded);
+    let (imports, exports) = component::names(engine, loaded.component());
     let name = file.display();
     say(&format!(
         "{name}: a program for WASI 0.2; `wsrun --stdio {name}` runs it for each connection"

@@ -18,6 +18,7 @@ use super::values::{
 use crate::config::{
     Compilation, Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles,
 };
+use crate::wasm::cache::{self, CacheError};
 
 /// How messages are compressed (RFC 7692).
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -195,7 +196,8 @@ pub(super) struct RuntimeArgs {
         help_heading = "Failures and versions"
     )]
     max_failures: usize,
-    /// The time in which failures are counted
+    /// The time in which failures are counted. A handler is left alone as well when a tenth of it, and 100 ms at least, went into failures:
+    /// into backtraces, ended instances and new ones
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s", help_heading = "Failures and versions")]
     failure_window: Duration,
     /// The close code of connections of a handler that is left alone: 1013 (try again later) or 1011
@@ -262,7 +264,7 @@ pub(super) struct RuntimeArgs {
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1GiB", requires = "coredump_dir", help_heading = "Failures and versions")]
     coredump_max: u64,
 
-    /// Folder for compiled components, writable by this user alone [default: wsrun in the user's cache folder]
+    /// Folder for compiled components, which must be this user's or root's, with all above it, and writable by nobody else [default: wsrun in the user's cache folder]
     #[arg(
         long,
         value_name = "DIR",
@@ -276,6 +278,9 @@ pub(super) struct RuntimeArgs {
     /// Largest component. More: refused
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "64MiB", help_heading = "Compilation")]
     max_component: u64,
+    /// Memory that a compiled handler may take when it is loaded, beside that of its instances. More: refused
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "256MiB", help_heading = "Compilation")]
+    max_code: u64,
     /// Time that compiling a handler may take. More: refused
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Compilation")]
     compile_timeout: Duration,
@@ -411,6 +416,7 @@ impl RuntimeArgs {
                 component_bytes_max: self.max_component,
                 timeout: self.compile_timeout,
                 memory_bytes_max: self.compile_memory,
+                code_bytes_max: self.max_code,
             },
             wasm_stack_bytes_max: size(self.max_wasm_stack),
             backtrace_lines: self.backtrace_lines,
@@ -473,9 +479,17 @@ pub(super) fn default_cache() -> Option<std::io::Result<PathBuf>> {
     };
     let base =
         absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
-    // A folder that cannot be made is no reason not to start: the next start compiles again.
     let folder = base.join("wsrun");
-    std::fs::create_dir_all(&folder)
-        .is_ok()
-        .then_some(Ok(folder))
+    // That nothing can be kept is no reason not to start: the next start compiles again.
+    match cache::check(&folder) {
+        Ok(()) => Some(Ok(folder)),
+        Err(error @ CacheError::Unreachable { .. }) => {
+            tracing::debug!("{error}");
+            None
+        }
+        Err(error @ CacheError::Unsafe { .. }) => {
+            tracing::warn!("handlers are compiled at each start: {error}");
+            None
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::place::Place;
 use super::queue::{Event, Own, Queue, cost, subject};
 use super::recover::InHand;
 use super::{DecisionFailed, Guest, GuestFactory, Handler, NotServed};
-use crate::clock;
+use crate::clock::{self, thread_time};
 use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, Refusal};
 use crate::observability::FailureKind;
 use crate::panics::{contained, plant, spawn};
@@ -281,23 +281,29 @@ impl Handler {
         connection: Option<ConnectionId>,
         error: &GuestError,
     ) {
+        let began = thread_time();
         if let Some(mut guest) = place.guest.take() {
             guest.commands().clear();
         }
         report(&self.registry, callback, connection, error);
         self.fail(connection);
+        let took = thread_time().saturating_sub(began);
+        self.registry.usage().add_failing(took);
+        place.failed = true;
         self.count_failure(place);
     }
 
-    /// Leaves a handler alone that fails again and again, and tells its connections so: it must not cost its neighbours more than its
+    /// Leaves a handler alone that fails again and again, or for which the host computes for long when it does, and tells its connections so: it must not cost its neighbours more than its
     /// limits, and its clients get an answer.
     pub(super) fn count_failure<F: GuestFactory>(&self, place: &mut Place<F>) {
         let limits = self.registry.limits();
         let now = clock::now();
-        let counted =
-            self.failures
-                .borrow_mut()
-                .count(now, limits.failures_max, limits.failure_window);
+        let counted = self.failures.borrow_mut().count(
+            now,
+            self.registry.usage().take_failing(),
+            limits.failures_max,
+            limits.failure_window,
+        );
         let Some(backoff) = counted else {
             return;
         };
@@ -308,7 +314,7 @@ impl Handler {
         let code = limits.failing_close_code;
         tracing::error!(
             handler = %self.registry.name(), connections = self.registry.len(), code,
-            "more than {} callbacks failed within {:?}: left alone for {backoff:?}, its connections are closed",
+            "more than {} callbacks failed within {:?}, or a tenth of that time went into such failures: left alone for {backoff:?}, its connections are closed",
             limits.failures_max, limits.failure_window
         );
         for session in self.registry.sessions() {
@@ -366,12 +372,17 @@ impl Handler {
             return;
         }
         let factory = Rc::clone(&place.factory);
-        match self.make(&*factory).await {
+        let failed = std::mem::take(&mut place.failed);
+        let made = match failed {
+            true => self.registry.usage().failing(self.make(&*factory)).await,
+            false => self.make(&*factory).await,
+        };
+        match made {
             Ok(guest) => {
                 place.made(guest);
                 place.inherit(self.told());
                 self.registry.set_backed_off(None);
-                self.prepare_spare(factory);
+                self.prepare_spare_after(factory, failed);
             }
             Err(error) => {
                 report(&self.registry, "lifecycle.started", None, &error);
@@ -402,11 +413,21 @@ impl Handler {
 
     /// Makes the next instance while nobody waits for it.
     pub(super) fn prepare_spare<F: GuestFactory>(&self, factory: Rc<F>) {
+        self.prepare_spare_after(factory, false);
+    }
+
+    /// The same, where the last one may have been taken for one that failed.
+    fn prepare_spare_after<F: GuestFactory>(&self, factory: Rc<F>, failed: bool) {
         let registry = Rc::clone(&self.registry);
         spawn(&self.worker.tally, "spare", async move {
             tokio::task::yield_now().await;
             plant("spare");
-            factory.prepare(&registry).await;
+            let usage = registry.usage();
+            let prepared = usage.beside(factory.prepare(&registry));
+            match failed {
+                true => usage.failing(prepared).await,
+                false => prepared.await,
+            }
         });
     }
 

@@ -32,6 +32,7 @@ limits! {
     CallbackTimeout "callback-timeout" "--callback-timeout: a callback was stopped",
     BlockingTimeout "blocking-timeout" "--blocking-timeout: a callback was stopped",
     Memory "memory" "--max-memory: the handler did not get more",
+    TableElements "table-elements" "131,072 elements of an instance's tables: the handler did not get more",
     HandlerMemory "handler-memory" "--max-handler-memory: the handler did not get more",
     Instances "instances" "--max-instances: a connection waits, or was refused",
     Effects "effects" "a callback asked for more than it may",
@@ -61,7 +62,7 @@ limits! {
     CopiedBytes "copied-bytes" "the arguments of one call of the host were more than may be copied: a callback was stopped",
     Resources "resources" "4,096 resources of WASI or 10,000 handles: a callback was stopped",
     Coredumps "coredumps" "--coredump-max: a core dump was not written",
-    Failures "failures" "--max-failures: the handler is left alone",
+    Failures "failures" "--max-failures, or a tenth of --failure-window spent on them: the handler is left alone",
 }
 
 /// What the log was told of each limit.

@@ -548,6 +548,7 @@ impl Handler {
             ToHandler::Swap { linked, trial } => {
                 let name = self.registry.name();
                 let limits = self.registry.limits().clone();
+                linked.count(self.registry.tally());
                 let extras = Extras {
                     exports: linked.exports,
                     incoming: Incoming::of(name, &linked, &limits).map(Rc::new),

@@ -27,6 +27,8 @@ pub(super) struct Place<F: GuestFactory> {
     pub(super) previous: Option<Previous<F>>,
     retry: Duration,
     pub(super) retry_at: Option<Instant>,
+    /// The last instance failed: to make the next one is part of that.
+    pub(super) failed: bool,
     /// How many messages it may be given at once.
     pub(super) pace: Pace,
 }
@@ -54,6 +56,7 @@ impl<F: GuestFactory> Place<F> {
             previous: None,
             retry: RETRY_MIN,
             retry_at: None,
+            failed: false,
             pace: Pace::default(),
         }
     }
@@ -117,10 +120,11 @@ impl<F: GuestFactory> Place<F> {
     }
 }
 
-/// How often the handler has failed lately.
+/// How often the handler has failed lately, and what that cost.
 #[derive(Debug)]
 pub(super) struct Failures {
-    at: VecDeque<Instant>,
+    /// When, and what the host has computed for it.
+    at: VecDeque<(Instant, Duration)>,
     backoff: Duration,
     /// When it was last left alone until: the first failure a window later is a new beginning.
     calm_from: Option<Instant>,
@@ -137,20 +141,28 @@ impl Default for Failures {
 }
 
 impl Failures {
-    /// Counts one. When they are more than `max` within `window`: how long the handler is to be left alone.
-    pub(super) fn count(&mut self, now: Instant, max: usize, window: Duration) -> Option<Duration> {
+    /// Counts one, for which the host has computed so long. When they are more than `max` within `window`, or have taken more than their
+    /// share of it: how long the handler is to be left alone.
+    pub(super) fn count(
+        &mut self,
+        now: Instant,
+        took: Duration,
+        max: usize,
+        window: Duration,
+    ) -> Option<Duration> {
         while self
             .at
             .front()
-            .is_some_and(|at| now.saturating_duration_since(*at) > window)
+            .is_some_and(|(at, _)| now.saturating_duration_since(*at) > window)
         {
             self.at.pop_front();
         }
         if self.calm_from.is_some_and(|from| now > from + window) {
             self.backoff = BACKOFF_MIN;
         }
-        self.at.push_back(now);
-        if self.at.len() <= max {
+        self.at.push_back((now, took));
+        let took: Duration = self.at.iter().map(|(_, took)| *took).sum();
+        if self.at.len() <= max && took <= (window / WINDOW_SHARE).max(FAILING_MIN) {
             return None;
         }
         self.at.clear();
@@ -161,32 +173,59 @@ impl Failures {
     }
 }
 
+/// Of the window, what the host computes for failures before the handler is left alone: a tenth of its worker's time.
+const WINDOW_SHARE: u32 = 10;
+/// In a short window too, so that a few failures are none too many.
+const FAILING_MIN: Duration = Duration::from_millis(100);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const WINDOW: Duration = Duration::from_secs(10);
+    const QUICK: Duration = Duration::from_millis(1);
 
     #[test]
     fn handler_is_left_alone_after_more_failures_than_may_be_within_the_window() {
         let mut failures = Failures::default();
         let start = Instant::now();
-        assert_eq!(failures.count(start, 2, WINDOW), None);
-        assert_eq!(failures.count(start, 2, WINDOW), None);
+        assert_eq!(failures.count(start, QUICK, 2, WINDOW), None);
+        assert_eq!(failures.count(start, QUICK, 2, WINDOW), None);
         let later = start + WINDOW + Duration::from_secs(1);
-        assert_eq!(failures.count(later, 2, WINDOW), None);
-        assert_eq!(failures.count(later, 2, WINDOW), None);
-        assert_eq!(failures.count(later, 2, WINDOW), Some(BACKOFF_MIN));
+        assert_eq!(failures.count(later, QUICK, 2, WINDOW), None);
+        assert_eq!(failures.count(later, QUICK, 2, WINDOW), None);
+        assert_eq!(failures.count(later, QUICK, 2, WINDOW), Some(BACKOFF_MIN));
     }
 
     #[test]
     fn wait_doubles_until_a_window_has_passed_without_failure() {
         let mut failures = Failures::default();
         let start = Instant::now();
-        assert_eq!(failures.count(start, 0, WINDOW), Some(BACKOFF_MIN));
+        assert_eq!(failures.count(start, QUICK, 0, WINDOW), Some(BACKOFF_MIN));
         let soon = start + BACKOFF_MIN;
-        assert_eq!(failures.count(soon, 0, WINDOW), Some(BACKOFF_MIN * 2));
+        assert_eq!(
+            failures.count(soon, QUICK, 0, WINDOW),
+            Some(BACKOFF_MIN * 2)
+        );
         let late = soon + BACKOFF_MIN * 2 + WINDOW + Duration::from_millis(1);
-        assert_eq!(failures.count(late, 0, WINDOW), Some(BACKOFF_MIN));
+        assert_eq!(failures.count(late, QUICK, 0, WINDOW), Some(BACKOFF_MIN));
+    }
+
+    #[test]
+    fn handler_that_fails_slowly_is_left_alone_as_one_that_fails_often() {
+        let mut failures = Failures::default();
+        let start = Instant::now();
+        let slow = Duration::from_millis(300);
+        for second in 0..3 {
+            let now = start + Duration::from_secs(second);
+            assert_eq!(failures.count(now, slow, 50, WINDOW), None);
+        }
+        let now = start + Duration::from_secs(3);
+        assert_eq!(failures.count(now, slow, 50, WINDOW), Some(BACKOFF_MIN));
+        let mut failures = Failures::default();
+        for second in 0..60 {
+            let now = start + Duration::from_secs(second * 4);
+            assert_eq!(failures.count(now, slow, 50, WINDOW), None);
+        }
     }
 }

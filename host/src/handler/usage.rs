@@ -1,14 +1,16 @@
 //! What the connections of a handler on one worker hold and use together.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
-use std::time::Instant;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use super::limit::Limit;
 use crate::bucket::Bucket;
-use crate::clock;
+use crate::clock::{self, thread_time};
 use crate::config::HandlerLimits;
 use crate::observability::HandlerTally;
 
@@ -30,6 +32,8 @@ pub(crate) struct Usage {
     send_messages: Option<RefCell<Bucket>>,
     send_bytes: Option<RefCell<Bucket>>,
     cpu: Option<Cpu>,
+    /// What the host has computed for failures of the handler since that was last taken.
+    failing: Cell<Duration>,
 }
 
 /// Tasks of connections that wait for the same thing.
@@ -98,6 +102,7 @@ impl Usage {
                 bucket: RefCell::new(Bucket::new(now, share * MICROSECONDS_PER_PERCENT)),
                 since: Cell::new(None),
             }),
+            failing: Cell::default(),
         }
     }
 
@@ -296,6 +301,66 @@ impl Usage {
         }
     }
 
+    /// Counts the time of what is done for the handler beside its turns, in a task of its own, as if it were in one.
+    pub(crate) async fn beside<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| self.counted(|| work.as_mut().poll(cx))).await
+    }
+
+    /// The same, and has it wait while the handler has used up its share.
+    pub(crate) async fn paced<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let mut rest: Option<Pin<Box<tokio::time::Sleep>>> = None;
+        poll_fn(|cx| {
+            loop {
+                if let Some(rest) = &mut rest
+                    && rest.as_mut().poll(cx).is_pending()
+                {
+                    return Poll::Pending;
+                }
+                let until = self.rest_until();
+                rest = until.map(|until| Box::pin(tokio::time::sleep_until(until.into())));
+                if rest.is_none() {
+                    break;
+                }
+            }
+            self.counted(|| work.as_mut().poll(cx))
+        })
+        .await
+    }
+
+    fn counted<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(cpu) = &self.cpu else {
+            return work();
+        };
+        let began = clock::now();
+        let done = work();
+        cpu.take(clock::now(), began);
+        done
+    }
+
+    /// The host has computed so long for a failure.
+    pub(crate) fn add_failing(&self, time: Duration) {
+        self.failing.set(self.failing.get().saturating_add(time));
+    }
+
+    /// Counts what `work` takes of this thread as time of a failure.
+    pub(crate) async fn failing<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            let began = thread_time();
+            let polled = work.as_mut().poll(cx);
+            self.add_failing(thread_time().saturating_sub(began));
+            polled
+        })
+        .await
+    }
+
+    /// What failures have taken since the last call.
+    pub(crate) fn take_failing(&self) -> Duration {
+        self.failing.take()
+    }
+
     /// How long the handler has to wait before it may go on, within a turn.
     #[inline]
     pub(crate) fn rest_until(&self) -> Option<Instant> {
@@ -345,12 +410,19 @@ impl Cpu {
         let Some(since) = self.since.get() else {
             return;
         };
+        if self.take(now, since) {
+            self.since.set(Some(now));
+        }
+    }
+
+    /// Counts the time from `since` to `now`, unless it is too little to be.
+    fn take(&self, now: Instant, since: Instant) -> bool {
         let taken = now.saturating_duration_since(since).as_micros();
         let taken = u64::try_from(taken).unwrap_or(u64::MAX);
         if taken > 0 {
-            self.since.set(Some(now));
             self.bucket.borrow_mut().take(now, taken);
         }
+        taken > 0
     }
 }
 

@@ -157,6 +157,18 @@ impl Collector for Collected {
             let values = each(tallies, *of);
             family(&mut encoder, name, help, Kind::Gauge, values)?;
         }
+        let code = tallies.names.iter().enumerate();
+        let code = code.map(|(position, name)| {
+            let labels = vec![("handler", name.as_str())];
+            (labels, tallies.code_bytes(position))
+        });
+        family(
+            &mut encoder,
+            "wsrun_code_bytes",
+            "Machine code and what belongs to it of the handler's versions that are loaded, on all workers together",
+            Kind::Gauge,
+            code,
+        )?;
         let failures = FailureKind::ALL.map(|kind| (kind.name(), kind as usize));
         labelled(
             &mut encoder,
@@ -280,6 +292,8 @@ mod tests {
         for worker in &tallies.workers {
             worker.host.handshakes_refused[RefusalReason::Origin as usize].add(1);
         }
+        tallies.workers[1].handlers[0].code_bytes.add(50);
+        tallies.workers[0].handlers[0].code_bytes.subtract(8);
         let text = exposition(&tallies);
         for line in [
             "wsrun_messages_received_total{handler=\"a\"} 7",
@@ -290,6 +304,7 @@ mod tests {
             "wsrun_accepted_total 9",
             "wsrun_handshakes_refused_total{reason=\"origin\"} 2",
             "wsrun_handshakes_refused_total{reason=\"subprotocol\"} 0",
+            "wsrun_code_bytes{handler=\"a\"} 42",
             "# TYPE wsrun_connections gauge",
             "# EOF",
         ] {

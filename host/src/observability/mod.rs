@@ -4,4 +4,6 @@ mod exposition;
 mod tally;
 
 pub(crate) use self::exposition::exposition;
-pub(crate) use self::tally::{FailureKind, HandlerTally, HostTally, RefusalReason, Tallies};
+pub(crate) use self::tally::{
+    FailureKind, HandlerTally, HostTally, RefusalReason, SharedGauge, Tallies,
+};

@@ -44,6 +44,24 @@ impl Gauge {
     }
 }
 
+/// The same where any thread changes it, which is rare.
+#[derive(Debug, Default)]
+pub(crate) struct SharedGauge(AtomicU64);
+
+impl SharedGauge {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
 /// How a callback failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
@@ -151,6 +169,8 @@ pub(crate) struct HandlerTally {
     pub(crate) hibernations: Counter,
     /// Memories and tables of all its instances.
     pub(crate) memory_bytes: Gauge,
+    /// What the versions of the handler that are loaded take: one number for all workers.
+    pub(crate) code_bytes: Arc<SharedGauge>,
 }
 
 /// How often each limit was reached: indexed by `Limit as usize`.
@@ -198,9 +218,16 @@ pub(crate) struct WorkerTally {
 
 impl Tallies {
     pub(crate) fn new(names: Vec<String>, workers: u16) -> Self {
+        let code: Vec<Arc<SharedGauge>> = names.iter().map(|_| Arc::default()).collect();
+        let of_handler = |code: &Arc<SharedGauge>| {
+            Arc::new(HandlerTally {
+                code_bytes: Arc::clone(code),
+                ..HandlerTally::default()
+            })
+        };
         let workers = (0..workers).map(|_| WorkerTally {
             host: Arc::default(),
-            handlers: names.iter().map(|_| Arc::default()).collect(),
+            handlers: code.iter().map(of_handler).collect(),
         });
         Self {
             workers: workers.collect(),
@@ -212,6 +239,12 @@ impl Tallies {
     pub(crate) fn sum(&self, position: usize, of: impl Fn(&HandlerTally) -> u64) -> u64 {
         let workers = self.workers.iter();
         workers.map(|worker| of(&worker.handlers[position])).sum()
+    }
+
+    /// Bytes of the versions of the handler at `position` that are loaded.
+    pub(crate) fn code_bytes(&self, position: usize) -> u64 {
+        let worker = self.workers.first();
+        worker.map_or(0, |worker| worker.handlers[position].code_bytes.get())
     }
 
     /// The same of what a worker counts itself.

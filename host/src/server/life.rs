@@ -179,6 +179,7 @@ impl Plan {
             }
             let started = match source {
                 Source::Component(linked, _) => {
+                    linked.count(tally);
                     if let Some(incoming) = Incoming::of(&name, &linked, &limits) {
                         handler.set_incoming(incoming);
                     }
@@ -186,6 +187,7 @@ impl Plan {
                 }
                 Source::Native(native) => handler.start(native).await,
                 Source::Program(program) => {
+                    program.count(tally);
                     handler.start(Programs::new(&name, program, limits)).await
                 }
             };

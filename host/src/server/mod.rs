@@ -64,6 +64,7 @@ pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
 pub use crate::tape::RecordError;
 pub use crate::tls::TlsError;
+pub use crate::wasm::cache::CacheError;
 pub use crate::wasm::component::ComponentError;
 pub use crate::wasm::error::GuestError;
 
@@ -88,12 +89,12 @@ use crate::privileges::Identity;
 use crate::tape::recorder::{Finish, Recorder};
 use crate::text;
 use crate::tls::Tls;
-use crate::wasm::component;
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
 use crate::wasm::program::{Program, program_linker};
 use crate::wasm::pulse::Pulse;
 use crate::wasm::taped::taped_linker;
+use crate::wasm::{cache, component};
 use crate::worker::{self, Worker};
 
 /// Why a server does not start.
@@ -228,6 +229,9 @@ impl Server {
         let identity = config.privileges.as_ref().map(Identity::look_up);
         let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
+        if let Some(folder) = &config.cache_dir {
+            cache::check(folder).map_err(ComponentError::from)?;
+        }
         let engine = engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
         let linker = match config.record {
             None => linker(&engine),

@@ -1,22 +1,25 @@
-//! Compiling with bounds: first in a process of its own.
+//! Compiling with bounds: in processes of their own.
 //!
 //! A compiler has no bounds on time and memory, and its makers call a component that takes too much of them no vulnerability of theirs. So a
-//! process of its own compiles first, which has limits and whose end harms nobody. Its result comes here through the cache of compiled
-//! components. Where there is none, or it could not be written to, the server compiles the same bytes again, as they have been shown to
-//! stay within the limits. Nothing but the cache is ever loaded as machine code.
+//! process of its own compiles, which has limits and whose end harms nobody. What it makes may take far more memory than it has bytes when
+//! it is loaded, so that a second process loads it first and tells how much. Both hand over through pipes: they need no folder.
 
-use std::io::{self, Read, Write as _};
+use std::fs;
+use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rlimit::Resource;
-use wasmtime::component::Component;
+use wasmtime::component::Linker;
+use wasmtime::{Engine, Store};
 
+use super::code::Code;
 use super::component::{ComponentError, first_line};
 use super::engine::{EngineConfig, engine};
+use super::names::ignore_long_names;
 use crate::config::Compilation;
 
 /// The hidden command that [`run`] is.
@@ -31,110 +34,259 @@ const NICE: i32 = 10;
 /// What is read of the text in which it complains.
 const COMPLAINT_BYTES_MAX: u64 = 4 * 1024;
 
-/// Compiles in another process. What it has made is in the cache then.
-pub(super) fn try_out(
+/// What the compiler made of a component.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) code: Vec<u8>,
+    pub(super) weight: Weight,
+}
+
+/// What it takes of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// When it is loaded.
+    pub(super) loaded_bytes: u64,
+    /// For each instance, beside its memories and tables.
+    pub(super) instance_bytes: u64,
+}
+
+/// Compiles, in other processes where there are any.
+pub(super) fn compile(
     settings: &Compilation,
-    engine: &EngineConfig,
+    engine_config: &EngineConfig,
+    engine: &Engine,
     file: &str,
     component: &[u8],
-) -> Result<(), ComponentError> {
-    let Some(program) = &settings.program else {
-        return Ok(());
+) -> Result<Compiled, ComponentError> {
+    let too_large = || ComponentError::CodeTooLarge {
+        file: file.to_owned(),
+        limit: settings.code_bytes_max,
     };
-    let mut command = Command::new(program);
-    command
-        .arg(COMMAND)
-        .arg("--seconds")
-        .arg(cpu_seconds(settings.timeout).to_string())
-        .arg("--memory")
-        .arg(settings.memory_bytes_max.to_string())
-        .arg("--stack")
-        .arg(engine.wasm_stack_bytes.to_string());
-    if let Some(cache) = &engine.cache {
-        command.arg("--cache").arg(cache);
+    if settings.program.is_none() {
+        let mut component = component.to_vec();
+        ignore_long_names(&mut component);
+        let made = engine.precompile_component(&component);
+        let code = made.map_err(|error| ComponentError::Invalid {
+            file: file.to_owned(),
+            cause: first_line(&error),
+        })?;
+        // At least: nobody has loaded it yet.
+        let weight = Weight {
+            loaded_bytes: code.len() as u64,
+            instance_bytes: 0,
+        };
+        if weight.loaded_bytes > settings.code_bytes_max {
+            return Err(too_large());
+        }
+        return Ok(Compiled { code, weight });
     }
-    if engine.backtrace_lines {
-        command.arg("--backtrace-lines");
+    let other = Other {
+        settings,
+        engine: engine_config,
+        file,
+    };
+    let code = other.run(Task::Compile, component)?;
+    // What takes more than it may is not loaded here. Its bytes are copied, and it cannot take less than them.
+    let weight = match other.run(Task::Weigh, &code) {
+        Ok(told) => Weight::parse(&String::from_utf8_lossy(&told)),
+        Err(ComponentError::CompileMemory { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let mut weight = weight.ok_or_else(too_large)?;
+    weight.loaded_bytes = weight.loaded_bytes.max(code.len() as u64);
+    match weight.loaded_bytes <= settings.code_bytes_max {
+        true => Ok(Compiled { code, weight }),
+        false => Err(too_large()),
     }
-    command
-        .env_clear()
-        .env("RAYON_NUM_THREADS", THREADS.to_string())
-        // Each arena of the allocator takes 64 MiB of addresses.
-        .env("MALLOC_ARENA_MAX", "2")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let ended = command
-        .spawn()
-        .and_then(|child| feed(child, component, settings.timeout));
-    let ended = ended.map_err(|cause| ComponentError::CompilerNotStarted {
-        program: program.display().to_string(),
-        cause,
-    })?;
-    let Some((status, complaint)) = ended else {
-        return Err(ComponentError::CompileTimeout {
+}
+
+impl Weight {
+    /// What the other process says.
+    fn parse(told: &str) -> Option<Self> {
+        let (loaded, instance) = told.trim().split_once(' ')?;
+        Some(Self {
+            loaded_bytes: loaded.parse().ok()?,
+            instance_bytes: instance.parse().ok()?,
+        })
+    }
+}
+
+/// What another process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Compiles a component.
+    Compile,
+    /// Loads what was compiled and tells what that takes.
+    Weigh,
+}
+
+/// Another process.
+struct Other<'a> {
+    settings: &'a Compilation,
+    engine: &'a EngineConfig,
+    file: &'a str,
+}
+
+impl Other<'_> {
+    /// Gives it this input. What it has written comes back.
+    fn run(&self, task: Task, input: &[u8]) -> Result<Vec<u8>, ComponentError> {
+        let (settings, file) = (self.settings, self.file);
+        let mut command = self.command(task);
+        let ended = command
+            .spawn()
+            .and_then(|child| feed(child, input, settings.code_bytes_max, settings.timeout));
+        let ended = ended.map_err(|cause| ComponentError::CompilerNotStarted {
+            program: command.get_program().display().to_string(),
+            cause,
+        })?;
+        let Ended {
+            status,
+            output,
+            complaint,
+        } = ended.ok_or_else(|| ComponentError::CompileTimeout {
             file: file.to_owned(),
             limit: settings.timeout,
-        });
-    };
-    if status.success() {
-        return Ok(());
-    }
-    let complaint = complaint.lines().next().unwrap_or_default().to_owned();
-    if status.code() == Some(INVALID.into()) {
-        return Err(ComponentError::Invalid {
+        })?;
+        if output.len() as u64 > settings.code_bytes_max {
+            return Err(ComponentError::CodeTooLarge {
+                file: file.to_owned(),
+                limit: settings.code_bytes_max,
+            });
+        }
+        if status.success() {
+            return Ok(output);
+        }
+        let complaint = complaint.lines().next().unwrap_or_default().to_owned();
+        if status.signal().is_some() || is_of_memory(&complaint) {
+            return Err(ComponentError::CompileMemory {
+                file: file.to_owned(),
+                limit: settings.memory_bytes_max,
+                how: how(status, complaint),
+            });
+        }
+        if status.code() == Some(INVALID.into()) {
+            return Err(ComponentError::Invalid {
+                file: file.to_owned(),
+                cause: complaint,
+            });
+        }
+        Err(ComponentError::CompilerFailed {
             file: file.to_owned(),
-            cause: complaint,
-        });
+            how: how(status, complaint),
+        })
     }
-    Err(ComponentError::CompileMemory {
-        file: file.to_owned(),
-        limit: settings.memory_bytes_max,
-        how: how(status, complaint),
+
+    fn command(&self, task: Task) -> Command {
+        let (settings, engine) = (self.settings, self.engine);
+        let program = settings.program.as_deref().unwrap_or("wsrun".as_ref());
+        let mut command = Command::new(program);
+        command
+            .arg(COMMAND)
+            .arg("--seconds")
+            .arg(cpu_seconds(settings.timeout).to_string())
+            .arg("--memory")
+            .arg(settings.memory_bytes_max.to_string())
+            .arg("--stack")
+            .arg(engine.wasm_stack_bytes.to_string());
+        if engine.backtrace_lines {
+            command.arg("--backtrace-lines");
+        }
+        if engine.coredumps {
+            command.arg("--coredumps");
+        }
+        if task == Task::Weigh {
+            command.arg("--weigh");
+        }
+        command
+            // It needs no folder, and the one that this process is in may be another's.
+            .current_dir("/")
+            .env_clear()
+            .env("RAYON_NUM_THREADS", THREADS.to_string())
+            // Each arena of the allocator takes 64 MiB of addresses.
+            .env("MALLOC_ARENA_MAX", "2")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
+/// How a process ended.
+struct Ended {
+    status: ExitStatus,
+    output: Vec<u8>,
+    complaint: String,
+}
+
+/// Gives it the input and waits for its end, at most for so long; none when that was not enough. A byte of output more than may be ends it.
+fn feed(
+    mut child: Child,
+    input: &[u8],
+    output_max: u64,
+    timeout: Duration,
+) -> io::Result<Option<Ended>> {
+    let deadline = Instant::now() + timeout;
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let stdout = child.stdout.take().expect("it is piped");
+    let stderr = child.stderr.take().expect("it is piped");
+    thread::scope(|scope| {
+        // It may end before it has read everything, which its status tells.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        let output_max = output_max.saturating_add(1);
+        let output = read_in(scope, stdout, output_max, false);
+        // What it says beyond that must not make it wait.
+        let complaint = read_in(scope, stderr, COMPLAINT_BYTES_MAX, true);
+        // Its end closes the pipes; nobody else has the other sides.
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let output = output.recv_timeout(left());
+        let complaint = complaint.recv_timeout(left());
+        let (Ok(output), Ok(complaint)) = (output, complaint) else {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        };
+        Ok(Some(Ended {
+            status: child.wait()?,
+            output,
+            complaint: String::from_utf8_lossy(&complaint).into_owned(),
+        }))
     })
 }
 
-/// Gives it the component and waits for its end, at most for so long; none when that was not enough.
-fn feed(
-    mut child: Child,
-    component: &[u8],
-    timeout: Duration,
-) -> io::Result<Option<(ExitStatus, String)>> {
-    let deadline = Instant::now() + timeout;
-    let mut input = child.stdin.take().expect("it is piped");
-    let mut output = child.stderr.take().expect("it is piped");
-    thread::scope(|scope| {
-        // It may end before it has read everything, which its status tells.
-        scope.spawn(move || drop(input.write_all(component)));
-        let (told, complaint) = mpsc::channel();
-        scope.spawn(move || {
-            let mut text = Vec::new();
-            let _ = output
-                .by_ref()
-                .take(COMPLAINT_BYTES_MAX)
-                .read_to_end(&mut text);
-            // What it says beyond that must not make it wait.
-            let _ = io::copy(&mut output, &mut io::sink());
-            let _ = told.send(String::from_utf8_lossy(&text).into_owned());
-        });
-        // Its end closes the pipe; nobody else has the other side.
-        let left = deadline.saturating_duration_since(Instant::now());
-        match complaint.recv_timeout(left) {
-            Ok(text) => Ok(Some((child.wait()?, text))),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                child.kill()?;
-                child.wait()?;
-                Ok(None)
-            }
+/// Reads so much of a pipe in a thread of its own, and then the rest for nobody, or none of it.
+fn read_in<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    mut pipe: impl Read + Send + 'scope,
+    bytes_max: u64,
+    drains: bool,
+) -> Receiver<Vec<u8>> {
+    let (told, read) = mpsc::channel();
+    scope.spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.by_ref().take(bytes_max).read_to_end(&mut bytes);
+        if drains {
+            let _ = io::copy(&mut pipe, &mut io::sink());
         }
-    })
+        drop(pipe);
+        let _ = told.send(bytes);
+    });
+    read
 }
 
 fn how(status: ExitStatus, complaint: String) -> String {
-    match status.signal() {
-        Some(signal) if complaint.is_empty() => format!("signal {signal}"),
-        Some(_) | None => complaint,
+    match (status.signal(), status.code()) {
+        _ if !complaint.is_empty() => complaint,
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, Some(code)) => format!("exit code {code}"),
+        (None, None) => "for no known reason".to_owned(),
     }
+}
+
+/// Whether it says that it did not get more memory, or a thread, for which it needs some.
+fn is_of_memory(complaint: &str) -> bool {
+    ["os error 12", "os error 11", "emory allocation"]
+        .iter()
+        .any(|words| complaint.contains(words))
 }
 
 /// What all of its threads may take together, should nobody be there any more to end it.
@@ -142,12 +294,13 @@ fn cpu_seconds(timeout: Duration) -> u64 {
     timeout.as_secs().saturating_add(1).saturating_mul(THREADS)
 }
 
-/// What the other process does: bounds itself, reads a component from standard input and compiles it into the cache.
+/// What the other process does: bounds itself, reads from standard input and writes what it has made to standard output.
 ///
 /// # Errors
 ///
 /// When a limit could not be set, or there is no input. Within it, why the bytes are not a valid component.
 pub(crate) fn run(
+    task: Task,
     engine_config: &EngineConfig,
     memory: u64,
     seconds: u64,
@@ -168,11 +321,64 @@ pub(crate) fn run(
     // A server that serves meanwhile comes first.
     let _ = rustix::process::setpriority_process(None, NICE);
     let engine = engine(engine_config).map_err(|error| first_line(&error))?;
-    let mut component = Vec::new();
+    let mut input = Vec::new();
     io::stdin()
         .lock()
-        .read_to_end(&mut component)
+        .read_to_end(&mut input)
         .map_err(|error| error.to_string())?;
-    let compiled = Component::from_binary(&engine, &component);
-    Ok(compiled.map(drop).map_err(|error| first_line(&error)))
+    let made = match task {
+        Task::Compile => {
+            ignore_long_names(&mut input);
+            let made = engine.precompile_component(&input);
+            made.map_err(|error| first_line(&error))
+        }
+        Task::Weigh => weigh(&engine, input).map(|weight| {
+            format!("{} {}", weight.loaded_bytes, weight.instance_bytes).into_bytes()
+        }),
+    };
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut output = io::stdout().lock();
+    let written = output.write_all(&made).and_then(|()| output.flush());
+    written.map(Ok).map_err(|error| error.to_string())
+}
+
+/// What this process grows by when it loads the code, and when it makes an instance.
+fn weigh(engine: &Engine, code: Vec<u8>) -> Result<Weight, String> {
+    let compiled = Compiled {
+        code,
+        weight: Weight::default(),
+    };
+    let before = resident()?;
+    let code = Code::load(engine, &compiled).map_err(|error| first_line(&error))?;
+    let loaded = resident()?;
+    let mut linker = Linker::new(engine);
+    let mut store = Store::new(engine, ());
+    // Whatever of it would compute is interrupted at once: what the host keeps for an instance is made before.
+    store.set_epoch_deadline(0);
+    let made = linker
+        .define_unknown_imports_as_traps(code.component())
+        .and_then(|()| linker.instantiate(&mut store, code.component()));
+    let instantiated = resident()?;
+    // It ends at once: to free all that would be for nothing.
+    std::mem::forget((made, store, linker, code));
+    let instance_bytes = instantiated.saturating_sub(loaded);
+    Ok(Weight {
+        loaded_bytes: loaded.saturating_sub(before),
+        instance_bytes: instance_bytes.saturating_sub(FIRST_INSTANCE_BYTES),
+    })
+}
+
+/// What the first instance of a process takes that the others do not, with room to spare.
+const FIRST_INSTANCE_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of this process that are in memory.
+fn resident() -> Result<u64, String> {
+    let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    let kilobytes: u64 = kilobytes.ok_or("/proc/self/status does not tell VmRSS")?;
+    Ok(kilobytes.saturating_mul(1024))
 }

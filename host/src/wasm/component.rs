@@ -9,6 +9,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use super::cache::{Cache, CacheError, Key};
+use super::code::Code;
 use super::compile;
 use super::engine::EngineConfig;
 use crate::config::Config;
@@ -98,6 +100,41 @@ pub enum ComponentError {
         /// What it said, or the signal that ended it.
         how: String,
     },
+    /// What was made of it takes more memory than it may.
+    #[error(
+        "{file} takes more than {limit} bytes of memory when it is loaded (--max-code), beside that of its instances; a component that has \
+         few bytes and takes many has nested instances or types, or was made to"
+    )]
+    CodeTooLarge {
+        /// The file.
+        file: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// An instance of it takes more memory than it may, before it has any of its own.
+    #[error(
+        "each instance of {file} takes {bytes} bytes of the host, beside its own memory; it may have {limit} in all (--max-memory): it has \
+         nested instances, which were composed into it, or it was made to"
+    )]
+    InstanceTooLarge {
+        /// The file.
+        file: String,
+        /// What it takes.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The process that compiles could not do its work.
+    #[error("{file} could not be compiled: the process that compiles failed ({how})")]
+    CompilerFailed {
+        /// The file.
+        file: String,
+        /// What it said, or how it ended.
+        how: String,
+    },
+    /// What was compiled is not kept where others could change it.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// No process that compiles could be started.
     #[error(
         "{program} could not be started to compile a handler: {cause}; where no process can be started, --compile-in-process compiles \
@@ -250,7 +287,7 @@ pub(crate) struct Content([u8; 32]);
 
 /// A component that was checked.
 pub(crate) struct Loaded {
-    pub(crate) component: Component,
+    pub(crate) component: Arc<Code>,
     pub(crate) exports: Exports,
     /// Of the component, which is not that of the file where it is text: in hexadecimal digits.
     pub(crate) sha256: Arc<str>,
@@ -297,7 +334,7 @@ impl Source {
     pub(crate) fn load(self, engine: &Engine, config: &Config) -> Result<Loaded, ComponentError> {
         let (bytes, name) = self.into_binary()?;
         let component = compile(engine, config, &bytes, &name)?;
-        let exports = check(engine, &component, &name)?;
+        let exports = check(engine, component.component(), &name)?;
         let digest = sha2::Sha256::digest(&bytes);
         let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Loaded {
@@ -349,10 +386,10 @@ pub(crate) fn load_program(
     engine: &Engine,
     config: &Config,
     file: &Path,
-) -> Result<Component, ComponentError> {
+) -> Result<Arc<Code>, ComponentError> {
     let (bytes, name) = Source::read(config, file)?.into_binary()?;
-    let component = compile(engine, config, &bytes, &name)?;
-    let (imports, exports) = names(engine, &component);
+    let code = compile(engine, config, &bytes, &name)?;
+    let (imports, exports) = names(engine, code.component());
     if !exports.iter().any(|export| is_run(export)) {
         return Err(ComponentError::NoProgram { file: name });
     }
@@ -364,7 +401,7 @@ pub(crate) fn load_program(
             file: name,
             name: import,
         }),
-        None => Ok(component),
+        None => Ok(code),
     }
 }
 
@@ -379,16 +416,48 @@ fn compile(
     config: &Config,
     bytes: &[u8],
     name: &str,
-) -> Result<Component, ComponentError> {
-    compile::try_out(
-        &config.compilation,
-        &EngineConfig::from(config),
-        name,
-        bytes,
-    )?;
-    Component::from_binary(engine, bytes).map_err(|error| ComponentError::Invalid {
+) -> Result<Arc<Code>, ComponentError> {
+    let cache = match config.cache_dir.as_deref().map(Cache::open).transpose() {
+        Ok(cache) => cache,
+        // It may have been root's, and this process somebody else since: compiling again is all that is lost.
+        Err(error @ CacheError::Unreachable { .. }) => {
+            tracing::debug!("{error}");
+            None
+        }
+        Err(error @ CacheError::Unsafe { .. }) => return Err(error.into()),
+    };
+    let settings = &config.compilation;
+    let key = cache.as_ref().map(|cache| (cache, Key::of(engine, bytes)));
+    let kept = key.and_then(|(cache, key)| cache.get(key, settings.code_bytes_max));
+    let compiled = match kept {
+        Some(compiled) => compiled,
+        None => {
+            let engine_config = EngineConfig::from(config);
+            let compiled = compile::compile(settings, &engine_config, engine, name, bytes)?;
+            if let Some((cache, key)) = key {
+                cache.put(key, &compiled);
+            }
+            compiled
+        }
+    };
+    let weight = compiled.weight;
+    if weight.loaded_bytes > settings.code_bytes_max {
+        return Err(ComponentError::CodeTooLarge {
+            file: name.to_owned(),
+            limit: settings.code_bytes_max,
+        });
+    }
+    let limit = config.handler_limits.memory_bytes_max as u64;
+    if weight.instance_bytes > limit {
+        return Err(ComponentError::InstanceTooLarge {
+            file: name.to_owned(),
+            bytes: weight.instance_bytes,
+            limit,
+        });
+    }
+    Code::load(engine, &compiled).map_err(|error| ComponentError::CompilerFailed {
         file: name.to_owned(),
-        cause: first_line(&error),
+        how: first_line(&error),
     })
 }
 

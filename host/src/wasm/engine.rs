@@ -1,14 +1,13 @@
 //! The engine, its configuration and its clock.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::thread::set_current_timer_slack;
-use wasmtime::{Cache, CacheConfig, Config, Engine, WasmBacktraceDetails};
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::error::FRAMES_ASKED;
 use super::pulse::Pulse;
@@ -20,8 +19,6 @@ const HOST_STACK_BYTES: usize = 1536 * 1024;
 /// What of the configuration concerns the engine.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineConfig {
-    /// The folder for compiled components; none compiles at each start.
-    pub(crate) cache: Option<PathBuf>,
     /// Stack of a callback in wasm frames. Deeper recursion traps.
     pub(crate) wasm_stack_bytes: usize,
     /// Backtraces tell files and lines.
@@ -33,7 +30,6 @@ pub(crate) struct EngineConfig {
 impl From<&crate::config::Config> for EngineConfig {
     fn from(config: &crate::config::Config) -> Self {
         Self {
-            cache: config.cache_dir.clone(),
             wasm_stack_bytes: config.wasm_stack_bytes_max,
             backtrace_lines: config.backtrace_lines,
             coredumps: config.coredumps.is_some(),
@@ -56,13 +52,6 @@ pub(crate) fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
             true => WasmBacktraceDetails::Enable,
             false => WasmBacktraceDetails::Disable,
         });
-    if let Some(directory) = &settings.cache {
-        let mut cache = CacheConfig::new();
-        cache.with_directory(directory);
-        // What is used often would be compressed again, at zstd's level 20, in this process: 170 MB and a second of a processor.
-        cache.with_optimized_compression_usage_counter_threshold(u64::MAX);
-        config.cache(Some(Cache::new(cache)?));
-    }
     Engine::new(&config)
 }
 

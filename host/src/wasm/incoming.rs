@@ -3,17 +3,20 @@
 //! Such an instance shares no memory with the one that has the sockets, but its imports look at the same connections and topics, so that a
 //! request can publish to them. What it asks for is carried out when `handle` returns, or not at all when it traps.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::{Request, Response};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
@@ -33,12 +36,22 @@ use crate::seldom::Seldom;
 /// Bytes of one write to the body of a response, two of which may wait for the client.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
+/// What the host holds of a response that its client has not read yet: an instance that wrote no more than that has ended.
+const WAITING_BYTES_MAX: u32 = 1024 * 1024;
+
+/// How long a client may take nothing while its instance waits for it and a request waits for an instance.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Answers the plain requests of one handler on one worker.
 pub(crate) struct Incoming {
     linked: Linked,
     limits: HandlerLimits,
     log: Log,
     free: Arc<Semaphore>,
+    /// Bytes that responses may wait with together.
+    room: Arc<Semaphore>,
+    /// Requests that wait for an instance.
+    queued: Rc<Cell<usize>>,
 }
 
 /// What an instance sends as the head of its response.
@@ -51,6 +64,13 @@ impl Incoming {
             linked: linked.clone(),
             log: Log::new(handler),
             free: Arc::new(Semaphore::new(limits.http_instances_max)),
+            room: Arc::new(Semaphore::new(
+                limits
+                    .http_instances_max
+                    .saturating_mul(WAITING_BYTES_MAX as usize)
+                    .min(Semaphore::MAX_PERMITS),
+            )),
+            queued: Rc::default(),
             limits: limits.clone(),
         })
     }
@@ -66,8 +86,17 @@ impl Incoming {
         if self.free.available_permits() == 0 {
             handler.registry.note_limit(Limit::HttpInstances);
         }
-        let permit = Arc::clone(&self.free).acquire_owned();
-        let Ok(Ok(permit)) = tokio::time::timeout(patience, permit).await else {
+        let begin = async {
+            let queued = Queued::new(&self.queued);
+            let permit = Arc::clone(&self.free).acquire_owned().await;
+            drop(queued);
+            while let Some(until) = handler.registry.usage().rest_until() {
+                handler.registry.note_limit(Limit::CpuShare);
+                tokio::time::sleep_until(until.into()).await;
+            }
+            permit
+        };
+        let Ok(Ok(permit)) = tokio::time::timeout(patience, begin).await else {
             return Err(NotServed::Busy);
         };
         let (sender, head) = oneshot::channel();
@@ -90,7 +119,7 @@ impl Incoming {
         }
         match head {
             Ok(Ok(response)) if (200..=599).contains(&response.status().as_u16()) => {
-                Ok(response.map(|inner| Whole { inner, failed }.boxed_unsync()))
+                Ok(response.map(|body| self.held(body, failed).boxed_unsync()))
             }
             Ok(Ok(response)) => {
                 static STATUS: Seldom = Seldom::new();
@@ -113,6 +142,25 @@ impl Incoming {
         }
     }
 
+    /// Has the body taken from the instance as soon as it writes it, as much of it as may wait for the client.
+    fn held(&self, body: HyperOutgoingBody, failed: Arc<AtomicBool>) -> Held {
+        let (sender, pieces) = unbounded_channel();
+        let held = Held {
+            size: body.size_hint(),
+            is_empty: body.is_end_stream(),
+            pieces,
+        };
+        let holding = Holding {
+            body,
+            failed,
+            own: Arc::new(Semaphore::new(WAITING_BYTES_MAX as usize)),
+            all: Arc::clone(&self.room),
+            queued: Rc::clone(&self.queued),
+        };
+        tokio::task::spawn_local(holding.run(sender));
+        held
+    }
+
     async fn run(
         self: Rc<Self>,
         handler: Rc<Handler>,
@@ -122,9 +170,8 @@ impl Incoming {
         failed: Arc<AtomicBool>,
         permit: OwnedSemaphorePermit,
     ) {
-        let result = self
-            .call(&handler.registry, request, secure, head, &failed)
-            .await;
+        let call = self.call(&handler.registry, request, secure, head, &failed);
+        let result = handler.registry.usage().beside(call).await;
         match result {
             Ok(commands) => handler.apply_of_request(commands).await,
             // Nothing was counted on any connection: what it asked for is just forgotten.
@@ -181,13 +228,100 @@ fn body_of(bytes: Bytes) -> WasiBody {
         .boxed_unsync()
 }
 
-/// The body of a response, which fails when its instance did: without that, a body that was cut short would look whole.
-struct Whole {
-    inner: HyperOutgoingBody,
-    failed: Arc<AtomicBool>,
+/// Counts a request as one that waits for an instance.
+struct Queued(Rc<Cell<usize>>);
+
+impl Queued {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
 }
 
-impl Body for Whole {
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// A part of a body, and its place among what may wait, which is free when the client has taken it.
+type Piece = std::io::Result<(Frame<Bytes>, [Option<OwnedSemaphorePermit>; 2])>;
+
+/// Between an instance and its client.
+struct Holding {
+    body: HyperOutgoingBody,
+    failed: Arc<AtomicBool>,
+    /// Bytes that this response may wait with.
+    own: Arc<Semaphore>,
+    all: Arc<Semaphore>,
+    queued: Rc<Cell<usize>>,
+}
+
+impl Holding {
+    /// Ends with the body, or with the client.
+    async fn run(mut self, client: UnboundedSender<Piece>) {
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
+            let piece = match frame {
+                Err(error) => Err(std::io::Error::other(error)),
+                Ok(frame) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                    let places = self.places(bytes.min(WAITING_BYTES_MAX)).await;
+                    places.map(|places| (frame, places))
+                }
+            };
+            let is_over = piece.is_err();
+            if client.send(piece).is_err() || is_over {
+                return;
+            }
+        }
+        // Without this, a body that was cut short would look whole.
+        if self.failed.load(Ordering::Relaxed) {
+            let _ = client.send(Err(std::io::Error::other("the handler failed")));
+        }
+    }
+
+    /// Waits for room, which there always is when nothing waits. Fails for a client that takes nothing while others want its instance.
+    async fn places(&self, bytes: u32) -> std::io::Result<[Option<OwnedSemaphorePermit>; 2]> {
+        let own = self.client_takes(bytes).await?;
+        match Arc::clone(&self.all).try_acquire_many_owned(bytes) {
+            Ok(all) => Ok([Some(own), Some(all)]),
+            Err(_) => {
+                drop(own);
+                let mut whole = self.client_takes(WAITING_BYTES_MAX).await?;
+                Ok([whole.split(bytes as usize), None])
+            }
+        }
+    }
+
+    async fn client_takes(&self, bytes: u32) -> std::io::Result<OwnedSemaphorePermit> {
+        let mut free = self.own.available_permits();
+        let mut taken = Instant::now();
+        loop {
+            let place = Arc::clone(&self.own).acquire_many_owned(bytes);
+            match tokio::time::timeout(CLIENT_PATIENCE, place).await {
+                Ok(place) => return place.map_err(std::io::Error::other),
+                Err(_) if self.own.available_permits() > free => taken = Instant::now(),
+                Err(_) if self.queued.get() > 0 && taken.elapsed() >= CLIENT_PATIENCE => {
+                    let text = "the client reads nothing, and others wait for an instance";
+                    return Err(std::io::Error::other(text));
+                }
+                Err(_) => {}
+            }
+            free = self.own.available_permits();
+        }
+    }
+}
+
+/// The body of a response, as its client has it: it does not wait for the instance where that has written it already.
+struct Held {
+    pieces: UnboundedReceiver<Piece>,
+    /// Of what has not been taken.
+    size: SizeHint,
+    is_empty: bool,
+}
+
+impl Body for Held {
     type Data = Bytes;
     type Error = std::io::Error;
 
@@ -195,23 +329,25 @@ impl Body for Whole {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Ready(None) if self.failed.load(Ordering::Relaxed) => {
-                Poll::Ready(Some(Err(std::io::Error::other("the handler failed"))))
-            }
-            Poll::Ready(frame) => {
-                Poll::Ready(frame.map(|frame| frame.map_err(std::io::Error::other)))
-            }
-            Poll::Pending => Poll::Pending,
+        let Poll::Ready(piece) = self.pieces.poll_recv(cx) else {
+            return Poll::Pending;
+        };
+        let frame = piece.map(|piece| piece.map(|(frame, _)| frame));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && let Some(left) = self.size.exact()
+        {
+            self.size = SizeHint::with_exact(left.saturating_sub(data.len() as u64));
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.is_empty
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.size.clone()
     }
 }
 

@@ -17,6 +17,7 @@ use super::bindings::exports::wsrun::websocket::{
     timer_handler, writable,
 };
 use super::bindings::wsrun::websocket::types;
+use super::code::Code;
 use super::component::{PACKAGE, VERSION};
 use super::coredump;
 use super::error::{DeadlineExceeded, GuestError, HostCallsExceeded};
@@ -24,6 +25,7 @@ use super::linker::Linked;
 use super::message::{ChunkIn, MessageIn};
 use super::pulse::{Pulse, others_had_their_turn};
 use super::state::{GuestState, Log};
+use crate::clock::thread_time;
 use crate::command::Commands;
 use crate::config::HandlerLimits;
 use crate::contract::{
@@ -120,6 +122,8 @@ pub(crate) struct Instance {
     /// Of the answer to a plain request, and of saved state.
     response_bytes_max: usize,
     pulse: Arc<Pulse>,
+    /// Behind the store, so that the last owner is never the store, whose end the worker waits for.
+    _code: Arc<Code>,
 }
 
 impl Instance {
@@ -193,7 +197,19 @@ impl Instance {
             blocking_timeout,
             response_bytes_max: limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES),
             pulse,
+            _code: Arc::clone(&linked.code),
         })
+    }
+}
+
+impl Instance {
+    /// What a callback failed with. To find that out is part of what failures cost.
+    fn failure(&mut self, error: wasmtime::Error) -> GuestError {
+        let began = thread_time();
+        let failure = explain(&mut self.store, error);
+        let took = thread_time().saturating_sub(began);
+        self.store.data().calls.registry.usage().add_failing(took);
+        failure
     }
 }
 
@@ -207,6 +223,8 @@ pub(super) fn store(
     let engine = linked.pre.engine();
     let state = GuestState::new(engine, registry, limits, log);
     let mut store = Store::new(engine, state);
+    let beside = linked.code.instance_bytes();
+    store.data_mut().limiter.begin_with(beside);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(copied_bytes_max(limits));
     store.set_max_component_handles(COMPONENT_HANDLES_MAX);
@@ -273,7 +291,7 @@ macro_rules! call {
         let result = bounded(&$self.pulse, $self.blocking_timeout, $call).await;
         let result = match result {
             Ok(value) => Ok(value),
-            Err(error) => Err(explain(&mut $self.store, error)),
+            Err(error) => Err($self.failure(error)),
         };
         if let Some(tape) = &mut $self.store.data_mut().tape {
             tape.end(result.as_ref());
@@ -682,7 +700,9 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
     let overflow = error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow);
     match GuestError::from_wasmtime(&error) {
         GuestError::Trap { message, backtrace } if out_of_memory => GuestError::Trap {
-            message: format!("{message} (it had asked for more memory than --max-memory)"),
+            message: format!(
+                "{message} (it had asked for more memory than --max-memory, or for more than 131,072 elements of tables)"
+            ),
             backtrace,
         },
         GuestError::Trap { message, backtrace } if copied_too_much(&error) => {

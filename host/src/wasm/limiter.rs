@@ -10,6 +10,10 @@ use crate::observability::HandlerTally;
 /// Bytes that a table element costs the host.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 
+/// Elements of all tables of an instance: to copy or to fill a table cannot be interrupted, and takes some 30 ns for each. A compiler makes a
+/// table with an element for each function that is called indirectly.
+const TABLE_ELEMENTS_MAX: usize = 128 * 1024;
+
 /// Core instances, memories and tables of one component: enough for what composition and adapters make.
 const ITEMS_MAX: usize = 64;
 
@@ -18,6 +22,8 @@ const ITEMS_MAX: usize = 64;
 pub(super) struct MemoryLimiter {
     used: usize,
     limit: usize,
+    /// Elements of all tables.
+    elements: usize,
     /// For all instances of the handler on this worker.
     total: usize,
     /// Told in the error of the trap that usually follows.
@@ -40,9 +46,15 @@ impl MemoryLimiter {
             tally,
             used: 0,
             limit,
+            elements: 0,
             total,
             refused: false,
         }
+    }
+
+    /// What the host keeps for the instance beside counts as the handler's too.
+    pub(super) fn begin_with(&mut self, bytes: u64) {
+        self.grow(0, usize::try_from(bytes).unwrap_or(usize::MAX));
     }
 
     /// Bytes of all memories and tables.
@@ -96,10 +108,23 @@ impl ResourceLimiter for MemoryLimiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        Ok(self.grow(
+        let elements = self
+            .elements
+            .saturating_sub(current)
+            .saturating_add(desired);
+        if elements > TABLE_ELEMENTS_MAX {
+            self.refused = true;
+            self.tally.limits[Limit::TableElements as usize].add(1);
+            return Ok(false);
+        }
+        let grows = self.grow(
             current.saturating_mul(TABLE_ELEMENT_BYTES),
             desired.saturating_mul(TABLE_ELEMENT_BYTES),
-        ))
+        );
+        if grows {
+            self.elements = elements;
+        }
+        Ok(grows)
     }
 
     fn instances(&self) -> usize {
@@ -129,5 +154,17 @@ mod tests {
         assert!(!limiter.take_refused());
         assert!(limiter.table_growing(0, 25, None).unwrap());
         assert!(!limiter.table_growing(25, 26, None).unwrap());
+    }
+
+    #[test]
+    fn tables_have_no_more_elements_than_are_copied_soon() {
+        let mut limiter = MemoryLimiter::new(usize::MAX, usize::MAX, Arc::default());
+        let half = TABLE_ELEMENTS_MAX / 2;
+        assert!(limiter.table_growing(0, half, None).unwrap());
+        assert!(limiter.table_growing(0, half - 1, None).unwrap());
+        assert!(limiter.table_growing(half - 1, half, None).unwrap());
+        assert!(!limiter.table_growing(half, half + 1, None).unwrap());
+        assert!(limiter.take_refused());
+        assert!(!limiter.table_growing(0, usize::MAX, None).unwrap());
     }
 }

@@ -370,6 +370,10 @@ fn variables(
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec();
     for (name, value) in &request.headers {
+        // It would be the same variable as the field with a hyphen, which a proxy may have checked, or set itself.
+        if name.contains('_') {
+            continue;
+        }
         let name = name.to_ascii_uppercase().replace('-', "_");
         // A program that asks servers by this variable would ask whom a client says (httpoxy).
         if name == "PROXY" {

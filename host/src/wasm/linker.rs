@@ -1,17 +1,21 @@
 //! From a component to something that makes instances.
 
+use std::sync::Arc;
+
 use wasmtime::Engine;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::{InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler;
 
 use super::bindings::exports::wsrun::websocket::{
     broadcast_filter, chunks, handler, handshake, http, lifecycle, network_filter, packed, pong,
     reconnection, timer_handler, writable,
 };
+use super::code::Code;
 use super::component::{ComponentError, first_line};
 use super::host;
 use super::state::GuestState;
 use crate::handler::Exports;
+use crate::observability::HandlerTally;
 use crate::tape::Tape;
 
 /// Everything that a handler may import.
@@ -43,6 +47,8 @@ pub(crate) struct Linked {
     pub(crate) exports: Exports,
     /// What its instances are recorded on, or played from.
     pub(crate) tape: Option<Tape>,
+    /// Behind all that runs it.
+    pub(super) code: Arc<Code>,
 }
 
 impl Linked {
@@ -53,17 +59,18 @@ impl Linked {
     /// When an import is missing in the version asked for, or an interface has other types than the contract's.
     pub(crate) fn new(
         linker: &Linker<GuestState>,
-        component: &Component,
+        code: &Arc<Code>,
         exports: Exports,
         file: &str,
     ) -> Result<Self, ComponentError> {
-        let pre = linker
-            .instantiate_pre(component)
-            .map_err(|error| ComponentError::Types {
-                file: file.to_owned(),
-                name: error.to_string(),
-                cause: first_line(&error),
-            })?;
+        let pre =
+            linker
+                .instantiate_pre(code.component())
+                .map_err(|error| ComponentError::Types {
+                    file: file.to_owned(),
+                    name: error.to_string(),
+                    cause: first_line(&error),
+                })?;
         let types = |name: &str, error: wasmtime::Error| ComponentError::Types {
             file: file.to_owned(),
             name: format!("export wsrun:websocket/{name}"),
@@ -110,6 +117,12 @@ impl Linked {
             pre,
             exports,
             tape: None,
+            code: Arc::clone(code),
         })
+    }
+
+    /// Counts what is loaded for the handler, until it is gone.
+    pub(crate) fn count(&self, tally: &HandlerTally) {
+        self.code.count(tally);
     }
 }

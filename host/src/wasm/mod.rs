@@ -6,6 +6,8 @@
 //! socket is touched while a callback runs.
 
 pub(crate) mod bindings;
+pub(crate) mod cache;
+pub(crate) mod code;
 pub(crate) mod compile;
 pub(crate) mod component;
 mod coredump;
@@ -18,6 +20,7 @@ mod limiter;
 mod line;
 pub(crate) mod linker;
 mod message;
+mod names;
 mod predictable;
 pub(crate) mod program;
 pub(crate) mod pulse;

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wsrun_proto::ws::MessageKind;
 
+use super::code::Code;
 use super::component::{ComponentError, first_line};
 use super::error::{DeadlineExceeded, GuestError};
 use super::instance::{COMPONENT_HANDLES_MAX, HOSTCALL_SLACK_BYTES, explain};
@@ -28,6 +29,7 @@ use crate::contract::{
     Acceptance, Chunk, CloseInfo, ConnectionId, HttpResponse, Refusal, Request, TimerId,
 };
 use crate::handler::{Exports, Guest, GuestFactory, HttpRequest, Limit, Registry, report};
+use crate::observability::HandlerTally;
 use crate::seldom::Seldom;
 
 /// How long a program may go on when its connection is gone: it has read the end of its input by then.
@@ -47,6 +49,7 @@ pub(crate) struct Program {
     format: ProgramFormat,
     /// What it is called with: its name.
     name: Arc<str>,
+    code: Arc<Code>,
 }
 
 impl Program {
@@ -57,7 +60,7 @@ impl Program {
     /// When an import is missing in the version asked for.
     pub(crate) fn new(
         linker: &Linker<GuestState>,
-        component: &Component,
+        code: &Arc<Code>,
         format: ProgramFormat,
         file: &str,
     ) -> Result<Self, ComponentError> {
@@ -66,12 +69,18 @@ impl Program {
             name: error.to_string(),
             cause: first_line(&error),
         };
-        let pre = linker.instantiate_pre(component).map_err(types)?;
+        let pre = linker.instantiate_pre(code.component()).map_err(types)?;
         Ok(Self {
             pre: CommandPre::new(pre).map_err(types)?,
             format,
             name: file.into(),
+            code: Arc::clone(code),
         })
+    }
+
+    /// Counts what is loaded for the handler, until it is gone.
+    pub(crate) fn count(&self, tally: &HandlerTally) {
+        self.code.count(tally);
     }
 
     /// What all programs of a server together seem to export.
@@ -349,7 +358,8 @@ impl Starter {
             command.wasi_cli_run().call_run(&mut store).await
         };
         let flush = || self.registry.worker().flush();
-        let result = pulse.watch_program(&yields, flush, call).await;
+        let program = pulse.watch_program(&yields, flush, call);
+        let result = self.registry.usage().paced(program).await;
         match result {
             Ok(Ok(())) => Ended::Exit(0),
             Ok(Err(())) => Ended::Exit(1),
@@ -371,6 +381,8 @@ impl Starter {
         let state =
             GuestState::of_program(engine, Rc::clone(&self.registry), limits, &self.log, io);
         let mut store = Store::new(engine, state);
+        let beside = self.program.code.instance_bytes();
+        store.data_mut().limiter.begin_with(beside);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
         store.set_max_component_handles(COMPONENT_HANDLES_MAX);

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use crate::clock::thread_time;
+
 /// What one worker tells. On a cache line of its own, so that workers do not slow each other.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -77,7 +79,7 @@ impl Pulse {
         let before = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
         let cpu_since = self.cpu_since.load(Ordering::Relaxed);
         if cpu_since > 0 {
-            return before + cpu_time().saturating_sub(Duration::from_nanos(cpu_since));
+            return before + thread_time().saturating_sub(Duration::from_nanos(cpu_since));
         }
         let since = Duration::from_nanos(self.since.load(Ordering::Relaxed));
         // The epoch ends the first slice sooner than this, unless something else had the processor.
@@ -90,7 +92,7 @@ impl Pulse {
         self.since
             .store(nanos(self.base.elapsed()), Ordering::Relaxed);
         self.cpu_since
-            .store(nanos(cpu_time()).max(1), Ordering::Relaxed);
+            .store(nanos(thread_time()).max(1), Ordering::Relaxed);
         self.spent.store(nanos(spent), Ordering::Relaxed);
     }
 
@@ -156,15 +158,6 @@ impl Drop for Slice<'_> {
             .slices
             .store(slices.wrapping_add(1), Ordering::Relaxed);
     }
-}
-
-/// What this thread has computed.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or_default(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    )
 }
 
 /// The longest time until the ticker has looked at a slice twice.

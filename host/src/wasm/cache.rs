@@ -1,0 +1,417 @@
+//! The folder of compiled components.
+//!
+//! What is in it is run as machine code, so it must belong to this user or to root, with all folders above it, and nobody else may write
+//! there. An entry tells for which component and which engine it was made: a file that has come under another's name is not run.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{Hash as _, Hasher};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
+use wasmtime::Engine;
+
+use super::compile::{Compiled, Weight};
+
+/// Why nothing is kept in a folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// It is not there and cannot be made, or this user may not look into it.
+    #[error(
+        "the cache folder {folder} cannot be used: {cause}; name another with --cache-dir, or use --no-cache"
+    )]
+    Unreachable {
+        /// The folder.
+        folder: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Somebody else could put machine code into it.
+    #[error(
+        "the cache folder {folder} is not safe: {path} {problem}, and what is in the cache is run as machine code; {advice}, name another \
+         folder with --cache-dir, or use --no-cache"
+    )]
+    Unsafe {
+        /// The folder.
+        folder: String,
+        /// What of its path is wrong.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        advice: String,
+    },
+}
+
+/// Looks whether a folder may be the cache, and makes it where it is missing.
+///
+/// # Errors
+///
+/// See [`CacheError`].
+pub(crate) fn check(folder: &Path) -> Result<(), CacheError> {
+    Cache::open(folder).map(drop)
+}
+
+/// A folder that was looked at.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+}
+
+/// What an entry is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key([u8; DIGEST_BYTES]);
+
+const DIGEST_BYTES: usize = 32;
+/// At the beginning of each entry.
+const MAGIC: &[u8; 16] = b"wsrun code 1\n\0\0\0";
+/// Magic, key, weight, digest of all that and of the code, which follows.
+const HEAD_BYTES: usize = MAGIC.len() + DIGEST_BYTES + 2 * NUMBER_BYTES + DIGEST_BYTES;
+const NUMBER_BYTES: usize = size_of::<u64>();
+/// The ends of the names of entries, and of those that are being written.
+const ENTRY: &str = "code";
+const UNFINISHED: &str = "new";
+/// After this time nobody goes on writing one.
+const UNFINISHED_MAX: Duration = Duration::from_secs(3_600);
+/// What all entries may have together, and how many there may be: those that were not used for the longest time go.
+const BYTES_MAX: u64 = 2 << 30;
+const ENTRIES_MAX: usize = 4_096;
+
+impl Key {
+    /// Of a component, for this engine and its settings.
+    pub(super) fn of(engine: &Engine, component: &[u8]) -> Self {
+        let mut digest = Digesting(Sha256::new_with_prefix(MAGIC));
+        engine.precompile_compatibility_hash().hash(&mut digest);
+        let settings = digest.0.finalize();
+        let key = Sha256::new_with_prefix(settings).chain_update(component);
+        Self(key.finalize().into())
+    }
+
+    fn file_name(self) -> String {
+        let digits = self.0.iter().map(|byte| format!("{byte:02x}"));
+        digits.collect::<String>() + "." + ENTRY
+    }
+}
+
+/// Hashes into a digest that nobody can make collide.
+struct Digesting(Sha256);
+
+impl Hasher for Digesting {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |all, byte| (all << 8) | u64::from(*byte))
+    }
+}
+
+impl Cache {
+    /// Makes the folder where it is missing, and looks who could write there.
+    pub(super) fn open(folder: &Path) -> Result<Self, CacheError> {
+        let unreachable = |cause| CacheError::Unreachable {
+            folder: folder.display().to_string(),
+            cause,
+        };
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(unreachable)?;
+        let given = std::path::absolute(folder).map_err(unreachable)?;
+        let real = folder.canonicalize().map_err(unreachable)?;
+        let user = rustix::process::geteuid().as_raw();
+        // A link on the way there may be turned elsewhere by its owner.
+        for path in given.ancestors().chain(real.ancestors()) {
+            let found = path.symlink_metadata().map_err(unreachable)?;
+            let problem = problem(&found, path == real, user);
+            if let Some((problem, advice)) = problem {
+                let shown = path.display();
+                return Err(CacheError::Unsafe {
+                    folder: folder.display().to_string(),
+                    problem,
+                    advice: advice.replace('%', &shown.to_string()),
+                    path: shown.to_string(),
+                });
+            }
+        }
+        Ok(Self { folder: real })
+    }
+
+    /// The entry for a component, if there is one that is whole. None is larger than `bytes_max`.
+    pub(super) fn get(&self, key: Key, bytes_max: u64) -> Option<Compiled> {
+        let path = self.folder.join(key.file_name());
+        let entry = match read(&path, bytes_max) {
+            Ok(entry) => entry,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!("{} is not used: {error}", path.display());
+                return None;
+            }
+        };
+        let compiled = unpack(key, entry);
+        if compiled.is_none() {
+            tracing::warn!(
+                "{} is not what was compiled for this component: it is compiled again",
+                path.display()
+            );
+        }
+        compiled
+    }
+
+    /// Adds an entry. A cache that takes none is slow and does no harm.
+    pub(super) fn put(&self, key: Key, compiled: &Compiled) {
+        if let Err(error) = self.write(key, compiled) {
+            tracing::debug!("nothing is kept in {}: {error}", self.folder.display());
+            return;
+        }
+        if let Err(error) = self.clean(BYTES_MAX, ENTRIES_MAX) {
+            tracing::debug!("{} is not cleaned: {error}", self.folder.display());
+        }
+    }
+
+    fn write(&self, key: Key, compiled: &Compiled) -> io::Result<()> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let unfinished = format!("{}.{process}-{number}.{UNFINISHED}", key.file_name());
+        let unfinished = self.folder.join(unfinished);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        let written = file
+            .write_all(&head(key, compiled))
+            .and_then(|()| file.write_all(&compiled.code))
+            .and_then(|()| fs::rename(&unfinished, self.folder.join(key.file_name())));
+        if written.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        written
+    }
+
+    /// Deletes what was not used for the longest time, until the rest is within the limits. What this did not write stays.
+    fn clean(&self, bytes_max: u64, entries_max: usize) -> io::Result<()> {
+        let now = SystemTime::now();
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let Some(kind) = path.extension().and_then(|kind| kind.to_str()) else {
+                continue;
+            };
+            // One that is gone meanwhile takes no room.
+            let Ok(found) = path.symlink_metadata() else {
+                continue;
+            };
+            let used = found.modified().unwrap_or(now);
+            let age = now.duration_since(used).unwrap_or_default();
+            if !found.is_file() {
+                continue;
+            }
+            if kind == UNFINISHED && age > UNFINISHED_MAX {
+                let _ = fs::remove_file(&path);
+            } else if kind == ENTRY {
+                entries.push((used, found.len(), path));
+            }
+        }
+        entries.sort_unstable();
+        let mut bytes: u64 = entries.iter().map(|(_, bytes, _)| bytes).sum();
+        let mut count = entries.len();
+        for (_, size, path) in entries {
+            if bytes <= bytes_max && count <= entries_max {
+                break;
+            }
+            let _ = fs::remove_file(path);
+            bytes -= size;
+            count -= 1;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a part of the path to a cache, and what to do about it.
+fn problem(found: &fs::Metadata, is_cache: bool, user: u32) -> Option<(String, &'static str)> {
+    let owner = found.uid();
+    if owner != user && owner != 0 {
+        let problem = format!("belongs to user {owner}, who is neither user {user} nor root");
+        return Some((problem, "change its owner (chown %)"));
+    }
+    let mode = found.mode() & 0o7777;
+    // Whoever may write in such a folder can neither rename nor delete what is another's; but he can add to it.
+    let is_shared = mode & STICKY != 0 && !is_cache;
+    if found.is_symlink() || mode & WRITABLE_BY_OTHERS == 0 || is_shared {
+        return None;
+    }
+    Some((
+        format!("may be written by others than its owner (mode {mode:04o})"),
+        "take that away (chmod go-w %)",
+    ))
+}
+
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Reads a file of the cache that none but this user or root can have written.
+fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(
+            OFlags::NOFOLLOW
+                .union(OFlags::NONBLOCK)
+                .bits()
+                .cast_signed(),
+        )
+        .open(path)?;
+    let found = file.metadata()?;
+    let user = rustix::process::geteuid().as_raw();
+    if !found.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if let Some((problem, _)) = problem(&found, true, user) {
+        return Err(io::Error::other(format!("it {problem}")));
+    }
+    let limit = bytes_max.saturating_add(HEAD_BYTES as u64);
+    if found.len() > limit {
+        return Err(io::Error::other("it is larger than --max-code"));
+    }
+    let mut entry = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());
+    (&file).take(limit).read_to_end(&mut entry)?;
+    touch(&file);
+    Ok(entry)
+}
+
+/// It was used: others are deleted sooner.
+fn touch(file: &File) {
+    let _ = file.set_modified(SystemTime::now());
+}
+
+fn head(key: Key, compiled: &Compiled) -> Vec<u8> {
+    let weight = compiled.weight;
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&key.0);
+    head.extend_from_slice(&weight.loaded_bytes.to_le_bytes());
+    head.extend_from_slice(&weight.instance_bytes.to_le_bytes());
+    let digest = Sha256::new_with_prefix(&head).chain_update(&compiled.code);
+    head.extend_from_slice(&digest.finalize());
+    head
+}
+
+/// The code of an entry, if it is that of this key and whole.
+fn unpack(key: Key, mut entry: Vec<u8>) -> Option<Compiled> {
+    let number = |at: usize| {
+        let at = MAGIC.len() + DIGEST_BYTES + at * NUMBER_BYTES;
+        Some(u64::from_le_bytes(*entry.get(at..)?.first_chunk()?))
+    };
+    let weight = Weight {
+        loaded_bytes: number(0)?,
+        instance_bytes: number(1)?,
+    };
+    let given = entry.get(..HEAD_BYTES)?.to_vec();
+    let code = entry.split_off(HEAD_BYTES);
+    let compiled = Compiled { code, weight };
+    (head(key, &compiled) == given).then_some(compiled)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn compiled(code: &[u8]) -> Compiled {
+        Compiled {
+            code: code.to_vec(),
+            weight: WEIGHT,
+        }
+    }
+
+    const WEIGHT: Weight = Weight {
+        loaded_bytes: 4_000,
+        instance_bytes: 50,
+    };
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn entry_is_that_of_its_key_and_whole_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let (one, other) = (Key([1; DIGEST_BYTES]), Key([2; DIGEST_BYTES]));
+        assert!(cache.get(one, 100).is_none());
+        cache.put(one, &compiled(b"code"));
+        assert_eq!(cache.get(one, 100).unwrap().code, b"code");
+        assert_eq!(cache.get(one, 100).unwrap().weight, WEIGHT);
+        assert!(cache.get(one, 3).is_none());
+        let path = |key: Key| folder.path().join(key.file_name());
+        fs::copy(path(one), path(other)).unwrap();
+        assert!(cache.get(other, 100).is_none());
+        let whole = fs::read(path(one)).unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(path(one), changed).unwrap();
+            assert!(cache.get(one, 100).is_none(), "byte {at}");
+            fs::write(path(one), &whole[..at]).unwrap();
+            assert!(cache.get(one, 100).is_none(), "{at} bytes");
+        }
+        cache.put(one, &compiled(b"again"));
+        assert_eq!(cache.get(one, 100).unwrap().code, b"again");
+        set_mode(&path(one), 0o620);
+        assert!(cache.get(one, 100).is_none());
+    }
+
+    #[test]
+    fn oldest_entries_go_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let keys = [1, 2, 3].map(|number| Key([number; DIGEST_BYTES]));
+        fs::write(folder.path().join("mine.txt"), "mine").unwrap();
+        for (key, age) in keys.into_iter().zip([10, 30, 20]) {
+            cache.put(key, &compiled(b"code"));
+            let file = File::open(folder.path().join(key.file_name())).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age))
+                .unwrap();
+        }
+        cache.clean(u64::MAX, 2).unwrap();
+        let left = || keys.map(|key| folder.path().join(key.file_name()).exists());
+        assert_eq!(left(), [true, false, true]);
+        cache.clean(HEAD_BYTES as u64 + 4, 2).unwrap();
+        assert_eq!(left(), [true, false, false]);
+        assert!(folder.path().join("mine.txt").exists());
+    }
+
+    #[test]
+    fn folder_that_others_can_write_is_refused() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("cache");
+        Cache::open(&folder).unwrap();
+        let mode = fs::metadata(&folder).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o700);
+        for (path, mode, is_fine) in [
+            (&folder, 0o770, false),
+            (&folder, 0o702, false),
+            (&folder, 0o1777, false),
+            (&folder, 0o755, true),
+            (&above.path().to_path_buf(), 0o777, false),
+            (&above.path().to_path_buf(), 0o1777, true),
+        ] {
+            set_mode(path, mode);
+            let opened = Cache::open(&folder);
+            assert_eq!(opened.is_ok(), is_fine, "{mode:o} of {path:?}: {opened:?}");
+        }
+        let link = above.path().join("link");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        Cache::open(&link).unwrap();
+    }
+}
