@@ -39,6 +39,10 @@ pub(crate) struct Backlog {
     /// The numbers of messages that may be dropped, oldest first, and of some that are gone.
     droppable: VecDeque<u64>,
     /// The newest that came each way; none while nobody has asked for it. Boxed: few connections have one.
+    #[expect(
+        clippy::box_collection,
+        reason = "every session has the field, and few have a map"
+    )]
     newest: Option<Box<HashMap<Published, u64>>>,
 }
 

@@ -122,10 +122,10 @@ mod tests {
     async fn future_that_panics_after_a_while_is_contained() {
         let outcome = contained(async {
             tokio::task::yield_now().await;
-            panic!("later");
+            panic!("later")
         });
         assert_eq!(
-            outcome.await.map(|()| ()).unwrap_err().to_string(),
+            outcome.await.unwrap_err().to_string(),
             "the host panicked: later"
         );
         assert_eq!(contained(async { 7 }).await.unwrap(), 7);

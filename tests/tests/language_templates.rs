@@ -484,10 +484,11 @@ fn remembers_who_is_there(language: Language) {
     if !language.is_there() {
         return;
     }
-    let chat = match language {
-        // The example is the template.
-        Language::Rust => handlers::built("chat"),
-        other => built(other, "chat"),
+    // In Rust the example is the template.
+    let chat = if matches!(language, Language::Rust) {
+        handlers::built("chat")
+    } else {
+        built(language, "chat")
     };
     let folder = tempfile::tempdir().expect("a folder");
     let served = folder.path().join("project.wasm");

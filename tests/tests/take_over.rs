@@ -238,10 +238,7 @@ fn end_of_a_drain_is_no_success_while_another_answers() {
         .start();
     let mut peer = old.open();
     assert_eq!(peer.ask("here"), "here");
-    let draining = {
-        let socket = socket.clone();
-        std::thread::spawn(move || run(["ctl", "--admin", &socket, "drain", "--wait"]))
-    };
+    let draining = std::thread::spawn(move || run(["ctl", "--admin", &socket, "drain", "--wait"]));
     peer.expect_close(1001);
     std::fs::remove_file(&admin).expect("it is there");
     let other = Server::of(handlers::echo())
@@ -270,7 +267,6 @@ fn sighup_before_the_server_starts_does_not_end_it() {
     let listener = UnixListener::bind(&admin).expect("the folder can be written");
     let starting = std::thread::spawn({
         let pid = folder.path().join("pid");
-        let admin = admin.clone();
         move || {
             let script = format!("echo $$ > {}; exec \"$0\" \"$@\"", pid.display());
             let mut command = Command::new("sh");

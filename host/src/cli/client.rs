@@ -103,9 +103,11 @@ pub(super) async fn open(
         )
     })?;
     opened
-        .map_err(|failed| match failed.failure {
-            Failed::Tls(text) => anyhow!("TLS: {text}{}", advice::of_tls(&text)),
-            failure => failure.into(),
+        .map_err(|failed| {
+            if let Failed::Tls(text) = &failed.failure {
+                return anyhow!("TLS: {text}{}", advice::of_tls(text));
+            }
+            failed.failure.into()
         })
         .with_context(|| format!("cannot connect to {}", options.url))
 }

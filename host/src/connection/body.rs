@@ -20,9 +20,10 @@ const ANNOUNCED_BYTES_MAX: u64 = 64 * 1024;
 pub(super) async fn read(config: &Config, body: Incoming) -> Result<Bytes, Response<Body>> {
     let whole = read_whole(config, body);
     match config.timeouts.message_timeout {
-        Some(limit) => timeout(limit, whole)
-            .await
-            .unwrap_or_else(|_| Err(too_slow())),
+        Some(limit) => match timeout(limit, whole).await {
+            Ok(read) => read,
+            Err(_) => Err(too_slow()),
+        },
         None => whole.await,
     }
 }

@@ -178,7 +178,10 @@ impl Other<'_> {
 
     fn command(&self, task: Task) -> Command {
         let (settings, engine) = (self.settings, self.engine);
-        let program = settings.program.as_deref().unwrap_or("wsrun".as_ref());
+        let program = settings
+            .program
+            .as_deref()
+            .unwrap_or_else(|| "wsrun".as_ref());
         let mut command = Command::new(program);
         command
             .arg(COMMAND)

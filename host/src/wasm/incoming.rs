@@ -347,7 +347,7 @@ impl Body for Held {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }
 

@@ -370,7 +370,9 @@ impl Stage<'_> {
         while client.seen.automatic < expected {
             match client.read() {
                 Got::Automatic | Got::Published => {}
-                other => panic!("{other:?} in the place of an automatic answer"),
+                other @ (Got::Answer(..) | Got::Ended | Got::Nothing) => {
+                    panic!("{other:?} in the place of an automatic answer")
+                }
             }
         }
         // What was published before comes before this is answered.
@@ -395,7 +397,7 @@ impl Stage<'_> {
             client.send(&[format!("send {} {}", flood.0, flood.1)]);
         }
         let waits_for_swaps = self.plan.subject == Subject::Workers;
-        while !self.is_over() && !(waits_for_swaps && self.swapped.load(Ordering::SeqCst)) {
+        while !(self.is_over() || waits_for_swaps && self.swapped.load(Ordering::SeqCst)) {
             thread::sleep(Duration::from_millis(5));
         }
         // It catches up, as long as others are held up by it.
@@ -461,7 +463,7 @@ impl Stage<'_> {
         while got(&client) < expected {
             match client.read() {
                 Got::Published => {}
-                other => panic!(
+                other @ (Got::Answer(..) | Got::Automatic | Got::Ended | Got::Nothing) => panic!(
                     "{other:?} after {} of {expected} that were broadcast",
                     got(&client)
                 ),

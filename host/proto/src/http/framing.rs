@@ -292,9 +292,7 @@ fn body(minor_version: u8, headers: &[(&str, &[u8])]) -> Result<Body, RequestErr
             [only] if is_chunked(only) => Ok(Body::Chunked),
             [.., last] if !is_chunked(last) => Err(RequestError::NotChunked),
             // RFC 9112, 7.1: chunked is not applied more than once.
-            [before @ .., _] if before.iter().any(|coding| is_chunked(coding)) => {
-                Err(RequestError::LengthUnclear)
-            }
+            [before @ .., _] if before.iter().any(is_chunked) => Err(RequestError::LengthUnclear),
             [] => Err(RequestError::NotChunked),
             [..] => Err(RequestError::CodingNotUnderstood),
         };
