@@ -16,10 +16,10 @@ def main() -> int:
     rules = tomllib.loads(Path(sys.argv[1]).read_text())
     allowed = set(rules["licenses"]["allow"])
     banned = {entry["name"] for entry in rules["bans"]["deny"]}
-    registries = {f"registry+{url}" for url in rules["sources"]["allow-registry"]}
     target = rules["graph"]["targets"][0]
     problems: list[str] = []
     checked: set[tuple[str, str]] = set()
+    registries: set[str] = set()
     for workspace in sys.argv[2:]:
         found, packages = used(workspace, target)
         problems += found
@@ -33,12 +33,15 @@ def main() -> int:
             if source is None:
                 continue
             checked.add((name, version))
-            if source not in registries:
-                problems.append(f"{where} comes from {source}")
+            registries.add(source)
+            if not source.startswith("registry+"):
+                problems.append(f"{where} comes from {source}, which is no registry")
             if not licensed(package["license"] or "", allowed):
                 problems.append(f"{where} has the licence {package['license'] or 'of a file'!r}, which deny.toml does not allow")
         several = sorted(f"{name} {', '.join(sorted(found))}" for name, found in versions.items() if len(found) > 1)
         print(f"{workspace}: {len(packages)} packages" + (f"; in several versions: {'; '.join(several)}" if several else ""))
+    if len(registries) > 1:
+        problems.append(f"dependencies come from several places: {', '.join(sorted(registries))}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     print(f"{len(checked)} versions of dependencies: licences, bans and sources checked, {len(problems)} problems")
