@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use wsrun_guest::{
-    Accept, Connection, Handler, Message, Refusal, Request, Timer, handler, timers,
-};
+use wsrun_guest::{Accept, Connection, Handler, Message, Refusal, Request, Timer, handler, timers};
 
 /// One more than the host keeps by default.
 const SESSION_TOO_LARGE: usize = 64 * 1024 + 1;

@@ -15,9 +15,8 @@ impl Handler for Lifecycle {
     fn started(&mut self) {
         assert_eq!(self.calls, 0, "started comes before everything else");
         self.starts += 1;
-        let broadcasts = host::config("broadcasts").map_or(0, |number| {
-            number.parse().expect("broadcasts is a number")
-        });
+        let broadcasts = host::config("broadcasts")
+            .map_or(0, |number| number.parse().expect("broadcasts is a number"));
         for number in 0..broadcasts {
             topics::broadcast(&format!("broadcast {number}")).expect("there is room");
         }
