@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use wsrun_tests::admin::Administered;
 use wsrun_tests::handlers;
 use wsrun_tests::server;
+use wsrun_tests::usage::MIB;
 
 /// Starts a server with a file and returns what it complains of.
 #[track_caller]
@@ -303,10 +305,34 @@ fn component_of_nested_instances_that_takes_far_more_than_its_bytes_is_refused()
         &refusal(nested(folder.path(), 20)),
         &["each instance of", "--max-memory", "nested instances"],
     );
+    // More than the compiler can number.
+    let told = refusal(nested(folder.path(), 22));
     says(
-        &refusal(nested(folder.path(), 22)),
-        &["--max-code", "nested instances"],
+        &told,
+        &["the compiler itself failed", "report", "assertion"],
     );
+    assert!(!told.contains("thread '"), "{told}");
+    assert!(told.lines().all(|line| !line.is_empty()), "{told}");
+    let server = Administered::start(server::Server::of(handlers::echo()).args([
+        "--no-cache",
+        "--max-code",
+        "100MiB",
+    ]));
+    let usage = server.usage();
+    usage.restart_peak();
+    let before = usage.resident_bytes();
+    for (times, words) in [
+        (20, ["--max-code", "nested instances"]),
+        (22, ["the compiler itself failed", "nested instances"]),
+    ] {
+        let file = nested(folder.path(), times).display().to_string();
+        let swapped = server.ctl(["swap", &file]);
+        assert_eq!(swapped.code, Some(1), "{swapped:?}");
+        says(&swapped.stderr, &words);
+    }
+    let grown = usage.peak_bytes().saturating_sub(before);
+    assert!(grown < 64 * MIB, "grown by {grown} bytes");
+    assert_eq!(server.open().ask("still here"), "still here");
     let fine = server::Server::of(nested(folder.path(), 4)).start();
     assert_eq!(fine.open().ask("a few are fine"), "a few are fine");
 }

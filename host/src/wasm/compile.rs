@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -21,11 +22,15 @@ use super::component::{ComponentError, first_line};
 use super::engine::{EngineConfig, engine};
 use super::names::ignore_long_names;
 use crate::config::Compilation;
+use crate::panics;
+use crate::text;
 
 /// The hidden command that [`run`] is.
 pub(crate) const COMMAND: &str = "compile-component";
 /// Its exit code for what is not a valid component: none that anything else ends with.
 pub(crate) const INVALID: u8 = 65;
+/// That of a compiler that panics.
+const PANICKED: u8 = 70;
 
 /// Threads of the compiler, which have an address space to share.
 const THREADS: u64 = 4;
@@ -65,7 +70,11 @@ pub(super) fn compile(
     if settings.program.is_none() {
         let mut component = component.to_vec();
         ignore_long_names(&mut component);
-        let made = engine.precompile_component(&component);
+        let made = panics::caught(|| engine.precompile_component(&component));
+        let made = made.map_err(|panicked| ComponentError::CompilerPanicked {
+            file: file.to_owned(),
+            how: panicked.to_string(),
+        })?;
         let code = made.map_err(|error| ComponentError::Invalid {
             file: file.to_owned(),
             cause: first_line(&error),
@@ -156,7 +165,8 @@ impl Other<'_> {
         if status.success() {
             return Ok(output);
         }
-        let complaint = complaint.lines().next().unwrap_or_default().to_owned();
+        let mut lines = complaint.lines();
+        let complaint = text::line(lines.find(|line| !line.is_empty()).unwrap_or_default());
         if status.signal().is_some() || is_of_memory(&complaint) {
             return Err(ComponentError::CompileMemory {
                 file: file.to_owned(),
@@ -168,6 +178,12 @@ impl Other<'_> {
             return Err(ComponentError::Invalid {
                 file: file.to_owned(),
                 cause: complaint,
+            });
+        }
+        if status.code() == Some(PANICKED.into()) {
+            return Err(ComponentError::CompilerPanicked {
+                file: file.to_owned(),
+                how: how(status, complaint),
             });
         }
         Err(ComponentError::CompilerFailed {
@@ -321,6 +337,7 @@ pub(crate) fn run(
     }
     // Who is to be told the result may be stopped meanwhile.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    end_with_a_panic();
     // A server that serves meanwhile comes first.
     let _ = rustix::process::setpriority_process(None, NICE);
     let engine = engine(engine_config).map_err(|error| first_line(&error))?;
@@ -346,6 +363,30 @@ pub(crate) fn run(
     let mut output = io::stdout().lock();
     let written = output.write_all(&made).and_then(|()| output.flush());
     written.map(Ok).map_err(|error| error.to_string())
+}
+
+/// Ends the process with the first panic of any thread, which is told in one line: there is nothing to go on with.
+fn end_with_a_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        let message = text::line(message.lines().next().unwrap_or_default());
+        let mut told = io::stderr().lock();
+        let _ = match panic.location() {
+            // Which folder it was built in is nobody's concern.
+            Some(place) => {
+                let file = Path::new(place.file()).file_name().unwrap_or_default();
+                writeln!(
+                    told,
+                    "{message} ({}, line {})",
+                    file.display(),
+                    place.line()
+                )
+            }
+            None => writeln!(told, "{message}"),
+        };
+        // Others that panic meanwhile say nothing more.
+        std::process::exit(PANICKED.into());
+    }));
 }
 
 /// What this process grows by when it loads the code, and when it makes an instance.

@@ -124,6 +124,17 @@ pub enum ComponentError {
         /// The limit.
         limit: u64,
     },
+    /// The compiler panicked.
+    #[error(
+        "{file} could not be compiled: the compiler itself failed on this component, which is a defect of it that a component with few bytes \
+         and many nested instances or types can reach; if it was not made to, please report it with the component: {how}"
+    )]
+    CompilerPanicked {
+        /// The file.
+        file: String,
+        /// What it said.
+        how: String,
+    },
     /// The process that compiles could not do its work.
     #[error("{file} could not be compiled: the process that compiles failed ({how})")]
     CompilerFailed {
@@ -619,11 +630,6 @@ fn is_behaviour(item: &wasmtime::component::types::ComponentExtern<'_>) -> bool 
 }
 
 pub(crate) fn first_line(error: &wasmtime::Error) -> String {
-    error
-        .root_cause()
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    let text = error.root_cause().to_string();
+    text::line(text.lines().next().unwrap_or_default())
 }
