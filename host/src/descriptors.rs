@@ -1,11 +1,12 @@
 //! File descriptors that connections leave to the operator.
 //!
 //! A process may open so many (`ulimit -n`). If connections took all of them, `wsrun ctl`, metrics and health, a new version and its
-//! compilation would have none, just when somebody has to look. So whoever accepts for peers stops a little below the limit. The kernel
+//! compilation would have none, just when somebody has to look. So whoever accepts for peers, or connects for handlers, stops a little below
+//! the limit. The kernel
 //! gives the lowest number that is free: a high one tells that few are left, and costs nothing to look at.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use rustix::process::{Resource, getrlimit};
 
@@ -28,11 +29,19 @@ pub(crate) fn has_room(any: impl AsFd, margin: u64) -> bool {
     next.is_ok_and(|next| !is_reserve(next.as_raw_fd(), margin))
 }
 
+/// Refuses a descriptor that was just opened for a handler or a peer, and is one of the last.
+pub(crate) fn check(opened: &impl AsRawFd) -> io::Result<()> {
+    match is_reserve(opened.as_raw_fd(), 0) {
+        true => Err(exhausted()),
+        false => Ok(()),
+    }
+}
+
 /// What to say of it: the error that opening one more would end in, without the reserve.
 pub(crate) fn exhausted() -> io::Error {
     io::Error::new(
         io::ErrorKind::QuotaExceeded,
         "too many open files: the last descriptors are kept for the operator; raise `ulimit -n` (LimitNOFILE=), or lower \
-         --max-connections",
+         --max-connections and --max-outbound",
     )
 }

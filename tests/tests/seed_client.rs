@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wsrun_tests::admin::Administered;
 use wsrun_tests::certificate::Certificate;
 use wsrun_tests::environment;
 use wsrun_tests::frame::{self, Frame};
@@ -560,6 +561,37 @@ fn seed_17_client_connect_is_limited_in_number() {
         let reply = client.control.ask(&format!("connect {options}"));
         reply.starts_with("ok ")
     });
+}
+
+#[test]
+fn outbound_connections_leave_the_last_descriptors_to_the_operator() {
+    let peer = Server::of(handlers::probe()).start();
+    let client = Administered::start(
+        Server::of(handlers::probe())
+            .args(["--allow-connect", "127.0.0.1", "--trial-time", "200ms"])
+            .open_files_max(256),
+    );
+    let mut closed = client.open();
+    assert_eq!(closed.ask("subscribe closed-events"), "ok true");
+    let mut control = client.open();
+    for _ in 0..400 {
+        let reply = control.ask(&format!("connect {}", json!({"url": peer.url(0)})));
+        assert!(reply.starts_with("ok "), "{reply}");
+    }
+    let event = json(&mut closed);
+    let told = event["failure"].to_string();
+    assert!(
+        told.contains("too many open files") && told.contains("--max-outbound"),
+        "{event}"
+    );
+    // What was refused is over, and what was opened stays: nobody gives room.
+    for _ in 0..100 {
+        json(&mut closed);
+    }
+    assert_eq!(client.status()["state"], "serving");
+    // With all that it takes to compile.
+    let swapped = client.ctl(["swap", &handlers::built("echo").display().to_string()]);
+    assert_eq!(swapped.code, Some(0), "{}", swapped.stderr);
 }
 
 #[test]

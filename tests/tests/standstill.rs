@@ -1,18 +1,19 @@
 //! A process that stood still (stopped by a debugger, by `docker pause`, with its virtual machine) and goes on: what came meanwhile is
 //! looked at before anybody is given up for silence.
 
-use std::io::Write;
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use wsrun_tests::certificate::Certificate;
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
-use wsrun_tests::server::Server;
+use wsrun_tests::server::{Server, binary};
 use wsrun_tests::wait::PATIENCE;
 
 /// Longer than every timeout of these servers.
@@ -193,4 +194,70 @@ fn server_that_stood_still_while_it_drains_sees_who_has_closed() {
     while_stopped(&server, || peer.send(&Frame::close(1001, "")));
     peer.expect_end();
     assert_eq!(server.wait(PATIENCE).code(), Some(0));
+}
+
+/// Somebody who is connected to, has read the head of the request and has not answered.
+fn asked(listener: &TcpListener) -> (TcpStream, String) {
+    let (stream, _) = listener.accept().expect("it connects");
+    let mut head = String::new();
+    let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).expect("a head is text") > 0);
+    }
+    (stream, head)
+}
+
+fn answer(stream: &mut TcpStream, head: &str) {
+    let key = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+        .expect("a client sends a key");
+    let accept = wsrun_proto::http::upgrade::accept_value(key);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(answer.as_bytes()).expect("it reads");
+}
+
+#[test]
+fn who_is_connected_to_has_the_whole_time_after_a_standstill() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+    let server = Server::of(handlers::probe())
+        .args(["--allow-connect", "127.0.0.1", "--connect-timeout", "4s"])
+        .args(["--ping-interval", "off"])
+        .start();
+    let mut events = server.open();
+    assert_eq!(events.ask("subscribe opened-events"), "ok true");
+    let mut control = server.open();
+    let reply = control.ask(&format!("connect {{\"url\": \"{url}\"}}"));
+    assert!(reply.starts_with("ok "), "{reply}");
+    let (mut stream, head) = asked(&listener);
+    while_stopped(&server, || {});
+    // Whose time was over has given up by now.
+    thread::sleep(Duration::from_millis(500));
+    answer(&mut stream, &head);
+    let event = events.read_text();
+    assert!(event.contains("client"), "{event}");
+
+    let mut client = Command::new(binary())
+        .args(["connect", "--connect-timeout", "4s", &url])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary can be started");
+    let (mut stream, head) = asked(&listener);
+    let pid = Pid::from_child(&client);
+    kill_process(pid, Signal::STOP).expect("it lives");
+    thread::sleep(STANDSTILL);
+    kill_process(pid, Signal::CONT).expect("it lives");
+    thread::sleep(Duration::from_millis(500));
+    answer(&mut stream, &head);
+    // Its input has ended: it closes, with a frame that is masked.
+    let mut frame = [0; 2];
+    stream.read_exact(&mut frame).expect("it is connected");
+    assert_eq!(frame, [0x88, 0x82]);
+    client.kill().expect("it lives");
+    client.wait().expect("a child can be waited for");
 }

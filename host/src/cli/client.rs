@@ -12,6 +12,7 @@ use wsrun_proto::ws::{
 
 use super::values::header;
 use super::{Failure, advice};
+use crate::clock;
 use crate::contract::{ConnectOptions, Failure as Failed, Verify};
 use crate::outbound::tls::{Trust, roots};
 use crate::outbound::{self, Opened, Outbound, random};
@@ -95,7 +96,7 @@ pub(super) async fn open(
     options: &ConnectOptions,
     limit: Duration,
 ) -> anyhow::Result<Opened> {
-    let opening = tokio::time::timeout(limit, outbound::open(outbound, options));
+    let opening = clock::timeout(limit, outbound::open(outbound, options));
     let opened = opening.await.map_err(|_| {
         anyhow!(
             "no connection to {} within {limit:?} (--connect-timeout)",
@@ -205,7 +206,7 @@ impl Client {
 
     /// Ends the transport. TLS tells the server first, and one that does not read cannot hold that up for long.
     pub(super) async fn shutdown(&mut self) {
-        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.writer.shutdown()).await;
+        let _ = clock::timeout(SHUTDOWN_TIMEOUT, self.writer.shutdown()).await;
     }
 
     /// The code and reason of the end, as a line for a terminal.

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,15 +11,16 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 use tokio_rustls::TlsConnector;
 use wsrun_proto::http::connect::{Connect, ConnectError as CoreError, Established};
 use wsrun_proto::ws::deflate::Agreed;
 
 use super::target::{Place, Target};
 use super::{Outbound, Prepared, random, tls};
+use crate::clock::timeout;
 use crate::contract::{ConnectOptions, Failure, Phase, Request, ResponseHead, Role};
+use crate::descriptors;
 use crate::transport::{Socket, Stream, set_options};
 
 /// Addresses of one name that are tried.
@@ -137,7 +139,7 @@ async fn transport(
 ) -> Result<(Socket, String, String), Failure> {
     match &target.place {
         Place::Unix(path) => {
-            let connected = UnixStream::connect(path).await;
+            let connected = connect_unix(path).await;
             let path = path.display().to_string();
             let stream =
                 connected.map_err(|error| Failure::Unreachable(format!("{path}: {error}")))?;
@@ -153,6 +155,22 @@ async fn transport(
             Ok((Socket::Tcp(stream), peer, local))
         }
     }
+}
+
+async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket?;
+    descriptors::check(&socket)?;
+    socket.connect(address).await
+}
+
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    let socket = UnixSocket::new_stream()?;
+    descriptors::check(&socket)?;
+    socket.connect(path).await
 }
 
 /// The addresses of a host that may be connected to, in the order in which they are tried: at least one.
@@ -227,7 +245,7 @@ async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure>
                 drop(running.remove(0));
             }
             running.push(Box::pin(async move {
-                let connected = TcpStream::connect(address).await;
+                let connected = connect_tcp(address).await;
                 connected.map_err(|error| Failure::Unreachable(format!("{address}: {error}")))
             }));
         } else if running.is_empty() {
