@@ -744,3 +744,16 @@ fn connection_of_a_failed_trial_is_closed_where_the_old_version_takes_none() {
     assert_eq!(server.connect().request(&Request::upgrade("/")).status, 404);
     assert_eq!(server.connect().request(&Request::get("/")).status, 200);
 }
+
+#[test]
+fn version_that_takes_no_connections_is_refused_where_the_old_one_does() {
+    let file = file_of("echo");
+    let server = Server::of(&file).start();
+    let mut peer = server.open();
+    becomes_guest(&file, "http-only");
+    server.signal(Signal::HUP);
+    server.expect_log("handler not replaced");
+    server.expect_log("answers plain requests alone");
+    echoes(&server, &mut peer);
+    assert_eq!(server.connect().request(&Request::get("/")).status, 426);
+}

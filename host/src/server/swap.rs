@@ -136,6 +136,15 @@ pub enum SwapError {
         /// The file.
         file: String,
     },
+    /// The new version takes no connections.
+    #[error(
+        "{file} answers plain requests alone (it exports wasi:http/incoming-handler and no wsrun:websocket/handler), and the version that \
+         serves takes connections, which nobody would answer any more: restart to change that"
+    )]
+    PlainOnly {
+        /// The file.
+        file: String,
+    },
     /// The new version did not start, did not take the state over, or failed on trial.
     #[error("{file}: {text}")]
     GivenUp {
@@ -326,6 +335,9 @@ impl Swapper {
                 file: name,
                 text: misfit.to_owned(),
             });
+        }
+        if exports.plain_only && !served.exports.plain_only {
+            return Err(SwapError::PlainOnly { file: name });
         }
         if exports.chunks != served.exports.chunks {
             return Err(SwapError::Chunks { file: name });
