@@ -377,14 +377,27 @@ impl Drop for Handshake {
     }
 }
 
-/// Accepts until the server shuts down. No error ends it: it logs, waits, and goes on.
+/// Accepts until the server shuts down. No error ends it, and no panic: it logs, waits, and goes on.
 pub(crate) async fn accept(
     bound: Bound,
     worker: Rc<Worker>,
     tls: Option<Arc<Tls>>,
 ) -> io::Result<()> {
-    static FAILED: Seldom = Seldom::new();
     let listener = Listener::new(bound)?;
+    loop {
+        let accepting = panics::contained(accept_all(&listener, &worker, tls.as_ref())).await;
+        let Err(panicked) = accepting else {
+            return Ok(());
+        };
+        panicked.report(&worker.tally, "", "accept-loop");
+        // One that panics each time must not take the worker.
+        tokio::time::sleep(BACKOFF_MIN).await;
+    }
+}
+
+/// Accepts until the server shuts down.
+async fn accept_all(listener: &Listener, worker: &Rc<Worker>, tls: Option<&Arc<Tls>>) {
+    static FAILED: Seldom = Seldom::new();
     // Each worker may take one more before it sees that there is no more.
     let margin = u64::from(worker.config.threads());
     let mut retiring = worker.retiring.clone();
@@ -396,11 +409,11 @@ pub(crate) async fn accept(
         let accepted = tokio::select! {
             accepted = listener.accept(), if !is_low => accepted,
             () = tokio::time::sleep(backoff), if is_low => {
-                is_low = !descriptors::has_room(&listener, margin);
+                is_low = !descriptors::has_room(listener, margin);
                 if is_low { Err(descriptors::exhausted()) } else { continue }
             }
-            _ = shutdown.wait_for(|shutdown| *shutdown) => return Ok(()),
-            _ = retiring.wait_for(|retiring| *retiring) => return Ok(()),
+            _ = shutdown.wait_for(|shutdown| *shutdown) => return,
+            _ = retiring.wait_for(|retiring| *retiring) => return,
         };
         match accepted {
             Ok(Accepted {
@@ -409,14 +422,15 @@ pub(crate) async fn accept(
                 peer,
                 local,
             }) => {
+                panics::plant("accept-loop");
                 backoff = BACKOFF_MIN;
                 is_low = descriptors::is_reserve(number, margin);
                 // TLS is for TCP: who can open the Unix socket is on this machine already.
-                let tls = tls.clone().filter(|_| matches!(socket, Socket::Tcp(_)));
+                let tls = tls.cloned().filter(|_| matches!(socket, Socket::Tcp(_)));
                 // The task ends by its own deadlines, and with the worker's runtime.
                 let handshake = Handshake::begin(&worker.handshakes);
                 let serving =
-                    connection::serve(Rc::clone(&worker), handshake, socket, peer, local, tls);
+                    connection::serve(Rc::clone(worker), handshake, socket, peer, local, tls);
                 panics::spawn(&worker.tally, "serve", serving);
             }
             // The client was gone before it was accepted: nothing is wrong here.

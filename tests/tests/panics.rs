@@ -62,6 +62,17 @@ fn panic_in_a_callback_or_its_effects_costs_the_connection_that_it_was_for() {
 }
 
 #[test]
+fn panic_of_what_accepts_costs_the_connection_that_was_accepted() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let server = planted("accept-loop", 2, &[]);
+    let other = server.open();
+    server.connect().read_to_end();
+    goes_on(server, vec![other]);
+}
+
+#[test]
 fn panic_while_a_connection_is_read_costs_that_connection() {
     if !cfg!(debug_assertions) {
         return;
