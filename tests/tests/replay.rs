@@ -586,6 +586,29 @@ fn limits_that_decide_what_a_handler_may_hand_over_are_those_of_the_tape() {
 }
 
 #[test]
+fn component_that_a_server_took_by_a_larger_limit_is_replayed() {
+    let tape = Tape::new();
+    // A section that nothing reads, as debug information is.
+    let mut bytes = std::fs::read(handlers::echo()).expect("the handler was built");
+    const SIZE: usize = 66 << 20;
+    bytes.push(0);
+    for shift in [0, 7, 14, 21] {
+        let more = if shift < 21 { 0x80 } else { 0 };
+        bytes.push(u8::try_from((SIZE >> shift) & 0x7f).expect("seven bits") | more);
+    }
+    bytes.extend([1, b'x']);
+    bytes.resize(bytes.len() + SIZE - 2, 0);
+    let large = tape.folder.path().join("large.wasm");
+    std::fs::write(&large, &bytes).expect("the folder is there");
+    let server = tape.of(&large).args(["--max-component", "100MiB"]).start();
+    let mut peer = server.open();
+    assert_eq!(peer.ask("one"), "one");
+    peer.close();
+    stop(server);
+    tape.is_identical(&large);
+}
+
+#[test]
 fn callback_that_the_end_of_the_server_cuts_off_is_on_the_tape() {
     let tape = Tape::new();
     let mut server = tape

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{Config, HandlerLimits};
+use crate::config::{Compilation, Config, HandlerLimits};
 
 /// What this version writes, and reads.
 pub(crate) const FORMAT: u32 = 1;
@@ -75,6 +75,11 @@ fn sent_message_bytes_max() -> usize {
 /// How much longer a callback may take in a replay: the machine may be a slower one.
 const PATIENCE: u32 = 10;
 
+/// A component that is replayed, and what it is compiled to. What a server takes is another matter: who replays names a file of their own,
+/// which a server with a larger --max-component has served.
+const COMPONENT_BYTES_MAX: u64 = 2 << 30;
+const CODE_BYTES_MAX: u64 = 8 << 30;
+
 impl From<&Config> for TapeLimits {
     fn from(config: &Config) -> Self {
         let limits = &config.handler_limits;
@@ -112,6 +117,11 @@ impl TapeLimits {
         Config {
             wasm_stack_bytes_max: self.wasm_stack_bytes_max,
             handler_limits,
+            compilation: Compilation {
+                component_bytes_max: COMPONENT_BYTES_MAX,
+                code_bytes_max: CODE_BYTES_MAX,
+                ..Compilation::default()
+            },
             ..Config::default()
         }
     }
