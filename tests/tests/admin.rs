@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -302,6 +302,49 @@ fn ctl_says_when_nobody_answers() {
         "{}",
         ended.stderr
     );
+}
+
+/// What `wsrun ctl --timeout 300ms` says.
+#[track_caller]
+fn waits_in_vain(socket: &Path, arguments: &[&str]) {
+    let path = socket.display().to_string();
+    let all = [&["ctl", "--admin", &path, "--timeout", "300ms"], arguments].concat();
+    let ended = run(&all);
+    assert_eq!(ended.code, Some(2), "{arguments:?}: {ended:?}");
+    for words in ["has not answered within 300ms", "--timeout", "SIGKILL"] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn ctl_does_not_wait_for_ever_for_a_server_that_hangs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("admin");
+    let _silent = UnixListener::bind(&socket).expect("the folder can be written");
+    for arguments in [
+        &["status"][..],
+        &["metrics"],
+        &["swap"],
+        &["drain"],
+        &["drain", "--wait"],
+    ] {
+        waits_in_vain(&socket, arguments);
+    }
+    // Its queue is full: connecting itself waits.
+    let full = folder.path().join("full");
+    let listener = UnixListener::bind(&full).expect("the folder can be written");
+    rustix::net::listen(&listener, 0).expect("it listens with a shorter queue");
+    let _first = UnixStream::connect(&full).expect("there is room for one");
+    waits_in_vain(&full, &["status"]);
+    // One that is only slow is waited for: a swap has the time that it may take beside.
+    let server = Administered::start(Server::of(handlers::echo()).args(["--trial-time", "2s"]));
+    let swapped = server.ctl([
+        "--timeout",
+        "1s",
+        "swap",
+        &handlers::built("probe").display().to_string(),
+    ]);
+    assert_eq!(swapped.code, Some(0), "{}", swapped.stderr);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -265,6 +266,45 @@ fn admin_socket_goes_over_to_a_server_that_has_no_right_to_its_folder() {
         let status = server::run(["ctl", "--admin", &socket, "status"]);
         status.stdout.contains(&format!("pid {}", third.id()))
     });
+}
+
+/// The address of `--metrics` is bound as root as well, while the server before listens there.
+#[test]
+fn metrics_below_1024_go_over_to_a_server_that_becomes_somebody_else() {
+    if !have_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("admin").display().to_string();
+    let metrics = format!("127.0.0.1:{}", privileged_port());
+    let server = || {
+        Server::of(handlers::echo()).args([
+            "--user",
+            "nobody",
+            "--admin",
+            &socket,
+            "--metrics",
+            &metrics,
+        ])
+    };
+    let mut old = server().start();
+    old.expect_log("metrics on http://");
+    // Who does not take over is told that somebody is there.
+    let second = run(&[], &["--user", "nobody", "--metrics", &metrics]);
+    fails(&second, 1, &["--metrics", "in use"]);
+    let mut new = server().args(["--take-over", &socket]).start();
+    assert!(old.wait(wsrun_tests::wait::PATIENCE).success());
+    new.expect_log("metrics on http://");
+    let third = server().args(["--take-over", &socket]).start();
+    assert!(new.wait(wsrun_tests::wait::PATIENCE).success());
+    third.expect_log("metrics on http://");
+    let mut stream = TcpStream::connect(&metrics).expect("the third listens there");
+    stream
+        .write_all(b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.ends_with("live\n"), "{answer}");
 }
 
 #[test]

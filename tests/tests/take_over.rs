@@ -1,6 +1,6 @@
 //! A new process takes the listeners over from an old one, and nobody is refused.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
@@ -12,7 +12,7 @@ use wsrun_tests::frame::Frame;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
-use wsrun_tests::server::{Server, binary, run, run_command};
+use wsrun_tests::server::{Server, binary, is_root, run, run_command};
 use wsrun_tests::wait::{self, PATIENCE};
 
 #[test]
@@ -327,4 +327,26 @@ fn idle_http_connection_does_not_hold_the_take_over_up() {
     peer.send(&Frame::close(1001, ""));
     assert_eq!(old.wait(PATIENCE).code(), Some(0));
     assert_eq!(new.open().ask("new"), "new");
+}
+
+#[test]
+fn signal_while_the_server_before_is_asked_stops_the_new_one_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let admin = folder.path().join("admin");
+        // A server that is asked and does not answer.
+        let listener = UnixListener::bind(&admin).expect("the folder can be written");
+        let mut command = Command::new(binary());
+        command.arg(handlers::echo()).arg("--take-over").arg(&admin);
+        if is_root() {
+            command.arg("--allow-root");
+        }
+        let mut starting = command.spawn().expect("the binary can be started");
+        let (mut stream, _) = listener.accept().expect("it asks");
+        stream.read_exact(&mut [0]).expect("it asks");
+        kill_process(Pid::from_child(&starting), signal).expect("it lives");
+        // Not asked for any longer, and not told that nobody answered.
+        let ended = starting.wait().expect("a child can be waited for");
+        assert_eq!(ended.code(), Some(0), "{signal:?}");
+    }
 }

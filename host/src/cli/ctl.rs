@@ -1,13 +1,16 @@
 //! `wsrun ctl`: asks something of a running server over its admin socket.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::admin::verbs::{Answer, Reply, Request, StatusReply};
+use super::values::duration;
 use super::{Failure, say, say_as_it_is, say_lines};
 use crate::text::Json;
 
@@ -16,6 +19,9 @@ pub(super) struct Args {
     /// The --admin socket of the server
     #[arg(long, value_name = "PATH", env = "WSRUN_ADMIN")]
     admin: PathBuf,
+    /// How long the server may take to answer; `swap` gives it the time beside that its --compile-timeout and --trial-time allow
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    timeout: Duration,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -48,17 +54,14 @@ enum Verb {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let path = &args.admin;
-    let mut stream = UnixStream::connect(path)
-        .with_context(|| {
-            format!(
-                "{}: no server answers there (is it started with --admin, and by this user?)",
-                path.display()
-            )
-        })
-        .map_err(Failure::usage)?;
+    let mut server = Server {
+        path,
+        stream: connect(path, args.timeout).map_err(Failure::usage)?,
+        limit: args.timeout,
+    };
     match args.verb {
         Verb::Status { json } => {
-            let Answer::Status(status) = ask(&mut stream, path, &Request::Status {})? else {
+            let Answer::Status(status) = server.ask(&Request::Status {})? else {
                 return Err(unexpected(path));
             };
             if json {
@@ -68,7 +71,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
             }
         }
         Verb::Metrics => {
-            let Answer::Metrics(text) = ask(&mut stream, path, &Request::Metrics {})? else {
+            let Answer::Metrics(text) = server.ask(&Request::Metrics {})? else {
                 return Err(unexpected(path));
             };
             say_lines(text.trim_end());
@@ -81,12 +84,17 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
                     absolute.with_context(|| file.display().to_string())
                 })
                 .transpose()?;
+            let Answer::Status(status) = server.ask(&Request::Status {})? else {
+                return Err(unexpected(path));
+            };
+            let swapping = Duration::from_secs(status.swap_seconds_max);
+            server.limit = server.limit.saturating_add(swapping);
             let request = Request::Swap { handler, file };
             let Answer::Swapped {
                 handler,
                 file,
                 milliseconds,
-            } = ask(&mut stream, path, &request)?
+            } = server.ask(&request)?
             else {
                 return Err(unexpected(path));
             };
@@ -96,57 +104,117 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
             ));
         }
         Verb::Drain { wait } => {
-            ask(&mut stream, path, &Request::Drain {})?;
+            server.ask(&Request::Drain {})?;
             say("draining");
             if wait {
-                await_end(&mut stream, path)?;
+                server.await_end()?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(stream: &mut UnixStream, path: &Path, request: &Request) -> Result<Answer, Failure> {
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    let mut reply = String::new();
-    stream
-        .write_all(&line)
-        .and_then(|()| BufReader::new(&*stream).read_line(&mut reply))
-        .with_context(|| format!("{}", path.display()))?;
-    if reply.is_empty() {
-        let text = "{}: the server ended the connection: it runs as another user, or has stopped";
-        return Err(anyhow!(text.replace("{}", &path.display().to_string())).into());
-    }
-    match serde_json::from_str(&reply) {
-        Ok(Reply::Ok(answer)) => Ok(answer),
-        Ok(Reply::Error(text)) => Err(anyhow!(text).into()),
-        Err(_) => Err(unexpected(path)),
+/// A socket that waits for nothing longer than `limit`.
+fn connect(path: &Path, limit: Duration) -> anyhow::Result<UnixStream> {
+    let address = SockAddr::unix(path).with_context(|| path.display().to_string())?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // For connecting as well: a server that accepts no more has a queue that is full.
+    socket.set_write_timeout(Some(limit))?;
+    match socket.connect(&address) {
+        Ok(()) => Ok(socket.into()),
+        Err(error) if is_timeout(&error) => Err(silent(path, limit)),
+        Err(error) => Err(anyhow::Error::from(error).context(format!(
+            "{}: no server answers there (is it started with --admin, and by this user?)",
+            path.display()
+        ))),
     }
 }
 
-/// Waits for the end of the server, and of no other in its place: what was to end must not be answered for by another.
-fn await_end(stream: &mut UnixStream, path: &Path) -> Result<(), Failure> {
-    // The server keeps the connection as long as it lives.
-    let read = stream.read(&mut [0]);
-    let read = read.with_context(|| path.display().to_string())?;
-    if read > 0 {
-        return Err(unexpected(path));
-    }
-    let Ok(mut other) = UnixStream::connect(path) else {
-        return Ok(());
-    };
-    let pid = match ask(&mut other, path, &Request::Status {}) {
-        Ok(Answer::Status(status)) => format!(" (pid {})", status.pid),
-        // It was about to end, or is something else.
-        Err(_) => return Ok(()),
-        Ok(_) => String::new(),
-    };
-    Err(anyhow!(
-        "the server that was told to drain has ended, but another one{pid} answers at {} now",
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
+fn silent(path: &Path, limit: Duration) -> anyhow::Error {
+    anyhow!(
+        "{}: the server has not answered within {limit:?}: it stands still, or has too much to do. What was asked for may still happen: see \
+         its log and `wsrun ctl status`. --timeout waits longer; SIGTERM, and then SIGKILL, ends a server that hangs",
         path.display()
     )
-    .into())
+}
+
+/// The server that is asked.
+struct Server<'a> {
+    path: &'a Path,
+    stream: UnixStream,
+    /// How long it may take to answer.
+    limit: Duration,
+}
+
+impl Server<'_> {
+    fn ask(&mut self, request: &Request) -> Result<Answer, Failure> {
+        let path = self.path;
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream.set_read_timeout(Some(self.limit))?;
+        let mut reply = String::new();
+        let mut read = || {
+            self.stream.write_all(&line)?;
+            BufReader::new(&self.stream).read_line(&mut reply)
+        };
+        match read() {
+            Ok(_) => {}
+            Err(error) if is_timeout(&error) => {
+                return Err(Failure::usage(silent(path, self.limit)));
+            }
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                return Err(error.context(path.display().to_string()).into());
+            }
+        }
+        if reply.is_empty() {
+            return Err(anyhow!(
+                "{}: the server ended the connection: it runs as another user, or has stopped",
+                path.display()
+            )
+            .into());
+        }
+        match serde_json::from_str(&reply) {
+            Ok(Reply::Ok(answer)) => Ok(answer),
+            Ok(Reply::Error(text)) => Err(anyhow!(text).into()),
+            Err(_) => Err(unexpected(path)),
+        }
+    }
+
+    /// Waits for the end of the server, however long that takes, and of no other in its place: what was to end must not be answered for by
+    /// another.
+    fn await_end(&mut self) -> Result<(), Failure> {
+        let path = self.path;
+        self.stream.set_read_timeout(None)?;
+        // The server keeps the connection as long as it lives.
+        let read = self.stream.read(&mut [0]);
+        let read = read.with_context(|| path.display().to_string())?;
+        if read > 0 {
+            return Err(unexpected(path));
+        }
+        let Ok(stream) = connect(path, self.limit) else {
+            return Ok(());
+        };
+        let mut other = Server { stream, ..*self };
+        let pid = match other.ask(&Request::Status {}) {
+            Ok(Answer::Status(status)) => format!(" (pid {})", status.pid),
+            // It was about to end, or is something else.
+            Err(_) => return Ok(()),
+            Ok(_) => String::new(),
+        };
+        Err(anyhow!(
+            "the server that was told to drain has ended, but another one{pid} answers at {} now",
+            path.display()
+        )
+        .into())
+    }
 }
 
 fn unexpected(path: &Path) -> Failure {

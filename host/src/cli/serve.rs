@@ -143,7 +143,7 @@ pub(super) fn run(args: Args, hangup: Hangup) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
     // Before anything else: without a handler SIGHUP ends a process, and a signal that comes early would be lost.
-    let signals = {
+    let mut signals = {
         let _entered = runtime.enter();
         Signals::catch()?
     };
@@ -170,7 +170,22 @@ pub(super) fn run(args: Args, hangup: Hangup) -> Result<ExitCode, Failure> {
     if let Some(path) = &take_over {
         // Its file stays where it is, so that no right to the folder is needed, and nobody finds it missing.
         let same = admin.as_deref().filter(|admin| is_same(path, admin));
-        let handed = Predecessor::ask(path, same.is_some())?;
+        let asked =
+            runtime.block_on(signals.unless_stopped(Predecessor::ask(path, same.is_some())));
+        let handed = match asked {
+            Some(Ok(handed)) => handed,
+            // The thread that asks may not end before the process does.
+            Some(Err(error)) => {
+                runtime.shutdown_background();
+                return Err(error.into());
+            }
+            None => {
+                runtime.shutdown_background();
+                tracing::info!("stopping before it serves");
+                service_manager::stopping();
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
         tracing::info!(
             count = handed.listen.len(),
             "listening on what another server hands over, not on --listen"
@@ -205,6 +220,16 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// What `work` comes to, or none if the process is told to stop before.
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        // Every arm is safe to cancel: signals are kept, and nobody goes on with work that was not done.
+        tokio::select! {
+            done = work => Some(done),
+            _ = self.terminate.recv() => None,
+            _ = self.interrupt.recv() => None,
+        }
     }
 }
 
@@ -303,7 +328,7 @@ struct Operating {
     admin: Option<AdminSocket>,
     metrics: Option<TcpListener>,
     /// An address that the server before may still listen on.
-    metrics_later: Option<SocketAddr>,
+    metrics_later: Option<http::Later>,
 }
 
 impl Operating {
@@ -318,7 +343,8 @@ impl Operating {
         if let Some(address) = metrics
             && self.predecessor.is_some()
         {
-            self.metrics_later = Some(address);
+            let later = http::Later::bind(address);
+            self.metrics_later = Some(later.with_context(|| format!("--metrics {address}"))?);
         } else if let Some(address) = metrics {
             let listener = http::bind(address);
             self.metrics = Some(listener.with_context(|| format!("--metrics {address}"))?);
@@ -350,7 +376,7 @@ impl Operating {
             if let Some(socket) = admin {
                 answer(socket, control.clone(), stop);
             }
-            match later.map(http::bind) {
+            match later.map(http::Later::listen) {
                 Some(Ok(listener)) => tell_metrics(listener, control),
                 Some(Err(error)) => tracing::error!("--metrics could not be started: {error}"),
                 None => {}

@@ -82,6 +82,8 @@ pub struct Status {
     pub workers: u16,
     /// Open connections of all handlers, inbound and outbound.
     pub connections: usize,
+    /// What a swap that nothing else holds up may take.
+    pub swap_time_max: Duration,
     /// In the order of the configuration.
     pub handlers: Vec<HandlerStatus>,
 }
@@ -162,6 +164,7 @@ impl Control {
             urls: inner.urls.clone(),
             workers: inner.config.threads(),
             connections: *inner.live.borrow(),
+            swap_time_max: inner.swap_time_max(),
             handlers: handlers.collect(),
         }
     }
@@ -232,6 +235,14 @@ impl Control {
 }
 
 impl Inner {
+    /// Compiling, loading to weigh, starting, and the trial.
+    fn swap_time_max(&self) -> Duration {
+        let (compiling, limits) = (&self.config.compilation, &self.config.handler_limits);
+        let compiling = compiling.timeout.saturating_mul(2);
+        let starting = limits.blocking_timeout.saturating_add(limits.trial_time);
+        compiling.saturating_add(starting)
+    }
+
     fn handler(&self, position: usize, name: &str, files: &[(String, PathBuf)]) -> HandlerStatus {
         let tallies = &self.tallies;
         let file = files.iter().find(|(known, _)| known == name);

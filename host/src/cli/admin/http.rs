@@ -1,6 +1,7 @@
 //! Metrics and health over HTTP, for monitoring that has no access to the admin socket.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -25,18 +27,60 @@ const CLIENTS_MAX: usize = 16;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Binds the address.
-pub(in crate::cli) fn bind(address: SocketAddr) -> std::io::Result<StdTcpListener> {
-    let listener = StdTcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// Clients that wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// Listens at the address, which nobody else may do then but a server that takes over.
+pub(in crate::cli) fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
+    // SO_REUSEPORT would let a second server in unnoticed: this socket, without it, tells whether somebody is there.
+    let address = StdTcpListener::bind(address)?.local_addr()?;
+    listen(shared(address)?)
+}
+
+/// Binds the address beside a server of the same user that listens there.
+fn shared(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket) -> io::Result<StdTcpListener> {
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// An address that this server listens at when the server before has ended to.
+#[derive(Debug)]
+pub(in crate::cli) struct Later {
+    address: SocketAddr,
+    /// None where the server before does not share it.
+    bound: Option<Socket>,
+}
+
+impl Later {
+    /// Binds it while the process has the right to. A socket that is bound and does not listen gets no connection.
+    pub(in crate::cli) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let bound = match shared(address) {
+            Ok(socket) => Some(socket),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { address, bound })
+    }
+
+    pub(in crate::cli) fn listen(self) -> io::Result<StdTcpListener> {
+        match self.bound {
+            Some(socket) => listen(socket),
+            None => bind(self.address),
+        }
+    }
 }
 
 /// Answers until the process ends, or another takes over and listens here itself.
-pub(in crate::cli) async fn serve(
-    listener: StdTcpListener,
-    control: Control,
-) -> std::io::Result<()> {
+pub(in crate::cli) async fn serve(listener: StdTcpListener, control: Control) -> io::Result<()> {
     static FAILED: Seldom = Seldom::new();
     let listener = TcpListener::from_std(listener)?;
     let clients = Arc::new(Semaphore::new(CLIENTS_MAX));

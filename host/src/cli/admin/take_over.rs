@@ -16,6 +16,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::verbs::{Answer, Reply, Request};
+use crate::clock;
 use crate::config::{Inherited, Listen};
 
 /// Descriptors in one message: the kernel takes 253.
@@ -58,8 +59,23 @@ pub(in crate::cli) struct Handed {
 
 impl Predecessor {
     /// Gets the listeners of the server whose admin socket is at `path`, and that socket itself when `admin` says so. It serves on until
-    /// [`release`](Self::release), and hands nothing to anybody else as long as this is kept.
-    pub(in crate::cli) fn ask(path: &Path, admin: bool) -> anyhow::Result<Handed> {
+    /// [`release`](Self::release), and hands nothing to anybody else as long as this is kept. Dropping the future leaves a thread that asks
+    /// on for a while.
+    pub(in crate::cli) async fn ask(path: &Path, admin: bool) -> anyhow::Result<Handed> {
+        let asking = tokio::task::spawn_blocking({
+            let path = path.to_owned();
+            move || Self::ask_blocking(&path, admin)
+        });
+        match clock::timeout(TIMEOUT, asking).await {
+            Ok(asked) => asked?,
+            Err(_) => anyhow::bail!(
+                "--take-over {}: the server does not answer within {TIMEOUT:?}: look at its log, and stop it if it hangs",
+                path.display()
+            ),
+        }
+    }
+
+    fn ask_blocking(path: &Path, admin: bool) -> anyhow::Result<Handed> {
         let context = || format!("--take-over {}", path.display());
         let stream = StdUnixStream::connect(path).with_context(|| {
             format!(

@@ -62,6 +62,7 @@ pub(in crate::cli) struct StatusReply {
     pub(in crate::cli) listening: Vec<String>,
     pub(in crate::cli) workers: u16,
     pub(in crate::cli) connections: usize,
+    pub(in crate::cli) swap_seconds_max: u64,
     pub(in crate::cli) handlers: Vec<HandlerReply>,
 }
 
@@ -97,6 +98,7 @@ impl From<Status> for StatusReply {
             listening: status.urls,
             workers: status.workers,
             connections: status.connections,
+            swap_seconds_max: status.swap_time_max.as_secs().saturating_add(1),
             handlers: status.handlers.into_iter().map(Into::into).collect(),
         }
     }
