@@ -26,7 +26,9 @@ fn marker_that_one_handler_leaves_is_found_by_no_instance_of_another() {
     let server = Server::of(&canary)
         .arg("--protocol")
         .arg(format!("other={}", canary.display()))
-        .args(["--max-failures", "1000000", "--log-level", "error"]);
+        // So many failures, and the time that they take, are what is wanted here.
+        .args(["--max-failures", "1000000", "--failure-window", "100ms"])
+        .args(["--log-level", "error"]);
     let server = Administered::start(server);
     let traps = |protocol: &str, asked: usize| {
         let mut peer = match protocol {

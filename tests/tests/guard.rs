@@ -212,7 +212,7 @@ fn names_in_a_backtrace_are_cut_and_harmless() {
     let source = source.expect("it is there");
     let name = format!(
         "(func $\"\\1b[31mnamed{}\" (export \"received\")",
-        "x".repeat(50_000)
+        "x".repeat(10_000)
     );
     let named = source.replace("(func (export \"received\")", &name);
     assert_ne!(source, named);
@@ -396,22 +396,11 @@ fn component_is_compiled_once_into_the_cache() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = folder.path().join("cache");
     fs::create_dir(&cache).expect("it can be made");
-    let compiled = || {
-        let mut names: Vec<PathBuf> = Vec::new();
-        let mut folders = vec![cache.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).expect("it is there") {
-                let path = entry.expect("an entry").path();
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false => names.push(path),
-                }
-            }
-        }
-        let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().len());
-        // The names of the engine's own records have an extension.
-        names.retain(|path| path.extension().is_none() && name(path) == Some(43));
-        names
+    let compiled = || -> Vec<_> {
+        let entries = fs::read_dir(&cache).expect("it is there");
+        entries
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect()
     };
     let path = cache.to_str().expect("UTF-8");
     let coredumps = folder.path().to_str().expect("UTF-8");
