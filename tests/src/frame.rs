@@ -167,6 +167,11 @@ impl Frame {
         std::str::from_utf8(&self.payload).expect("the payload is UTF-8")
     }
 
+    /// Whether it is a ping that the server asks on its own with, whether its peer is there.
+    pub fn is_keep_alive(&self) -> bool {
+        self.opcode == PING && self.payload.len() == 8 && self.payload.starts_with(b"wsrn")
+    }
+
     /// Code and reason of a close frame; 1005 when it has none.
     pub fn close_info(&self) -> (u16, &str) {
         match self.payload.first_chunk() {

@@ -1,4 +1,5 @@
-//! A WebSocket client that checks nothing for its user and sends whatever it is told.
+//! A WebSocket client that checks nothing for its user and sends whatever it is told. Pings that the server sends on its own are answered
+//! while it reads: when they come depends on how busy the machine is.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -6,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{self, AddressFamily, SocketType};
 use rustls::pki_types::ServerName;
@@ -22,6 +23,8 @@ use crate::wait::PATIENCE;
 pub struct Peer {
     stream: Stream,
     input: Vec<u8>,
+    /// How long a read waits.
+    patience: Duration,
 }
 
 /// Why there is no further frame.
@@ -89,6 +92,7 @@ impl Peer {
         Self {
             stream,
             input: Vec::new(),
+            patience: PATIENCE,
         }
     }
 
@@ -98,7 +102,8 @@ impl Peer {
     }
 
     /// Limits how long a read waits; [`PATIENCE`] otherwise.
-    pub fn set_read_timeout(&self, timeout: Duration) {
+    pub fn set_read_timeout(&mut self, timeout: Duration) {
+        self.patience = timeout;
         self.stream.set_read_timeout(Some(timeout));
     }
 
@@ -253,8 +258,47 @@ impl Peer {
         }
     }
 
-    /// Reads one frame, if one comes.
+    /// Reads one frame, if one comes. A keep-alive ping is answered and is none.
     pub fn try_read_frame(&mut self) -> Result<Frame, NoFrame> {
+        let began = Instant::now();
+        loop {
+            let frame = self.try_read_raw_frame()?;
+            if !frame.is_keep_alive() {
+                return Ok(frame);
+            }
+            self.answer(frame);
+            if began.elapsed() >= self.patience {
+                return Err(NoFrame::TimedOut);
+            }
+        }
+    }
+
+    fn answer(&mut self, ping: Frame) {
+        // If the server has gone, reading tells.
+        let _ = self.try_send_bytes(&Frame::new(frame::PONG, ping.payload).encode());
+    }
+
+    /// Answers the keep-alive pings that nothing else stands before.
+    fn answer_keep_alive(&mut self) {
+        const LENGTH: usize = 10;
+        while let Some(mut first) = self.input.get(..LENGTH).map(<[u8]>::to_vec)
+            && first[..2] == [0x80 | frame::PING, 8]
+            && let Some(ping) = Frame::decode(&mut first).filter(Frame::is_keep_alive)
+        {
+            self.input.drain(..LENGTH);
+            self.answer(ping);
+        }
+    }
+
+    /// Reads one frame, whatever it is, for who looks at keep-alive pings and answers them or not.
+    #[track_caller]
+    pub fn read_raw_frame(&mut self) -> Frame {
+        self.try_read_raw_frame()
+            .unwrap_or_else(|reason| panic!("no frame: {reason:?}"))
+    }
+
+    /// Reads one frame, whatever it is, if one comes.
+    pub fn try_read_raw_frame(&mut self) -> Result<Frame, NoFrame> {
         loop {
             if let Some(frame) = Frame::decode(&mut self.input) {
                 return Ok(frame);
@@ -311,12 +355,17 @@ impl Peer {
     /// Asserts that the server ends the transport, with no byte before.
     #[track_caller]
     pub fn expect_end(&mut self) {
-        match self.fill() {
-            Err(NoFrame::Ended) if self.input.is_empty() => {}
-            other => panic!(
-                "the transport did not end: {other:?} after {:?}",
-                String::from_utf8_lossy(&self.input)
-            ),
+        loop {
+            let filled = self.fill();
+            self.answer_keep_alive();
+            match filled {
+                Err(NoFrame::Ended) if self.input.is_empty() => return,
+                Ok(()) if self.input.is_empty() => {}
+                other => panic!(
+                    "the transport did not end: {other:?} after {:?}",
+                    String::from_utf8_lossy(&self.input)
+                ),
+            }
         }
     }
 
@@ -341,12 +390,18 @@ impl Peer {
     #[track_caller]
     pub fn expect_silence(&mut self, time: Duration) {
         self.set_read_timeout(time);
-        match self.fill() {
-            Err(NoFrame::TimedOut) => {}
-            other => panic!(
-                "not silent: {other:?} {:?}",
-                String::from_utf8_lossy(&self.input)
-            ),
+        loop {
+            let filled = self.fill();
+            self.answer_keep_alive();
+            match filled {
+                Err(NoFrame::TimedOut) => break,
+                // The time begins anew behind a keep-alive ping.
+                Ok(()) if self.input.is_empty() => {}
+                other => panic!(
+                    "not silent: {other:?} {:?}",
+                    String::from_utf8_lossy(&self.input)
+                ),
+            }
         }
         self.set_read_timeout(PATIENCE);
     }

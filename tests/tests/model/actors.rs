@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
-use wsrun_tests::wait;
+use wsrun_tests::wait::{self, PATIENCE};
 
-use crate::client::{AUTOMATIC, Client, Ended, Got, Seen};
+use crate::client::{AUTOMATIC, Client, Ended, Got, Seen, deadline};
 use crate::plan::{Actor, End, Life, Plan, Step, Subject};
 
 /// What the peers of one server share.
@@ -26,10 +26,12 @@ pub(crate) struct Stage<'a> {
     pub(crate) ids: Vec<AtomicU64>,
     /// Who is connected, or has failed to.
     pub(crate) ready: AtomicUsize,
-    /// Who has something to do yet.
-    pub(crate) active: AtomicUsize,
+    /// Who has something to do yet that others wait for.
+    pub(crate) at_work: Vec<AtomicBool>,
     /// Somebody has failed: it is over.
     pub(crate) failed: AtomicBool,
+    /// What was taken for everybody, or for the topic `w`, by those who are done.
+    pub(crate) due: AtomicU64,
     /// Whether the swaps are over.
     pub(crate) swapped: AtomicBool,
     pub(crate) seen: Mutex<Vec<(usize, Seen)>>,
@@ -39,6 +41,21 @@ pub(crate) struct Stage<'a> {
 struct Counted<'a> {
     counter: &'a AtomicUsize,
     is_done: bool,
+}
+
+/// Has others wait for an actor until it is done.
+struct AtWork<'a>(&'a AtomicBool);
+
+impl AtWork<'_> {
+    fn done(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.done();
+    }
 }
 
 /// Has everybody stop when one has failed.
@@ -96,10 +113,9 @@ impl Stage<'_> {
     pub(crate) fn run(&self, number: usize, actor: &Actor) {
         let _alarm = Alarm(&self.failed);
         let mut preparing = Counted::of(&self.ready);
-        let mut acting = Counted::of(&self.active);
-        acting.is_done = !actor.is_active();
+        let acting = AtWork(&self.at_work[number]);
         match actor {
-            Actor::Talker(lives) => self.talk(number, lives, &mut preparing, &mut acting),
+            Actor::Talker(lives) => self.talk(number, lives, &mut preparing, &acting),
             Actor::Requester => self.request(&mut preparing),
             Actor::Knocker => self.knock(&mut preparing),
             Actor::Reader => self.read(number, &mut preparing),
@@ -114,7 +130,7 @@ impl Stage<'_> {
                 messages,
             } => {
                 let call = (*broadcasts, *bursts, *messages);
-                self.call(number, call, &mut preparing, &mut acting);
+                self.call(number, call, &mut preparing, &acting);
             }
             Actor::Flooder { messages, size } => {
                 self.flood(number, *messages, *size, &mut preparing);
@@ -124,7 +140,14 @@ impl Stage<'_> {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.active.load(Ordering::SeqCst) == 0 || self.failed.load(Ordering::SeqCst)
+        self.left().next().is_none() || self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Who is waited for.
+    pub(crate) fn left(&self) -> impl Iterator<Item = usize> {
+        let is_at_work = |at_work: &AtomicBool| at_work.load(Ordering::SeqCst);
+        let all = self.at_work.iter().enumerate();
+        all.filter_map(move |(number, at_work)| is_at_work(at_work).then_some(number))
     }
 
     /// Waits until everybody is there.
@@ -176,7 +199,7 @@ impl Stage<'_> {
         number: usize,
         lives: &[Life],
         preparing: &mut Counted<'_>,
-        acting: &mut Counted<'_>,
+        acting: &AtWork<'_>,
     ) {
         let mut first = true;
         loop {
@@ -275,8 +298,9 @@ impl Stage<'_> {
         if may_miss {
             client.send(&all(&["say"]));
         }
+        let deadline = deadline();
         while next < client.seen.asked.len() || client.seen.automatic < automatic {
-            match client.read() {
+            match client.read_by(deadline) {
                 Got::Answer(number, _) => {
                     assert!(
                         number == next || (may_miss && number > next),
@@ -367,12 +391,14 @@ impl Stage<'_> {
                 self.check_end(&client);
             }
         }
+        let deadline = deadline();
         while client.seen.automatic < expected {
-            match client.read() {
+            match client.read_by(deadline) {
                 Got::Automatic | Got::Published => {}
-                other @ (Got::Answer(..) | Got::Ended | Got::Nothing) => {
-                    panic!("{other:?} in the place of an automatic answer")
-                }
+                other @ (Got::Answer(..) | Got::Ended | Got::Nothing) => panic!(
+                    "{other:?} in the place of an automatic answer: {} of {expected} came to connection {}",
+                    client.seen.automatic, client.seen.id
+                ),
             }
         }
         // What was published before comes before this is answered.
@@ -404,18 +430,31 @@ impl Stage<'_> {
         while !self.is_over() {
             let _ = client.read_within(Duration::from_millis(20));
         }
-        client.send(&all(&["dropped"]));
-        let last = client.seen.asked.len() - 1;
+        if waits_for_swaps && !self.failed.load(Ordering::SeqCst) {
+            self.read_what_is_due(&mut client);
+        }
+        let first = client.seen.asked.len();
+        let deadline = deadline();
+        let mut again_at = Instant::now();
         loop {
-            match client.read() {
-                Got::Answer(of, results) if of == last => {
+            // An answer that does not fit the queue is not sent.
+            if Instant::now() >= again_at {
+                assert!(
+                    Instant::now() < deadline,
+                    "a slow peer with the policy {policy}, connection {}, has not caught up with what it asked last within {PATIENCE:?}",
+                    client.seen.id
+                );
+                client.send(&all(&["dropped"]));
+                again_at = Instant::now() + Duration::from_millis(200);
+            }
+            match client.read_by(again_at) {
+                Got::Answer(of, results) if of >= first => {
                     client.seen.dropped = Some(results[0].parse().expect("how many"));
                     self.keep(number, client.close());
                     return;
                 }
-                Got::Answer(..) | Got::Automatic | Got::Published => {}
+                Got::Answer(..) | Got::Automatic | Got::Published | Got::Nothing => {}
                 Got::Ended => break,
-                Got::Nothing => panic!("a slow peer is not caught up with in time"),
             }
         }
         let code = match policy {
@@ -430,12 +469,27 @@ impl Stage<'_> {
         self.keep(number, client.seen);
     }
 
+    /// What another worker has taken may still be on its way when that is answered.
+    fn read_what_is_due(&self, client: &mut Client) {
+        let due = self.due.load(Ordering::SeqCst);
+        let deadline = deadline();
+        while (client.seen.published.len() as u64) < due {
+            match client.read_by(deadline) {
+                Got::Published | Got::Automatic => {}
+                other @ (Got::Answer(..) | Got::Ended | Got::Nothing) => panic!(
+                    "{other:?} within {PATIENCE:?} after {} of {due} that a subscriber is waited for with",
+                    client.seen.published.len()
+                ),
+            }
+        }
+    }
+
     fn call(
         &self,
         number: usize,
         (broadcasts, bursts, messages): (bool, u64, u64),
         preparing: &mut Counted<'_>,
-        acting: &mut Counted<'_>,
+        acting: &AtWork<'_>,
     ) {
         let mut client = self.member();
         assert_eq!(client.ask_one("subscribe t").as_deref(), Some("true"));
@@ -446,28 +500,42 @@ impl Stage<'_> {
             false => "publish t",
         };
         let mut first = 0;
-        for _ in 0..bursts {
-            let before = client.seen.asked.len();
-            for _ in 0..messages {
-                client.send(&[format!("{verb} {first} 1 10")]);
-                first += 1;
+        for burst in 1..=bursts {
+            let deadline = deadline();
+            while client.seen.taken < burst * messages {
+                let refused = burst * messages - client.seen.taken;
+                assert!(
+                    Instant::now() < deadline,
+                    "{refused} of {messages} messages are refused again and again: a subscriber is waited for"
+                );
+                // Numbers of their own, as what was refused may be followed by what was taken.
+                for _ in 0..refused {
+                    client.send(&[format!("{verb} {first} 1 10")]);
+                    first += 1;
+                }
+                assert!(
+                    self.await_answers(&mut client, refused as usize, 0),
+                    "{:?}",
+                    client.seen.ended
+                );
+                if client.seen.taken < burst * messages {
+                    thread::sleep(Duration::from_millis(20));
+                }
             }
-            let sent = client.seen.asked.len() - before;
-            assert!(
-                self.await_answers(&mut client, sent, 0),
-                "{:?}",
-                client.seen.ended
-            );
         }
         let got = |client: &Client| client.seen.published.len() as u64;
+        let deadline = deadline();
         while got(&client) < expected {
-            match client.read() {
+            match client.read_by(deadline) {
                 Got::Published => {}
                 other @ (Got::Answer(..) | Got::Automatic | Got::Ended | Got::Nothing) => panic!(
-                    "{other:?} after {} of {expected} that were broadcast",
+                    "{other:?} within {PATIENCE:?} after {} of {expected} that were broadcast",
                     got(&client)
                 ),
             }
+        }
+        if broadcasts {
+            self.due.fetch_add(client.seen.taken, Ordering::SeqCst);
         }
         acting.done();
         self.read_until_over(&mut client);
@@ -488,6 +556,7 @@ impl Stage<'_> {
             "{:?}",
             client.seen.ended
         );
+        self.due.fetch_add(client.seen.taken, Ordering::SeqCst);
         self.keep(number, client.close());
     }
 

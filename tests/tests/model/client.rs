@@ -1,7 +1,7 @@
 //! A peer that knows the texts of the model's handlers.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wsrun_tests::frame::{self, Frame};
 use wsrun_tests::handshake::Request;
@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     pub(crate) floods: u64,
     /// Who published what it got, and the number.
     pub(crate) published: Vec<(u64, u64)>,
+    /// How many of those that it published itself were taken.
+    pub(crate) taken: u64,
     /// Answers of the host.
     pub(crate) automatic: u64,
     /// What the host told in the end that it left out.
@@ -61,6 +63,11 @@ pub(crate) enum Got {
 /// A text that the host answers by itself, and its answer.
 pub(crate) const AUTOMATIC: [&str; 2] = ["ping!", "pong!"];
 
+/// When anything that is waited for from now on has come.
+pub(crate) fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
 impl Client {
     /// Opens one, or tells the status that it was answered with.
     pub(crate) fn open(mut peer: Peer, path: &str) -> Result<Self, u16> {
@@ -96,8 +103,9 @@ impl Client {
     pub(crate) fn ask(&mut self, commands: &[String]) -> Option<Vec<String>> {
         self.send(commands);
         let number = self.seen.asked.len() - 1;
+        let deadline = deadline();
         loop {
-            match self.read() {
+            match self.read_by(deadline) {
                 Got::Answer(of, results) => {
                     assert_eq!(of, number, "an answer is missing, or came twice");
                     return Some(results);
@@ -116,14 +124,16 @@ impl Client {
 
     /// What comes next, or nothing within the time.
     pub(crate) fn read_within(&mut self, time: Duration) -> Got {
-        self.peer.set_read_timeout(time);
-        let got = self.read();
-        self.peer.set_read_timeout(PATIENCE);
-        got
+        self.read_by(Instant::now() + time)
     }
 
-    pub(crate) fn read(&mut self) -> Got {
+    /// What comes next, or nothing until then.
+    pub(crate) fn read_by(&mut self, deadline: Instant) -> Got {
         loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // None at all would be for ever.
+            self.peer
+                .set_read_timeout(left.max(Duration::from_millis(1)));
             let frame = match self.peer.try_read_frame() {
                 Ok(frame) => frame,
                 Err(NoFrame::TimedOut) => return Got::Nothing,
@@ -133,7 +143,6 @@ impl Client {
                 }
             };
             match frame.opcode {
-                frame::PING => self.send_frame(&Frame::new(frame::PONG, frame.payload)),
                 frame::CLOSE => {
                     self.seen.ended = Ended::ByServer(frame.close_info().0);
                     self.send_frame(&Frame::new(frame::CLOSE, frame.payload));
@@ -157,8 +166,13 @@ impl Client {
                 frame::TEXT => {
                     let (number, results) = frame.text().split_once(' ').expect("an answer");
                     let number = number.parse().expect("it begins with its number");
-                    let results = results.split("; ").map(str::to_owned);
-                    return Got::Answer(number, results.collect());
+                    let results: Vec<_> = results.split("; ").map(str::to_owned).collect();
+                    let taken = results
+                        .iter()
+                        .filter_map(|result| result.strip_prefix("published "));
+                    let taken = taken.map(|count| count.parse::<u64>().expect("a count"));
+                    self.seen.taken += taken.sum::<u64>();
+                    return Got::Answer(number, results);
                 }
                 _ => {}
             }
@@ -168,8 +182,9 @@ impl Client {
     /// Closes, and reads what there still is.
     pub(crate) fn close(mut self) -> Seen {
         self.send_frame(&Frame::close(1000, ""));
+        let deadline = deadline();
         loop {
-            match self.read() {
+            match self.read_by(deadline) {
                 Got::Ended => break,
                 Got::Nothing => panic!("the close is not answered within {PATIENCE:?}"),
                 Got::Answer(..) | Got::Automatic | Got::Published => {}

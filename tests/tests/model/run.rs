@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wsrun_tests::admin::{Administered, value};
-use wsrun_tests::frame::{self, Frame};
+use wsrun_tests::frame;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::{NoFrame, Peer};
 use wsrun_tests::server::Server;
@@ -16,7 +16,7 @@ use wsrun_tests::wait::{self, PATIENCE};
 
 use crate::actors::{Alarm, Stage};
 use crate::check;
-use crate::client::{Client, Seen};
+use crate::client::{Client, Seen, deadline};
 use crate::plan::{Plan, Subject, Version};
 use crate::versions::Versions;
 
@@ -70,11 +70,14 @@ fn observe(mut observer: Peer, done: &AtomicBool, failed: &AtomicBool) -> Told {
     let _alarm = Alarm(failed);
     let mut told = Told::default();
     observer.set_read_timeout(Duration::from_millis(50));
+    let mut last: Option<Instant> = None;
     loop {
+        assert!(
+            last.is_none_or(|deadline| Instant::now() < deadline),
+            "{} events were told, and there is no end of them",
+            told.len()
+        );
         match observer.try_read_frame() {
-            Ok(frame) if frame.opcode == frame::PING => {
-                observer.send(&Frame::new(frame::PONG, frame.payload));
-            }
             // A broadcast is for everybody.
             Ok(frame) if frame.opcode == frame::TEXT && frame.text().starts_with("p ") => {}
             Ok(frame) if frame.opcode == frame::TEXT => {
@@ -88,9 +91,11 @@ fn observe(mut observer: Peer, done: &AtomicBool, failed: &AtomicBool) -> Told {
                 // It is answered behind all that was told.
                 done.store(false, Ordering::SeqCst);
                 observer.set_read_timeout(PATIENCE);
+                last = Some(deadline());
                 observer.send_text("last");
             }
             Err(NoFrame::TimedOut) => {
+                assert!(last.is_none(), "the last message is not answered");
                 assert!(!failed.load(Ordering::SeqCst), "somebody else has failed");
             }
             Err(NoFrame::Ended) => panic!("who observes, and reads all, was cut off"),
@@ -127,7 +132,10 @@ pub(crate) fn run(plan: &Plan) -> Summary {
     let mut server = server(plan, &mut versions, &unix.display().to_string(), &url);
     let mut observer = server.open_with(&Request::upgrade("/observe"));
     assert_eq!(observer.ask("ready"), "ready");
-    let active = plan.actors.iter().filter(|actor| actor.is_active());
+    let at_work = plan
+        .actors
+        .iter()
+        .map(|actor| AtomicBool::new(actor.is_active()));
     let stage = Stage {
         plan,
         address: server.address(),
@@ -135,8 +143,9 @@ pub(crate) fn run(plan: &Plan) -> Summary {
         url,
         ids: plan.actors.iter().map(|_| AtomicU64::new(0)).collect(),
         ready: AtomicUsize::new(plan.actors.len()),
-        active: AtomicUsize::new(active.count()),
+        at_work: at_work.collect(),
         failed: AtomicBool::new(false),
+        due: AtomicU64::new(0),
         swapped: AtomicBool::new(false),
         seen: Mutex::default(),
     };
@@ -161,7 +170,13 @@ pub(crate) fn run(plan: &Plan) -> Summary {
             swap(&server, &mut versions, *version);
         }
         stage.swapped.store(true, Ordering::SeqCst);
+        let deadline = deadline();
         while !stage.is_over() {
+            assert!(
+                Instant::now() < deadline,
+                "actors {:?} have not done within {PATIENCE:?} what they had to",
+                stage.left().collect::<Vec<_>>()
+            );
             is_within_limits(&server, plan);
             thread::sleep(Duration::from_millis(50));
         }
