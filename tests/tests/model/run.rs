@@ -16,8 +16,8 @@ use wsrun_tests::wait::{self, PATIENCE};
 
 use crate::actors::{Alarm, Stage};
 use crate::check;
-use crate::client::{Client, Seen, deadline};
-use crate::plan::{Plan, Subject, Version};
+use crate::client::{Client, Ended, Seen, deadline};
+use crate::plan::{Actor, Plan, Subject, Version};
 use crate::versions::Versions;
 
 /// What was done, in figures.
@@ -303,6 +303,15 @@ fn figures(server: &Administered, plan: &Plan, told: &Told, seen: &[(usize, Seen
     if of("wsrun_messages_dropped_total") < dropped {
         errors.push(format!(
             "{dropped} messages were told as dropped, fewer are counted"
+        ));
+    }
+    let slow = seen
+        .iter()
+        .filter(|(actor, _)| matches!(plan.actors[*actor], Actor::Slow { .. }));
+    let cut = slow.filter(|(_, seen)| seen.ended == Ended::Cut).count();
+    if cut > 0 && server.hits("model", "handler-queue") == 0 {
+        errors.push(format!(
+            "{cut} slow peers were cut off, and there was room for all"
         ));
     }
     let opened = of("wsrun_connections_opened_total");
