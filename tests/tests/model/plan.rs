@@ -186,6 +186,16 @@ impl Plan {
         plan
     }
 
+    /// Limits of a handler are those of each worker that has an instance of it.
+    pub(crate) fn workers_with_instances(&self) -> u64 {
+        let mut arguments = self.arguments.windows(2);
+        let workers = arguments.find(|pair| pair[0] == "--workers");
+        match self.scope {
+            "shared" => 1,
+            _ => workers.map_or(1, |pair| pair[1].parse().expect("a number")),
+        }
+    }
+
     fn add(&mut self, arguments: &[&str]) {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned());
         self.arguments.extend(arguments);

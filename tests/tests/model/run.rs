@@ -241,7 +241,7 @@ fn is_within_limits(server: &Administered, plan: &Plan) {
     // An empty queue takes one message, whatever the others hold.
     let slack = (plan.actors.len() as u64 + 1) * (16 << 10);
     let queued = of("wsrun_queued_bytes");
-    let workers = if plan.scope == "worker" { 2 } else { 1 };
+    let workers = plan.workers_with_instances();
     assert!(
         queued <= workers * plan.handler_queue_max + slack,
         "{queued} bytes are queued"
@@ -280,7 +280,7 @@ fn figures(server: &Administered, plan: &Plan, told: &Told, seen: &[(usize, Seen
     let metrics = server.ctl(["metrics"]).stdout;
     let of = |metric| value(&metrics, &of_handler(metric)).expect("it is a metric");
     if plan.subject == Subject::Openings {
-        let workers = if plan.scope == "worker" { 2 } else { 1 };
+        let workers = plan.workers_with_instances();
         let bytes = check::outbound_session_bytes(told, seen);
         if bytes > workers * plan.session_max {
             errors.push(format!(
