@@ -257,7 +257,8 @@ fn file_that_is_no_handler_is_given_up() {
 #[test]
 fn version_with_too_much_state_stays() {
     let file = File::new("one:save-much");
-    let server = server(&file).start();
+    // An unoptimised server takes its time for so many bytes.
+    let server = server(&file).args(["--callback-timeout", "5s"]).start();
     let mut peer = server.open();
     file.becomes("two");
     server.signal(Signal::HUP);
