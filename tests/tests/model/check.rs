@@ -27,8 +27,8 @@ pub(crate) fn errors(plan: &Plan, told: &Told, seen: &[(usize, Seen)]) -> Vec<St
         errors.extend(floods(told, seen));
         errors.extend(published(plan, told, seen));
     }
-    if plan.subject == Subject::Openings {
-        errors.extend(openings(plan, told));
+    if matches!(plan.subject, Subject::Openings | Subject::Handshakes) {
+        errors.extend(timers(plan, told));
     }
     errors
 }
@@ -269,7 +269,7 @@ fn published(plan: &Plan, told: &Told, seen: &[(usize, Seen)]) -> Vec<String> {
     errors
 }
 
-fn openings(plan: &Plan, told: &Told) -> Vec<String> {
+fn timers(plan: &Plan, told: &Told) -> Vec<String> {
     let mut errors = Vec::new();
     // A timer of a handshake fires in the instance that decided on it, which is the connection's.
     let rest = |event: &Event| -> (String, String) {

@@ -78,6 +78,16 @@ fn what_is_asked_for_before_a_connection_counts_as_its_own() {
 }
 
 #[test]
+fn timer_of_a_handshake_fires_where_the_connection_is() {
+    holds(Subject::Handshakes);
+}
+
+#[test]
+fn workers_whose_handlers_publish_at_the_start_start() {
+    holds(Subject::Starts);
+}
+
+#[test]
 fn peer_that_goes_without_reading_is_heard() {
     holds(Subject::Departures);
 }

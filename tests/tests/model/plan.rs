@@ -15,8 +15,12 @@ pub(crate) enum Subject {
     Interruptions,
     /// Peers that do not read, and go with a last message and a close code of their own.
     Departures,
-    /// What a handler asks for before there is a connection: timers of a handshake, outbound connections.
+    /// What a handler asks for before there is a connection: outbound connections, and what they keep.
     Openings,
+    /// Timers that a handler sets while it decides on a connection.
+    Handshakes,
+    /// What `started` publishes on several workers, up to more than a worker takes at once.
+    Starts,
 }
 
 /// Which optional exports a version has: see `tests/guests/model*`.
@@ -182,6 +186,8 @@ impl Plan {
             Subject::Interruptions => plan.draw_interruptions(&mut random),
             Subject::Departures => plan.draw_departures(&mut random),
             Subject::Openings => plan.draw_openings(&mut random),
+            Subject::Handshakes => plan.draw_handshakes(&mut random),
+            Subject::Starts => plan.draw_starts(&mut random),
         }
         plan
     }
@@ -426,6 +432,42 @@ impl Plan {
             self.actors.push(Actor::Talker(lives.collect()));
         }
         self.actors.push(Actor::Knocker);
+    }
+}
+
+impl Plan {
+    fn draw_handshakes(&mut self, random: &mut Random) {
+        self.scope = random.pick(&["connection", "connection", "connection", "shared", "worker"]);
+        self.add_workers(random);
+        for actor in 0..6 {
+            let lives = (0..random.between(3..=6)).map(|number| Life {
+                path: format!("/?timer={}", actor * 1_000 + number + 1),
+                steps: vec![
+                    Step::Ask(vec!["say".to_owned()], 0),
+                    Step::Pause(random.between(40..=90)),
+                ],
+                end: End::Close,
+            });
+            self.actors.push(Actor::Talker(lives.collect()));
+        }
+        self.actors.push(Actor::Knocker);
+    }
+
+    fn draw_starts(&mut self, random: &mut Random) {
+        self.scope = "worker";
+        self.add(&["--workers", "2"]);
+        let kind = random.pick(&[Kind::Filter, Kind::Full]);
+        let publishes = random.pick(&[0, 64, 65, 66, 200, 1_000]);
+        self.first = Version {
+            publishes,
+            ..Version::good(kind)
+        };
+        let life = Life {
+            path: "/".to_owned(),
+            steps: vec![Step::Ask(vec!["say".to_owned()], 0)],
+            end: End::Close,
+        };
+        self.actors.push(Actor::Talker(vec![life]));
     }
 }
 
