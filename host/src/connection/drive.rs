@@ -99,6 +99,8 @@ struct Driver {
 struct Rare {
     /// Writing has failed: until when the rest of what the peer had sent is read.
     read_until: Option<Instant>,
+    /// It is closing and the handler was behind: until when that puts its end off.
+    behind_until: Option<Instant>,
     /// It is finished: how much was read and thrown away since, and until when that puts its end off.
     discarded: usize,
     discard_until: Option<Instant>,
@@ -240,12 +242,10 @@ impl Driver {
             return true;
         }
         if waits || !self.may_read() || self.is_too_fast() {
-            let mut connection = self.session.connection.borrow_mut();
             // The peer is not to blame for silence that we do not hear.
-            connection.pause_input(now);
-            if waits {
-                // Its answer to our close frame may be there already.
-                connection.handle_progress(now);
+            self.session.connection.borrow_mut().pause_input(now);
+            if waits && self.state() == State::Closing {
+                self.wait_for_close_answer(now);
             }
             return false;
         }
@@ -281,6 +281,19 @@ impl Driver {
         };
         self.worker.give_read_buffer(buffer);
         progress
+    }
+
+    /// Has a closing peer its time again while the handler is behind: the answer to our close frame may be there already, behind what is not
+    /// read. It has it for as long again in all: a peer that floods keeps the handler behind for ever.
+    fn wait_for_close_answer(&mut self, now: Instant) {
+        let timeout = self.worker.config.timeouts.close_timeout;
+        let until = *self
+            .rare()
+            .behind_until
+            .get_or_insert_with(|| now.checked_add(timeout).unwrap_or(now + FAR));
+        if now < until {
+            self.session.connection.borrow_mut().handle_progress(now);
+        }
     }
 
     /// Whether nothing more is to be read of a peer to which nothing more can be written. What it sent before is in the kernel's hands: it is
