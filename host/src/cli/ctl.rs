@@ -161,11 +161,15 @@ impl Server<'_> {
         self.stream.set_read_timeout(Some(self.limit))?;
         let mut reply = String::new();
         let mut read = || {
-            self.stream.write_all(&line)?;
-            BufReader::new(&self.stream).read_line(&mut reply)
+            // Who answers without reading may have closed already, and has said why.
+            let written = self.stream.write_all(&line);
+            match BufReader::new(&self.stream).read_line(&mut reply) {
+                Ok(1..) => Ok(()),
+                read => written.and(read.map(drop)),
+            }
         };
         match read() {
-            Ok(_) => {}
+            Ok(()) => {}
             Err(error) if is_timeout(&error) => {
                 return Err(Failure::usage(silent(path, self.limit)));
             }
@@ -278,5 +282,29 @@ fn show(status: &StatusReply) {
                 count(*hits, "time")
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answer_of_who_closes_without_reading_is_read() {
+        let (asking, mut answering) = UnixStream::pair().unwrap();
+        answering
+            .write_all(b"{\"error\":\"16 others are being answered: ask again\"}\n")
+            .unwrap();
+        drop(answering);
+        let mut server = Server {
+            path: Path::new("admin"),
+            stream: asking,
+            limit: Duration::from_secs(60),
+        };
+        let failure = server.ask(&Request::Status {}).err().unwrap();
+        assert_eq!(
+            failure.error.to_string(),
+            "16 others are being answered: ask again"
+        );
     }
 }
