@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
@@ -323,6 +323,27 @@ pub(crate) struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: Option<(u64, u64)>,
+    ownership: Ownership,
+}
+
+/// Whose a socket file is. Clones speak of the same file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ownership(Arc<AtomicBool>);
+
+impl Ownership {
+    /// It is another server's, or may be: it stays.
+    pub(crate) fn leave(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// It is this server's, as before.
+    pub(crate) fn keep(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    fn is_left(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl SocketFile {
@@ -330,6 +351,7 @@ impl SocketFile {
         Self {
             path: path.to_owned(),
             identity: Self::identity_of(path),
+            ownership: Ownership::default(),
         }
     }
 
@@ -341,20 +363,22 @@ impl SocketFile {
 }
 
 impl SocketFile {
-    /// It is another server's from here on.
-    pub(crate) fn leave(&mut self) {
-        self.identity = None;
+    /// Whose it is.
+    pub(crate) fn ownership(&self) -> &Ownership {
+        &self.ownership
     }
 
     /// It is this server's from here on.
     pub(crate) fn take(&mut self) {
         self.identity = Self::identity_of(&self.path);
+        self.ownership.keep();
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.identity.is_some() && Self::identity_of(&self.path) == self.identity {
+        let is_own = self.identity.is_some() && !self.ownership.is_left();
+        if is_own && Self::identity_of(&self.path) == self.identity {
             let _ = std::fs::remove_file(&self.path);
         }
     }

@@ -350,3 +350,93 @@ fn signal_while_the_server_before_is_asked_stops_the_new_one_at_once() {
         assert_eq!(ended.code(), Some(0), "{signal:?}");
     }
 }
+
+#[test]
+fn socket_files_outlive_a_server_that_is_stopped_while_another_takes_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let admin = folder.path().join("admin");
+    let path = folder.path().join("wsrun.sock");
+    let start = || {
+        Server::of(handlers::echo())
+            .listen(&format!("unix:{}", path.display()))
+            .arg("--admin")
+            .arg(&admin)
+            .start()
+    };
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut old = start();
+        // A process that has the listeners and does not serve yet: this test.
+        let mut successor = UnixStream::connect(&admin).expect("it listens");
+        let answer = says(&mut successor, r#"{"verb":"take-over","admin":true}"#);
+        assert!(answer.contains("listeners"), "{answer}");
+        old.signal(signal);
+        assert_eq!(old.wait(PATIENCE).code(), Some(0));
+        assert!(path.exists() && admin.exists(), "{signal:?}");
+    }
+    // The next one puts its own in their place, and they are its own when its successor has given up.
+    let mut old = start();
+    let mut successor = UnixStream::connect(&admin).expect("it listens");
+    says(&mut successor, r#"{"verb":"take-over","admin":true}"#);
+    drop(successor);
+    let socket = admin.display().to_string();
+    wait::until("nobody takes over any more", || {
+        run(["ctl", "--admin", &socket, "drain"]).code == Some(0)
+    });
+    assert_eq!(old.wait(PATIENCE).code(), Some(0));
+    assert!(!path.exists() && !admin.exists());
+}
+
+#[test]
+fn server_serves_with_its_files_after_the_one_before_was_stopped_too_soon() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [admin, path, log, pid] =
+        ["admin", "wsrun.sock", "log", "pid"].map(|name| folder.path().join(name));
+    let mut old = Server::of(handlers::echo())
+        .listen(&format!("unix:{}", path.display()))
+        .arg("--admin")
+        .arg(&admin)
+        .start();
+    let script = format!(
+        "echo $$ > {}; exec \"$0\" \"$@\" 2> {}",
+        pid.display(),
+        log.display()
+    );
+    let logged = |text: &str| std::fs::read_to_string(&log).is_ok_and(|log| log.contains(text));
+    let mut new = std::thread::scope(|scope| {
+        let new = scope.spawn(|| {
+            Server::of(handlers::built("versions"))
+                .launched_by(["sh", "-c", &script])
+                .arg("--no-cache")
+                .arg("--take-over")
+                .arg(&admin)
+                .arg("--admin")
+                .arg(&admin)
+                .start()
+        });
+        wait::until("it has the listeners, and compiles", || {
+            logged("another server hands over")
+        });
+        let pid = std::fs::read_to_string(&pid).expect("it was written");
+        let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
+        let pid = pid.expect("a process");
+        kill_process(pid, Signal::STOP).expect("it lives");
+        old.terminate();
+        assert_eq!(old.wait(PATIENCE).code(), Some(0));
+        kill_process(pid, Signal::CONT).expect("it lives");
+        new.join().expect("it starts")
+    });
+    let socket = admin.display().to_string();
+    wait::until("the new one answers at the same path", || {
+        let status = run(["ctl", "--admin", &socket, "status"]);
+        status.stdout.contains(&format!("pid {}", new.id()))
+    });
+    // It may have served before it was held.
+    assert!(logged("has ended already") || logged("the server before drains"));
+    assert!(!logged("was not told"));
+    let mut peer = Peer::unix(&path);
+    peer.upgrade(&Request::upgrade("/"));
+    peer.close();
+    new.terminate();
+    assert_eq!(new.wait(PATIENCE).code(), Some(0));
+    assert!(!path.exists() && !admin.exists());
+}

@@ -367,7 +367,8 @@ impl Operating {
         tokio::spawn(async move {
             let released = tokio::task::spawn_blocking(|| predecessor.release()).await;
             match released.unwrap_or_else(|error| Err(error.into())) {
-                Ok(()) => tracing::info!("the server before drains"),
+                Ok(true) => tracing::info!("the server before drains"),
+                Ok(false) => tracing::info!("the server before has ended already"),
                 Err(error) => {
                     tracing::error!("the server before was not told to drain, stop it: {error:#}");
                 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::Swapper;
 use crate::config::Config;
 use crate::handler::Limit;
-use crate::listener::{Bound, SocketFile};
+use crate::listener::{Bound, Ownership, SocketFile};
 use crate::observability::{FailureKind, Tallies, exposition};
 
 /// How long a server that hands its listeners over waits for handshakes that have begun.
@@ -199,10 +199,26 @@ impl Control {
         Some(duplicated.collect())
     }
 
+    /// Another process is about to accept on what [`listeners`](Self::listeners) gave: socket files stay, even if this one ends before.
+    pub(crate) fn leave_files(&self) {
+        self.own_files(Ownership::leave);
+    }
+
+    /// The other process has given up.
+    pub(crate) fn keep_files(&self) {
+        self.own_files(Ownership::keep);
+    }
+
+    fn own_files(&self, change: impl Fn(&Ownership)) {
+        let listeners = self.lock();
+        let files = listeners.files.iter();
+        files.for_each(|file| change(file.ownership()));
+    }
+
     /// Another process accepts on what [`listeners`](Self::listeners) gave: this one accepts no more, and leaves socket files to it. Waits
     /// for the handshakes that have begun, a moment; then the server is to be drained.
     pub(crate) async fn retire(&self) {
-        self.lock().files.iter_mut().for_each(SocketFile::leave);
+        self.own_files(Ownership::leave);
         self.0.retiring.send_replace(true);
         let timeout = HANDSHAKES_TIMEOUT.min(self.0.config.handshake_timeout);
         let until = Instant::now() + timeout;

@@ -21,7 +21,7 @@ use super::succession::{Succession, Turn};
 use super::take_over;
 use super::verbs::{Answer, Reply, Request, StatusReply};
 use crate::cli::logging::log_swap;
-use crate::listener::{SocketFile, remove_stale};
+use crate::listener::{Ownership, SocketFile, remove_stale};
 use crate::seldom::Seldom;
 use crate::server::{Control, SwapError};
 
@@ -65,8 +65,8 @@ impl AdminSocket {
 
     /// That of another server, which goes on at `path`.
     pub(in crate::cli) fn inherit(socket: OwnedFd, path: &Path) -> Self {
-        let mut file = SocketFile::new(path);
-        file.leave();
+        let file = SocketFile::new(path);
+        file.ownership().leave();
         Self {
             listener: socket.into(),
             file,
@@ -95,6 +95,7 @@ impl AdminSocket {
             clients: Arc::default(),
             waiting: Semaphore::new(WAITING_MAX),
             handed_over: watch::Sender::new(false),
+            file: file.ownership().clone(),
         });
         let mut handed_over = desk.handed_over.subscribe();
         loop {
@@ -102,7 +103,7 @@ impl AdminSocket {
             let accepted = tokio::select! {
                 accepted = desk.listener.accept() => accepted,
                 _ = handed_over.wait_for(|handed_over| *handed_over) => {
-                    file.leave();
+                    file.ownership().leave();
                     return Ok(());
                 }
             };
@@ -139,11 +140,26 @@ struct Desk {
     waiting: Semaphore,
     /// Another process accepts here.
     handed_over: watch::Sender<bool>,
+    /// That of this socket.
+    file: Ownership,
 }
 
 impl Desk {
     /// Answers the requests of one client.
     async fn attend(&self, stream: UnixStream) -> io::Result<()> {
+        // Who takes over, and whether it has this socket as well.
+        let mut successor = None;
+        let ended = self.converse(stream, &mut successor).await;
+        // Not where this is dropped because the server ends: then the files are the successor's.
+        self.give_up(successor);
+        ended
+    }
+
+    async fn converse(
+        &self,
+        stream: UnixStream,
+        successor: &mut Option<(Turn, bool)>,
+    ) -> io::Result<()> {
         static REFUSED: Seldom = Seldom::new();
         let peer = stream.peer_cred()?;
         if !is_trusted(&peer) {
@@ -161,8 +177,6 @@ impl Desk {
             let text = format!("{CLIENTS_MAX} others are being answered: ask again");
             return answer(&mut stream, &Reply::Error(text)).await;
         };
-        // Who takes over, and whether it has this socket as well.
-        let mut successor: Option<(Turn, bool)> = None;
         loop {
             // A server that is starting may take its time, and keeps its place.
             seat.listens(successor.is_none());
@@ -192,9 +206,11 @@ impl Desk {
             let reply = match request {
                 Request::TakeOver { admin } => match self.succession.begin(peer.pid()) {
                     Ok(turn) => {
+                        self.leave_files(admin);
+                        *successor = Some((turn, admin));
                         let handing = self.hand_over(&mut stream, admin);
-                        if timely(handing).await? {
-                            successor = Some((turn, admin));
+                        if !timely(handing).await? {
+                            self.give_up(successor.take());
                         }
                         continue;
                     }
@@ -214,6 +230,25 @@ impl Desk {
             if drains {
                 drop(seat);
                 return self.await_end(stream).await;
+            }
+        }
+    }
+
+    /// A successor is about to have the listeners: from then on it serves with their files, even if this server ends before it is told so.
+    fn leave_files(&self, admin: bool) {
+        self.control.leave_files();
+        if admin {
+            self.file.leave();
+        }
+    }
+
+    /// A successor is none after all.
+    fn give_up(&self, successor: Option<(Turn, bool)>) {
+        if let Some((_turn, admin)) = successor {
+            // Before another has a turn.
+            self.control.keep_files();
+            if admin {
+                self.file.keep();
             }
         }
     }

@@ -116,22 +116,29 @@ impl Predecessor {
         })
     }
 
-    /// This process accepts: the other one is to drain.
-    pub(in crate::cli) fn release(mut self) -> anyhow::Result<()> {
-        self.request(&Request::TakenOver {}).map(drop)
+    /// This process accepts: the other one is to drain. False if it has ended already.
+    pub(in crate::cli) fn release(mut self) -> anyhow::Result<bool> {
+        match self.request(&Request::TakenOver {}) {
+            Ok(_) => Ok(true),
+            Err(error) if has_ended(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn request(&mut self, request: &Request) -> anyhow::Result<Answer> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
-        self.stream.write_all(&line)?;
+        // Who answers without reading may have closed already, and has said why.
+        let written = self.stream.write_all(&line);
         let mut reply = Vec::new();
         loop {
             // One at a time: a descriptor comes with the byte after the line.
             let mut byte = [0];
-            self.stream
-                .read_exact(&mut byte)
-                .context("the server does not answer")?;
+            let read = self.stream.read_exact(&mut byte);
+            if let Err(error) = read {
+                let error = written.err().unwrap_or(error);
+                return Err(error).context("the server does not answer");
+            }
             if byte == *b"\n" {
                 break;
             }
@@ -165,5 +172,45 @@ impl Predecessor {
             }
         }
         Ok(sockets)
+    }
+}
+
+/// Whether a request failed because nobody is there any more.
+fn has_ended(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| {
+        [
+            io::ErrorKind::BrokenPipe,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::UnexpectedEof,
+        ]
+        .contains(&error.kind())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answer_of_who_closes_without_reading_is_read() {
+        let (asking, mut answering) = StdUnixStream::pair().unwrap();
+        answering
+            .write_all(b"{\"error\":\"others are being answered\"}\n")
+            .unwrap();
+        drop(answering);
+        let mut predecessor = Predecessor { stream: asking };
+        let error = predecessor
+            .request(&Request::TakeOver { admin: true })
+            .unwrap_err();
+        assert_eq!(error.to_string(), "others are being answered");
+    }
+
+    #[test]
+    fn server_that_has_ended_need_not_be_told_to_drain() {
+        let (asking, answering) = StdUnixStream::pair().unwrap();
+        drop(answering);
+        let predecessor = Predecessor { stream: asking };
+        assert!(!predecessor.release().unwrap());
     }
 }
