@@ -74,7 +74,7 @@ await withBrowser(async (browser) => {
   assert.deepEqual(seen.ping, ['ok', 'pong and you']);
   assert.deepEqual(seen.protocol, ['ask', 'ask']);
   // The code comes back (RFC 6455, 5.5.1), the reason is the sender's own.
-  assert.deepEqual(seen.closes.mine, [3001, '', true]);
+  assert.deepEqual(seen.closes.mine, [3001, 'mine', true]);
   assert.deepEqual(seen.closes.bare, [1005, '', true]);
   assert.deepEqual(seen.closes['close 1000 done'], [1000, 'done', true]);
   assert.deepEqual(seen.closes['close 4321 grüße'], [4321, 'grüße', true]);
