@@ -122,25 +122,17 @@ impl Cache {
             folder: folder.display().to_string(),
             cause,
         };
+        let given = std::path::absolute(folder).map_err(unreachable)?;
+        // Nothing is made where it would be refused.
+        let there = given
+            .ancestors()
+            .find(|path| path.symlink_metadata().is_ok());
+        if let Some(there) = there.filter(|there| *there != given) {
+            look(folder, there)?;
+        }
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(unreachable)?;
-        let given = std::path::absolute(folder).map_err(unreachable)?;
-        let real = folder.canonicalize().map_err(unreachable)?;
-        let user = rustix::process::geteuid().as_raw();
-        // A link on the way there may be turned elsewhere by its owner.
-        for path in given.ancestors().chain(real.ancestors()) {
-            let found = path.symlink_metadata().map_err(unreachable)?;
-            let problem = problem(&found, path == real, user);
-            if let Some((problem, advice)) = problem {
-                let shown = path.display();
-                return Err(CacheError::Unsafe {
-                    folder: folder.display().to_string(),
-                    problem,
-                    advice: advice.replace('%', &shown.to_string()),
-                    path: shown.to_string(),
-                });
-            }
-        }
+        let real = look(folder, &given)?;
         Ok(Self { folder: real })
     }
 
@@ -234,6 +226,32 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Looks who could write into a part of the way to a cache, or turn it elsewhere. Returns where it is without links.
+fn look(folder: &Path, there: &Path) -> Result<PathBuf, CacheError> {
+    let unreachable = |cause| CacheError::Unreachable {
+        folder: folder.display().to_string(),
+        cause,
+    };
+    let given = std::path::absolute(folder).map_err(unreachable)?;
+    let real = there.canonicalize().map_err(unreachable)?;
+    let user = rustix::process::geteuid().as_raw();
+    // A link on the way there may be turned elsewhere by its owner.
+    for path in there.ancestors().chain(real.ancestors()) {
+        let found = path.symlink_metadata().map_err(unreachable)?;
+        let is_cache = there == given && path == real;
+        if let Some((problem, advice)) = problem(&found, is_cache, user) {
+            let shown = path.display();
+            return Err(CacheError::Unsafe {
+                folder: folder.display().to_string(),
+                problem,
+                advice: advice.replace('%', &shown.to_string()),
+                path: shown.to_string(),
+            });
+        }
+    }
+    Ok(real)
 }
 
 /// What is wrong with a part of the path to a cache, and what to do about it.
@@ -410,6 +428,11 @@ mod tests {
             let opened = Cache::open(&folder);
             assert_eq!(opened.is_ok(), is_fine, "{mode:o} of {path:?}: {opened:?}");
         }
+        // Nor is anything made there.
+        set_mode(above.path(), 0o777);
+        Cache::open(&above.path().join("new/cache")).unwrap_err();
+        assert!(!above.path().join("new").exists());
+        set_mode(above.path(), 0o700);
         let link = above.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
         Cache::open(&link).unwrap();
