@@ -134,3 +134,34 @@ fn name_of_a_file_in_an_error_at_start_is_one_line() {
         is_harmless("the error", &ended.stderr);
     }
 }
+
+#[test]
+fn what_is_wrong_with_an_argument_is_told_in_lines_of_this_program() {
+    let echo = handlers::echo();
+    let echo = echo.to_str().expect("it is UTF-8");
+    let flag = format!("--{EVIL}");
+    let value = format!("--workers={EVIL}");
+    for arguments in [
+        vec![echo, flag.as_str()],
+        vec![echo, value.as_str()],
+        vec![echo, "--listen", EVIL],
+        vec![echo, "--protocol", EVIL],
+        vec![echo, "--scope", EVIL],
+        vec![echo, "--admin", "a", EVIL],
+        vec!["serve", EVIL],
+        vec!["ctl", EVIL],
+        vec!["ctl", "--admin", "a", "status", EVIL],
+        vec!["ctl", "--admin", "a", "--timeout", EVIL, "status"],
+        vec!["ctl", "--admin", "a", "status", flag.as_str()],
+        vec!["completions", EVIL],
+        vec!["new", EVIL, "--lang", EVIL],
+    ] {
+        let ended = run(&arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains("evil"), "{ended:?}");
+        is_harmless("the error", &ended.stderr);
+    }
+    // The lines of clap stay lines.
+    let ended = run([echo, &flag]);
+    assert!(ended.stderr.contains("\nUsage: "), "{}", ended.stderr);
+}

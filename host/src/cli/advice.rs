@@ -1,9 +1,13 @@
 //! What to do instead, where a command line, a name or a server is not what was meant.
 
+use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::text;
 
 /// What people write who think of other programs: a handler is served by its name alone.
 const SERVE: [&str; 4] = ["serve", "run", "start", "server"];
@@ -46,6 +50,42 @@ pub(super) fn of_command_line(
         "{surplus}: there is a handler before it, and one handler serves all clients; another is for those who ask for it by subprotocol, \
          --protocol NAME={surplus}"
     ))
+}
+
+/// The text of clap, in whose lines what was given is shown and not obeyed. The end of a line in an argument is no end of a line here.
+pub(super) fn shown(mut error: clap::Error) -> String {
+    let foreign: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| Some((kind, harmless(kind, value)?)))
+        .collect();
+    for (kind, value) in foreign {
+        error.insert(kind, value);
+    }
+    let whole = error.render().to_string();
+    // What a value is refused with may name it; clap has left out what are styles to it.
+    let cause = error.source().map(ToString::to_string);
+    match cause.map(|cause| StyledStr::from(cause).to_string()) {
+        Some(cause) if !cause.is_empty() => whole.replace(&cause, &text::line(&cause)),
+        _ => whole,
+    }
+}
+
+/// A part of clap's text; none where it is clap's own.
+fn harmless(kind: ContextKind, value: &ContextValue) -> Option<ContextValue> {
+    if let ContextValue::String(given) = value {
+        return Some(ContextValue::String(text::line(given)));
+    }
+    if let ContextValue::Strings(given) = value {
+        let given = given.iter().map(text::line);
+        return Some(ContextValue::Strings(given.collect()));
+    }
+    if let ContextValue::StyledStrs(given) = value
+        && kind == ContextKind::Suggested
+    {
+        let given = given.iter().map(|given| text::line(given).into());
+        return Some(ContextValue::StyledStrs(given.collect()));
+    }
+    None
 }
 
 /// What is added to the error when a handler's file is not there, as the command line may be no name of a file.

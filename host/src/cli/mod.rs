@@ -106,11 +106,13 @@ pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
+        // Help and the version.
+        Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
-            let Some(text) = advice::of_command_line(&error, &arguments, &commands()) else {
-                error.exit();
-            };
-            say_error(&format!("error: {text}"));
+            match advice::of_command_line(&error, &arguments, &commands()) {
+                Some(text) => say_error(&format!("error: {}", Line(text))),
+                None => say_error(advice::shown(error).trim_end()),
+            }
             return ExitCode::from(USAGE);
         }
     };
