@@ -165,7 +165,7 @@ impl Server<'_> {
             let written = self.stream.write_all(&line);
             match BufReader::new(&self.stream).read_line(&mut reply) {
                 Ok(1..) => Ok(()),
-                read => written.and(read.map(drop)),
+                read => written.and_then(|()| read.map(drop)),
             }
         };
         match read() {
