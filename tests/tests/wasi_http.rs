@@ -1,11 +1,16 @@
 //! Components that export `wasi:http/incoming-handler`: an instance of its own for each plain request.
 
+use std::ffi::OsString;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
+use wsrun_tests::admin::Administered;
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
-use wsrun_tests::server::{self, Builder, Server};
+use wsrun_tests::server::{Builder, Ended, Server, run};
+use wsrun_tests::wait::until;
 
 fn server() -> Builder {
     Server::of(handlers::built("wasi-http"))
@@ -128,7 +133,7 @@ fn requests_beyond_the_limit_wait_and_are_then_refused() {
     assert_eq!(socket.ask("sockets go on"), "sockets go on");
     // Its client is gone: the next write of the instance fails, and it ends.
     drop(holds);
-    wsrun_tests::wait::until("the place is free", || {
+    until("the place is free", || {
         server.connect().request(&Request::get("/")).status == 200
     });
 }
@@ -201,7 +206,7 @@ fn files_come_before_wasi_http() {
 #[test]
 fn inspect_tells_of_plain_requests() {
     let wasi = handlers::built("wasi-http");
-    let ended = server::run(["inspect".as_ref(), wasi.as_os_str()]);
+    let ended = run(["inspect".as_ref(), wasi.as_os_str()]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
         ended.stdout.contains("wasi:http/incoming-handler@0.2."),
@@ -209,8 +214,119 @@ fn inspect_tells_of_plain_requests() {
     );
     assert!(ended.stdout.contains("an instance for each"), "{ended:?}");
     let http = handlers::built("http");
-    let ended = server::run(["inspect".as_ref(), http.as_os_str()]);
+    let ended = run(["inspect".as_ref(), http.as_os_str()]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("answers plain requests"), "{ended:?}");
     assert!(ended.stdout.contains("--files DIR"), "{ended:?}");
+}
+
+/// Servers whose handler may be in the worker of its client, in another, or be asked beside an instance for each connection.
+const PLACES: [[&str; 4]; 3] = [
+    ["--workers", "1", "--scope", "shared"],
+    ["--workers", "2", "--scope", "shared"],
+    ["--workers", "1", "--scope", "connection"],
+];
+
+/// Blocks until the trial is over.
+fn swap(admin: &str, new: &str) -> Ended {
+    let file = handlers::built(new);
+    let arguments = ["ctl", "--admin", admin, "swap"].map(OsString::from);
+    run(arguments.into_iter().chain([file.into_os_string()]))
+}
+
+/// Starts `old`, has `new` take over, and sends a request during its trial, which that fails. The old version's socket lives on.
+#[track_caller]
+fn failing_the_trial(place: &[&str], old: &str, new: &str, ask: impl Fn(&mut Peer)) {
+    let server = Server::of(handlers::built(old)).args(place);
+    let admin = Administered::start(server.args(["--trial-time", "60s"]));
+    let mut socket = admin.open();
+    assert_eq!(socket.ask("before"), "before");
+    let socket_path = admin.socket();
+    thread::scope(|scope| {
+        let swap = scope.spawn(|| swap(&socket_path, new));
+        admin.expect_log("a new version has taken over");
+        ask(&mut admin.connect());
+        let ended = swap.join().expect("it ends");
+        assert_eq!(ended.code, Some(1), "{place:?}: {}", ended.stderr);
+    });
+    admin.expect_log("the new version was given up");
+    assert_eq!(socket.ask("after"), "after");
+    let refused = admin.metric("wsrun_handshakes_refused_total{reason=\"malformed\"}");
+    assert_eq!(refused, 0, "a plain request is no handshake");
+}
+
+#[test]
+fn request_that_fails_the_trial_of_another_interface_is_answered_by_the_old_version() {
+    for place in &PLACES {
+        failing_the_trial(place, "wasi-http", "http", |peer| {
+            // Where `http` traps for what is no number.
+            let response = peer.request(&Request::get("/status/x"));
+            assert_eq!((response.status, &*response.text()), (404, "not found\n"));
+            assert_eq!(peer.request(&Request::get("/")).status, 200);
+        });
+    }
+}
+
+#[test]
+fn failure_by_wasi_http_fails_the_trial_and_the_old_version_answers() {
+    for place in &PLACES {
+        failing_the_trial(place, "http", "wasi-http", |peer| {
+            let response = peer.request(&Request::get("/header/trap"));
+            assert_eq!(response.text(), "with a header\n");
+        });
+    }
+}
+
+#[test]
+fn failure_behind_the_head_of_a_response_fails_the_trial_too() {
+    failing_the_trial(&PLACES[0], "http", "wasi-http", |peer| {
+        peer.send_bytes(&Request::get("/stream-then-trap").encode());
+        assert!(peer.try_read_response().is_err(), "it is cut short");
+    });
+}
+
+#[test]
+fn clients_are_answered_throughout_swaps_between_the_two_interfaces() {
+    let server = Server::of(handlers::built("http"));
+    let server = server.args(["--workers", "2", "--trial-time", "50ms"]);
+    let admin = Administered::start(server);
+    let (socket_path, address) = (admin.socket(), admin.address());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut peer = Peer::tcp(address);
+                while !done.load(Ordering::Relaxed) {
+                    post(&mut peer, "/echo", b"body");
+                    let response = peer.read_response();
+                    assert_eq!(response.status, 200, "{response:?}");
+                }
+            });
+        }
+        let swaps = scope.spawn(|| {
+            for new in ["wasi-http", "http", "wasi-http", "http"] {
+                let ended = swap(&socket_path, new);
+                assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            }
+        });
+        let swapped = swaps.join();
+        done.store(true, Ordering::Relaxed);
+        swapped.expect("all swaps succeed");
+    });
+}
+
+#[test]
+fn handler_whose_requests_fail_again_and_again_is_left_alone_and_comes_back() {
+    let server = server().args(["--max-failures", "2"]).start();
+    let mut socket = server.open();
+    assert_eq!(socket.ask("open"), "open");
+    for _ in 0..3 {
+        let response = server.connect().request(&Request::get("/trap"));
+        assert_eq!(response.status, 500);
+    }
+    assert_eq!(socket.expect_close(1013), "handler fails again and again");
+    server.expect_log("left alone for 1s");
+    until("it answers again", || {
+        server.connect().request(&Request::get("/")).status == 200
+    });
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
@@ -117,10 +118,7 @@ async fn answer_as_in_production(
         return response;
     }
     match &handler {
-        Some(handler) if handler.exports().http => {
-            ask(worker, handler, addresses, http, host).await
-        }
-        Some(handler) => ask_by_wasi(worker, handler, addresses, http).await,
+        Some(handler) => ask(worker, handler, addresses, http, host).await,
         None => not_answered(http.method()),
     }
 }
@@ -132,6 +130,37 @@ fn not_answered(method: &Method) -> Response<Body> {
         false => method_not_allowed(),
     }
 }
+
+/// How a handler answers plain requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interface {
+    /// The contract's `http`.
+    Http,
+    /// `wasi:http/incoming-handler`.
+    Wasi,
+}
+
+impl Interface {
+    /// What the version that serves is to be asked by.
+    fn of(handler: &Handler) -> Option<Self> {
+        let exports = handler.exports();
+        match (exports.http, exports.wasi_http) {
+            (true, _) => Some(Self::Http),
+            (false, true) => Some(Self::Wasi),
+            (false, false) => None,
+        }
+    }
+
+    const fn other(self) -> Self {
+        match self {
+            Self::Http => Self::Wasi,
+            Self::Wasi => Self::Http,
+        }
+    }
+}
+
+/// How many versions are asked where each is gone before it has answered.
+const VERSIONS_ASKED_MAX: usize = 4;
 
 /// What is answered where the version that serves by now answers no plain requests: as if the request had come now.
 async fn no_longer_asked<B>(
@@ -177,10 +206,11 @@ fn failed() -> Response<Body> {
     text(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
 }
 
-/// Asks the handler's `http` export.
+/// Has the handler answer, by the interface that the version which serves has: another may have taken over since the request came, or been
+/// given up with it.
 async fn ask(
     worker: &Rc<Worker>,
-    handler: &Handler,
+    handler: &Rc<Handler>,
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
     host: Option<String>,
@@ -191,45 +221,63 @@ async fn ask(
         Err(refusal) => return refusal,
     };
     let http = HttpRequest::from_parts(head, ());
-    let question = HandlerRequest {
-        method: http.method().as_str().to_owned(),
-        request: request(&http, addresses, host),
-        body,
-    };
-    match handler.answer(question).await {
-        Ok(answer) => respond(worker, handler, &http, answer).await,
-        Err(NotServed::NotExported) => no_longer_asked(worker, addresses, &http).await,
-        Err(NotServed::Failed | NotServed::Busy) => failed(),
-    }
-}
-
-/// Has an instance of its own answer by `wasi:http`.
-async fn ask_by_wasi(
-    worker: &Rc<Worker>,
-    handler: &Rc<Handler>,
-    addresses: &Addresses,
-    http: HttpRequest<Incoming>,
-) -> Response<Body> {
-    let (head, body) = http.into_parts();
-    let body = match body::read(&worker.config, body).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal,
-    };
-    let asked = HttpRequest::from_parts(head.clone(), ());
-    let http = HttpRequest::from_parts(head, body);
-    match handler.answer_by_wasi(http, addresses.secure).await {
-        Ok(response) => response,
-        Err(NotServed::NotExported) => no_longer_asked(worker, addresses, &asked).await,
-        Err(NotServed::Failed) => failed(),
-        Err(NotServed::Busy) => {
-            let line = "503 service unavailable: the handler answers as many requests as it may";
-            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, line);
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            response
+    let mut next = Interface::of(handler);
+    for _ in 0..VERSIONS_ASKED_MAX {
+        let Some(interface) = next else {
+            return no_longer_asked(worker, addresses, &http).await;
+        };
+        let (body, host) = (body.clone(), host.clone());
+        let asked = match interface {
+            Interface::Http => ask_by_http(worker, handler, addresses, &http, body, host).await,
+            Interface::Wasi => {
+                let http = http.clone().map(|()| body);
+                handler.answer_by_wasi(http, addresses.secure).await
+            }
+        };
+        match asked {
+            Ok(response) => return response,
+            Err(NotServed::Failed) => return failed(),
+            Err(NotServed::Busy) => {
+                return come_again("the handler answers as many requests as it may");
+            }
+            Err(NotServed::GivenUp) => next = Interface::of(handler),
+            Err(NotServed::NotExported) => {
+                next = match Interface::of(handler) {
+                    // A version that begins to serve may not have taken over everywhere.
+                    Some(now) if now == interface => Some(now.other()),
+                    now => now,
+                };
+            }
         }
     }
+    come_again("the handler is being replaced")
+}
+
+/// Asks the handler's `http` export.
+async fn ask_by_http(
+    worker: &Rc<Worker>,
+    handler: &Handler,
+    addresses: &Addresses,
+    http: &HttpRequest<()>,
+    body: Bytes,
+    host: Option<String>,
+) -> Result<Response<Body>, NotServed> {
+    let question = HandlerRequest {
+        method: http.method().as_str().to_owned(),
+        request: request(http, addresses, host),
+        body,
+    };
+    let answer = handler.answer(question).await?;
+    Ok(respond(worker, handler, http, answer).await)
+}
+
+fn come_again(why: &str) -> Response<Body> {
+    let line = format!("503 service unavailable: {why}");
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, &line);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// Sends what a handler answered.

@@ -17,6 +17,7 @@ use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, R
 use crate::observability::FailureKind;
 use crate::panics::{contained, plant, spawn};
 use crate::wasm::error::GuestError;
+use crate::wasm::incoming::Incoming;
 
 /// What a callback answered.
 enum Answer {
@@ -196,6 +197,14 @@ impl Handler {
                     plant("settle");
                     let _ = reply.send(self.settle_trial(place, keep));
                 }
+                Own::RequestFailed {
+                    incoming,
+                    error,
+                    given_up,
+                } => {
+                    plant("request-failed");
+                    let _ = given_up.send(self.request_failed(place, &incoming, &error));
+                }
             }
         }
     }
@@ -291,6 +300,34 @@ impl Handler {
         self.registry.usage().add_failing(took);
         place.failed = true;
         self.count_failure(place);
+    }
+
+    /// What follows when an instance beside this one has failed, which has been reported. True: the version was on trial and is given up.
+    fn request_failed<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        incoming: &Rc<Incoming>,
+        error: &GuestError,
+    ) -> bool {
+        let serves = self
+            .incoming
+            .borrow()
+            .as_ref()
+            .is_some_and(|now| Rc::ptr_eq(now, incoming));
+        if !serves {
+            // Of a version that is gone.
+            return false;
+        }
+        if self.fails_trial(place, HANDLE, error) {
+            return true;
+        }
+        self.count_failure(place);
+        if self.registry.backed_off().is_some()
+            && let Some(mut guest) = place.guest.take()
+        {
+            guest.commands().clear();
+        }
+        false
     }
 
     /// Leaves a handler alone that fails again and again, or for which the host computes for long when it does, and tells its connections so: it must not cost its neighbours more than its
@@ -507,6 +544,9 @@ impl Handler {
         }
     }
 }
+
+/// The callback of `wasi:http`.
+pub(crate) const HANDLE: &str = "incoming-handler.handle";
 
 /// How often it is looked whether another instance may be made.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(5);

@@ -41,7 +41,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use wsrun_proto::ws::{CloseCode, MessageKind, SendError};
 
-pub(crate) use self::deliver::report;
+pub(crate) use self::deliver::{HANDLE, report};
 pub(crate) use self::home::{Admitted, Door, NotAdmitted, Way, door};
 pub(crate) use self::limit::Limit;
 use self::outbox::Outbox;
@@ -197,6 +197,8 @@ pub(crate) enum NotServed {
     Busy,
     /// The version that serves answers none: another did when the request came.
     NotExported,
+    /// The version that was asked has failed its trial with that. The one before serves, and nothing was sent yet.
+    GivenUp,
 }
 
 /// The callback that should have decided failed.

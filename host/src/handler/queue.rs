@@ -14,6 +14,8 @@ use super::{Decision, DecisionFailed, NotServed, Remote};
 use crate::contract::{CloseInfo, ConnectionId, HttpResponse, Request};
 use crate::packed;
 use crate::session::Session;
+use crate::wasm::error::GuestError;
+use crate::wasm::incoming::Incoming;
 use crate::worker::Worker;
 
 /// Something that the handler is told.
@@ -82,6 +84,14 @@ pub(super) enum Own {
     Settle {
         keep: bool,
         reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// A request by `wasi:http` has failed.
+    RequestFailed {
+        /// What made its instance.
+        incoming: Rc<Incoming>,
+        error: Box<GuestError>,
+        /// Told whether the version was given up for it.
+        given_up: oneshot::Sender<bool>,
     },
 }
 

@@ -116,6 +116,27 @@ impl Handler {
         self.push_own(Own::Settle { keep, reply });
     }
 
+    /// Whether a version is on trial, or about to be.
+    pub(crate) fn has_trial(&self) -> bool {
+        self.before.borrow().is_some()
+    }
+
+    /// An instance for a plain request has failed. Ends when that is counted: true where its version was on trial, and is given up for it.
+    pub(crate) async fn note_request_failed(
+        &self,
+        incoming: Rc<Incoming>,
+        error: GuestError,
+    ) -> bool {
+        let (given_up, verdict) = oneshot::channel();
+        let error = Box::new(error);
+        self.push_own(Own::RequestFailed {
+            incoming,
+            error,
+            given_up,
+        });
+        verdict.await.unwrap_or(false)
+    }
+
     /// The new version's turn.
     pub(super) async fn take_over<F: GuestFactory>(&self, place: &mut Place<F>, next: Next) {
         let Next {
@@ -339,10 +360,23 @@ impl Handler {
         callback: &str,
         error: &GuestError,
     ) -> bool {
+        let gives_up = self.fails_trial(place, callback, error);
+        if gives_up {
+            report(&self.registry, callback, None, error);
+        }
+        gives_up
+    }
+
+    /// The same for a failure that is reported already.
+    pub(super) fn fails_trial<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        callback: &str,
+        error: &GuestError,
+    ) -> bool {
         let Some(previous) = place.failed_trial() else {
             return false;
         };
-        report(&self.registry, callback, None, error);
         let why = failed(&format!("it failed in {callback}"), error);
         self.roll_back(place, previous, &why);
         true

@@ -29,7 +29,7 @@ use super::state::Log;
 use crate::command::Commands;
 use crate::config::HandlerLimits;
 use crate::connection::HttpBody;
-use crate::handler::{Handler, Limit, NotServed, Registry, report};
+use crate::handler::{HANDLE, Handler, Limit, NotServed, Registry, report};
 use crate::panics::{plant, spawn};
 use crate::seldom::Seldom;
 
@@ -83,6 +83,9 @@ impl Incoming {
         secure: bool,
         patience: Duration,
     ) -> Result<Response<HttpBody>, NotServed> {
+        if handler.registry.backed_off().is_some() {
+            return Err(NotServed::Failed);
+        }
         if self.free.available_permits() == 0 {
             handler.registry.note_limit(Limit::HttpInstances);
         }
@@ -100,6 +103,7 @@ impl Incoming {
             return Err(NotServed::Busy);
         };
         let (sender, head) = oneshot::channel();
+        let (given_up, verdict) = oneshot::channel();
         let failed = Arc::new(AtomicBool::new(false));
         // It goes on when the client is gone, as any callback does; `--blocking-timeout` ends it.
         let running = Rc::clone(self).run(
@@ -108,6 +112,7 @@ impl Incoming {
             secure,
             sender,
             Arc::clone(&failed),
+            given_up,
             permit,
         );
         spawn(&handler.registry.worker().tally, "incoming", running);
@@ -115,7 +120,11 @@ impl Incoming {
         let head = head.await;
         if failed.load(Ordering::Relaxed) {
             // Nothing of it was sent yet, and so nothing of it is.
-            return Err(NotServed::Failed);
+            let is_given_up = handler.has_trial() && verdict.await.unwrap_or(false);
+            return Err(match is_given_up {
+                true => NotServed::GivenUp,
+                false => NotServed::Failed,
+            });
         }
         match head {
             Ok(Ok(response)) if (200..=599).contains(&response.status().as_u16()) => {
@@ -168,6 +177,7 @@ impl Incoming {
         secure: bool,
         head: oneshot::Sender<Head>,
         failed: Arc<AtomicBool>,
+        given_up: oneshot::Sender<bool>,
         permit: OwnedSemaphorePermit,
     ) {
         let call = self.call(&handler.registry, request, secure, head, &failed);
@@ -175,7 +185,11 @@ impl Incoming {
         match result {
             Ok(commands) => handler.apply_of_request(commands).await,
             // Nothing was counted on any connection: what it asked for is just forgotten.
-            Err(error) => report(&handler.registry, "incoming-handler.handle", None, &error),
+            Err(error) => {
+                report(&handler.registry, HANDLE, None, &error);
+                let counted = handler.note_request_failed(self, error).await;
+                let _ = given_up.send(counted);
+            }
         }
         // What it asked for may have to wait for other workers, and is held meanwhile.
         drop(permit);

@@ -73,7 +73,7 @@ impl Guest for WasiHttp {
             (_, "/loop") => loop {
                 std::hint::black_box(());
             },
-            (_, "/trap") => panic!("asked to trap"),
+            (_, "/trap" | "/header/trap") => panic!("asked to trap"),
             (Method::Get, path) => match path.strip_prefix("/stream/").map(str::parse) {
                 Some(Ok(bytes)) => respond(answer, 200, "text/plain", |body| stream(bytes, body)),
                 Some(Err(_)) => {
