@@ -1,6 +1,7 @@
 //! A new version takes the place of the old one, and no socket notices.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -60,7 +61,7 @@ impl AsRef<Path> for File {
     }
 }
 
-fn server(file: &File) -> Builder {
+fn server(file: impl AsRef<Path>) -> Builder {
     Server::of(file).args(["--trial-time", "200ms"])
 }
 
@@ -104,6 +105,41 @@ fn watched_file_takes_over_by_itself() {
     assert_eq!(ask(&mut peer, "a").0, "one");
     file.becomes("two");
     until("the new version answers", || ask(&mut peer, "b").0 == "two");
+}
+
+#[test]
+fn watched_file_is_that_which_serves_wherever_links_lead_to_it() {
+    let [first, second, third] = ["one", "two", "three"].map(File::new);
+    let folder = tempfile::tempdir().expect("a folder");
+    let turn = |name: &str, to: &Path| {
+        let new = folder.path().join("new");
+        symlink(to, &new).expect("the folder can be written");
+        std::fs::rename(&new, folder.path().join(name)).expect("the folder can be written");
+    };
+    // A folder of versions, and a file, by a link each.
+    turn("releases", first.path.parent().expect("a folder"));
+    std::fs::create_dir(folder.path().join("by")).expect("a folder");
+    symlink("../releases", folder.path().join("by").join("current")).expect("a link");
+    let path = folder.path().join("by").join("current").join("app.wasm");
+    let admin = Administered::start(server(&path).arg("--watch"));
+    let mut peer = admin.open();
+    assert_eq!(ask(&mut peer, "a").0, "one");
+    let mut expect = |version: &str| {
+        until("the new version answers", || {
+            ask(&mut peer, "b").0 == version
+        });
+    };
+    turn("releases", second.path.parent().expect("a folder"));
+    expect("two");
+    // What a link leads to is replaced.
+    second.becomes("more");
+    expect("more");
+    // The version that the admin socket asked for is what is watched from then on.
+    let ended = admin.ctl(["swap".as_ref(), third.path.as_os_str()]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    expect("three");
+    third.becomes("four");
+    expect("four");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -70,6 +72,37 @@ fn server_serves_the_new_certificate_after_the_file_changed() {
     serves(&server, &new);
     assert_eq!(kept.ask("still open"), "still open");
     kept.close();
+}
+
+#[test]
+fn server_serves_the_new_certificate_after_a_link_on_its_way_was_turned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let [old, new] = ["1", "2"].map(|name| {
+        std::fs::create_dir(at(name)).expect("the folder can be written");
+        Certificate::write_to(&at(name))
+    });
+    let turn = |to: &str| {
+        symlink(to, at("new")).expect("the folder can be written");
+        std::fs::rename(at("new"), at("live")).expect("the folder can be written");
+    };
+    turn("1");
+    // In a folder in which nothing changes.
+    std::fs::create_dir(at("by")).expect("the folder can be written");
+    symlink("../live", at("by").join("current")).expect("the folder can be written");
+    let file = |path: &Path| {
+        let name = path.file_name().expect("it has a name");
+        at("by").join("current").join(name)
+    };
+    let server = Server::of(handlers::echo())
+        .arg("--tls-cert")
+        .arg(file(&old.certificate_file))
+        .arg("--tls-key")
+        .arg(file(&old.key_file))
+        .start();
+    serves(&server, &old);
+    turn("2");
+    serves(&server, &new);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod service_manager;
 mod start;
 mod test;
 mod values;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};

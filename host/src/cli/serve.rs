@@ -4,10 +4,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
-use notify::Watcher as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use wsrun_proto::http::origin::Allowed;
 
@@ -18,6 +17,7 @@ use super::logging::log_swap;
 use super::runtime::RuntimeArgs;
 use super::start::{SAME_SIGNAL, start};
 use super::values::{address, bytes, count, listen, network, protocol, scope};
+use super::watch::Watch;
 use super::{Failure, Hangup, is_there, say, service_manager};
 use crate::config::{
     Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat,
@@ -245,12 +245,11 @@ async fn serve(
         mut hangup,
     } = signals;
     // Before the files are read: what changes while the server starts has changed.
-    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
-    let _watcher = watch(&tls_files(&config), changed);
-    let (rebuilt, mut rebuilds) = tokio::sync::mpsc::channel(1);
-    let _handler_watcher = operating
+    let certificates = tls_files(&config);
+    let mut renewals = (!certificates.is_empty()).then(|| Watch::new(certificates.clone()));
+    let mut rebuilds = operating
         .watched
-        .then(|| watch(&handler_files(&config), rebuilt));
+        .then(|| Watch::new(handler_files(&config)));
     let server = match start(config, &mut terminate, &mut interrupt).await? {
         Ok(server) => server,
         Err(ended) => return Ok(ended),
@@ -282,16 +281,12 @@ async fn serve(
                 }
                 swap_changed(&swapper, true);
             }
-            Some(()) = rebuilds.recv() => {
-                // Compilers and linkers write in many steps.
-                tokio::time::sleep(SETTLE).await;
-                while rebuilds.try_recv().is_ok() {}
+            Some(watch) = changed(&mut rebuilds, || served_files(&swapper)) => {
+                watch.settle(served_files(&swapper)).await;
                 swap_changed(&swapper, false);
             }
-            Some(()) = changes.recv() => {
-                // Certificate and key are two files: the second is mostly written right after the first.
-                tokio::time::sleep(SETTLE).await;
-                while changes.try_recv().is_ok() {}
+            Some(watch) = changed(&mut renewals, || certificates.clone()) => {
+                watch.settle(certificates.clone()).await;
                 let _ = reload(&server);
             }
         }
@@ -425,6 +420,22 @@ fn swap_changed(swapper: &Swapper, again: bool) {
     });
 }
 
+/// Waits until files that are watched may have changed; none where none are.
+async fn changed(
+    watch: &mut Option<Watch>,
+    files: impl Fn() -> Vec<PathBuf>,
+) -> Option<&mut Watch> {
+    let watch = watch.as_mut()?;
+    watch.changed(files).await;
+    Some(watch)
+}
+
+/// The files of the versions that serve.
+fn served_files(swapper: &Swapper) -> Vec<PathBuf> {
+    let files = swapper.files().into_iter();
+    files.map(|(_, file)| file).collect()
+}
+
 /// The files that handlers come from and may be replaced by.
 fn handler_files(config: &Config) -> Vec<PathBuf> {
     let handlers = config.handlers.iter();
@@ -457,56 +468,6 @@ fn reload(server: &Running) -> Result<(), TlsError> {
     }
     reloaded
 }
-
-/// Watches the folders of `files`: editors and ACME clients replace files instead of writing into them.
-fn watch(
-    files: &[PathBuf],
-    changed: tokio::sync::mpsc::Sender<()>,
-) -> Option<notify::RecommendedWatcher> {
-    let first = files.first()?;
-    let names: Vec<PathBuf> = files
-        .iter()
-        .filter_map(|file| file.file_name().map(PathBuf::from))
-        .collect();
-    let handler = move |event: notify::Result<notify::Event>| {
-        let Ok(event) = event else { return };
-        let concerns = event.paths.iter().any(|path| {
-            path.file_name()
-                .is_some_and(|name| names.iter().any(|n| n == name))
-        });
-        // Symbolic links to a versioned folder change without any event that names the file.
-        let is_write = !matches!(event.kind, notify::EventKind::Access(_));
-        if is_write
-            && (concerns
-                || event
-                    .paths
-                    .iter()
-                    .any(|path| path.is_symlink() || path.is_dir()))
-        {
-            let _ = changed.try_send(());
-        }
-    };
-    let watched = notify::recommended_watcher(handler).and_then(|mut watcher| {
-        for file in files {
-            let folder = file
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty())
-                .unwrap_or_else(|| Path::new("."));
-            watcher.watch(folder, notify::RecursiveMode::NonRecursive)?;
-        }
-        Ok(watcher)
-    });
-    watched
-        .inspect_err(|error| {
-            tracing::warn!(
-                "cannot watch the folder of {}, use SIGHUP: {error}",
-                first.display()
-            )
-        })
-        .ok()
-}
-
-const SETTLE: Duration = Duration::from_millis(200);
 
 /// The handler without a --protocol, in flags that name a handler.
 const DEFAULT: &str = "default";

@@ -1,0 +1,140 @@
+//! Files that are used again when they change.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::Watcher as _;
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// How long whoever writes has to write the rest.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// How often the files are looked at. Of a link that leads elsewhere, on the way to a file or in its place, nothing is told in the folder
+/// of the file; nor is it of a file on another machine.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Files that are watched.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Tells of changes at once, as long as it is kept.
+    _watcher: Option<notify::RecommendedWatcher>,
+    changes: mpsc::Receiver<()>,
+    looks: Interval,
+    seen: Seen,
+}
+
+/// What is found at each path.
+type Seen = Vec<(PathBuf, Option<Found>)>;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Watch {
+    /// Watches from now on.
+    pub(super) fn new(files: Vec<PathBuf>) -> Self {
+        let (changed, changes) = mpsc::channel(1);
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            _watcher: watch_folders(&files, changed),
+            changes,
+            looks,
+            seen: look(files),
+        }
+    }
+
+    /// Waits until one of `files` may have changed. It is safe to cancel: what was not told is seen at the next look.
+    pub(super) async fn changed(&mut self, files: impl Fn() -> Vec<PathBuf>) {
+        loop {
+            // Both arms are safe to cancel: a channel and an interval keep what was not taken.
+            tokio::select! {
+                Some(()) = self.changes.recv() => return,
+                _ = self.looks.tick() => {}
+            }
+            // A file system that does not answer holds up nothing else.
+            let files = files();
+            let looked = tokio::task::spawn_blocking(|| look(files)).await;
+            if looked.is_ok_and(|found| found != self.seen) {
+                return;
+            }
+        }
+    }
+
+    /// Lets whoever writes finish: compilers and linkers write in many steps, and certificate and key are two files. What changes after
+    /// this has changed again.
+    pub(super) async fn settle(&mut self, files: Vec<PathBuf>) {
+        tokio::time::sleep(SETTLE).await;
+        while self.changes.try_recv().is_ok() {}
+        if let Ok(found) = tokio::task::spawn_blocking(|| look(files)).await {
+            self.seen = found;
+        }
+    }
+}
+
+fn look(files: Vec<PathBuf>) -> Seen {
+    let files = files.into_iter().map(|file| {
+        let found = std::fs::metadata(&file).ok().map(|found| Found {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        });
+        (file, found)
+    });
+    files.collect()
+}
+
+/// Watches the folders of `files`: editors and ACME clients replace files instead of writing into them.
+fn watch_folders(
+    files: &[PathBuf],
+    changed: mpsc::Sender<()>,
+) -> Option<notify::RecommendedWatcher> {
+    let first = files.first()?;
+    let names: Vec<PathBuf> = files
+        .iter()
+        .filter_map(|file| file.file_name().map(PathBuf::from))
+        .collect();
+    let handler = move |event: notify::Result<notify::Event>| {
+        let Ok(event) = event else { return };
+        let concerns = event.paths.iter().any(|path| {
+            path.file_name()
+                .is_some_and(|name| names.iter().any(|n| n == name))
+        });
+        // Symbolic links to a versioned folder change without any event that names the file.
+        let is_write = !matches!(event.kind, notify::EventKind::Access(_));
+        if is_write
+            && (concerns
+                || event
+                    .paths
+                    .iter()
+                    .any(|path| path.is_symlink() || path.is_dir()))
+        {
+            let _ = changed.try_send(());
+        }
+    };
+    let watched = notify::recommended_watcher(handler).and_then(|mut watcher| {
+        for file in files {
+            let folder = file
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .unwrap_or_else(|| Path::new("."));
+            watcher.watch(folder, notify::RecursiveMode::NonRecursive)?;
+        }
+        Ok(watcher)
+    });
+    watched
+        .inspect_err(|error| {
+            tracing::warn!(
+                "cannot watch the folder of {}, it is looked at every {LOOK_EVERY:?}: {error}",
+                first.display()
+            )
+        })
+        .ok()
+}
