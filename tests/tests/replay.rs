@@ -622,7 +622,7 @@ fn callback_that_the_end_of_the_server_cuts_off_is_on_the_tape() {
     server.wait(Duration::from_secs(60));
     let lines = tape.lines();
     assert_eq!(lines.last().expect("an end")["end"], "stopped");
-    let cut_off = tape.event(|line| line["stopped"] == "the server ended while it ran");
+    let cut_off = tape.event(|line| line["stopped"] == "its instance ended while it ran");
     let entry = &lines[cut_off - 1];
     assert_eq!(entry["event"], "handler.received");
     assert!(entry["args"].to_string().contains("sleep-wasi"), "{entry}");

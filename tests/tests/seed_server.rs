@@ -277,7 +277,7 @@ fn seed_19_established_and_closed_are_told_once_with_role_code_and_reason() {
     let request: Value = serde_json::from_str(&peer.ask("request")).expect("JSON");
     assert_eq!(request["role"], "server");
     peer.send(&Frame::close(3001, "bye"));
-    assert_eq!(peer.expect_close(3001), "");
+    assert_eq!(peer.expect_close(3001), "bye");
     let event = event(&mut watcher);
     assert_eq!(
         event,

@@ -43,7 +43,7 @@ impl Drop for Finish {
         // Callbacks that the end of the server has cut off are on the tape as well: one of them may be why somebody looks at it.
         let open: Vec<_> = lock(&inner.open).values().map(Arc::clone).collect();
         for open in open {
-            lock(&open).cut_off(&inner.writer, "the server ended while it ran");
+            lock(&open).cut_off(&inner.writer, "its instance ended while it ran");
         }
         inner.writer.finish();
     }
@@ -283,7 +283,7 @@ impl Drop for Recording {
         let inner = &self.recorder.0;
         lock(&inner.open).remove(&self.instance);
         if self.is_on() {
-            lock(&self.open).cut_off(&inner.writer, "its instance was dropped while it ran");
+            lock(&self.open).cut_off(&inner.writer, "its instance ended while it ran");
             self.begin_with(GONE, "null".into());
             lock(&self.open).push(&inner.writer, &Outcome::Returned(Value::Null));
         }
