@@ -261,7 +261,7 @@ fn request_that_fails_the_trial_of_another_interface_is_answered_by_the_old_vers
         failing_the_trial(place, "wasi-http", "http", |peer| {
             // Where `http` traps for what is no number.
             let response = peer.request(&Request::get("/status/x"));
-            assert_eq!((response.status, &*response.text()), (404, "not found\n"));
+            assert_eq!((response.status, response.text()), (404, "not found\n"));
             assert_eq!(peer.request(&Request::get("/")).status, 200);
         });
     }

@@ -110,9 +110,11 @@ impl Incoming {
             Rc::clone(handler),
             request,
             secure,
-            sender,
-            Arc::clone(&failed),
-            given_up,
+            Reply {
+                head: sender,
+                failed: Arc::clone(&failed),
+                given_up,
+            },
             permit,
         );
         spawn(&handler.registry.worker().tally, "incoming", running);
@@ -175,11 +177,14 @@ impl Incoming {
         handler: Rc<Handler>,
         request: Request<Bytes>,
         secure: bool,
-        head: oneshot::Sender<Head>,
-        failed: Arc<AtomicBool>,
-        given_up: oneshot::Sender<bool>,
+        reply: Reply,
         permit: OwnedSemaphorePermit,
     ) {
+        let Reply {
+            head,
+            failed,
+            given_up,
+        } = reply;
         let call = self.call(&handler.registry, request, secure, head, &failed);
         let result = handler.registry.usage().beside(call).await;
         match result {
@@ -234,6 +239,14 @@ impl Incoming {
         });
         result.map(|()| store.data_mut().calls.commands.take())
     }
+}
+
+/// How whoever has a request answered is told what became of it.
+struct Reply {
+    head: oneshot::Sender<Head>,
+    failed: Arc<AtomicBool>,
+    /// Whether its failure had the version on trial given up.
+    given_up: oneshot::Sender<bool>,
 }
 
 fn body_of(bytes: Bytes) -> WasiBody {
