@@ -202,12 +202,12 @@ impl Driver {
                 }
                 State::Open | State::Closing => self.poll_input(cx, now),
             };
-            if !progress && !self.poll_timers(cx, now) {
+            if !progress && !self.poll_timers(cx, now, now) {
                 return Poll::Pending;
             }
         }
         // Not only when nothing is to be read: a peer that never pauses has the same deadlines.
-        self.poll_timers(cx, clock::now());
+        self.poll_timers(cx, clock::now(), now);
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -10,14 +10,21 @@ use crate::clock;
 use crate::contract::ClosedBy;
 
 impl Driver {
-    /// Runs what is due and sets the timer for what is next. True when something happened.
-    pub(super) fn poll_timers(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let next = self.next_deadline(now);
+    /// Runs what is due and sets the timer for what is next, in a turn that began then. At the end of a turn that has read all that it may,
+    /// which is later, the socket was looked at already. True when something happened.
+    pub(super) fn poll_timers(
+        &mut self,
+        cx: &mut Context<'_>,
+        asked: Instant,
+        turn_began: Instant,
+    ) -> bool {
+        let next = self.next_deadline(asked);
         if next < self.deadline {
             self.deadline = next;
             self.sleep.as_mut().reset(next.into());
         }
-        if self.sleep.as_mut().poll(cx).is_pending() {
+        // A runtime that always has a task to run looks at its timers rarely.
+        if self.sleep.as_mut().poll(cx).is_pending() && next > asked {
             return false;
         }
         let now = clock::now();
@@ -29,9 +36,10 @@ impl Driver {
         if let Some(due) = self.patience_ends()
             && due <= now
         {
-            if clock::is_late(due, now) {
+            // Not what the turn itself has taken: a peer that floods makes its own turns long, and gets no time for it.
+            if clock::is_late(due, turn_began) {
                 self.forgive(now);
-            } else if !self.looked_again {
+            } else if !self.looked_again && asked == turn_began {
                 // A process that was stopped sees its timers before its sockets.
                 self.looked_again = true;
                 clock::wake_after_others(cx);
