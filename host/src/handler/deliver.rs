@@ -11,6 +11,7 @@ use super::limit::Limit;
 use super::place::Place;
 use super::queue::{Event, Own, Queue, cost, subject};
 use super::recover::InHand;
+use super::swap::RESUMED_FIRST;
 use super::{DecisionFailed, Guest, GuestFactory, Handler, NotServed};
 use crate::clock::{self, thread_time};
 use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, Refusal};
@@ -53,7 +54,7 @@ impl Handler {
             drop(events);
             batch.clear(&self.worker);
             resuming = !place.unknown.is_empty()
-                && match contained(Box::pin(self.resume_some(&mut place))).await {
+                && match contained(Box::pin(self.resume_some(&mut place, 0))).await {
                     Ok(resuming) => resuming,
                     Err(panicked) => {
                         self.recover(&mut place, &panicked);
@@ -232,9 +233,9 @@ impl Handler {
                 && (place.guest.is_none() || !place.unknown.is_empty())
             {
                 Box::pin(self.resume(place, connection)).await;
-                // And of as many others as a slice has time for: what the event asks may be about them.
+                // And of some others: what the event asks may be about them.
                 if !place.unknown.is_empty() {
-                    Box::pin(self.resume_some(place)).await;
+                    Box::pin(self.resume_some(place, RESUMED_FIRST)).await;
                 }
                 if !self.is_still_wanted(&event) {
                     self.settle(place, event);

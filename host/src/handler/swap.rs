@@ -407,13 +407,20 @@ impl Handler {
         Ok(())
     }
 
-    /// Tells the instance a few of the connections that it does not know yet. False when it knows all.
-    pub(super) async fn resume_some<F: GuestFactory>(&self, place: &mut Place<F>) -> bool {
+    /// Tells the instance a few of the connections that it does not know yet: `at_least` so many, more while the slice lasts. False when
+    /// it knows all.
+    pub(super) async fn resume_some<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        at_least: usize,
+    ) -> bool {
         let until = clock::now() + RESUME_SLICE;
+        let mut resumed = 0;
         while let Some(connection) = place.unknown.first().copied() {
             self.in_hand.set(InHand::Of(connection, 0));
             self.resume(place, connection).await;
-            if clock::now() >= until || place.guest.is_none() {
+            resumed += 1;
+            if (resumed >= at_least && clock::now() >= until) || place.guest.is_none() {
                 break;
             }
         }
@@ -525,6 +532,8 @@ async fn all(mut verdicts: Vec<Verdict>, hasty: bool) -> Result<(), String> {
 
 /// Time for telling connections before events get their turn.
 const RESUME_SLICE: std::time::Duration = std::time::Duration::from_millis(1);
+/// How many connections an instance is told of before its first event, however slow it is. A handler with few connections knows them all.
+pub(super) const RESUMED_FIRST: usize = 16;
 
 fn failed(what: &str, error: &GuestError) -> String {
     match error.backtrace() {
