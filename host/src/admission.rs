@@ -1,16 +1,18 @@
-//! What all workers count together before a connection is served: connections of each handler, and of each address.
+//! Counters that all workers share and check before a connection is served: the connections of each
+//! handler and of each address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The counters.
+/// Counts the open connections of each handler and of each network.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
-    /// In the order of the configuration.
+    /// One counter for each handler, in the order of the configuration.
     handlers: Vec<Arc<AtomicUsize>>,
-    /// Has an entry for each address that has a connection, and no others: bounded by `--max-connections`.
+    /// One entry for each network that has a connection, and no others. `--max-connections` bounds
+    /// the number of entries.
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -22,7 +24,8 @@ impl Admission {
         }
     }
 
-    /// One more connection of a handler, unless it has `max`.
+    /// Counts one more connection of a handler. Returns none when the handler has `max` connections
+    /// already, or when there is no handler at this position.
     pub(crate) fn take_handler(&self, position: usize, max: usize) -> Option<HandlerSlot> {
         let used = Arc::clone(self.handlers.get(position)?);
         used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
@@ -32,7 +35,8 @@ impl Admission {
         Some(HandlerSlot(used))
     }
 
-    /// One more connection of an address, unless it has `max`.
+    /// Counts one more connection of an address. Returns none when its network has `max`
+    /// connections already.
     pub(crate) fn take_address(&self, peer: IpAddr, max: usize) -> Option<AddressSlot> {
         let network = network_of(peer);
         let mut addresses = self
@@ -51,7 +55,8 @@ impl Admission {
     }
 }
 
-/// One of `--max-handler-connections`.
+/// One connection counted against `--max-handler-connections`. Dropping it subtracts the connection
+/// again.
 #[derive(Debug)]
 pub(crate) struct HandlerSlot(Arc<AtomicUsize>);
 
@@ -61,7 +66,8 @@ impl Drop for HandlerSlot {
     }
 }
 
-/// One of `--max-connections-per-address`.
+/// One connection counted against `--max-connections-per-address`. Dropping it subtracts the
+/// connection again.
 #[derive(Debug)]
 pub(crate) struct AddressSlot {
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -83,7 +89,8 @@ impl Drop for AddressSlot {
     }
 }
 
-/// An IPv4 address, or the /64 of one of IPv6: whoever has one of those has all.
+/// Returns the address that connections are counted for: an IPv4 address itself, and the /64 prefix
+/// of an IPv6 address, since the holder of one address of a /64 usually has all of them.
 fn network_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

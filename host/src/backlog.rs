@@ -1,5 +1,5 @@
-//! Messages that wait in front of a connection's output: behind a message in chunks that is unfinished, or because the subscriber is slow
-//! and its policy may still drop them.
+//! Messages that wait in front of a connection's output. They wait behind an unfinished message in
+//! chunks, or because the subscriber is slow and its policy may still drop them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,33 +12,39 @@ use wsrun_proto::ws::MessageKind;
 pub(crate) struct Waiting {
     pub(crate) kind: MessageKind,
     pub(crate) payload: Bytes,
-    /// Where it was published, none for a broadcast; only such a message may be dropped.
+    /// The topic, or the broadcast, that the message was published to. Only such a message may be
+    /// dropped; none for a message that was sent to this connection alone.
     pub(crate) published: Option<Published>,
 }
 
-/// How a message came here that was not sent to this connection alone.
+/// The source of a message that was not sent to this connection alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Published {
     Topic(Arc<str>),
     Broadcast,
 }
 
-/// The messages of one connection, oldest first. Bounded together with the connection's output by `--max-queue`.
+/// The messages of one connection, oldest first. `--max-queue` bounds them together with the
+/// connection's output.
 ///
-/// Nothing here looks through all messages for one of them: who publishes much pays for each slow subscriber.
+/// No operation searches all messages for one of them: a handler that publishes much would pay for
+/// that search with each slow subscriber.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     messages: VecDeque<Place>,
-    /// The number of the first; the others follow.
+    /// The number of the first entry. The entries after it are numbered consecutively.
     first: u64,
-    /// Places whose message was dropped.
+    /// The number of entries whose message was dropped.
     empty: usize,
+    /// The bytes of all messages that wait.
     bytes: usize,
-    /// Those of messages that may not be dropped.
+    /// The bytes of the messages that may not be dropped.
     kept_bytes: usize,
-    /// The numbers of messages that may be dropped, oldest first, and of some that are gone.
+    /// The numbers of messages that may be dropped, oldest first. Some numbers are of messages that
+    /// are gone already.
     droppable: VecDeque<u64>,
-    /// The newest that came each way; none while nobody has asked for it. Boxed: few connections have one.
+    /// The number of the newest message of each source. None until [`replace`](Self::replace) is
+    /// called for the first time. Boxed, because few connections have one.
     #[expect(
         clippy::box_collection,
         reason = "every session has the field, and few have a map"
@@ -46,15 +52,15 @@ pub(crate) struct Backlog {
     newest: Option<Box<HashMap<Published, u64>>>,
 }
 
-/// Where a message waits, or did.
+/// A position in the backlog, which holds a message or held one.
 #[derive(Debug)]
 struct Place {
     message: Option<Waiting>,
-    /// The one before it that came the same way, where that is known.
+    /// The number of the message before it from the same source, where that is known.
     older: Option<u64>,
 }
 
-/// What a message counts beside its payload: empty ones cost memory too.
+/// The bytes that a message counts in addition to its payload: empty messages cost memory too.
 const MESSAGE_BYTES: usize = 64;
 
 impl Backlog {
@@ -66,7 +72,7 @@ impl Backlog {
         self.bytes
     }
 
-    /// The bytes of messages that may not be dropped.
+    /// Returns the bytes of the messages that may not be dropped.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
@@ -105,7 +111,7 @@ impl Backlog {
             }
             self.tidy();
             if self.is_empty() {
-                // A connection that keeps up again holds nothing.
+                // A connection that keeps up again holds no memory.
                 *self = Self::default();
             }
             return Some(message);
@@ -114,7 +120,8 @@ impl Backlog {
         None
     }
 
-    /// Drops the oldest published messages until `bytes` more fit below `bytes_max`, or none is left. How many those were.
+    /// Drops the oldest published messages until `bytes` more fit into `bytes_max`, or until none
+    /// is left. Returns the number of dropped messages.
     pub(crate) fn make_room(&mut self, bytes: usize, bytes_max: usize) -> u64 {
         let mut dropped = 0;
         while self.bytes.saturating_add(bytes) > bytes_max
@@ -126,7 +133,7 @@ impl Backlog {
         dropped
     }
 
-    /// Drops the messages that came the same way. How many those were.
+    /// Drops all messages from the same source. Returns their number.
     pub(crate) fn replace(&mut self, published: &Published) -> u64 {
         if self.newest.is_none() {
             self.look_for_newest();
@@ -137,7 +144,7 @@ impl Backlog {
         while let Some(number) = at {
             at = self.place(number).and_then(|place| place.older);
             if !self.drop_at(number) {
-                // Those before it went the same way.
+                // The messages before it from the same source are gone too.
                 break;
             }
             dropped += 1;
@@ -146,7 +153,7 @@ impl Backlog {
         dropped
     }
 
-    /// Drops everything. How many messages that were.
+    /// Drops all messages. Returns their number.
     pub(crate) fn clear(&mut self) -> u64 {
         let dropped = self.messages.len() - self.empty;
         *self = Self::default();
@@ -158,7 +165,7 @@ impl Backlog {
         self.messages.get_mut(position)
     }
 
-    /// Drops one message. False if it is gone already.
+    /// Drops one message. Returns false if it is gone already.
     fn drop_at(&mut self, number: u64) -> bool {
         let message = self.place(number).and_then(|place| place.message.take());
         let Some(message) = message else {
@@ -176,7 +183,8 @@ impl Backlog {
         }
     }
 
-    /// From here on it is known which message came last each way, until all are gone.
+    /// Records the newest message of each source. From here on `push` keeps the record up to date,
+    /// until the backlog is empty.
     fn look_for_newest(&mut self) {
         let mut newest = Box::<HashMap<Published, u64>>::default();
         for (number, place) in (self.first..).zip(&mut self.messages) {
@@ -188,7 +196,8 @@ impl Backlog {
         self.newest = Some(newest);
     }
 
-    /// Keeps no more places, and numbers, than twice the messages need.
+    /// Removes empty entries, so that there are never more than twice as many entries and numbers
+    /// as messages (plus [`TIDY_FROM`]).
     fn tidy(&mut self) {
         while self
             .messages
@@ -223,7 +232,7 @@ impl Backlog {
     }
 }
 
-/// Fewer places without a message are left as they are.
+/// Up to so many empty entries are left as they are.
 const TIDY_FROM: usize = 64;
 
 fn cost(message: &Waiting) -> usize {
@@ -263,7 +272,7 @@ mod tests {
         assert_eq!(backlog.bytes(), 0);
     }
 
-    /// Every operation against a plain list, over a fixed pseudo-random sequence.
+    /// Compares every operation with a plain list, over a fixed pseudo-random sequence.
     #[test]
     fn backlog_agrees_with_a_list() {
         let ways = [None, Some("x"), Some("y"), Some("z"), Some("")].map(|way| {
@@ -283,7 +292,7 @@ mod tests {
         let mut model: Vec<(Option<Published>, u64)> = Vec::new();
         for number in 0..200_000_u64 {
             let text = number.to_le_bytes();
-            // Long, so that places are tidied up, and sometimes drained.
+            // A long run, so that entries are compacted, and the backlog is emptied at times.
             match next(100) {
                 0..70 => {
                     let published = ways[next(ways.len())].clone();
@@ -335,7 +344,7 @@ mod tests {
         }
     }
 
-    /// The work of these would be the square of the messages if each looked through those that wait: hours instead of a moment.
+    /// If each message searched those that wait, this test would take hours instead of a moment.
     #[test]
     fn what_waits_is_not_looked_through_for_each_message() {
         const MESSAGES: usize = 300_000;

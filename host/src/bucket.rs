@@ -1,11 +1,12 @@
-//! A token bucket: so much per second, and what one second brings in one go.
+//! A token bucket. It fills at a rate per second and holds what one second brings.
 
 use std::time::{Duration, Instant};
 
-/// Starts full. May be overdrawn by one taking: then nothing may be taken until the debt is paid.
+/// A token bucket that starts full. One call of `take` may overdraw it; then nothing may be taken
+/// until the debt is paid.
 #[derive(Debug)]
 pub(crate) struct Bucket {
-    /// Tokens per second, and the most that it holds.
+    /// Tokens per second, and also the capacity.
     rate: f64,
     tokens: f64,
     filled: Instant,
@@ -25,7 +26,7 @@ impl Bucket {
         }
     }
 
-    /// Whole tokens that there are.
+    /// Returns the number of whole tokens that are available now.
     pub(crate) fn available(&mut self, now: Instant) -> u64 {
         self.fill(now);
         #[expect(
@@ -37,12 +38,12 @@ impl Bucket {
         whole
     }
 
-    /// Whether anything may be taken.
+    /// Returns true when at least one token is available.
     pub(crate) fn has_any(&mut self, now: Instant) -> bool {
         self.available(now) > 0
     }
 
-    /// Takes tokens, which may be more than there are.
+    /// Takes tokens, even when there are fewer.
     pub(crate) fn take(&mut self, now: Instant, tokens: u64) {
         self.fill(now);
         #[expect(
@@ -53,8 +54,8 @@ impl Bucket {
         self.tokens -= tokens;
     }
 
-    /// When a part of what one second brings will be there, or one token where that is more; none when it is there. `ahead` such parts go
-    /// to others first.
+    /// Returns the time at which a part of what one second brings (at least one token) will be
+    /// available, after `ahead` such parts have gone to others. None when it is available now.
     pub(crate) fn ready_at(&mut self, now: Instant, part: f64, ahead: u32) -> Option<Instant> {
         self.fill(now);
         let need = (self.rate * part).clamp(1.0, self.rate);
@@ -62,7 +63,7 @@ impl Bucket {
         if missing <= 0.0 {
             return None;
         }
-        // Rounded up: who comes at that moment finds what it came for.
+        // Rounded up, so that a caller who waits until then finds the tokens.
         let seconds = (missing / self.rate).min(LONGEST_SECONDS);
         Some(self.filled + Duration::from_secs_f64(seconds) + Duration::from_millis(1))
     }
@@ -77,7 +78,8 @@ impl Bucket {
     }
 }
 
-/// Who waits looks again after so long, whatever the debt.
+/// The longest wait that [`Bucket::ready_at`] returns, in seconds. The caller asks again then,
+/// whatever the debt.
 const LONGEST_SECONDS: f64 = 60.0;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The clock of everything that waits for the runtime: its own, which stands still in a scenario until it is advanced. And waiting for
-//! others only for so long.
+//! The clock of everything that waits for the runtime, and time limits for waiting on others.
+//!
+//! The clock is the runtime's own: in a scenario it stands still until the scenario advances it.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -8,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-/// A timer that fires so much later than it was set for tells that the process stood still (it was stopped, or its machine was), or that
-/// this thread could not keep up. Whom it was set for may have done everything meanwhile.
+/// The delay from which a timer counts as late. A timer that fires this much after it was due shows
+/// that the process was stopped, that its machine was, or that this thread could not keep up. The
+/// peer that the timer is for may have done everything in time.
 const LATE: Duration = Duration::from_millis(500);
 
-/// The time, as the timers of this runtime have it.
+/// Returns the current time of this runtime's timers.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// What this thread has computed.
+/// Returns the processor time that this thread has used.
 pub(crate) fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(
@@ -26,22 +28,24 @@ pub(crate) fn thread_time() -> Duration {
     )
 }
 
-/// Whether what was due is looked at so late that nobody else is to blame.
+/// Returns true when something that was due is handled so late that the delay is this process's own
+/// fault and nobody else's.
 pub(crate) fn is_late(due: Instant, now: Instant) -> bool {
     now.saturating_duration_since(due) >= LATE
 }
 
-/// Wakes a task when all else that is ready has run and the sockets were looked at.
+/// Wakes a task after every other ready task has run and the sockets were polled.
 pub(crate) fn wake_after_others(cx: &mut Context<'_>) {
-    // It hands the waker over to the runtime.
+    // Polling `yield_now` once hands the waker over to the runtime.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
-/// How long somebody is waited for. After a standstill of the process that is as long again.
+/// A time limit for waiting on somebody else. It starts again when the process itself stood still
+/// in the meantime.
 pub(crate) struct Patience {
     limit: Duration,
     sleep: Pin<Box<Sleep>>,
-    /// It is over, and the sockets were looked at since.
+    /// Set once the time is over and the task was woken to poll the sockets a last time.
     looked: bool,
 }
 
@@ -54,8 +58,10 @@ impl Patience {
         }
     }
 
-    /// Whether it is over. To be asked when what is waited for was looked at in vain; the first time that it is over, the task is woken to
-    /// look again instead: a process that was stopped sees its timers before its sockets.
+    /// Returns ready when the time is over. Call it after polling in vain for what is waited for.
+    ///
+    /// When the time is over, the task is first woken to poll once more: a process that was stopped
+    /// sees its timers before its sockets.
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.sleep.as_mut().poll(cx));
@@ -73,11 +79,11 @@ impl Patience {
     }
 }
 
-/// What was waited for did not come in time.
+/// The error of [`timeout`]: the work was not done in time.
 #[derive(Debug)]
 pub(crate) struct Elapsed;
 
-/// Waits for something of others for as long as [`Patience`] allows.
+/// Waits for something that others do, for as long as [`Patience`] allows.
 pub(crate) async fn timeout<T>(
     limit: Duration,
     work: impl Future<Output = T>,
@@ -113,7 +119,7 @@ mod tests {
             now() - began
         });
         tokio::task::yield_now().await;
-        // Sixty seconds in one step, as for a process that was stopped.
+        // Advances 60 seconds in one step, as for a process that was stopped.
         tokio::time::advance(Duration::from_secs(60)).await;
         let took = waiting.await.expect("it does not panic");
         assert!(took >= Duration::from_secs(60) + limit, "{took:?}");

@@ -1,5 +1,5 @@
-//! The values of the contract (`wit/types.wit` and its neighbours) in Rust: what handlers are told and what they answer, whether they are
-//! components or native.
+//! The values of the contract (`wit/types.wit` and its neighbours) in Rust: the arguments and
+//! results of callbacks and imports, for components and native handlers alike.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use thiserror::Error;
 
 pub use crate::request::Request;
 
-/// Names a connection while the host runs: the worker in the upper 16 bits, a counter below. Never reused.
+/// The number of a connection while the host runs: the worker in the upper 16 bits, a counter
+/// below. Numbers are never reused.
 pub type ConnectionId = u64;
 
-/// Names a timer while the host runs; never reused, never 0.
+/// The number of a timer while the host runs. Numbers are never reused and never 0.
 pub type TimerId = u64;
 
-/// Which side of the opening handshake this host was.
+/// The side of the opening handshake that this host is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// The peer connected to this host.
@@ -26,14 +27,14 @@ pub enum Role {
 /// A whole message (RFC 6455, 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// UTF-8.
+    /// A text message, valid UTF-8.
     Text(&'a str),
-    /// Any bytes.
+    /// A binary message.
     Binary(&'a [u8]),
 }
 
 impl<'a> Message<'a> {
-    /// Its bytes.
+    /// Returns the payload.
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -57,46 +58,48 @@ impl<'a> From<&'a [u8]> for Message<'a> {
 /// A part of a message, as it arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// UTF-8 text, or binary.
+    /// True for UTF-8 text, false for binary.
     pub text: bool,
     /// The bytes. A part of a text may end inside a character; all parts together are valid UTF-8.
     pub data: &'a [u8],
-    /// Whether the message begins here.
+    /// True for the first part of a message.
     pub first: bool,
-    /// Whether the message ends here.
+    /// True for the last part of a message.
     pub last: bool,
     /// Payload bytes still to come in the current frame, before decompression; 0 at its end.
     pub remaining: u64,
 }
 
-/// Who ended a connection.
+/// The party that ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClosedBy {
     /// The peer closed it, or its transport ended.
     Peer,
     /// The handler closed or aborted it.
     Handler,
-    /// The host did: a protocol error, a limit, a timeout, a trap or a shutdown.
+    /// The host ended it: a protocol error, a limit, a timeout, a trap or a shutdown.
     Host,
 }
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseInfo {
-    /// The code of the first close frame; 1005 when it carried none, 1006 when the transport ended without one.
+    /// The code of the first close frame. 1005 when that frame carried none; 1006 when the
+    /// transport ended without a close frame.
     pub code: u16,
-    /// The reason beside the code. When the host ended the connection it says why.
+    /// The reason beside the code. When the host ended the connection, it says why.
     pub reason: String,
-    /// Who ended it.
+    /// The party that ended it.
     pub by: ClosedBy,
-    /// Whether close frames went both ways (RFC 6455, 7.1.4).
+    /// True when close frames went both ways (RFC 6455, 7.1.4).
     pub clean: bool,
 }
 
-/// What an accepted handshake starts with.
+/// An accepted handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acceptance {
-    /// The subprotocol to agree on, one of [`Request::offered`]; none for the host's choice.
+    /// The subprotocol to agree on, one of [`Request::offered`]. None leaves the choice to the
+    /// host.
     pub protocol: Option<String>,
     /// Header fields added to the 101 response.
     pub headers: Vec<(String, String)>,
@@ -104,7 +107,7 @@ pub struct Acceptance {
     pub session: Vec<u8>,
 }
 
-/// How a refused handshake is answered.
+/// A refused handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The HTTP status, 300 to 599; anything else is sent as 500.
@@ -120,7 +123,7 @@ pub struct Refusal {
 pub struct HttpResponse {
     /// 200 to 599; anything else is sent as 500.
     pub status: u16,
-    /// Header fields. Those of the connection and the length are the host's.
+    /// Header fields. The host sets the connection's and the length.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: HttpBody,
@@ -129,28 +132,29 @@ pub struct HttpResponse {
 /// The body of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpBody {
-    /// These bytes.
+    /// The body itself.
     Bytes(Vec<u8>),
-    /// A file of the granted folder, by its path in it.
+    /// A file of the granted folder, by its path in that folder.
     File(String),
 }
 
-/// What becomes of a published message that the queue of a subscriber has no room for.
+/// The policy for a published message that does not fit into the queue of a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlowPolicy {
-    /// Nobody gets it: the publish fails with [`PublishError::Waiting`]. On other workers it waits for the subscriber.
+    /// Nobody gets the message: the publish fails with [`PublishError::Waiting`]. A subscriber on
+    /// another worker does not fail it: there the message waits for the subscriber.
     Wait,
-    /// The oldest published messages that wait for this connection make room for it.
+    /// The oldest published messages that wait for this connection are dropped to make room.
     DropOldest,
-    /// It is left out for this connection.
+    /// The message is dropped for this connection.
     DropNewest,
-    /// Of a topic, only the newest message waits for this connection.
+    /// Only the newest message of each topic waits for this connection.
     LatestOnly,
     /// The connection is closed with this code.
     Disconnect(u16),
 }
 
-/// Why a message, a ping or session data was not taken. Nothing was queued.
+/// The reason why a message, a ping or session data was not taken. Nothing was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SendError {
     /// The connection is closing, closed or not this handler's.
@@ -164,16 +168,16 @@ pub enum SendError {
     TooLarge(u64),
 }
 
-/// Why an automatic reply was not set.
+/// The reason why an automatic reply was not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoReplyError {
     /// The message or the reply is larger than this many bytes.
     TooLarge(u64),
-    /// There are as many as there may be.
+    /// The connection has as many automatic replies as are allowed.
     Limit,
 }
 
-/// Why a part of a message was not taken. Nothing was queued.
+/// The reason why a part of a message was not taken. Nothing was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ChunkError {
     /// The connection is closing, closed or not this handler's.
@@ -193,7 +197,7 @@ pub enum ChunkError {
     WrongKind,
 }
 
-/// Why a message was not published. Nobody got it.
+/// The reason why a message was not published. Nobody got it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PublishError {
     /// This many subscribers with the policy [`SlowPolicy::Wait`] have no room.
@@ -204,7 +208,7 @@ pub enum PublishError {
     TooLarge(u64),
 }
 
-/// Why a subscription was not made.
+/// The reason why a subscription was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SubscribeError {
     /// The connection is closing, closed or not this handler's.
@@ -213,93 +217,95 @@ pub enum SubscribeError {
     /// The name is empty or longer than 256 bytes.
     #[error("the name of a topic has 1 to 256 bytes")]
     InvalidName,
-    /// The connection has as many subscriptions as it may, or the handler as many topics.
+    /// The connection has as many subscriptions, or the handler as many topics, as are allowed.
     #[error("no more subscriptions or topics are allowed")]
     Limit,
 }
 
-/// Why a timer was not set.
+/// The reason why a timer was not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TimerError {
     /// The connection is closing, closed or not this handler's.
     #[error("the connection is closed")]
     Closed,
-    /// The handler has as many timers as it may.
+    /// The handler has as many timers as are allowed.
     #[error("no more timers are allowed")]
     Limit,
-    /// The handler would not be told.
+    /// The handler has no callback for timers.
     #[error("the handler takes no timers")]
     NotExported,
 }
 
-/// Why no attempt is made to connect.
+/// The reason why no attempt is made to connect.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
-    /// The operator does not allow it; the text says what would.
+    /// The operator does not allow it. The text says which option would.
     #[error("{0}")]
     Denied(String),
-    /// An option cannot be used; the text says which and why.
+    /// An option cannot be used. The text says which and why.
     #[error("{0}")]
     Invalid(String),
-    /// Another version than there is.
+    /// There is no such protocol version.
     #[error("no such WebSocket version: there are 13, 8 and 7")]
     UnsupportedVersion,
-    /// The handler has as many outbound connections as it may.
+    /// The handler has as many outbound connections as are allowed.
     #[error("no more outbound connections are allowed (--max-outbound)")]
     Limit,
 }
 
-/// Whom to trust over TLS.
+/// The certificates that are trusted over TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Verify {
     /// A certificate for the name, issued by a root of the platform or of the operator.
     #[default]
     Full,
-    /// The same, or a self-signed certificate for that name.
+    /// As [`Verify::Full`], or a self-signed certificate for the name.
     AllowSelfSigned,
 }
 
-/// When the host connects again by itself, under the same connection id.
+/// The rules for connecting again without a call of the handler, under the same connection id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconnect {
-    /// Attempts in a row that may fail; 0 for no limit.
+    /// Attempts in a row that may fail; 0 means no limit.
     pub attempts_max: u32,
-    /// The wait before the first attempt, 500 ms when none. It doubles with each attempt that fails, and half of it is random.
+    /// The wait before the first attempt, 500 ms when none. It doubles with each attempt that
+    /// fails, and half of it is random.
     pub delay: Option<Duration>,
     /// The longest wait, 30 s when none.
     pub delay_max: Option<Duration>,
 }
 
-/// Where and how to connect.
+/// The target and the options of an outbound connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
     /// `ws://` or `wss://`.
     pub url: String,
     /// Subprotocols to offer, the preferred first.
     pub protocols: Vec<String>,
-    /// The Host header, in place of the one that the URL means.
+    /// The Host header. None takes it from the URL.
     pub host: Option<String>,
     /// The Origin header.
     pub origin: Option<String>,
     /// Further header fields.
     pub headers: Vec<(String, String)>,
-    /// Whom to trust.
+    /// The certificates that are trusted.
     pub verify: Verify,
     /// The name of a client certificate of the configuration.
     pub identity: Option<String>,
-    /// The protocol version: 13, 8 or 7; none for the newest.
+    /// The protocol version: 13, 8 or 7. None takes the newest.
     pub version: Option<u8>,
-    /// Whether to offer permessage-deflate.
+    /// True to offer permessage-deflate.
     pub compression: bool,
-    /// Time for name and transport, for TLS, and for the opening handshake, each; none for the configured, which is also the most.
+    /// The time limit of each of three parts: name and transport, TLS, and the opening handshake.
+    /// None takes the configured limit, which is also the maximum.
     pub timeout: Option<Duration>,
-    /// Whether the host connects again.
+    /// The rules for connecting again. None never connects again.
     pub reconnect: Option<Reconnect>,
     /// Session data of the new connection.
     pub session: Vec<u8>,
 }
 
-/// What took too long while connecting.
+/// The part of connecting that took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Looking up the name and connecting.
@@ -310,19 +316,20 @@ pub enum Phase {
     Handshake,
 }
 
-/// Why the opening handshake of a connection in the client role failed. Its text is the reason of `closed`.
+/// The reason why the opening handshake of a connection in the client role failed. Its text becomes
+/// the reason of `closed`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Failure {
-    /// The address that the name leads to is not allowed.
+    /// The address that the name resolves to is not allowed.
     #[error("denied: {0}")]
     Denied(String),
-    /// The name could not be looked up, or the transport not be made.
+    /// The name could not be resolved, or the transport could not be made.
     #[error("unreachable: {0}")]
     Unreachable(String),
     /// TLS failed.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// A part took longer than its time.
+    /// A part took longer than its time limit.
     #[error("timed out: {}", match .0 {
         Phase::Connect => "no transport",
         Phase::Tls => "the TLS handshake did not end",
@@ -338,7 +345,7 @@ pub enum Failure {
     /// The server answered with a redirection, which is not followed.
     #[error("server redirected{}", .0.as_ref().map(|to| format!(" to {to}")).unwrap_or_default())]
     Redirected(Option<String>),
-    /// The answer is no HTTP/1 response, or too large.
+    /// The answer is not an HTTP/1 response, or is too large.
     #[error("invalid response: {0}")]
     InvalidResponse(String),
     /// The answer does not upgrade to WebSocket.
@@ -363,16 +370,17 @@ pub enum Failure {
 pub struct ResponseHead {
     /// The HTTP status.
     pub status: u16,
-    /// Header fields in order, names in lower case, values as received.
+    /// Header fields in order: names in lower case, values as received.
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
-/// A callback broke the contract: it traps.
+/// The error of a callback that broke the contract. The callback traps with it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ContractBroken(pub(crate) String);
 
-/// Close codes that a handler may send (RFC 6455, 7.4), and 1005 for none.
+/// Returns true for close codes that a handler may send (RFC 6455, 7.4), and for 1005, which stands
+/// for no code.
 pub(crate) fn is_sendable(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1005 | 1007..=1014 | 3000..=4999)
 }

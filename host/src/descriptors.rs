@@ -1,19 +1,23 @@
 //! File descriptors that connections leave to the operator.
 //!
-//! A process may open so many (`ulimit -n`). If connections took all of them, `wsrun ctl`, metrics and health, a new version and its
-//! compilation would have none, just when somebody has to look. So whoever accepts for peers, or connects for handlers, stops a little below
-//! the limit. The kernel
-//! gives the lowest number that is free: a high one tells that few are left, and costs nothing to look at.
+//! A process may open only so many descriptors (`ulimit -n`). If connections took all of them,
+//! `wsrun ctl`, metrics, health, and a new version with its compilation would have none, just when
+//! an operator has to look. So the code that accepts for peers, or connects for handlers, stops a
+//! little below the limit.
+//!
+//! The kernel gives the lowest number that is free. A high number shows that few are left, and
+//! costs nothing to check.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use rustix::process::{Resource, getrlimit};
 
-/// Kept of a usual limit; an eighth of a small one.
+/// Descriptors that are kept free; an eighth of the limit where that is less.
 const RESERVE: u64 = 64;
 
-/// Whether a descriptor that was just opened for a peer is one of the last, or within `margin` of them.
+/// Returns true when a descriptor that was just opened for a peer is one of the last, or within
+/// `margin` of them.
 pub(crate) fn is_reserve(opened: RawFd, margin: u64) -> bool {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return false;
@@ -23,13 +27,17 @@ pub(crate) fn is_reserve(opened: RawFd, margin: u64) -> bool {
     number >= limit.saturating_sub(reserve)
 }
 
-/// Whether the next descriptor would be one that a peer may have.
+/// Returns true when a peer may have the next descriptor. Checks this by opening one.
 pub(crate) fn has_room(any: impl AsFd, margin: u64) -> bool {
     let next = any.as_fd().try_clone_to_owned();
     next.is_ok_and(|next| !is_reserve(next.as_raw_fd(), margin))
 }
 
-/// Refuses a descriptor that was just opened for a handler or a peer, and is one of the last.
+/// Refuses a descriptor that was just opened for a handler or a peer when it is one of the last.
+///
+/// # Errors
+///
+/// Fails with [`exhausted`].
 pub(crate) fn check(opened: &impl AsRawFd) -> io::Result<()> {
     match is_reserve(opened.as_raw_fd(), 0) {
         true => Err(exhausted()),
@@ -37,7 +45,8 @@ pub(crate) fn check(opened: &impl AsRawFd) -> io::Result<()> {
     }
 }
 
-/// What to say of it: the error that opening one more would end in, without the reserve.
+/// Returns the error for a refused descriptor, which stands for the error that the system would
+/// give at the limit.
 pub(crate) fn exhausted() -> io::Error {
     io::Error::new(
         io::ErrorKind::QuotaExceeded,

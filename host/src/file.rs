@@ -1,8 +1,9 @@
-//! Reading files that somebody outside named: whole, once, and never more than a limit.
+//! Reads files that somebody outside named: whole, once, and never more than a limit.
 //!
-//! A name may lead to anything: a pipe that nobody writes to, a device without an end, a file that grows. So a file is opened without
-//! waiting, it must be a regular one, and what is read ends at the limit. Whoever needs the content for several things, to tell it from
-//! another and to use it, uses the bytes of one reading for all of them.
+//! A name may lead to anything: a pipe that nobody writes to, a device without an end, a file that
+//! grows. So a file is opened without blocking, it must be a regular file, and reading stops at the
+//! limit. Code that needs the content for several purposes, such as comparing it and using it,
+//! takes the bytes of one reading for all of them.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -15,18 +16,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// Why a file was not read.
+/// The reason why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
-    /// The system said no, or it is no regular file.
+    /// The system reported an error, or it is not a regular file.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is larger than it may be.
+    /// The file is larger than the limit.
     #[error("it has {bytes} bytes or more; it may have at most {limit}")]
     TooLarge {
-        /// What there is, as far as it is known.
+        /// The size, as far as it is known.
         bytes: u64,
-        /// What there may be.
+        /// The largest size allowed.
         limit: u64,
     },
 }
@@ -40,16 +41,16 @@ impl From<ReadError> for io::Error {
     }
 }
 
-/// Opens a regular file, without waiting.
+/// Opens a regular file without blocking.
 ///
 /// # Errors
 ///
-/// When there is none at this path: a folder, a pipe or a device is an error.
+/// Fails when there is no regular file at this path: a folder, a pipe or a device is an error.
 pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
-    // To open a pipe or a device may have effects of its own.
+    // Opening a pipe or a device may have effects of its own.
     regular(&std::fs::metadata(path)?)?;
     let file = open_without_waiting(path)?;
-    // What was a file a moment ago may be a pipe now.
+    // The file may have been replaced by a pipe since the check.
     let metadata = file.metadata()?;
     regular(&metadata)?;
     Ok((file, metadata))
@@ -59,7 +60,7 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
 ///
 /// # Errors
 ///
-/// As for [`open`], and when it is larger, or cannot be read.
+/// Fails as [`open`] does, and when the file is larger or cannot be read.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     let (file, metadata) = open(path)?;
     if metadata.len() > limit {
@@ -69,17 +70,17 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
         });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    // It may grow meanwhile, and files of /proc have no size.
+    // The file may grow meanwhile, and files of /proc have no size.
     let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     within(read, limit)?;
     Ok(bytes)
 }
 
-/// Reads a regular file, or a pipe whose writers have `time` in all until its end.
+/// Reads a regular file, or a pipe. The writers of a pipe have `time` in all until its end.
 ///
 /// # Errors
 ///
-/// As for [`read`], and when a pipe has not ended in time.
+/// Fails as [`read`] does, and when a pipe has not ended in time.
 pub(crate) fn read_or_pipe(path: &Path, limit: u64, time: Duration) -> Result<Vec<u8>, ReadError> {
     if !std::fs::metadata(path)?.file_type().is_fifo() {
         return read(path, limit);
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(read(&path, 5).unwrap(), b"12345");
         let error = read(&path, 4).unwrap_err().to_string();
         assert_eq!(error, "it has 5 bytes or more; it may have at most 4");
-        // The size of this one is told as 0.
+        // The size of this one is reported as 0.
         assert!(matches!(
             read(Path::new("/proc/self/maps"), 10),
             Err(ReadError::TooLarge { .. })

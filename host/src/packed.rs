@@ -1,21 +1,23 @@
-//! Several messages in one piece of memory, as `wsrun:websocket/packed` has them: for each 4 bytes, little-endian, with the kind in the highest
-//! bit and the number of payload bytes in the others, and then these.
+//! Several messages in one piece of memory, in the format of `wsrun:websocket/packed`: before each
+//! payload stand 4 bytes, little-endian, with the kind in the highest bit and the number of payload
+//! bytes in the others.
 
 use wsrun_proto::ws::MessageKind;
 
-/// Bytes before each payload.
+/// Bytes of the prefix before each payload.
 pub(crate) const PREFIX_BYTES: usize = 4;
 
-/// What a message takes of the room that a handler is told of, beside its payload: the longest header of a frame.
+/// Bytes of the room (as handlers see it) that a message takes in addition to its payload: the
+/// longest header of a frame.
 pub(crate) const ROOM_OVERHEAD: usize = 14;
 
-/// The room that a handler is told of, at most.
+/// The largest room, in bytes, that a handler is given.
 pub(crate) const ROOM_MAX: usize = 256 * 1024;
 
-/// Set for a text.
+/// The bit of the prefix that is set for a text message.
 const TEXT: u32 = 1 << 31;
 
-/// What stands before a payload of so many bytes, which are fewer than 2 GiB.
+/// Returns the prefix of a payload of so many bytes, which must be fewer than 2 GiB.
 pub(crate) fn prefix(kind: MessageKind, payload_bytes: usize) -> [u8; PREFIX_BYTES] {
     let length = u32::try_from(payload_bytes).unwrap_or(u32::MAX) & !TEXT;
     let kind = match kind {
@@ -25,7 +27,8 @@ pub(crate) fn prefix(kind: MessageKind, payload_bytes: usize) -> [u8; PREFIX_BYT
     (length | kind).to_le_bytes()
 }
 
-/// The messages, and none for what is not one.
+/// Returns an iterator over the messages. When the rest is not a whole message, the iterator yields
+/// none once and ends.
 pub(crate) fn messages(bytes: &[u8]) -> Messages<'_> {
     Messages(bytes)
 }

@@ -1,8 +1,9 @@
-//! Panics of the host itself: a defect must cost what it concerns and nothing else.
+//! Containment of panics of the host itself: a defect must end what it concerns and nothing else.
 //!
-//! A handler's traps are no panics. What panics is the host, by a defect of its own; whatever the cause, the worker and its other handlers
-//! go on. Guards give back what is held while a stack unwinds: borrows, slots, seats. wasmtime carries a panic of an import across the stack
-//! of the instance and goes on with it on that of the caller; such an instance is never called again.
+//! A handler's traps are not panics. A panic is a defect of the host; whatever its cause, the
+//! worker and its other handlers go on. While the stack unwinds, guards give back what is held:
+//! borrows, permits, instance slots. wasmtime carries a panic of an import across the stack of the
+//! instance and resumes it on the stack of the caller. Such an instance is never called again.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +14,10 @@ use std::task::Poll;
 use crate::observability::HostTally;
 use crate::text;
 
-/// Characters of a panic's message in the log.
+/// Characters of a panic's message that are logged.
 const TEXT_MAX: usize = 200;
 
-/// Something has panicked.
+/// A panic that was caught.
 #[derive(Debug)]
 pub(crate) struct Panicked(String);
 
@@ -27,12 +28,12 @@ impl Panicked {
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let message = message.unwrap_or("without a message");
-        // It may quote what a peer has sent.
+        // The message may quote what a peer has sent.
         let start: String = message.chars().take(TEXT_MAX).collect();
         Self(text::line(start))
     }
 
-    /// Counts it and tells the log. `handler` is empty where it concerns none.
+    /// Counts the panic and logs it. `handler` is empty when the panic concerns none.
     pub(crate) fn report(&self, tally: &HostTally, handler: &str, stage: &str) {
         tally.panics.add(1);
         tracing::error!(
@@ -50,13 +51,14 @@ impl std::fmt::Display for Panicked {
     }
 }
 
-/// Does something that may panic. Whoever calls this ends what it worked on, if it did.
+/// Runs something that may panic. When it did, the caller must end what it was working on.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    // What the work held is seen by nobody before it is ended: no broken invariant is relied on.
+    // Nothing uses what the work held before it is ended, so no broken invariant is relied on.
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Panicked::new(&*payload))
 }
 
-/// The same for a future, which is not polled again when it has panicked.
+/// Awaits a future that may panic, as [`caught`] does for a function. The future is not polled
+/// again after a panic.
 pub(crate) async fn contained<F: Future>(work: F) -> Result<F::Output, Panicked> {
     let mut work = pin!(work);
     std::future::poll_fn(|cx| match caught(|| work.as_mut().poll(cx)) {
@@ -67,7 +69,7 @@ pub(crate) async fn contained<F: Future>(work: F) -> Result<F::Output, Panicked>
     .await
 }
 
-/// Spawns a task of which nothing is left to be ended when it panics: what it holds is given back by guards.
+/// Spawns a task that needs no cleanup after a panic: guards give back what the task holds.
 pub(crate) fn spawn(
     tally: &Arc<HostTally>,
     stage: &'static str,
@@ -81,7 +83,8 @@ pub(crate) fn spawn(
     });
 }
 
-/// A place where tests have the host panic: `WSRUN_TEST_PANIC=STAGE:N` names it, and which time; 0 is each time. Not in a release build.
+/// Panics where a test asks for it. `WSRUN_TEST_PANIC=STAGE:N` names the stage and the number of
+/// the call that panics; 0 means every call. Does nothing in a release build.
 #[cfg(debug_assertions)]
 pub(crate) fn plant(stage: &str) {
     use std::sync::LazyLock;
@@ -101,7 +104,7 @@ pub(crate) fn plant(stage: &str) {
     }
 }
 
-/// Nothing, in a release build.
+/// Does nothing, in a release build.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub(crate) fn plant(_: &str) {}

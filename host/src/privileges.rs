@@ -1,7 +1,7 @@
-//! Who the process is: dropped after the addresses are bound, before the first handler runs.
+//! Dropping privileges: after the addresses are bound, before the first handler runs.
 //!
-//! The calls of the C library change every thread of the process. The kernel's own calls change one thread alone, and a handler would
-//! run on another.
+//! The functions of the C library change every thread of the process. The system calls themselves
+//! change the calling thread alone, and a handler would run on another.
 
 use std::ffi::CString;
 
@@ -13,7 +13,7 @@ use nix::unistd::{
 
 use crate::config::Privileges;
 
-/// Why a process does not become who it was told to be.
+/// The reason why a process does not take the identity that it was told to take.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivilegeError {
@@ -37,26 +37,27 @@ pub enum PrivilegeError {
     Lookup {
         /// The user or group.
         name: String,
-        /// What the system said.
+        /// The error of the system.
         cause: std::io::Error,
     },
-    /// The system refused.
+    /// The system refused the change.
     #[error(
         "cannot become {target}: {cause}; only root, or a process with CAP_SETUID and CAP_SETGID, can: start it as root, or as that user \
          without --user and --group"
     )]
     Refused {
-        /// Who the process was to be.
+        /// The identity that the process was to take.
         target: String,
-        /// What the system said.
+        /// The error of the system.
         cause: std::io::Error,
     },
-    /// The system said yes and the process is somebody else, or could become root again.
+    /// The system reported success, but the process has another identity, or could become root
+    /// again.
     #[error("privileges were not dropped: {0}; the process must not go on")]
     NotDropped(&'static str),
 }
 
-/// Whether the process has the rights of root, or can take them back.
+/// Returns true when the process has the rights of root, or can take them back.
 pub(crate) fn is_root() -> bool {
     getresuid().is_ok_and(|uids| {
         [uids.real, uids.effective, uids.saved]
@@ -65,13 +66,13 @@ pub(crate) fn is_root() -> bool {
     })
 }
 
-/// The user that these privileges name.
+/// Returns the user that these privileges name.
 pub(crate) fn user_of(privileges: &Privileges) -> Result<Option<Uid>, PrivilegeError> {
     let user = privileges.user.as_deref().map(user).transpose()?;
     Ok(user.map(|(uid, _)| uid))
 }
 
-/// Who the process is to be, looked up.
+/// The identity that the process is to take, looked up in the user database.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     user: Option<Uid>,
@@ -81,7 +82,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Looks the names up. None when there is nothing to change.
+    /// Looks the names up. Returns none when there is nothing to change.
     pub(crate) fn look_up(privileges: &Privileges) -> Result<Option<Self>, PrivilegeError> {
         let named_group = privileges.group.as_deref().map(group).transpose()?;
         let Some(name) = &privileges.user else {
@@ -108,18 +109,19 @@ impl Identity {
         }))
     }
 
-    /// Becomes it, on all threads, and looks whether that is so.
+    /// Takes this identity on all threads, and verifies the result.
     ///
     /// # Errors
     ///
-    /// When it cannot be done. What was changed until then stays changed.
+    /// Fails when the change is not possible. What was changed until then stays changed.
     pub(crate) fn assume(&self) -> Result<(), PrivilegeError> {
         // A process that is this user already needs no privilege to stay it.
         if self.is_assumed()? {
             return self.check_no_way_back();
         }
         let refused = |errno| self.refused(errno);
-        // In this order: who has given the user up cannot change groups any more.
+        // The user comes last: after giving it up, the process could not change its groups any
+        // more.
         setgroups(&self.groups).map_err(refused)?;
         setresgid(self.group, self.group, self.group).map_err(refused)?;
         if let Some(user) = self.user {
@@ -147,7 +149,8 @@ impl Identity {
             && groups == self.groups)
     }
 
-    /// Tries to become root, which must fail: a capability may have been kept.
+    /// Verifies that the process cannot become root again, by trying to: a capability may have been
+    /// kept.
     fn check_no_way_back(&self) -> Result<(), PrivilegeError> {
         let Some(user) = self.user.filter(|user| !user.is_root()) else {
             return Ok(());
@@ -177,7 +180,7 @@ impl Identity {
     }
 }
 
-/// A user by name, else by number.
+/// Looks up a user by name, else by number.
 fn user(name: &str) -> Result<(Uid, Option<User>), PrivilegeError> {
     let lookup = |errno| lookup(name, errno);
     if let Some(entry) = User::from_name(name).or_else(absent).map_err(lookup)? {
@@ -190,7 +193,7 @@ fn user(name: &str) -> Result<(Uid, Option<User>), PrivilegeError> {
     Ok((uid, entry))
 }
 
-/// A group by name, else by number.
+/// Looks up a group by name, else by number.
 fn group(name: &str) -> Result<Gid, PrivilegeError> {
     let entry = Group::from_name(name)
         .or_else(absent)
@@ -207,12 +210,13 @@ fn groups_of(user: &User, group: Gid) -> Result<Vec<Gid>, PrivilegeError> {
     getgrouplist(&name, group).map_err(|errno| lookup(&user.name, errno))
 }
 
-/// The highest number means "leave as it is" to the system calls.
+/// Parses the number of a user or group. The highest number is none: to the system calls it means
+/// "leave as it is".
 fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number != u32::MAX)
 }
 
-/// Without a user database nobody is in it.
+/// Returns none for a user database that does not exist.
 fn absent<T>(errno: Errno) -> Result<Option<T>, Errno> {
     if errno == Errno::ENOENT {
         Ok(None)

@@ -2,20 +2,22 @@
 
 use crate::contract::Role;
 
-/// An opening request as a connection keeps it: in one piece of memory, since each of its strings alone would take 32 bytes more.
+/// An opening request as a connection stores it: in one piece of memory, since each of its strings
+/// alone would take 32 bytes more.
 #[derive(Debug)]
 pub(crate) struct Kept(Box<[u8]>);
 
-/// What the peer asked for, and from where; in the client role what this host asked for.
+/// The opening request of a connection: of the peer in the server role, of this host in the client
+/// role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// Which side this host was.
+    /// The side of the opening handshake that this host is on.
     pub role: Role,
     /// The path of the target, percent-encoded as received, beginning with `/`.
     pub path: String,
-    /// What follows the first `?`.
+    /// The part of the target after the first `?`.
     pub query: Option<String>,
-    /// Names in lower case, values as received.
+    /// Header fields: names in lower case, values as received.
     pub headers: Vec<(String, Vec<u8>)>,
     /// Subprotocols offered, in order of preference.
     pub offered: Vec<String>,
@@ -23,14 +25,15 @@ pub struct Request {
     pub peer: String,
     /// This side's address, `ip:port`, or the path of the Unix socket.
     pub local: String,
-    /// Over TLS.
+    /// True over TLS.
     pub secure: bool,
     /// The Host header.
     pub host: Option<String>,
 }
 
 impl Request {
-    /// The value of the first header field with this name, in any case; none when there is none or it is not UTF-8.
+    /// Returns the value of the first header field with this name, in any case. None when there is
+    /// no such field, or its value is not UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut named = self
             .headers
@@ -98,7 +101,7 @@ impl From<&Kept> for Request {
     }
 }
 
-/// Numbers in groups of seven bits, the lowest first; bytes behind their number.
+/// Writes numbers in groups of seven bits, the lowest first, and bytes after their length.
 #[derive(Default)]
 struct Writer(Vec<u8>);
 

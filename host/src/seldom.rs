@@ -1,11 +1,12 @@
-//! Lines of the log that peers can cause as often as they like: one for each cause in five seconds, with the number of those left out.
+//! A rate limit for lines of the log that peers can cause at will: one line for each cause in five
+//! seconds, with the number of lines left out.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// One cause. Made to be a static beside the line that it is for.
+/// The rate limit of one cause. It is meant to be a static beside the line that it limits.
 #[derive(Debug)]
 pub(crate) struct Seldom(Mutex<Told>);
 
@@ -23,7 +24,8 @@ impl Seldom {
         }))
     }
 
-    /// Whether it is to be told now. If so, how often it happened since it was told last, and was not.
+    /// Returns none when nothing is to be logged now. Otherwise returns the number of times that
+    /// the cause was left out since the last line.
     pub(crate) fn take(&self) -> Option<u64> {
         self.take_at(Instant::now())
     }

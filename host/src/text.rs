@@ -1,16 +1,18 @@
-//! Foreign text in a line of text: what handlers, peers, files and their names say, in logs, on terminals, in labels and pages.
+//! Foreign text in a line of text: what handlers, peers, files and their names contribute to logs,
+//! terminals, labels and pages.
 //!
-//! Such text may hold what ends a line, moves a cursor, or has what follows shown from right to left. Each such character is shown as
-//! `\u{…}` and not obeyed, and a text that is too long is cut. There is this one place for it, so that what is forgotten here is forgotten
-//! nowhere else.
+//! Such text may contain characters that end a line, move a cursor, or show what follows from right
+//! to left. Each such character is shown as `\u{…}` instead, and a text that is too long is cut.
+//! All code uses this module for it, so that a character that is missing here is missing nowhere
+//! else.
 
 use std::fmt::{self, Display, Write};
 
-/// Characters of one text that are shown.
+/// The most characters of one text that are shown.
 const CHARS_MAX: usize = 16 * 1024;
 
-/// Whether a character does something to the text around it instead of being seen: controls (C0, C1, DEL), line and paragraph
-/// separators, directions of writing, fillers without a width, and tags.
+/// Returns true when a character affects the text around it instead of being visible: controls (C0,
+/// C1, DEL), line and paragraph separators, writing directions, fillers without a width, and tags.
 fn acts(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
@@ -21,12 +23,12 @@ fn acts(c: char) -> bool {
     )
 }
 
-/// The text, fit for one line.
+/// Returns the text, escaped for one line.
 pub(crate) fn line(text: impl Display) -> String {
     Line(text).to_string()
 }
 
-/// Shows a text fit for one line; a tab stays.
+/// Shows a text escaped for one line. A tab stays.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line<T>(pub(crate) T);
 
@@ -37,7 +39,7 @@ impl<T: Display> Display for Line<T> {
     }
 }
 
-/// Shows a text of several lines, each of them fit to be one.
+/// Shows a text of several lines, each of them escaped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lines<T>(pub(crate) T);
 
@@ -48,11 +50,11 @@ impl<T: Display> Display for Lines<T> {
     }
 }
 
-/// Where text becomes fit as it is written.
+/// A writer that escapes text as it is written.
 struct Fit<'a, W: ?Sized> {
     out: &'a mut W,
     has_lines: bool,
-    /// Characters of this line that may still be shown.
+    /// Characters that may still be shown in this line.
     left: usize,
 }
 
@@ -86,7 +88,8 @@ impl<W: Write + ?Sized> Write for Fit<'_, W> {
     }
 }
 
-/// Shows JSON, in which the same characters are escaped as JSON has it: what is read of it is what it was.
+/// Shows JSON with the same characters escaped in JSON's own way, so that parsing gives the
+/// original.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Json<'a>(pub(crate) &'a str);
 

@@ -1,8 +1,10 @@
-//! How long a thread keeps its processor while others wait for it: `sched_setattr(2)`, from Linux 6.12 on.
+//! The time slice of a thread: how long it keeps its processor while others wait for it. Uses
+//! `sched_setattr(2)`, from Linux 6.12 on.
 //!
-//! The kernel lets a thread run for a few milliseconds before one that has just woken gets its turn, unless that one asked for shorter
-//! slices. A thread that wakes for microseconds at a time, for a message or for a look at the clock, would wait for as long behind a
-//! compiler, or behind a worker whose guest computes.
+//! The kernel lets a thread run for a few milliseconds before one that has just woken may run,
+//! unless that one asked for shorter slices. A thread that wakes for microseconds at a time, to
+//! handle a message or to check the clock, would wait that long behind a compiler, or behind a
+//! worker whose guest computes.
 
 #![expect(
     unsafe_code,
@@ -14,32 +16,37 @@ use std::time::Duration;
 
 use nix::libc;
 
-/// Of a thread that serves connections: about what a guest may compute for before others have their turn (ADR 9).
+/// The slice of a thread that serves connections: about what a guest may compute before others run
+/// (ADR 9).
 pub(crate) const OF_WORKER: Duration = Duration::from_micros(200);
 
-/// Of a worker that comes after others. The kernel interrupts a thread at once only for one with a shorter slice.
+/// The slice of a worker that comes after others. The kernel interrupts a thread at once only for
+/// one with a shorter slice.
 pub(crate) const OF_LATER_WORKER: Duration = Duration::from_micros(500);
 
-/// Of the thread that looks after those guests. The least that the kernel takes.
+/// The slice of the thread that interrupts those guests: the shortest that the kernel accepts.
 pub(crate) const OF_TICKER: Duration = Duration::from_micros(100);
 
-/// The calling thread.
+/// The thread id that stands for the calling thread.
 const THIS: libc::c_long = 0;
 const NO_FLAGS: libc::c_long = 0;
 
-/// Asks for slices of this length for the calling thread; its priority stays as it is. An older kernel takes no notice.
+/// Asks for slices of this length for the calling thread. Its priority stays as it is. An older
+/// kernel ignores the request.
 ///
 /// # Errors
 ///
-/// When the system call fails, as in a sandbox that does not know it: nothing has changed then.
+/// Fails when the system call fails, as in a sandbox that does not know it. Nothing has changed
+/// then.
 pub(crate) fn request(slice: Duration) -> io::Result<()> {
     let mut attributes = current()?;
     if ![libc::SCHED_OTHER, libc::SCHED_BATCH].contains(&(attributes.sched_policy as libc::c_int)) {
-        // The operator chose a policy in which this means something else, or nothing.
+        // The operator chose a policy in which the slice means something else, or nothing.
         return Ok(());
     }
     attributes.sched_runtime = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
-    // SAFETY: the kernel reads `size` bytes of `attributes`, which is alive and as large, and keeps no pointer to it.
+    // SAFETY: the kernel reads `size` bytes of `attributes`, which is alive and as large, and keeps
+    // no pointer to it.
     let result = unsafe {
         libc::syscall(
             libc::SYS_sched_setattr,
@@ -54,7 +61,7 @@ pub(crate) fn request(slice: Duration) -> io::Result<()> {
     }
 }
 
-/// How the calling thread is scheduled.
+/// Returns the scheduling attributes of the calling thread.
 fn current() -> io::Result<libc::sched_attr> {
     let bytes = size_of::<libc::sched_attr>();
     let mut attributes = libc::sched_attr {
@@ -67,7 +74,8 @@ fn current() -> io::Result<libc::sched_attr> {
         sched_deadline: 0,
         sched_period: 0,
     };
-    // SAFETY: the kernel writes at most `bytes` bytes to `attributes`, which is alive and as large, and all of whose bits are integers.
+    // SAFETY: the kernel writes at most `bytes` bytes to `attributes`, which is alive and as large,
+    // and all of whose bits are integers.
     let result = unsafe {
         libc::syscall(
             libc::SYS_sched_getattr,
@@ -96,7 +104,7 @@ mod tests {
             let attributes = current().unwrap();
             assert_eq!(attributes.sched_nice, 5);
             assert_eq!(rustix::process::getpriority_process(None).unwrap(), 5);
-            // A kernel that has no such slices tells of none.
+            // A kernel without such slices reports 0.
             if before > 0 {
                 assert_eq!(Duration::from_nanos(attributes.sched_runtime), OF_WORKER);
             }

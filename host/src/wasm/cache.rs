@@ -1,7 +1,8 @@
 //! The folder of compiled components.
 //!
-//! What is in it is run as machine code, so it must belong to this user or to root, with all folders above it, and nobody else may write
-//! there. An entry tells for which component and which engine it was made: a file that has come under another's name is not run.
+//! Its files are run as machine code. So the folder and all folders above it must belong to this
+//! user or to root, and nobody else may write there. An entry names the component and the engine
+//! that it was made for: a file under another entry's name is not run.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash as _, Hasher};
@@ -17,21 +18,21 @@ use wasmtime::Engine;
 
 use super::compile::{Compiled, Weight};
 
-/// Why nothing is kept in a folder.
+/// The reason why a folder is not used as the cache.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// It is not there and cannot be made, or this user may not look into it.
+    /// The folder does not exist and cannot be made, or this user may not read it.
     #[error(
         "the cache folder {folder} cannot be used: {cause}; name another with --cache-dir, or use --no-cache"
     )]
     Unreachable {
         /// The folder.
         folder: String,
-        /// Why.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// Somebody else could put machine code into it.
+    /// Another user could put machine code into the folder.
     #[error(
         "the cache folder {folder} is not safe: {path} {problem}, and what is in the cache is run as machine code; {advice}, name another \
          folder with --cache-dir, or use --no-cache"
@@ -39,16 +40,16 @@ pub enum CacheError {
     Unsafe {
         /// The folder.
         folder: String,
-        /// What of its path is wrong.
+        /// The part of its path that is wrong.
         path: String,
-        /// What is wrong with it.
+        /// The problem of that part.
         problem: String,
-        /// What to do.
+        /// The advice to the operator.
         advice: String,
     },
 }
 
-/// Looks whether a folder may be the cache, and makes it where it is missing.
+/// Checks that a folder is safe as the cache, and makes it where it is missing.
 ///
 /// # Errors
 ///
@@ -57,33 +58,34 @@ pub(crate) fn check(folder: &Path) -> Result<(), CacheError> {
     Cache::open(folder).map(drop)
 }
 
-/// A folder that was looked at.
+/// A cache folder that was checked.
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
 }
 
-/// What an entry is for.
+/// The digest of a component and of the engine that it is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key([u8; DIGEST_BYTES]);
 
 const DIGEST_BYTES: usize = 32;
-/// At the beginning of each entry.
+/// The first bytes of each entry.
 const MAGIC: &[u8; 16] = b"wsrun code 1\n\0\0\0";
-/// Magic, key, weight, digest of all that and of the code, which follows.
+/// Bytes before the code: magic, key, weight, and the digest of all that and of the code.
 const HEAD_BYTES: usize = MAGIC.len() + DIGEST_BYTES + 2 * NUMBER_BYTES + DIGEST_BYTES;
 const NUMBER_BYTES: usize = size_of::<u64>();
-/// The ends of the names of entries, and of those that are being written.
+/// The file extensions of entries, and of entries that are being written.
 const ENTRY: &str = "code";
 const UNFINISHED: &str = "new";
-/// After this time nobody goes on writing one.
+/// An unfinished entry older than this is deleted: nobody writes it any more.
 const UNFINISHED_MAX: Duration = Duration::from_secs(3_600);
-/// What all entries may have together, and how many there may be: those that were not used for the longest time go.
+/// The limits of all entries together. Beyond them, entries that were not used for the longest time
+/// are deleted.
 const BYTES_MAX: u64 = 2 << 30;
 const ENTRIES_MAX: usize = 4_096;
 
 impl Key {
-    /// Of a component, for this engine and its settings.
+    /// Returns the key of a component for this engine and its settings.
     pub(super) fn of(engine: &Engine, component: &[u8]) -> Self {
         let mut digest = Digesting(Sha256::new_with_prefix(MAGIC));
         engine.precompile_compatibility_hash().hash(&mut digest);
@@ -98,7 +100,7 @@ impl Key {
     }
 }
 
-/// Hashes into a digest that nobody can make collide.
+/// A [`Hasher`] over SHA-256, so that nobody can make two engines' settings collide.
 struct Digesting(Sha256);
 
 impl Hasher for Digesting {
@@ -116,14 +118,16 @@ impl Hasher for Digesting {
 }
 
 impl Cache {
-    /// Makes the folder where it is missing, and looks who could write there.
+    /// Opens the folder. Makes it where it is missing, and checks that nobody else could write
+    /// there.
     pub(super) fn open(folder: &Path) -> Result<Self, CacheError> {
         let unreachable = |cause| CacheError::Unreachable {
             folder: folder.display().to_string(),
             cause,
         };
         let given = std::path::absolute(folder).map_err(unreachable)?;
-        // Nothing is made where it would be refused.
+        // The existing part of the path is checked first, so that nothing is made where it would be
+        // refused.
         let there = given
             .ancestors()
             .find(|path| path.symlink_metadata().is_ok());
@@ -136,7 +140,8 @@ impl Cache {
         Ok(Self { folder: real })
     }
 
-    /// The entry for a component, if there is one that is whole. None is larger than `bytes_max`.
+    /// Returns the entry for a component, if there is a whole one with at most `bytes_max` bytes of
+    /// code.
     pub(super) fn get(&self, key: Key, bytes_max: u64) -> Option<Compiled> {
         let path = self.folder.join(key.file_name());
         let entry = match read(&path, bytes_max) {
@@ -157,7 +162,8 @@ impl Cache {
         compiled
     }
 
-    /// Adds an entry. A cache that takes none is slow and does no harm.
+    /// Adds an entry. A failure is only logged: a cache that takes no entries is slow, but does no
+    /// harm.
     pub(super) fn put(&self, key: Key, compiled: &Compiled) {
         if let Err(error) = self.write(key, compiled) {
             tracing::debug!("nothing is kept in {}: {error}", self.folder.display());
@@ -189,7 +195,8 @@ impl Cache {
         written
     }
 
-    /// Deletes what was not used for the longest time, until the rest is within the limits. What this did not write stays.
+    /// Deletes the entries that were not used for the longest time, until the rest is within the
+    /// limits. Files that are not the cache's own stay.
     fn clean(&self, bytes_max: u64, entries_max: usize) -> io::Result<()> {
         let now = SystemTime::now();
         let mut entries = Vec::new();
@@ -198,7 +205,7 @@ impl Cache {
             let Some(kind) = path.extension().and_then(|kind| kind.to_str()) else {
                 continue;
             };
-            // One that is gone meanwhile takes no room.
+            // An entry that was deleted meanwhile takes no room.
             let Ok(found) = path.symlink_metadata() else {
                 continue;
             };
@@ -228,7 +235,8 @@ impl Cache {
     }
 }
 
-/// Looks who could write into a part of the way to a cache, or turn it elsewhere. Returns where it is without links.
+/// Checks that nobody else could write into a part of the path to a cache, or redirect it. Returns
+/// its location without links.
 fn look(folder: &Path, there: &Path) -> Result<PathBuf, CacheError> {
     let unreachable = |cause| CacheError::Unreachable {
         folder: folder.display().to_string(),
@@ -237,7 +245,7 @@ fn look(folder: &Path, there: &Path) -> Result<PathBuf, CacheError> {
     let given = std::path::absolute(folder).map_err(unreachable)?;
     let real = there.canonicalize().map_err(unreachable)?;
     let user = rustix::process::geteuid().as_raw();
-    // A link on the way there may be turned elsewhere by its owner.
+    // The owner of a link on the path could redirect it.
     for path in there.ancestors().chain(real.ancestors()) {
         let found = path.symlink_metadata().map_err(unreachable)?;
         let is_cache = there == given && path == real;
@@ -254,7 +262,8 @@ fn look(folder: &Path, there: &Path) -> Result<PathBuf, CacheError> {
     Ok(real)
 }
 
-/// What is wrong with a part of the path to a cache, and what to do about it.
+/// Returns the problem of a part of the path to a cache, if it has one, and the advice to the
+/// operator.
 fn problem(found: &fs::Metadata, is_cache: bool, user: u32) -> Option<(String, &'static str)> {
     let owner = found.uid();
     if owner != user && owner != 0 {
@@ -262,7 +271,8 @@ fn problem(found: &fs::Metadata, is_cache: bool, user: u32) -> Option<(String, &
         return Some((problem, "change its owner (chown %)"));
     }
     let mode = found.mode() & 0o7777;
-    // Whoever may write in such a folder can neither rename nor delete what is another's; but he can add to it.
+    // In a folder with the sticky bit, other users can neither rename nor delete foreign files.
+    // They can add files, which the cache folder itself must not allow.
     let is_shared = mode & STICKY != 0 && !is_cache;
     if found.is_symlink() || mode & WRITABLE_BY_OTHERS == 0 || is_shared {
         return None;
@@ -276,7 +286,7 @@ fn problem(found: &fs::Metadata, is_cache: bool, user: u32) -> Option<(String, &
 const STICKY: u32 = 0o1000;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// Reads a file of the cache that none but this user or root can have written.
+/// Reads a file of the cache that only this user or root can have written.
 fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
@@ -305,7 +315,7 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(entry)
 }
 
-/// It was used: others are deleted sooner.
+/// Marks an entry as used now: others are deleted sooner.
 fn touch(file: &File) {
     let _ = file.set_modified(SystemTime::now());
 }
@@ -322,7 +332,7 @@ fn head(key: Key, compiled: &Compiled) -> Vec<u8> {
     head
 }
 
-/// The code of an entry, if it is that of this key and whole.
+/// Returns the code of an entry, if the entry is for this key and whole.
 fn unpack(key: Key, mut entry: Vec<u8>) -> Option<Compiled> {
     let number = |at: usize| {
         let at = MAGIC.len() + DIGEST_BYTES + at * NUMBER_BYTES;
@@ -428,7 +438,7 @@ mod tests {
             let opened = Cache::open(&folder);
             assert_eq!(opened.is_ok(), is_fine, "{mode:o} of {path:?}: {opened:?}");
         }
-        // Nor is anything made there.
+        // No folder is made there either.
         set_mode(above.path(), 0o777);
         Cache::open(&above.path().join("new/cache")).unwrap_err();
         assert!(!above.path().join("new").exists());

@@ -1,4 +1,5 @@
-//! The machine code of a component: loaded, counted, and let go of where nobody waits for it.
+//! The machine code of a component. It is loaded and counted here, and freed where nobody waits for
+//! it.
 
 #![expect(
     unsafe_code,
@@ -15,12 +16,13 @@ use wasmtime::component::Component;
 use super::compile::{Compiled, Weight};
 use crate::observability::{HandlerTally, SharedGauge};
 
-/// A component that is loaded. Its last owner, mostly a worker, does not wait until it is freed: that is done by a thread of its own.
+/// A component that is loaded. Its last owner is usually a worker, which must not wait until the
+/// code is freed: a separate thread frees it.
 pub(crate) struct Code {
-    /// None when it is being dropped.
+    /// None only while `drop` runs.
     component: Option<Component>,
     weight: Weight,
-    /// Where what is loaded is counted.
+    /// The gauge that the loaded bytes are counted in.
     counted: OnceLock<Arc<SharedGauge>>,
 }
 
@@ -29,10 +31,11 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// When it is not for this engine.
+    /// Fails when the code is not for this engine.
     pub(super) fn load(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Arc<Self>> {
-        // SAFETY: a `Compiled` is what the compiler made in this process or in one that this one started, or what a file has that none but
-        // this user or root can write (`cache`) and whose digest is over these very bytes.
+        // SAFETY: a `Compiled` comes from the compiler in this process or in one that this process
+        // started. Or it comes from a file that only this user or root can have written (`cache`),
+        // and whose digest covers these very bytes.
         let component = unsafe { Component::deserialize(engine, &compiled.code) }?;
         Ok(Arc::new(Self {
             component: Some(component),
@@ -45,12 +48,14 @@ impl Code {
         self.component.as_ref().expect("it is there until the drop")
     }
 
-    /// What the host keeps for each instance, beside its memories and tables.
+    /// Returns the bytes that the host holds for each instance, in addition to its memories and
+    /// tables.
     pub(super) fn instance_bytes(&self) -> u64 {
         self.weight.instance_bytes
     }
 
-    /// Counts it among what the handler has loaded, until it is gone. Once: all workers have it together.
+    /// Counts the code among the bytes that the handler has loaded, until it is freed. Only the
+    /// first call counts: all workers share the code.
     pub(super) fn count(&self, tally: &HandlerTally) {
         self.counted.get_or_init(|| {
             tally.code_bytes.add(self.weight.loaded_bytes);
@@ -75,14 +80,14 @@ impl Drop for Code {
                 .is_ok()
                 .then_some(sender)
         });
-        // Where there is no such thread it is dropped here.
+        // Where the thread could not be started, the code is freed here.
         if let Some(frees) = frees {
             let _ = frees.send(gone);
         }
     }
 }
 
-/// What is left to be freed.
+/// Code that is to be freed.
 struct Gone {
     component: Option<Component>,
     bytes: u64,

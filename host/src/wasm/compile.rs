@@ -1,8 +1,9 @@
-//! Compiling with bounds: in processes of their own.
+//! Compilation with bounds, in separate processes.
 //!
-//! A compiler has no bounds on time and memory, and its makers call a component that takes too much of them no vulnerability of theirs. So a
-//! process of its own compiles, which has limits and whose end harms nobody. What it makes may take far more memory than it has bytes when
-//! it is loaded, so that a second process loads it first and tells how much. Both hand over through pipes: they need no folder.
+//! A compiler has no bounds on time and memory, and its makers do not treat a component that takes
+//! too much of them as a vulnerability. So a separate process compiles: it has limits, and its end
+//! harms nobody. The code may take far more memory when it is loaded than it has bytes, so a second
+//! process loads it first and measures that. Both exchange data through pipes: they need no folder.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -25,37 +26,37 @@ use crate::config::Compilation;
 use crate::panics;
 use crate::text;
 
-/// The hidden command that [`run`] is.
+/// The hidden command that runs [`run`].
 pub(crate) const COMMAND: &str = "compile-component";
-/// Its exit code for what is not a valid component: none that anything else ends with.
+/// The exit code for bytes that are not a valid component. Nothing else ends with it.
 pub(crate) const INVALID: u8 = 65;
-/// That of a compiler that panics.
+/// The exit code of a compiler that panics.
 const PANICKED: u8 = 70;
 
-/// Threads of the compiler, which have an address space to share.
+/// Threads of the compiler, which share one address space limit.
 const THREADS: u64 = 4;
 /// The compiler's nice value.
 const NICE: i32 = 10;
-/// What is read of the text in which it complains.
+/// Bytes that are read of the compiler's error output.
 const COMPLAINT_BYTES_MAX: u64 = 4 * 1024;
 
-/// What the compiler made of a component.
+/// A compiled component.
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub(super) code: Vec<u8>,
     pub(super) weight: Weight,
 }
 
-/// What it takes of memory.
+/// The memory that a component takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// When it is loaded.
+    /// Bytes when it is loaded.
     pub(super) loaded_bytes: u64,
-    /// For each instance, beside its memories and tables.
+    /// Bytes for each instance, in addition to its memories and tables.
     pub(super) instance_bytes: u64,
 }
 
-/// Compiles, in other processes where there are any.
+/// Compiles a component: in other processes, or in this one when no program for them is set.
 pub(super) fn compile(
     settings: &Compilation,
     engine_config: &EngineConfig,
@@ -79,7 +80,7 @@ pub(super) fn compile(
             file: file.to_owned(),
             cause: first_line(&error),
         })?;
-        // At least: nobody has loaded it yet.
+        // A lower bound: nobody has loaded the code yet.
         let weight = Weight {
             loaded_bytes: code.len() as u64,
             instance_bytes: 0,
@@ -95,7 +96,8 @@ pub(super) fn compile(
         file,
     };
     let code = other.run(Task::Compile, component)?;
-    // What takes more than it may is not loaded here. Its bytes are copied, and it cannot take less than them.
+    // Code that takes too much is not loaded in this process. Loading copies its bytes, so it takes
+    // at least as many.
     let weight = match other.run(Task::Weigh, &code) {
         Ok(told) => Weight::parse(&String::from_utf8_lossy(&told)),
         Err(ComponentError::CompileMemory { .. }) => None,
@@ -110,7 +112,7 @@ pub(super) fn compile(
 }
 
 impl Weight {
-    /// What the other process says.
+    /// Parses the output of [`Task::Weigh`].
     fn parse(told: &str) -> Option<Self> {
         let (loaded, instance) = told.trim().split_once(' ')?;
         Some(Self {
@@ -120,16 +122,16 @@ impl Weight {
     }
 }
 
-/// What another process is for.
+/// The task of a separate process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Compiles a component.
     Compile,
-    /// Loads what was compiled and tells what that takes.
+    /// Loads compiled code and reports the memory that it takes.
     Weigh,
 }
 
-/// Another process.
+/// A process to be started for one task.
 struct Other<'a> {
     settings: &'a Compilation,
     engine: &'a EngineConfig,
@@ -137,7 +139,7 @@ struct Other<'a> {
 }
 
 impl Other<'_> {
-    /// Gives it this input. What it has written comes back.
+    /// Runs the process with this input. Returns its output.
     fn run(&self, task: Task, input: &[u8]) -> Result<Vec<u8>, ComponentError> {
         let (settings, file) = (self.settings, self.file);
         let mut command = self.command(task);
@@ -217,7 +219,7 @@ impl Other<'_> {
             command.arg("--weigh");
         }
         command
-            // It needs no folder, and the one that this process is in may be another's.
+            // The process needs no folder, and another user may own the current one.
             .current_dir("/")
             .env_clear()
             .env("RAYON_NUM_THREADS", THREADS.to_string())
@@ -230,14 +232,15 @@ impl Other<'_> {
     }
 }
 
-/// How a process ended.
+/// The end of a process.
 struct Ended {
     status: ExitStatus,
     output: Vec<u8>,
     complaint: String,
 }
 
-/// Gives it the input and waits for its end, at most for so long; none when that was not enough. A byte of output more than may be ends it.
+/// Gives a process its input and waits for its end, at most for `timeout`. Returns none when that
+/// was not enough. One byte of output more than allowed ends the process.
 fn feed(
     mut child: Child,
     input: &[u8],
@@ -249,13 +252,13 @@ fn feed(
     let stdout = child.stdout.take().expect("it is piped");
     let stderr = child.stderr.take().expect("it is piped");
     thread::scope(|scope| {
-        // It may end before it has read everything, which its status tells.
+        // The process may end before it has read everything. Its status shows that.
         scope.spawn(move || drop(stdin.write_all(input)));
         let output_max = output_max.saturating_add(1);
         let output = read_in(scope, stdout, output_max, false);
-        // What it says beyond that must not make it wait.
+        // Further error output is drained, so that the process does not block on it.
         let complaint = read_in(scope, stderr, COMPLAINT_BYTES_MAX, true);
-        // Its end closes the pipes; nobody else has the other sides.
+        // The end of the process closes the pipes: nobody else has the other ends.
         let left = || deadline.saturating_duration_since(Instant::now());
         let output = output.recv_timeout(left());
         let complaint = complaint.recv_timeout(left());
@@ -272,7 +275,8 @@ fn feed(
     })
 }
 
-/// Reads so much of a pipe in a thread of its own, and then the rest for nobody, or none of it.
+/// Reads up to `bytes_max` of a pipe in a thread. The rest is drained and discarded when `drains`
+/// is set, and not read otherwise.
 fn read_in<'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     mut pipe: impl Read + Send + 'scope,
@@ -301,23 +305,27 @@ fn how(status: ExitStatus, complaint: String) -> String {
     }
 }
 
-/// Whether it says that it did not get more memory, or a thread, for which it needs some.
+/// Returns true when the process reports that it did not get more memory, or a thread (which needs
+/// memory too).
 fn is_of_memory(complaint: &str) -> bool {
     ["os error 12", "os error 11", "emory allocation"]
         .iter()
         .any(|words| complaint.contains(words))
 }
 
-/// What all of its threads may take together, should nobody be there any more to end it.
+/// Returns the processor time, in seconds, that all threads of the process may take together. The
+/// limit ends a process whose parent is gone.
 fn cpu_seconds(timeout: Duration) -> u64 {
     timeout.as_secs().saturating_add(1).saturating_mul(THREADS)
 }
 
-/// What the other process does: bounds itself, reads from standard input and writes what it has made to standard output.
+/// Runs a task in the separate process: sets its limits, reads from standard input and writes the
+/// result to standard output.
 ///
 /// # Errors
 ///
-/// When a limit could not be set, or there is no input. Within it, why the bytes are not a valid component.
+/// Fails when a limit could not be set, or there is no input. The inner error says why the bytes
+/// are not a valid component.
 pub(crate) fn run(
     task: Task,
     engine_config: &EngineConfig,
@@ -335,10 +343,10 @@ pub(crate) fn run(
         let set = resource.set(limit, limit);
         set.map_err(|error| format!("{resource:?} could not be limited: {error}"))?;
     }
-    // Who is to be told the result may be stopped meanwhile.
+    // The parent, which waits for the result, may be stopped meanwhile.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     end_with_a_panic();
-    // A server that serves meanwhile comes first.
+    // A server that serves meanwhile has priority.
     let _ = rustix::process::setpriority_process(None, NICE);
     let engine = engine(engine_config).map_err(|error| first_line(&error))?;
     let mut input = Vec::new();
@@ -365,14 +373,15 @@ pub(crate) fn run(
     written.map(Ok).map_err(|error| error.to_string())
 }
 
-/// Ends the process with the first panic of any thread, which is told in one line: there is nothing to go on with.
+/// Makes the first panic of any thread end the process, with one line of error output: nothing can
+/// go on after it.
 fn end_with_a_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or_default();
         let message = text::line(message.lines().next().unwrap_or_default());
         let mut told = io::stderr().lock();
         let _ = match panic.location() {
-            // Which folder it was built in is nobody's concern.
+            // Only the file name: the folder that it was built in does not matter here.
             Some(place) => {
                 let file = Path::new(place.file()).file_name().unwrap_or_default();
                 writeln!(
@@ -384,12 +393,13 @@ fn end_with_a_panic() {
             }
             None => writeln!(told, "{message}"),
         };
-        // Others that panic meanwhile say nothing more.
+        // Other threads that panic meanwhile print nothing more.
         std::process::exit(PANICKED.into());
     }));
 }
 
-/// What this process grows by when it loads the code, and when it makes an instance.
+/// Returns the bytes by which this process grows when it loads the code, and when it makes an
+/// instance.
 fn weigh(engine: &Engine, code: Vec<u8>) -> Result<Weight, String> {
     let compiled = Compiled {
         code,
@@ -400,13 +410,14 @@ fn weigh(engine: &Engine, code: Vec<u8>) -> Result<Weight, String> {
     let loaded = resident()?;
     let mut linker = Linker::new(engine);
     let mut store = Store::new(engine, ());
-    // Whatever of it would compute is interrupted at once: what the host keeps for an instance is made before.
+    // Code that would run on instantiation is interrupted at once: the host's own memory for an
+    // instance is allocated before.
     store.set_epoch_deadline(0);
     let made = linker
         .define_unknown_imports_as_traps(code.component())
         .and_then(|()| linker.instantiate(&mut store, code.component()));
     let instantiated = resident()?;
-    // It ends at once: to free all that would be for nothing.
+    // The process ends at once, so freeing all this would be wasted time.
     std::mem::forget((made, store, linker, code));
     let instance_bytes = instantiated.saturating_sub(loaded);
     Ok(Weight {
@@ -415,10 +426,10 @@ fn weigh(engine: &Engine, code: Vec<u8>) -> Result<Weight, String> {
     })
 }
 
-/// What the first instance of a process takes that the others do not, with room to spare.
+/// Bytes that only the first instance of a process takes, with a margin.
 const FIRST_INSTANCE_BYTES: u64 = 1024 * 1024;
 
-/// Bytes of this process that are in memory.
+/// Returns the bytes of this process that are resident in memory.
 fn resident() -> Result<u64, String> {
     let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

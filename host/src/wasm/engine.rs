@@ -1,4 +1,4 @@
-//! The engine, its configuration and its clock.
+//! The wasmtime engine, its configuration and its epoch ticker.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -13,17 +13,18 @@ use super::error::FRAMES_ASKED;
 use super::pulse::Pulse;
 use crate::timeslice;
 
-/// What a callback's stack has beside the wasm frames is all that a host function has, and an overflow there would abort the process.
+/// The part of a callback's stack beyond the wasm frames. Host functions have nothing else, and an
+/// overflow there would abort the process.
 const HOST_STACK_BYTES: usize = 1536 * 1024;
 
-/// What of the configuration concerns the engine.
+/// The part of the configuration that concerns the engine.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineConfig {
-    /// Stack of a callback in wasm frames. Deeper recursion traps.
+    /// Bytes of stack for the wasm frames of a callback. Deeper recursion traps.
     pub(crate) wasm_stack_bytes: usize,
-    /// Backtraces tell files and lines.
+    /// True when backtraces contain files and lines.
     pub(crate) backtrace_lines: bool,
-    /// Failing callbacks come with a core dump.
+    /// True when failing callbacks produce a core dump.
     pub(crate) coredumps: bool,
 }
 
@@ -55,10 +56,10 @@ pub(crate) fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// Has guests that compute for long yield, until dropped.
+/// Makes guests that compute for long yield, until it is dropped.
 ///
-/// Each advance of the epoch makes every guest that computes give way to its neighbours once, so it is advanced only when one has computed
-/// for a while (docs/adr/0009).
+/// Each advance of the epoch makes every running guest yield to its neighbours once. So the epoch
+/// is advanced only when a guest has computed for a while (docs/adr/0009).
 #[derive(Debug)]
 pub(crate) struct EpochTicker {
     stop: Option<Sender<()>>,
@@ -73,9 +74,10 @@ impl EpochTicker {
         let thread = std::thread::Builder::new()
             .name("wsrun-epoch".into())
             .spawn(move || {
-                // Else the shortest interval is half as long again.
+                // Without this the shortest interval takes half as long again.
                 let _ = set_current_timer_slack(NonZeroU64::new(1));
-                // Else it is late where the processors are busy, and guests compute for longer.
+                // Without this the ticker is late when the processors are busy, and guests compute
+                // for longer.
                 let _ = timeslice::request(timeslice::OF_TICKER);
                 let mut interval = LOOK_IDLE;
                 while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
@@ -105,12 +107,12 @@ impl Drop for EpochTicker {
     }
 }
 
-/// What the ticker sees of a worker.
+/// The state of a worker at one check.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seeing {
-    /// The slice that a guest computes, and for how long it has.
+    /// The slice that a guest is running, and the time since its begin.
     slice: Option<(u64, Duration)>,
-    /// No other handler waits for it.
+    /// True when no other handler can wait for the guest.
     alone: bool,
 }
 
@@ -123,13 +125,13 @@ impl Seeing {
     }
 }
 
-/// What the ticker has seen of the workers.
+/// The history of all workers, which decides when guests yield and when the next check is.
 #[derive(Debug)]
 struct Look {
     workers: Vec<Seen>,
-    /// When a guest computed for long while others may have waited.
+    /// The last time that a guest computed for long while others may have waited.
     last_long: Option<Instant>,
-    /// When one did, or many did in a row.
+    /// The last time that a guest yielded: one that computed for long, or one after many in a row.
     last_yield: Option<Instant>,
     last_busy: Option<Instant>,
 }
@@ -137,7 +139,7 @@ struct Look {
 #[derive(Clone, Debug, Default)]
 struct Seen {
     slice: Option<u64>,
-    /// Looks in a row that found the worker in a guest, whichever.
+    /// Checks in a row that found the worker in a guest, the same or another.
     busy: u32,
 }
 
@@ -151,7 +153,7 @@ impl Look {
         }
     }
 
-    /// Whether a guest is to yield, and when to look again.
+    /// Returns true when a guest is to yield, and the interval until the next check.
     fn at(&mut self, now: Instant, workers: impl Iterator<Item = Seeing>) -> (bool, Duration) {
         let is_close = within(now, self.last_long, CLOSE_ATTENTION);
         let (mut busy, mut long, mut wanted, mut many) = (false, false, false, false);
@@ -198,26 +200,31 @@ fn within(now: Instant, then: Option<Instant>, time: Duration) -> bool {
     then.is_some_and(|then| now.saturating_duration_since(then) < time)
 }
 
-/// How often the workers are looked at when none is in a guest.
+/// The interval of the checks when no worker is in a guest, but one was within the last
+/// [`PATIENCE`].
 const LOOK: Duration = Duration::from_millis(2);
-/// When one is: twice in the same slice, and the guest yields.
+/// The interval while a worker is in a guest. A guest that is found twice in the same slice yields.
 const LOOK_BUSY: Duration = Duration::from_micros(500);
-/// When one computed for that long lately: the grain of fairness.
+/// The interval after a guest computed for long within the last [`CLOSE_ATTENTION`]: the grain of
+/// fairness.
 const LOOK_CLOSE: Duration = Duration::from_micros(100);
-/// A guest that has computed for so long at such a look yields.
+/// A guest that has computed for at least this long at such a check yields.
 const SLICE: Duration = Duration::from_micros(50);
-/// How lately.
+/// The time for which the checks stay at the shortest interval.
 const CLOSE_ATTENTION: Duration = Duration::from_millis(20);
-/// When none has been for [`PATIENCE`].
+/// The interval after no worker was in a guest for [`PATIENCE`].
 const LOOK_IDLE: Duration = Duration::from_millis(5);
-/// When one did not quite so lately: it does so again at its next message.
+/// The interval after a guest computed for long within the last [`ATTENTION`]: it may do so again
+/// at its next message.
 const LOOK_AFTER: Duration = Duration::from_micros(200);
-/// After a guest had to yield, the workers are looked at often for this long.
+/// The time for which the checks stay frequent after a guest had to yield.
 const ATTENTION: Duration = Duration::from_millis(100);
+/// The time without a guest after which the checks become rare.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Looks in a row that find a worker in one guest or another, after which it yields.
+/// Checks in a row that find a worker in one guest or another, after which it yields.
 const BUSY_LOOKS_MAX: u32 = 4;
-/// And no sooner after the last time, however closely the workers are looked at: one that is only busy yields no more often for it.
+/// The shortest time between two such yields, however short the interval of the checks is. A worker
+/// that is only busy must not yield more often because it is checked more often.
 const MANY_INTERVAL: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
@@ -231,7 +238,7 @@ mod tests {
         }
     }
 
-    /// A slice that has lasted for so many microseconds.
+    /// Returns the state of a worker with a slice that has lasted for so many microseconds.
     const fn slice(number: u64, micros: u64) -> Seeing {
         Seeing {
             slice: Some((number, Duration::from_micros(micros))),

@@ -1,4 +1,4 @@
-//! Memory of one instance.
+//! The memory limits of one instance.
 
 use std::sync::Arc;
 
@@ -7,28 +7,32 @@ use wasmtime::ResourceLimiter;
 use crate::handler::Limit;
 use crate::observability::HandlerTally;
 
-/// Bytes that a table element costs the host.
+/// Bytes that a table element takes of the host's memory.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 
-/// Elements of all tables of an instance: to copy or to fill a table cannot be interrupted, and takes some 30 ns for each. A compiler makes a
-/// table with an element for each function that is called indirectly.
+/// The most elements of all tables of an instance. Copying or filling a table cannot be
+/// interrupted, and takes some 30 ns for each element. A compiler makes a table with one element
+/// for each function that is called indirectly.
 const TABLE_ELEMENTS_MAX: usize = 128 * 1024;
 
-/// Core instances, memories and tables of one component: enough for what composition and adapters make.
+/// The most core instances, the most memories and the most tables of one component: enough for what
+/// composition and adapters make.
 const ITEMS_MAX: usize = 64;
 
-/// Bounds the sum over all memories and tables of a store; wasmtime's own `StoreLimits` bounds each alone.
+/// Bounds the sum over all memories and tables of a store. wasmtime's own `StoreLimits` bounds each
+/// of them alone.
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     used: usize,
     limit: usize,
     /// Elements of all tables.
     elements: usize,
-    /// For all instances of the handler on this worker.
+    /// The limit in bytes for all instances of the handler on this worker.
     total: usize,
-    /// Told in the error of the trap that usually follows.
+    /// Set when an allocation was refused. The error of the trap that usually follows names it.
     refused: bool,
-    /// What it adds to, and takes off again when the store goes.
+    /// The counters that the instance adds to. What it added is subtracted when the store is
+    /// dropped.
     tally: Arc<HandlerTally>,
 }
 
@@ -52,17 +56,18 @@ impl MemoryLimiter {
         }
     }
 
-    /// What the host keeps for the instance beside counts as the handler's too.
+    /// Counts the bytes that the host holds for the instance as the handler's memory too.
     pub(super) fn begin_with(&mut self, bytes: u64) {
         self.grow(0, usize::try_from(bytes).unwrap_or(usize::MAX));
     }
 
-    /// Bytes of all memories and tables.
+    /// Returns the bytes of all memories and tables, with those that the host holds for the
+    /// instance.
     pub(super) fn used(&self) -> usize {
         self.used
     }
 
-    /// Whether an allocation was refused since the last call.
+    /// Returns true when an allocation was refused since the last call.
     pub(super) fn take_refused(&mut self) -> bool {
         std::mem::take(&mut self.refused)
     }

@@ -1,18 +1,20 @@
-//! The names of functions in a component, which are only for who reads a backtrace.
+//! The names of functions in a component, which serve only the readers of backtraces.
 //!
-//! wasmtime copies the name of each frame of each trap, however long it is. A name section with names of megabytes would make every trap
-//! cost as much.
+//! wasmtime copies the name of each frame of each trap, however long it is. A name section with
+//! names of megabytes would make every trap cost as much.
 
 use wasmparser::{KnownCustom, Name, NameSectionReader, Parser, Payload};
 
-/// Longer than any compiler's; 33 of them are copied in a fraction of a millisecond.
+/// The longest name that is kept. It is longer than any compiler's names, and copying 33 such names
+/// takes a fraction of a millisecond.
 const NAME_BYTES_MAX: usize = 16 * 1024;
 
 const SECTION: &[u8] = b"name";
-/// A custom section that nobody reads, with a name as long.
+/// The name of a custom section that nobody reads, as long as [`SECTION`].
 const IGNORED: &[u8] = b"long";
 
-/// Has name sections with longer names ignored: backtraces show numbers then. Bytes that are no component stay as they are.
+/// Hides name sections that have longer names, by renaming the sections: backtraces show numbers
+/// then. Bytes that are not a component stay as they are.
 pub(super) fn ignore_long_names(component: &mut [u8]) {
     let mut found = Vec::new();
     for payload in Parser::new(0).parse_all(component) {

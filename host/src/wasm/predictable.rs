@@ -1,4 +1,4 @@
-//! Clocks and randomness of handlers in a scenario: the same at each run.
+//! Clocks and random numbers of handlers in a scenario: the same in each run.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tokio::time::Instant;
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
-/// Where the wall clock begins: 2026-01-01T00:00:00Z.
+/// The time at which the wall clock begins: 2026-01-01T00:00:00Z.
 const BEGIN: Duration = Duration::from_secs(1_767_225_600);
 
-/// Where the monotonic clock begins.
+/// The time at which the monotonic clock begins.
 const MONOTONIC_BEGIN: Duration = Duration::from_secs(1);
 
-/// After so many random bytes the first come again.
+/// The number of random bytes after which they repeat.
 const RANDOM_BYTES: usize = 4_096;
 
-/// Gives an instance the clock of the runtime, which began then, and random bytes that are always these.
+/// Gives an instance the clock of the runtime, counted from `began`, and the fixed random bytes.
 pub(super) fn make(wasi: &mut WasiCtxBuilder, began: Instant) {
     let random = || Deterministic::new(random_bytes());
     wasi.wall_clock(Clock(began))
@@ -36,7 +36,7 @@ fn random_bytes() -> Vec<u8> {
         .collect()
 }
 
-/// The time since the worker began.
+/// A clock that shows the time since the worker began.
 struct Clock(Instant);
 
 impl Clock {
@@ -61,7 +61,7 @@ impl HostMonotonicClock for Clock {
     }
 
     fn now(&self) -> u64 {
-        // Runtimes, Go's among them, take a clock that stands at zero for broken.
+        // Some runtimes, Go's among them, treat a clock at zero as broken.
         let passed = MONOTONIC_BEGIN + self.passed();
         u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
     }

@@ -1,7 +1,9 @@
-//! Who computes on a worker, and for how long: what the ticker of the epoch looks at, and the time of a callback.
+//! Measures the guests of a worker: whether one is running and for how long, for the ticker of the
+//! epoch, and the time of each callback.
 //!
-//! A worker runs at most one guest at a time. It tells when it begins and ends to do so with one relaxed store each; the ticker's thread
-//! compares what it sees with what it saw before. Only the worker's thread writes.
+//! A worker runs at most one guest at a time. It records each begin and end with one relaxed store.
+//! The ticker's thread compares what it sees with what it saw before. Only the worker's thread
+//! writes.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,18 +14,19 @@ use std::time::{Duration, Instant};
 
 use crate::clock::thread_time;
 
-/// What one worker tells. On a cache line of its own, so that workers do not slow each other.
+/// The measurements of one worker. They are on a cache line of their own, so that workers do not
+/// slow each other.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Pulse {
-    /// Counts the begins and ends of slices: odd while a guest computes.
+    /// The number of begins and ends of slices: odd while a guest runs.
     slices: AtomicU64,
-    /// When the slice began, in nanoseconds since `base`.
+    /// The begin of the slice, in nanoseconds since `base`.
     since: AtomicU64,
-    /// What the thread's clock of processor time said then; 0 for the first slice of a callback, where asking would cost more than most
-    /// callbacks take.
+    /// The thread's processor time at the begin of the slice, in nanoseconds. 0 for the first slice
+    /// of a callback, where asking for it would cost more than most callbacks take.
     cpu_since: AtomicU64,
-    /// Nanoseconds that the callback of this slice computed before it.
+    /// Nanoseconds that the callback computed in its earlier slices.
     spent: AtomicU64,
     base: Instant,
     alone: bool,
@@ -43,7 +46,7 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// Of a worker that none but one handler has.
+    /// Returns the measurements of a worker that serves a single handler.
     pub(crate) fn of_one_handler() -> Self {
         Self {
             alone: true,
@@ -51,12 +54,12 @@ impl Pulse {
         }
     }
 
-    /// Whether no other handler waits for a guest of this worker.
+    /// Returns true when no other handler can wait for a guest of this worker.
     pub(super) fn is_alone(&self) -> bool {
         self.alone
     }
 
-    /// The slice that is being computed, if one is, and how long ago it began.
+    /// Returns the number of the slice that is running, if one is, and the time since its begin.
     pub(super) fn slice(&self) -> Option<(u64, Duration)> {
         let slices = self.slices.load(Ordering::Relaxed);
         if slices & 1 == 0 {
@@ -66,7 +69,7 @@ impl Pulse {
         Some((slices, self.base.elapsed().saturating_sub(since)))
     }
 
-    /// A callback begins: it has computed for no time.
+    /// Starts the measurement of a callback, which has computed for no time yet.
     pub(super) fn begin(&self) {
         self.since
             .store(nanos(self.base.elapsed()), Ordering::Relaxed);
@@ -74,7 +77,8 @@ impl Pulse {
         self.spent.store(0, Ordering::Relaxed);
     }
 
-    /// How long the callback has computed in all its slices: processor time, so that a machine that is busy elsewhere ends no callback.
+    /// Returns the time that the callback has computed in all its slices. It is processor time, so
+    /// that a machine that is busy elsewhere ends no callback.
     pub(super) fn spent(&self) -> Duration {
         let before = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
         let cpu_since = self.cpu_since.load(Ordering::Relaxed);
@@ -87,7 +91,7 @@ impl Pulse {
         before + slice.min(FIRST_SLICE_MAX)
     }
 
-    /// Another slice begins.
+    /// Starts another slice of a callback that has computed for `spent` before.
     fn resume(&self, spent: Duration) {
         self.since
             .store(nanos(self.base.elapsed()), Ordering::Relaxed);
@@ -96,8 +100,9 @@ impl Pulse {
         self.spent.store(nanos(spent), Ordering::Relaxed);
     }
 
-    /// The same for a program that runs for long: its time begins anew when it has waited for anything but its turn. `after` is done after
-    /// each slice.
+    /// Runs a program, slice by slice, like [`watch`](Self::watch). Since a program runs for long,
+    /// its time starts anew after it has waited for anything but other tasks of its worker. `after`
+    /// is called after each slice.
     pub(super) async fn watch_program<T>(
         &self,
         yields: &AtomicBool,
@@ -127,7 +132,8 @@ impl Pulse {
         Slice(self)
     }
 
-    /// Runs a callback, slice by slice. Its time is what it takes within its polls: a wait between them does not count.
+    /// Runs a callback, slice by slice. Only the time within its polls counts: a wait between them
+    /// does not.
     pub(super) async fn watch<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         let mut spent = None;
@@ -148,7 +154,7 @@ impl Pulse {
     }
 }
 
-/// Ends when dropped, a panic of the host included.
+/// A running slice, which ends when this is dropped, also by a panic of the host.
 struct Slice<'a>(&'a Pulse);
 
 impl Drop for Slice<'_> {
@@ -160,17 +166,17 @@ impl Drop for Slice<'_> {
     }
 }
 
-/// The longest time until the ticker has looked at a slice twice.
+/// The longest time until the ticker has seen a slice twice.
 const FIRST_SLICE_MAX: Duration = Duration::from_millis(10);
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Lets every other task of the worker run, and its sockets be looked at, once.
+/// Lets every other task of the worker run, and its sockets be polled, once.
 ///
-/// A plain `yield_now` goes on with whatever poll is next, and each event that comes for a busy handler polls it: its slices would come
-/// before those who wait.
+/// A plain `yield_now` ends with the next poll, whatever causes it. Each event for a busy handler
+/// polls it, so its slices would come before the tasks that wait.
 pub(super) async fn others_had_their_turn() {
     let turn = Arc::new(Turn::default());
     let waker = Waker::from(Arc::clone(&turn));
@@ -180,7 +186,7 @@ pub(super) async fn others_had_their_turn() {
         turn.keep(cx.waker());
         if !begun {
             begun = true;
-            // Wakes behind all that is ready, after the sockets were looked at.
+            // Wakes after every task that is ready now, and after the sockets were polled.
             return yielded.as_mut().poll(&mut Context::from_waker(&waker));
         }
         match turn.over.load(Ordering::Acquire) {
