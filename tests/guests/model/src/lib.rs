@@ -1,4 +1,4 @@
-//! What the handlers of the model test (`tests/tests/model.rs`) have in common. They differ in which optional exports they have; which
+//! What the handlers of the model test (`tests/tests/e2e/model/`) have in common. They differ in which optional exports they have; which
 //! version one is, and where it fails, is written in the file: the test replaces the bytes behind `version=`.
 //!
 //! A text is `NUMBER COMMAND; COMMAND…`, all carried out in one callback, and is answered with `NUMBER RESULT; RESULT…`. Every callback that

@@ -85,7 +85,7 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ),
     (
         "languages/",
-        "language_guides.rs builds the programs; what each build runs is shown in sh, which the templates' builds do",
+        "guides.rs builds the programs; what each build runs is shown in sh, which the templates' builds do",
     ),
     ("reference/", "generated; checked against wit/"),
     ("clients.md", "no blocks"),
@@ -94,7 +94,7 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("seed-api.md", "scripts/seed"),
     (
         "testing.md",
-        "scenario.rs; its scenario is parsed below, and belongs to no handler that is shown",
+        "e2e/commands/scenario.rs; its scenario is parsed below, and belongs to no handler that is shown",
     ),
     ("adr/", "no blocks"),
     ("README.md", "no blocks"),
@@ -108,7 +108,7 @@ fn each_page_of_the_book_is_walked_by_a_test() {
         .filter_map(|line| line.split_once("](")?.1.strip_suffix(')'))
         .collect();
     assert!(chapters.len() > 40, "{chapters:?}");
-    let tests = include_str!("guide.rs");
+    let tests = include_str!("book.rs");
     for chapter in &chapters {
         let is_walked = tests.contains(&format!("\"{chapter}\""));
         let is_elsewhere = ELSEWHERE

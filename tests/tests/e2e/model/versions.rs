@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use wsrun_tests::handlers;
 
-use crate::plan::Version;
+use super::plan::Version;
 
 /// A folder with versions.
 pub(crate) struct Versions {

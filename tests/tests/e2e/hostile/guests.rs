@@ -1,6 +1,6 @@
 //! Handlers that attack their host: each hits its limit, is counted, and a neighbour on the same worker does not notice.
 //!
-//! `cargo nextest run -p wsrun-tests --test hostile_guests --no-capture` prints the figures of `docs/limits.md`.
+//! `cargo nextest run -p wsrun-tests hostile::guests:: --no-capture` prints the figures of `docs/limits.md`.
 
 use std::time::Duration;
 

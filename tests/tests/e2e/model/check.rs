@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use wsrun_tests::told::{Event, Told};
 
-use crate::client::{Ended, Seen};
-use crate::plan::{Actor, Plan, Subject};
+use super::client::{Ended, Seen};
+use super::plan::{Actor, Plan, Subject};
 
 /// Everything that is wrong.
 pub(crate) fn errors(plan: &Plan, told: &Told, seen: &[(usize, Seen)]) -> Vec<String> {

@@ -12,8 +12,8 @@ use wsrun_tests::handshake::Request;
 use wsrun_tests::peer::Peer;
 use wsrun_tests::wait::{self, PATIENCE};
 
-use crate::client::{AUTOMATIC, Client, Ended, Got, Seen, deadline};
-use crate::plan::{Actor, End, Life, Plan, Step, Subject};
+use super::client::{AUTOMATIC, Client, Ended, Got, Seen, deadline};
+use super::plan::{Actor, End, Life, Plan, Step, Subject};
 
 /// What the peers of one server share.
 pub(crate) struct Stage<'a> {

@@ -14,11 +14,11 @@ use wsrun_tests::server::Server;
 use wsrun_tests::told::{Event, Told};
 use wsrun_tests::wait::{self, PATIENCE};
 
-use crate::actors::{Alarm, Stage};
-use crate::check;
-use crate::client::{Client, Ended, Seen, deadline};
-use crate::plan::{Actor, Plan, Subject, Version};
-use crate::versions::Versions;
+use super::actors::{Alarm, Stage};
+use super::check;
+use super::client::{Client, Ended, Seen, deadline};
+use super::plan::{Actor, Plan, Subject, Version};
+use super::versions::Versions;
 
 /// What was done, in figures.
 #[derive(Debug, Default)]

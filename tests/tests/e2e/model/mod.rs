@@ -14,7 +14,7 @@ mod versions;
 
 use std::time::{Duration, Instant};
 
-use crate::plan::{Plan, Subject};
+use self::plan::{Plan, Subject};
 
 /// As long as a test of every day has time for.
 const SECONDS: u64 = 12;

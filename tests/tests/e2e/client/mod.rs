@@ -1,0 +1,3 @@
+//! The client role: a handler that connects out.
+
+mod outbound;

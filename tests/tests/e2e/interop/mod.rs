@@ -1,0 +1,5 @@
+//! Clients, servers and a conformance suite that are not ours.
+
+mod autobahn;
+mod clients;
+mod libwebsockets;

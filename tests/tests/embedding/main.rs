@@ -1,0 +1,4 @@
+//! Programs that have the host as their library.
+
+mod allocations;
+mod server;
