@@ -1,4 +1,4 @@
-//! What to do instead, where a command line, a name or a server is not what was meant.
+//! Hints for a command line, a name or a server that is not the intended one.
 
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
@@ -9,16 +9,18 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::text;
 
-/// What people write who think of other programs: a handler is served by its name alone.
+/// Words that users of other programs write as a command. In wsrun the name of a handler alone
+/// serves it.
 const SERVE: [&str; 4] = ["serve", "run", "start", "server"];
 
-/// What is meant by a command line that clap refuses, where its own words would lead astray.
+/// Returns a hint for a command line that clap refuses, where clap's own text would mislead.
 pub(super) fn of_command_line(
     error: &clap::Error,
     arguments: &[OsString],
     commands: &[String],
 ) -> Option<String> {
-    // What follows a handler is taken for a command by clap, and what follows that for one argument too many.
+    // clap takes an argument after a handler for a command, and one after that for an unexpected
+    // argument.
     let place = if error.kind() == ErrorKind::UnknownArgument {
         ContextKind::InvalidArg
     } else if error.kind() == ErrorKind::ArgumentConflict {
@@ -52,7 +54,8 @@ pub(super) fn of_command_line(
     ))
 }
 
-/// The text of clap, in whose lines what was given is shown and not obeyed. The end of a line in an argument is no end of a line here.
+/// Returns clap's text, with the user's input escaped in it. A line end in an argument does not end
+/// a line here.
 pub(super) fn shown(mut error: clap::Error) -> String {
     let foreign: Vec<_> = error
         .context()
@@ -62,7 +65,7 @@ pub(super) fn shown(mut error: clap::Error) -> String {
         error.insert(kind, value);
     }
     let whole = error.render().to_string();
-    // What a value is refused with may name it; clap has left out what are styles to it.
+    // The cause of a refused value may contain it. clap has left out what looks like a style to it.
     let cause = error.source().map(ToString::to_string);
     match cause.map(|cause| StyledStr::from(cause).to_string()) {
         Some(cause) if !cause.is_empty() => whole.replace(&cause, &text::line(&cause)),
@@ -70,7 +73,7 @@ pub(super) fn shown(mut error: clap::Error) -> String {
     }
 }
 
-/// A part of clap's text; none where it is clap's own.
+/// Returns an escaped part of clap's text. None for a part that is clap's own.
 fn harmless(kind: ContextKind, value: &ContextValue) -> Option<ContextValue> {
     if let ContextValue::String(given) = value {
         return Some(ContextValue::String(text::line(given)));
@@ -88,7 +91,8 @@ fn harmless(kind: ContextKind, value: &ContextValue) -> Option<ContextValue> {
     None
 }
 
-/// What is added to the error when a handler's file is not there, as the command line may be no name of a file.
+/// Returns the addition to the error for a handler's missing file, since the argument may not be
+/// meant as a file name.
 pub(super) fn of_missing_file(file: &Path, commands: &[String]) -> String {
     let name = file.to_str().unwrap_or_default();
     if SERVE.contains(&name) {
@@ -100,7 +104,8 @@ pub(super) fn of_missing_file(file: &Path, commands: &[String]) -> String {
     }
 }
 
-/// What is added to an error of TLS for people, who have flags where a handler has options.
+/// Returns the addition to a TLS error for users of the command line, who have flags where a
+/// handler has options.
 pub(super) fn of_tls(text: &str) -> &'static str {
     if text.contains("not issued by a trusted authority") {
         return "; if it is self-signed: --allow-self-signed takes such a one for the name in the URL, --ca-file FILE trusts what is in a file, \
@@ -109,14 +114,15 @@ pub(super) fn of_tls(text: &str) -> &'static str {
     ""
 }
 
-/// The command that a word is close to. A word that has a dot or a slash is the name of a file.
+/// Returns the command that a word is close to. A word with a dot or a slash is the name of a file.
 fn command_meant<'a>(word: &str, commands: &'a [String]) -> Option<&'a str> {
     let is_word = word.chars().all(|c| c.is_ascii_alphabetic());
     let names = commands.iter().map(String::as_str);
     is_word.then(|| meant(word, names)).flatten()
 }
 
-/// The name that one is closest to, if it is so close that it may be a slip of the fingers.
+/// Returns the known name that is closest to this one, if it is close enough to be a typing
+/// mistake.
 pub(super) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distances = known.map(|other| (strsim::osa_distance(name, other), other));
     let near = distances.filter(|(distance, other)| {
@@ -127,7 +133,7 @@ pub(super) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, other)| other)
 }
 
-/// The extension of a file, as text.
+/// Returns the extension of a file as text; empty when there is none.
 pub(super) fn extension(file: &Path) -> &str {
     file.extension().and_then(OsStr::to_str).unwrap_or_default()
 }

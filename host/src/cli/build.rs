@@ -36,13 +36,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `12.3 KiB`.
+/// Formats a size: `12.3 KiB`.
 pub(super) fn size(bytes: u64) -> String {
     let mut units = ["KiB", "MiB", "GiB"].into_iter();
     if bytes < 1024 {
         return format!("{bytes} bytes");
     }
-    // Exact up to 2^53 bytes.
+    // The conversion is exact up to 2^53 bytes.
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let mut value = bytes as f64 / 1024.0;
     let mut unit = units.next().unwrap_or_default();

@@ -1,13 +1,15 @@
-//! Callbacks in sources whose names are misspelled: their compilers take them for functions like others, and nobody would call them.
+//! Finds misspelled names of callbacks in sources. Compilers take them for ordinary functions, and
+//! nothing would call them.
 //!
-//! Sources are read as lines of text, without a parser of their languages: what is found is a warning and no error.
+//! Sources are read as lines of text, without a parser of their languages. So a finding is a
+//! warning and not an error.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::advice::{extension, meant};
 
-/// A larger source is refused.
+/// The most bytes of a source. A larger one is refused.
 const SOURCE_BYTES_MAX: u64 = 64 << 20;
 
 const C_PREFIX: &str = "wsrun_on_";
@@ -31,7 +33,7 @@ const C: [&str; 18] = [
     "restore",
     "draining",
 ];
-/// The methods of what is given to `Handle` of the packages `wsrun` and `wsrun/lifecycle`.
+/// The methods of the values that `Handle` of the packages `wsrun` and `wsrun/lifecycle` takes.
 const GO: [&str; 8] = [
     "Opened", "Received", "Closed", "Started", "Resumed", "Save", "Restore", "Draining",
 ];
@@ -56,7 +58,7 @@ const ZIG: [&str; 18] = [
     "draining",
 ];
 
-/// What is to be said of these sources, a line for each name that is close to a callback's.
+/// Returns warnings about these sources, a line for each name that is close to a callback's.
 pub(super) fn misspelled(sources: &[impl AsRef<Path>]) -> anyhow::Result<Vec<String>> {
     let mut warnings = Vec::new();
     let texts = sources.iter().map(|file| {
@@ -64,7 +66,7 @@ pub(super) fn misspelled(sources: &[impl AsRef<Path>]) -> anyhow::Result<Vec<Str
         read(file).map(|text| (file, text))
     });
     let texts: Vec<(&Path, String)> = texts.collect::<anyhow::Result<_>>()?;
-    // One that is defined in another file is not meant.
+    // A callback that is defined in another file is not the one meant.
     let names = texts.iter().map(|(file, text)| (*file, names(file, text)));
     let names: Vec<(&Path, Vec<(usize, &str)>)> = names.collect();
     let defined: BTreeSet<&str> = names
@@ -88,7 +90,7 @@ pub(super) fn misspelled(sources: &[impl AsRef<Path>]) -> anyhow::Result<Vec<Str
                 .filter(|other| !defined.contains(other));
             let text = match meant(name, missing) {
                 Some(other) => format!("is {prefix}{other} meant?"),
-                // Whatever begins like that is meant to be one.
+                // In C, every name with the prefix is meant as a callback.
                 None if !prefix.is_empty() => format!(
                     "there are {}",
                     known
@@ -114,14 +116,15 @@ fn read(file: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The functions of a source that may be callbacks, with their lines: without the prefix, where the language has one.
+/// Returns the functions of a source that may be callbacks, with their line numbers. The names are
+/// without the prefix, where the language has one.
 fn names<'a>(file: &Path, text: &'a str) -> Vec<(usize, &'a str)> {
     let lines = text.lines().zip(1..);
     match extension(file) {
         "go" => lines
             .filter_map(|(line, number)| Some((number, method_of_go(line)?)))
             .collect(),
-        // Functions of a file that is no handler's are called by others.
+        // In a file that defines no handler, functions are called by other code.
         "zig" if !text.contains("wsrun.handler(") => Vec::new(),
         "zig" => lines
             .filter_map(|(line, number)| Some((number, identifier(line.strip_prefix("pub fn ")?))))
@@ -136,19 +139,20 @@ fn names<'a>(file: &Path, text: &'a str) -> Vec<(usize, &'a str)> {
     }
 }
 
-/// `func (h *Handler) Received(c wsrun.Connection, …`: the name, of a method that may be a callback.
+/// Returns the name of a Go method that may be a callback: `func (h *Handler) Received(c
+/// wsrun.Connection, …`.
 fn method_of_go(line: &str) -> Option<&str> {
     let (_, rest) = line.strip_prefix("func (")?.split_once(')')?;
     let rest = rest.trim_start();
     let name = identifier(rest);
     let parameters = rest[name.len()..].strip_prefix('(')?;
-    // `Close` and `Start` are methods of much that is no handler.
+    // Many types that are not handlers have methods named `Close` and `Start`.
     let is_of_connection = parameters.contains("Connection");
     let is_beginning = GO.iter().any(|known| known.starts_with(name));
     (is_of_connection || !is_beginning || GO.contains(&name)).then_some(name)
 }
 
-/// What a text begins with, up to what is not part of a name.
+/// Returns the identifier at the beginning of a text.
 fn identifier(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
     &text[..end.unwrap_or(text.len())]

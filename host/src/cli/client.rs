@@ -1,4 +1,5 @@
-//! What the commands have in common that talk to a server themselves: whom they connect to, and the connection.
+//! The parts that all commands share which talk to a server themselves: the options and the
+//! connection.
 
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
@@ -73,7 +74,11 @@ impl PeerArgs {
         }
     }
 
-    /// What the operator's own client connects with, if it may be tried.
+    /// Returns the client that makes the connection.
+    ///
+    /// # Errors
+    ///
+    /// Fails when a file cannot be read or the options cannot be used.
     pub(super) fn outbound(
         &self,
         options: &ConnectOptions,
@@ -90,7 +95,7 @@ impl PeerArgs {
     }
 }
 
-/// Makes a connection, within that time in all.
+/// Makes a connection. `limit` is the time for all of it.
 pub(super) async fn open(
     outbound: &Outbound,
     options: &ConnectOptions,
@@ -113,15 +118,16 @@ pub(super) async fn open(
         .with_context(|| format!("cannot connect to {}", options.url))
 }
 
-/// An open connection of the client role, and the transport below it.
+/// An open connection in the client role, with its transport.
 pub(super) struct Client {
     reader: ReadHalf<Stream>,
     writer: WriteHalf<Stream>,
-    /// False once the transport's read side ended or failed.
+    /// False once the read side of the transport has ended or failed.
     reads: bool,
-    /// False once writing failed: what the server sent before that, a close frame perhaps, is read all the same.
+    /// False once writing has failed. Data that the server sent before, such as a close frame, is
+    /// still read.
     writes: bool,
-    /// TLS may hold back what was written.
+    /// True while TLS may hold back data that was written.
     unflushed: bool,
     buffer: Vec<u8>,
     connection: ws::Connection,
@@ -143,13 +149,13 @@ impl Client {
         }
     }
 
-    /// Takes what the server sent behind its response.
+    /// Handles the bytes that the server sent after its response.
     pub(super) fn handle_early(&mut self, mut early: Vec<u8>, events: impl FnMut(Event<'_>)) {
         self.handle(&mut early, events);
     }
 
-    /// Waits until the transport has moved or a timer has come, and does what follows from it. Cancelling it loses nothing: what was
-    /// read or written has been dealt with by then.
+    /// Waits until the transport has data or room, or a timer is due, and handles that. It is
+    /// cancel-safe: everything that was read or written has been handled by then.
     pub(super) async fn step(&mut self, events: impl FnMut(Event<'_>)) {
         let deadline = self
             .connection
@@ -175,22 +181,23 @@ impl Client {
         }
     }
 
-    /// Whether there is nothing left to do: [`step`](Self::step) would wait in vain.
+    /// Returns true when there is nothing left to do: [`step`](Self::step) would wait in vain.
     pub(super) fn is_over(&self) -> bool {
         self.connection.is_drained() || !(self.reads || self.writes)
     }
 
-    /// Whether the server has been sent everything so far, and can be sent more. Who asks before sending queues nothing without end.
+    /// Returns true when the server has been sent everything so far and can be sent more. A caller
+    /// that checks this before sending keeps the queue bounded.
     pub(super) fn takes(&self) -> bool {
         self.writes && !self.has_output() && self.is_open()
     }
 
-    /// Whether neither side has begun to close.
+    /// Returns true when neither side has begun to close.
     pub(super) fn is_open(&self) -> bool {
         self.connection.state() == State::Open
     }
 
-    /// The connection, to send.
+    /// Returns the connection, for sending.
     pub(super) fn connection(&mut self) -> (&mut ws::Connection, &mut Scratch) {
         (&mut self.connection, &mut self.scratch)
     }
@@ -204,12 +211,13 @@ impl Client {
         );
     }
 
-    /// Ends the transport. TLS tells the server first, and one that does not read cannot hold that up for long.
+    /// Ends the transport. TLS sends the server a notice first; a server that does not read delays
+    /// that by [`SHUTDOWN_TIMEOUT`] at most.
     pub(super) async fn shutdown(&mut self) {
         let _ = clock::timeout(SHUTDOWN_TIMEOUT, self.writer.shutdown()).await;
     }
 
-    /// The code and reason of the end, as a line for a terminal.
+    /// Returns the code of the end, and a line for a terminal with code and reason.
     pub(super) fn end(&self) -> (u16, String) {
         let (code, reason) = self
             .connection
@@ -241,7 +249,8 @@ impl Client {
     }
 }
 
-/// Writes all of the output. Safe to cancel: what the transport took is consumed before anything else is waited for.
+/// Writes all of the output. It is cancel-safe: bytes that the transport took are consumed before
+/// the next wait.
 async fn write(
     writer: &mut WriteHalf<Stream>,
     connection: &mut ws::Connection,

@@ -1,4 +1,4 @@
-//! `wsrun compile-component`: the other process that compiles.
+//! `wsrun compile-component`: the separate process that compiles.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,9 @@
-//! `wsrun component CORE.wasm -o OUT.wasm`: makes a handler of a core module, whatever compiler it comes from.
+//! `wsrun component CORE.wasm -o OUT.wasm`: makes a handler from a core module of any compiler.
 //!
-//! Which of the optional interfaces the handler exports is told by the functions that the module exports. A compiler whose language cannot
-//! say "export this only if that is defined" exports it under the name `CONDITION|CONDITION=>NAME`: it becomes `NAME` when the module
-//! exports a function of one of the conditions' names, and is no export otherwise.
+//! The functions that the module exports decide which optional interfaces the handler exports. Some
+//! compilers cannot express "export this only if that is defined". Their modules export such a
+//! function under the name `CONDITION|CONDITION=>NAME`. It becomes `NAME` when the module exports a
+//! function with the name of one of the conditions, and is left out otherwise.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,18 +21,20 @@ use wit_parser::{Resolve, SourceMap, WorldId, WorldItem};
 
 use super::{Failure, callbacks, say, say_error};
 
-/// The contract, as it is in this binary.
+/// The contract, as this binary contains it.
 const CONTRACT: [(&str, &str); 4] = [
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("imports.wit", include_str!("../../../wit/imports.wit")),
     ("exports.wit", include_str!("../../../wit/exports.wit")),
     ("world.wit", include_str!("../../../wit/world.wit")),
 ];
-/// The world of everything that a handler can export, and the one interface that each must.
+/// The world with everything that a handler can export, and the one interface that every handler
+/// must export.
 const WORLD: &str = "full-handler";
 const REQUIRED: &str = "handler";
 const CONDITION: &str = "=>";
-/// A core module is held in memory. What a server takes at most is another matter: its --max-component.
+/// The most bytes of a core module, which is held in memory. It does not depend on the
+/// --max-component of a server.
 const CORE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
@@ -69,7 +72,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whole or not at all: a server may be watching the file.
+/// Writes a file whole or not at all: a server may be watching it.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
@@ -80,7 +83,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 
 struct Component {
     bytes: Vec<u8>,
-    /// Names of interfaces.
+    /// The names of the exported interfaces.
     exports: Vec<String>,
 }
 
@@ -116,7 +119,8 @@ fn contract(resolve: &mut Resolve) -> Result<WorldId> {
     resolve.select_world(&[package], Some(WORLD))
 }
 
-/// Leaves in the world what the module exports, and checks that it is all there: an interface is exported as a whole or not at all.
+/// Removes from the world the interfaces that the module does not export. Fails when the module
+/// exports a part of an interface only. Returns the names of the interfaces that stay.
 fn narrow(
     resolve: &mut Resolve,
     world: WorldId,
@@ -168,7 +172,7 @@ fn narrow(
     Ok(kept)
 }
 
-/// The module with its conditional exports decided.
+/// Returns the module with its conditional exports resolved.
 fn decide_exports(core: &[u8]) -> Result<Vec<u8>> {
     if !Parser::is_core_wasm(core) {
         if Parser::is_component(core) {

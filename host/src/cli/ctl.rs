@@ -1,4 +1,4 @@
-//! `wsrun ctl`: asks something of a running server over its admin socket.
+//! `wsrun ctl`: sends a request to a running server over its admin socket.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -114,11 +114,12 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A socket that waits for nothing longer than `limit`.
+/// Connects a socket. `limit` is the time limit for connecting and for each write.
 fn connect(path: &Path, limit: Duration) -> anyhow::Result<UnixStream> {
     let address = SockAddr::unix(path).with_context(|| path.display().to_string())?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // For connecting as well: a server that accepts no more has a queue that is full.
+    // The timeout also applies to connecting: the queue of a server that does not accept any more
+    // is full.
     socket.set_write_timeout(Some(limit))?;
     match socket.connect(&address) {
         Ok(()) => Ok(socket.into()),
@@ -145,11 +146,11 @@ fn silent(path: &Path, limit: Duration) -> anyhow::Error {
     )
 }
 
-/// The server that is asked.
+/// The server that gets the requests.
 struct Server<'a> {
     path: &'a Path,
     stream: UnixStream,
-    /// How long it may take to answer.
+    /// The time limit for each answer.
     limit: Duration,
 }
 
@@ -161,7 +162,8 @@ impl Server<'_> {
         self.stream.set_read_timeout(Some(self.limit))?;
         let mut reply = String::new();
         let mut read = || {
-            // Who answers without reading may have closed already, and has said why.
+            // A server that answers without reading may have closed already, and its answer says
+            // why.
             let written = self.stream.write_all(&line);
             match BufReader::new(&self.stream).read_line(&mut reply) {
                 Ok(1..) => Ok(()),
@@ -192,12 +194,12 @@ impl Server<'_> {
         }
     }
 
-    /// Waits for the end of the server, however long that takes, and of no other in its place: what was to end must not be answered for by
-    /// another.
+    /// Waits for the end of the server, without a time limit. Fails when another server answers in
+    /// its place afterwards, so that its end is not reported while a server still answers there.
     fn await_end(&mut self) -> Result<(), Failure> {
         let path = self.path;
         self.stream.set_read_timeout(None)?;
-        // The server keeps the connection as long as it lives.
+        // The server keeps the connection open until it ends.
         let read = self.stream.read(&mut [0]);
         let read = read.with_context(|| path.display().to_string())?;
         if read > 0 {
@@ -209,7 +211,7 @@ impl Server<'_> {
         let mut other = Server { stream, ..*self };
         let pid = match other.ask(&Request::Status {}) {
             Ok(Answer::Status(status)) => format!(" (pid {})", status.pid),
-            // It was about to end, or is something else.
+            // The other process was about to end, or is not a server.
             Err(_) => return Ok(()),
             Ok(_) => String::new(),
         };
@@ -229,7 +231,7 @@ fn unexpected(path: &Path) -> Failure {
     .into()
 }
 
-/// A number of things.
+/// Formats a number of things: `1 worker`, `2 workers`.
 fn count(number: u64, thing: &str) -> String {
     match number {
         1 => format!("1 {thing}"),

@@ -22,13 +22,15 @@ use crate::dev::{Dev, PATH};
 use crate::file::ReadError;
 use crate::server::{Address, Swapper};
 
-/// Editors write several files, each in several steps.
+/// The wait after a change, for the changes that follow it: editors write several files, each in
+/// several steps.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// A larger file is told apart by its size and time alone.
+/// The most bytes of a source that are hashed. A larger file counts as changed by its size and time
+/// alone.
 const HASHED_BYTES_MAX: u64 = 4 << 20;
 
-/// The folder of a project whose files are served beside its sockets.
+/// The folder of a project whose files are served besides its sockets.
 pub(super) const PAGE_FOLDER: &str = "page";
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +69,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(develop(args, folder, project));
-    // A build may still run; nobody waits for it.
+    // A build may still be running, and nothing waits for it.
     runtime.shutdown_background();
     result
 }
@@ -79,7 +81,7 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
     let dev = Dev::new(name);
     let has_page =
         args.static_dir.is_some() || folder.join(PAGE_FOLDER).join("index.html").is_file();
-    // What cannot be served need not be built.
+    // Checked before the build: a configuration that cannot be served makes the build useless.
     let (mut config, mut handler) = config(args, &folder, dev.clone())?;
     let mut sources = Sources::watch(&folder, &project)?;
     say_error(&format!("building a project in {}", project.language()));
@@ -134,7 +136,7 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
             }
         }
     };
-    // Every arm is safe to cancel: nothing goes on after it.
+    // Every branch is cancel-safe: nothing continues after it.
     tokio::select! {
         () = watching => {}
         _ = terminate.recv() => {}
@@ -147,11 +149,11 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
     })
 }
 
-/// Why there is no new version.
+/// The reason why there is no new version.
 struct NotReplaced {
-    /// In a line: what a toolchain says is on the terminal already.
+    /// The reason in one line, since the toolchain's output is on the terminal already.
     line: String,
-    /// In whole.
+    /// The reason in full.
     text: String,
 }
 
@@ -165,7 +167,7 @@ impl NotReplaced {
     }
 }
 
-/// Builds, and has the result take over.
+/// Builds the project and replaces the running handler with the result.
 async fn replace(project: &Project, swapper: &Swapper) -> Result<String, NotReplaced> {
     let file = build(project).await?;
     let swapper = swapper.clone();
@@ -200,7 +202,8 @@ async fn build(project: &Project) -> Result<PathBuf, NotReplaced> {
     Ok(file)
 }
 
-/// Everything but what is built, and the handler whose source that is to be.
+/// Returns the configuration without the handler, and the handler, whose source is set after the
+/// build.
 fn config(args: Args, folder: &Path, dev: Dev) -> Result<(Config, HandlerConfig), Failure> {
     let page = Some(folder.join(PAGE_FOLDER)).filter(|page| page.is_dir());
     let mut handler = HandlerConfig::new(None, HandlerSource::File(PathBuf::new()));
@@ -217,13 +220,13 @@ fn config(args: Args, folder: &Path, dev: Dev) -> Result<(Config, HandlerConfig)
     Ok((config, handler))
 }
 
-/// The files of a project, and what tells of their changes.
+/// The files of a project, and the watcher that reports their changes.
 struct Sources {
     folder: PathBuf,
     project: Project,
     watcher: notify::RecommendedWatcher,
     events: mpsc::Receiver<()>,
-    /// What was there when it was looked at last.
+    /// The hash of each source at the last scan.
     seen: BTreeMap<PathBuf, u64>,
 }
 
@@ -234,7 +237,8 @@ impl Sources {
             let passive = event
                 .as_ref()
                 .is_ok_and(|event| matches!(event.kind, notify::EventKind::Access(_)));
-            // Full: somebody was told already. What has changed, a look tells.
+            // When the channel is full, a change has been reported already. A scan finds what has
+            // changed.
             if !passive {
                 let _ = changed.try_send(());
             }
@@ -248,7 +252,7 @@ impl Sources {
         })
     }
 
-    /// Waits until a source has another content.
+    /// Waits until a source has other content.
     async fn changed(&mut self) {
         while self.events.recv().await.is_some() {
             tokio::time::sleep(SETTLE).await;
@@ -257,16 +261,16 @@ impl Sources {
                 return;
             }
         }
-        // Nothing tells any more: it is served as it is.
+        // The watcher has ended: the handler is served as it is.
         std::future::pending().await
     }
 
-    /// Looks at every source, and watches folders that are new. Whether anything is other than it was.
+    /// Scans every source, and watches new folders. Returns true when any source has changed.
     fn look(&mut self) -> bool {
         let mut seen = BTreeMap::new();
         let mut folders = vec![self.folder.clone()];
         while let Some(folder) = folders.pop() {
-            // Also those that are watched: one may have been removed and made again.
+            // Also folders that are watched already: one may have been removed and made again.
             let watched = self
                 .watcher
                 .watch(&folder, notify::RecursiveMode::NonRecursive);
@@ -275,7 +279,7 @@ impl Sources {
             }
             for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
-                // Files are served as they are: nothing is built of them.
+                // The files of the page are served as they are; no build uses them.
                 if !self.project.is_source(&path) || path == self.folder.join(PAGE_FOLDER) {
                     continue;
                 }
@@ -294,7 +298,8 @@ impl Sources {
     }
 }
 
-/// Tells contents apart: a build that writes a source again as it was is no change.
+/// Returns a hash of the content, so that a build which rewrites a source unchanged causes no
+/// change.
 fn content(file: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     match crate::file::read(file, HASHED_BYTES_MAX) {

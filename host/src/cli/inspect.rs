@@ -13,7 +13,7 @@ use crate::wasm::{component, engine, linker};
 
 pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     let mut config = Config::default();
-    // Whoever looks into a component does not trust it yet.
+    // The component is not trusted yet, so it is compiled in a separate process.
     config.compilation.program = Some("/proc/self/exe".into());
     let engine = engine::engine(&engine::EngineConfig::from(&config))
         .map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -48,7 +48,7 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `--stdio` runs.
+/// Shows a program that `--stdio` runs.
 fn program(engine: &Engine, config: &Config, file: &Path) -> Result<ExitCode, Failure> {
     let loaded = component::load_program(engine, config, file).map_err(Failure::usage)?;
     let (imports, exports) = component::names(engine, loaded.component());
@@ -72,7 +72,7 @@ fn tell_imports(imports: &[String]) {
         .for_each(|name| say(&format!("  {name}  {}", import_meaning(name))));
 }
 
-/// What an operator may have to allow.
+/// Returns the options that an operator may have to set.
 fn needs(imports: &[String], exports: &[String]) -> Vec<&'static str> {
     let is = |names: &[String], wanted| {
         let mut own = names.iter().filter(|name| !name.starts_with("wasi:"));

@@ -1,4 +1,4 @@
-//! Where the log goes: standard error, as text or JSON lines.
+//! The log: standard error, as text or JSON lines.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -43,9 +43,10 @@ pub(super) fn start(format: Format, level: Level) {
         Level::Trace => LevelFilter::TRACE,
     };
     let filter = tracing_subscriber::filter::Targets::new()
-        // Other crates warn of what peers do, once for each time and in the peers' words. Whoever should look is told in our own.
+        // Other crates warn about the actions of peers, every time and with the peers' text. wsrun
+        // logs these itself where an operator should know.
         .with_default(LevelFilter::ERROR)
-        // It calls each certificate of a peer that it does not trust an error of ours.
+        // This crate logs every untrusted certificate of a peer as an error of the host.
         .with_target("rustls_platform_verifier", LevelFilter::OFF)
         .with_target("wsrun", level)
         .with_target("wsrun_proto", level);
@@ -68,7 +69,7 @@ pub(super) fn start(format: Format, level: Level) {
     }
 }
 
-/// Tells what came of a new version.
+/// Logs the result of a swap.
 pub(super) fn log_swap(handler: &str, outcome: &Result<Swapped, SwapError>) {
     let handler = tracing::field::display(handler);
     match outcome {
@@ -90,13 +91,14 @@ pub(super) fn log_swap(handler: &str, outcome: &Result<Swapped, SwapError>) {
     }
 }
 
-/// What a failed handler was doing: a line for each frame. Named last where it is logged, as it is shown behind the other fields.
+/// The field with the backtrace of a failed handler: a line for each frame. It is given last in
+/// each event, since it is shown after the other fields.
 const BACKTRACE: &str = "backtrace";
 
-/// Writes one field. Whatever it holds, and whoever said it, the event stays one line and moves no cursor.
+/// Writes one field. Whatever it contains, the event stays one line and moves no cursor.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug) -> std::fmt::Result {
     let name = field.name();
-    // What a line of the `log` crate came with is shown in front of it.
+    // The fields that a record of the `log` crate brings are shown before the event already.
     if name.starts_with("log.") {
         return Ok(());
     }
@@ -116,7 +118,7 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug) ->
     write!(writer, "{}", Line(format_args!("{value:?}")))
 }
 
-/// Standard error for events as JSON, each of which comes in one piece.
+/// Writes JSON events, each of which comes in one piece, escaped for a terminal.
 struct JsonLines<W>(W);
 
 impl<W: Write> Write for JsonLines<W> {

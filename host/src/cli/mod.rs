@@ -1,4 +1,4 @@
-//! The command line: arguments to a configuration, and the small commands beside serving.
+//! The command line: parses arguments into a configuration, and runs the small commands.
 
 mod admin;
 mod advice;
@@ -38,7 +38,7 @@ use crate::server::{PrivilegeError, StartError};
 use crate::text::{Line, Lines};
 use crate::wasm::compile::COMMAND;
 
-/// Exit code of a wrong argument or a file that is not a handler.
+/// The exit code for a wrong argument or a file that is not a handler.
 const USAGE: u8 = 2;
 
 /// A WebSocket runtime: serves a sandboxed WebAssembly handler.
@@ -101,13 +101,13 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    // A server takes SIGHUP as something else than its end, from its first moment: reading the arguments may take a while, as values may be
-    // in files.
+    // SIGHUP must not end a server, from its first moment. Reading the arguments may take a while,
+    // since values may be in files.
     let hangup = Hangup::hold();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        // Help and the version.
+        // Prints the help or the version.
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             match advice::of_command_line(&error, &arguments, &commands()) {
@@ -144,15 +144,15 @@ pub fn run() -> ExitCode {
     })
 }
 
-/// SIGHUP, which waits in the kernel until somebody takes it.
+/// SIGHUP, blocked so that it waits in the kernel.
 #[derive(Clone, Copy)]
 struct Hangup(SigSet);
 
 impl Hangup {
-    /// While this is the only thread.
+    /// Blocks SIGHUP. Call it while this is the only thread.
     fn hold() -> Self {
         let hangup = SigSet::from(Signal::SIGHUP);
-        // It fails for no set that there is.
+        // Blocking a valid set cannot fail.
         let _ = hangup.thread_block();
         Self(hangup)
     }
@@ -162,7 +162,7 @@ impl Hangup {
     }
 }
 
-/// An error and the exit code that it means.
+/// An error and its exit code.
 struct Failure {
     error: anyhow::Error,
     code: u8,
@@ -176,7 +176,7 @@ impl Failure {
         }
     }
 
-    /// A server that does not start.
+    /// Returns the failure of a server that does not start.
     fn of_start(error: StartError) -> Self {
         match error {
             StartError::Host(_)
@@ -204,7 +204,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// The names of the commands that are shown.
+/// Returns the names of the visible commands.
 fn commands() -> Vec<String> {
     let cli = Cli::command();
     let shown = cli
@@ -213,7 +213,7 @@ fn commands() -> Vec<String> {
     shown.map(|command| command.get_name().to_owned()).collect()
 }
 
-/// Whether a handler's file is there. What it is, loading it tells.
+/// Checks that the file of a handler exists. Loading it checks its content.
 fn is_there(file: &Path) -> Result<(), Failure> {
     let Err(error) = std::fs::metadata(file) else {
         return Ok(());
@@ -225,17 +225,18 @@ fn is_there(file: &Path) -> Result<(), Failure> {
     )))
 }
 
-/// A line on standard output, at once. A closed pipe is the reader's choice.
+/// Prints a line on standard output and flushes it. A closed pipe is ignored.
 fn say(line: &str) {
     say_as_it_is(&Line(line));
 }
 
-/// Several lines on standard output.
+/// Prints several lines on standard output.
 fn say_lines(text: &str) {
     say_as_it_is(&Lines(text));
 }
 
-/// What a peer or the handler said, which a program may be reading: it is changed for a terminal alone.
+/// Prints text of a peer or the handler. It is escaped for a terminal only, since a program may be
+/// reading it otherwise.
 fn say_foreign(text: &str) {
     match std::io::stdout().is_terminal() {
         true => say_lines(text),
@@ -248,7 +249,7 @@ fn say_as_it_is(text: &dyn std::fmt::Display) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Lines on standard error.
+/// Prints lines on standard error.
 fn say_error(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", Lines(text));
 }

@@ -1,4 +1,4 @@
-//! The numbers as text for Prometheus.
+//! The metrics as text for Prometheus.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use super::tally::{FailureKind, HandlerTally, RefusalReason, Tallies};
 use crate::handler::Limit;
 
-/// All numbers in the text format of OpenMetrics 1.0, which Prometheus reads.
+/// Returns all metrics in the text format of OpenMetrics 1.0, which Prometheus reads.
 pub(crate) fn exposition(tallies: &Arc<Tallies>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Collected(Arc::clone(tallies))));
@@ -43,7 +43,8 @@ impl Kind {
 
 type Of = fn(&HandlerTally) -> u64;
 
-/// Name, help and value of what each handler has. The format adds `_total` to names of counters.
+/// Name, help and value of each counter that every handler has. The format adds `_total` to the
+/// names.
 const COUNTERS: &[(&str, &str, Of)] = &[
     (
         "wsrun_connections_opened",
@@ -110,6 +111,7 @@ const COUNTERS: &[(&str, &str, Of)] = &[
     ),
 ];
 
+/// Name, help and value of each gauge that every handler has.
 const GAUGES: &[(&str, &str, Of)] = &[
     (
         "wsrun_connections",

@@ -1,4 +1,4 @@
-//! The settings of a server, one by one.
+//! The settings of a server, set one by one.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::{Server, StartError};
 use crate::config::{Config, HandlerConfig, HandlerSource, Inherited, Listen, Scope, TlsFiles};
 
-/// Makes a [`Server`]. Everything that the command line has can be set: what has no method of its own here, with
-/// [`configure`](Self::configure).
+/// The builder of a [`Server`]. It can set everything that the command line can. Settings without a
+/// method of their own are set with [`configure`](Self::configure).
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Builder {
@@ -20,7 +20,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Listens on an IPv4 or IPv6 address; port 0 picks a free one. May be called again for more. Without any: 127.0.0.1:9000.
+    /// Listens on an IPv4 or IPv6 address; port 0 picks a free one. Each call adds an address.
+    /// Without any, the server listens on 127.0.0.1:9000.
     pub fn listen_tcp(self, address: SocketAddr) -> Self {
         self.listen(Listen::Tcp(address))
     }
@@ -30,7 +31,8 @@ impl Builder {
         self.listen(Listen::Unix(path.into()))
     }
 
-    /// Listens on what was bound already: a [`std::net::TcpListener`] or a [`std::os::unix::net::UnixListener`].
+    /// Listens on a socket that is bound already: a [`std::net::TcpListener`] or a
+    /// [`std::os::unix::net::UnixListener`].
     pub fn listen_on(self, listener: impl Into<Inherited>) -> Self {
         self.listen(Listen::Inherited(listener.into()))
     }
@@ -40,41 +42,44 @@ impl Builder {
         self
     }
 
-    /// Listens nowhere: connections are made by handlers and by [`Publisher::connect`](super::Publisher::connect) alone.
+    /// Listens on no address. Only handlers and [`Publisher::connect`](super::Publisher::connect)
+    /// make connections then.
     pub fn client_only(mut self) -> Self {
         self.listen = Some(Vec::new());
         self
     }
 
-    /// The default handler, of clients that name no subprotocol or one that has no handler: a component file or a
-    /// [`Native`](crate::native::Native) one.
+    /// Sets the default handler: a component file or a [`Native`](crate::native::Native) handler.
+    /// It serves clients that name no subprotocol, or one that has no handler.
     pub fn handler(mut self, source: impl Into<HandlerSource>) -> Self {
-        // The first is the default.
+        // The first handler is the default.
         let handler = HandlerConfig::new(None, source.into());
         self.config.handlers.insert(0, handler);
         self
     }
 
-    /// A handler of clients that offer this subprotocol. Without [`handler`](Self::handler) the first is the default.
+    /// Adds a handler for clients that offer this subprotocol. Without [`handler`](Self::handler),
+    /// the first one added is the default.
     pub fn protocol(mut self, name: &str, source: impl Into<HandlerSource>) -> Self {
         let handler = HandlerConfig::new(Some(name.to_owned()), source.into());
         self.config.handlers.push(handler);
         self
     }
 
-    /// A value that handlers can ask for (`host-info.config`).
+    /// Sets a value that handlers can ask for (`host-info.config`).
     pub fn value(mut self, key: &str, value: &str) -> Self {
         self.values.insert(key.to_owned(), value.to_owned());
         self
     }
 
-    /// Which connections share an instance, for all handlers, [`Scope::Shared`] by default. For one of them: [`configure`](Self::configure).
+    /// Sets the connections that share an instance, for all handlers; [`Scope::Shared`] by default.
+    /// [`configure`](Self::configure) sets it for one handler.
     pub fn scope(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
         self
     }
 
-    /// Worker threads, 1 by default.
+    /// Sets the number of worker threads, 1 by default.
     pub fn workers(mut self, workers: u16) -> Self {
         self.config.workers = workers;
         self
@@ -111,7 +116,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When any part of it fails: nothing is left bound.
+    /// Fails when any part of this fails. Nothing is left bound then.
     pub fn build(self) -> Result<Server, StartError> {
         let mut config = self.config;
         if let Some(listen) = self.listen {

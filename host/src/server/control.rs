@@ -1,4 +1,4 @@
-//! What a running server tells of itself, and what may be asked of it from any thread.
+//! The status of a running server, and the requests that any thread can make to it.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -14,11 +14,13 @@ use crate::handler::Limit;
 use crate::listener::{Bound, Ownership, SocketFile};
 use crate::observability::{FailureKind, Tallies, exposition};
 
-/// How long a server that hands its listeners over waits for handshakes that have begun.
+/// The longest time that a server waits for handshakes that have begun, when it hands over its
+/// listeners.
 const HANDSHAKES_TIMEOUT: Duration = Duration::from_secs(2);
+/// The interval of the checks for the end of those handshakes.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A handle on a running server. Cheap to clone, and may be sent to any thread.
+/// A handle on a running server. It is cheap to clone, and may be sent to any thread.
 #[derive(Clone)]
 pub struct Control(Arc<Inner>);
 
@@ -28,7 +30,7 @@ struct Inner {
     tallies: Arc<Tallies>,
     swapper: Swapper,
     live: watch::Sender<usize>,
-    /// Another process accepts from now on.
+    /// True once another process accepts connections instead.
     retiring: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
     handshakes: Arc<AtomicUsize>,
@@ -36,7 +38,7 @@ struct Inner {
     listeners: Mutex<Listeners>,
 }
 
-/// Sockets that can be handed over, for each address, and their files.
+/// Sockets that can be handed over, for each address, and the files of Unix sockets.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     pub(super) sockets: Vec<Vec<OwnedFd>>,
@@ -44,7 +46,7 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Another descriptor of each.
+    /// Returns another descriptor of each socket.
     pub(super) fn duplicate(bound: &[Vec<Bound>]) -> std::io::Result<Vec<Vec<OwnedFd>>> {
         let sockets = bound.iter().map(|bound| {
             let mut sockets: Vec<OwnedFd> = Vec::new();
@@ -57,62 +59,63 @@ impl Listeners {
     }
 }
 
-/// What a server is doing.
+/// The phase of a server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It accepts connections.
+    /// The server accepts connections.
     Serving,
-    /// Another process has its listeners, and it is about to drain.
+    /// Another process has the listeners, and the server is about to drain.
     Retiring,
-    /// It closes its connections and ends.
+    /// The server closes its connections and ends.
     Draining,
 }
 
-/// What a server tells of itself.
+/// The status of a server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Status {
-    /// What it is doing.
+    /// The phase of the server's life.
     pub phase: Phase,
-    /// Since it was built.
+    /// The time since the server was built.
     pub uptime: Duration,
-    /// Where it listens.
+    /// The addresses that the server listens on.
     pub urls: Vec<String>,
-    /// Threads.
+    /// Worker threads.
     pub workers: u16,
     /// Open connections of all handlers, inbound and outbound.
     pub connections: usize,
-    /// What a swap that nothing else holds up may take.
+    /// The longest time of a swap that nothing else holds up.
     pub swap_time_max: Duration,
-    /// In the order of the configuration.
+    /// The handlers in the order of the configuration.
     pub handlers: Vec<HandlerStatus>,
 }
 
-/// One handler over all workers, since the server started.
+/// The status of one handler, over all workers, since the server started.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HandlerStatus {
-    /// Its name.
+    /// The name of the handler.
     pub name: String,
     /// The file of the version that serves; none for a native handler.
     pub file: Option<PathBuf>,
     /// Open connections.
     pub connections: u64,
-    /// Messages that were read, and that were queued to be sent.
+    /// Messages that were read, and messages that were queued to be sent.
     pub messages: (u64, u64),
     /// Callbacks that failed.
     pub failures: u64,
-    /// Workers on which it is left alone because it failed again and again.
+    /// Workers on which the handler is not run for a while, because it failed again and again.
     pub backed_off_workers: u64,
-    /// Takeovers by a new version and versions given up, counted on each worker.
+    /// Takeovers by a new version, and new versions that were given up, each counted on each
+    /// worker.
     pub swaps: (u64, u64),
-    /// Bytes that wait to be written, of session data, and of memories and tables.
+    /// Bytes that wait to be written, bytes of session data, and bytes of memories and tables.
     pub bytes: [u64; 3],
-    /// The limits that were reached, and how often.
+    /// The names of the limits that were reached, and how often each was.
     pub limits: Vec<(&'static str, u64)>,
 }
 
-/// What a [`Control`] is made of.
+/// The parts of a [`Control`].
 pub(super) struct Parts {
     pub(super) config: Arc<Config>,
     pub(super) urls: Vec<String>,
@@ -141,7 +144,7 @@ impl Control {
         }))
     }
 
-    /// What it is doing.
+    /// Returns the phase of the server's life.
     pub fn phase(&self) -> Phase {
         if *self.0.shutdown.borrow() {
             Phase::Draining
@@ -152,7 +155,7 @@ impl Control {
         }
     }
 
-    /// What it is doing and how its handlers fare.
+    /// Returns the status of the server and its handlers.
     pub fn status(&self) -> Status {
         let inner = &self.0;
         let files = inner.swapper.files();
@@ -169,26 +172,27 @@ impl Control {
         }
     }
 
-    /// All numbers in the text format of OpenMetrics 1.0, which Prometheus reads. Names begin with `wsrun_`, and most have the label
-    /// `handler`.
+    /// Returns all metrics in the text format of OpenMetrics 1.0, which Prometheus reads. Names
+    /// begin with `wsrun_`, and most metrics have the label `handler`.
     pub fn metrics(&self) -> String {
         exposition(&self.0.tallies)
     }
 
-    /// Replaces handlers.
+    /// Returns a handle that replaces handlers.
     pub fn swapper(&self) -> Swapper {
         self.0.swapper.clone()
     }
 
-    /// Begins to drain: no new connections; handlers are told; the open connections are closed one after the other. Who has the
-    /// [`Running`](super::Running) server waits for the end with its `shutdown`.
+    /// Begins to drain. There are no new connections, handlers are notified, and the open
+    /// connections are closed one after the other. The owner of the [`Running`](super::Running)
+    /// server waits for the end with its `shutdown`.
     pub fn drain(&self) {
         self.0.shutdown.send_replace(true);
         self.lock().sockets.clear();
     }
 
-    /// Descriptors of all listeners, for each address, and where each listens, for a process that is to accept in place of this one. None
-    /// when they were handed over or closed already.
+    /// Returns descriptors of all listeners, for each address, for a process that is to accept
+    /// instead of this one. None when they were handed over or closed already.
     pub(crate) fn listeners(&self) -> Option<std::io::Result<Vec<Vec<OwnedFd>>>> {
         let listeners = self.lock();
         if listeners.sockets.is_empty() || self.phase() != Phase::Serving {
@@ -199,12 +203,13 @@ impl Control {
         Some(duplicated.collect())
     }
 
-    /// Another process is about to accept on what [`listeners`](Self::listeners) gave: socket files stay, even if this one ends before.
+    /// Leaves the socket files in place from now on, even if this process ends first: another
+    /// process is about to accept on the sockets that [`listeners`](Self::listeners) returned.
     pub(crate) fn leave_files(&self) {
         self.own_files(Ownership::leave);
     }
 
-    /// The other process has given up.
+    /// Removes the socket files at the end again, after the other process has given up.
     pub(crate) fn keep_files(&self) {
         self.own_files(Ownership::keep);
     }
@@ -215,21 +220,22 @@ impl Control {
         files.for_each(|file| change(file.ownership()));
     }
 
-    /// Another process accepts on what [`listeners`](Self::listeners) gave: this one accepts no more, and leaves socket files to it. Waits
-    /// for the handshakes that have begun, a moment; then the server is to be drained.
+    /// Stops accepting: another process accepts on the sockets that [`listeners`](Self::listeners)
+    /// returned, and gets the socket files. Waits for the handshakes that have begun, at most
+    /// [`HANDSHAKES_TIMEOUT`]. The caller drains the server afterwards.
     pub(crate) async fn retire(&self) {
         self.own_files(Ownership::leave);
         self.0.retiring.send_replace(true);
         let timeout = HANDSHAKES_TIMEOUT.min(self.0.config.handshake_timeout);
         let until = Instant::now() + timeout;
-        // Whoever accepts has a turn to see that it is over.
+        // Lets the accept loops run once, to see that they are to end.
         tokio::time::sleep(LOOK).await;
         while self.0.handshakes.load(Ordering::Relaxed) > 0 && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// When another process accepts in place of this one.
+    /// Waits until another process accepts instead of this one.
     pub(crate) fn retired(&self) -> impl Future<Output = ()> + use<> {
         let mut retiring = self.0.retiring.subscribe();
         async move {
@@ -237,7 +243,7 @@ impl Control {
         }
     }
 
-    /// Closes the listeners and removes the files of those that were not handed over.
+    /// Closes the listeners, and removes the files of those that were not handed over.
     pub(super) fn close_listeners(&self) {
         *self.lock() = Listeners::default();
     }
@@ -251,7 +257,8 @@ impl Control {
 }
 
 impl Inner {
-    /// Compiling, loading to weigh, starting, and the trial.
+    /// Returns the sum of the limits of compiling, loading to measure memory, starting, and the
+    /// trial.
     fn swap_time_max(&self) -> Duration {
         let (compiling, limits) = (&self.config.compilation, &self.config.handler_limits);
         let compiling = compiling.timeout.saturating_mul(2);

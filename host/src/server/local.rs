@@ -1,7 +1,9 @@
-//! A server on its caller's thread: it works when it is called, and an fd tells when to call it.
+//! A server on the thread of its caller: it works when it is called, and a file descriptor shows
+//! when to call it.
 //!
-//! The sockets are watched by a thread of the runtime. When one of them is ready, or a timer is due, that thread wakes a task, and with it
-//! an eventfd: the one descriptor that a foreign poll loop has to watch, whatever connections come and go. The tasks themselves, and all
+//! A thread of the runtime watches the sockets. When one of them is ready, or a timer is due, that
+//! thread wakes a task, and with it an eventfd. The eventfd is the one descriptor that a foreign
+//! poll loop has to watch, whatever connections come and go. The tasks themselves, and all
 //! callbacks of handlers, run in [`Turns::step`].
 
 use std::future::Future;
@@ -16,19 +18,19 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-/// Turns of the tasks in one step, before its caller gets its own turn.
+/// Polls of the tasks in one step, before control returns to the caller.
 const TURNS_PER_STEP: usize = 64;
 
-/// Tasks that run when they are told to.
+/// A set of tasks that run when [`Turns::step`] is called.
 pub(super) struct Turns {
-    // Dropped in this order: tasks let go of their sockets while the runtime is there.
+    // Fields are dropped in this order: tasks release their sockets while the runtime exists.
     tasks: LocalSet,
     runtime: Option<Runtime>,
     signal: Arc<Signal>,
     waker: Waker,
 }
 
-/// Readable while there is something to do.
+/// An eventfd, which is readable while there is something to do.
 struct Signal(OwnedFd);
 
 impl Signal {
@@ -37,7 +39,7 @@ impl Signal {
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Whether it was raised; it is not any more.
+    /// Lowers the signal. Returns true when it was raised.
     fn lower(&self) -> bool {
         let mut counter = [0; 8];
         rustix::io::read(&self.0, &mut counter).is_ok()
@@ -78,12 +80,12 @@ impl Turns {
     /// Runs a future to its end, and the tasks meanwhile.
     pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         let result = self.runtime().block_on(self.tasks.run_until(work));
-        // Tasks that were woken meanwhile were told to another waker.
+        // Tasks that became ready meanwhile have woken another waker.
         self.signal.raise();
         result
     }
 
-    /// Runs what is ready, without waiting. False when there was nothing.
+    /// Runs the tasks that are ready, without waiting. Returns false when there was nothing to do.
     pub(super) fn step(&mut self) -> bool {
         let handle = self.runtime().handle().clone();
         let _entered = handle.enter();
@@ -94,13 +96,14 @@ impl Turns {
             }
             worked = true;
             let mut cx = Context::from_waker(&self.waker);
-            // Pending as long as there are tasks, which accept loops are.
+            // Pending as long as there are tasks, and accept loops never end by themselves.
             let _ = Pin::new(&mut self.tasks).poll(&mut cx);
         }
         worked
     }
 
-    /// Waits until there is something to do, at most for `timeout`, and does it.
+    /// Waits until there is something to do, at most for `timeout`, and does it. Returns false when
+    /// there was nothing.
     pub(super) fn service(&mut self, timeout: Duration) -> io::Result<bool> {
         if !timeout.is_zero() {
             self.wait(timeout)?;
@@ -113,7 +116,7 @@ impl Turns {
     }
 
     fn wait(&self, timeout: Duration) -> io::Result<()> {
-        // Beyond what a clock can tell there is no end.
+        // A time beyond the clock's range means no deadline.
         let deadline = Instant::now().checked_add(timeout);
         loop {
             let left = deadline
@@ -138,14 +141,14 @@ impl Turns {
 }
 
 impl Turns {
-    /// Ends all tasks, and does something afterwards while what they were made of is there.
+    /// Ends all tasks, and runs `last` afterwards while the runtime still exists.
     pub(super) fn end(&mut self, last: impl FnOnce()) {
         if let Some(runtime) = self.runtime.take() {
             let entered = runtime.enter();
             self.tasks = LocalSet::new();
             last();
             drop(entered);
-            // A read of a file that never ends must not hold the end of the program.
+            // A file read that never ends must not delay the end of the program.
             runtime.shutdown_background();
         }
     }

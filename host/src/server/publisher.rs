@@ -9,7 +9,8 @@ use wsrun_proto::ws::MessageKind;
 use crate::contract::{CloseInfo, ConnectError, ConnectOptions, ConnectionId, Message};
 use crate::handler::{Remote, ToHandler, ToWorker};
 
-/// Publishes, broadcasts and connects on behalf of a handler. Cheap to clone, and may be sent to any thread.
+/// A handle that publishes, broadcasts and connects on behalf of a handler. It is cheap to clone,
+/// and may be sent to any thread.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     handlers: Arc<[Named]>,
@@ -19,21 +20,21 @@ pub struct Publisher {
 #[derive(Debug)]
 struct Named {
     name: String,
-    /// One for each worker.
+    /// The channels to the handler, one for each worker.
     workers: Vec<ToWorker>,
 }
 
-/// Why a message of the embedding program was not published. Nobody got it.
+/// The reason why a message of the embedding program was not published. Nobody got it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishFailed {
     /// No handler has this name.
     #[error("there is no handler {0:?}")]
     UnknownHandler(String),
-    /// The message is larger than a queue may be.
+    /// The message is larger than a message of a handler may be.
     #[error("larger than the limit of {0} bytes")]
     TooLarge(usize),
-    /// A worker is behind with the publishes before: try again.
+    /// A worker has not caught up with earlier publishes: try again.
     #[error("a worker is behind with earlier messages")]
     Busy,
     /// The server has stopped.
@@ -41,7 +42,7 @@ pub enum PublishFailed {
     Stopped,
 }
 
-/// Why the embedding program's connection is not made.
+/// The reason why a connection of the embedding program is not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectFailed {
@@ -51,15 +52,16 @@ pub enum ConnectFailed {
     /// The options cannot be used.
     #[error(transparent)]
     Options(#[from] ConnectError),
-    /// A worker is behind with earlier messages, or the server has stopped.
+    /// A worker has not caught up with earlier messages, or the server has stopped.
     #[error("the worker takes no more at this time")]
     Busy,
 }
 
-/// An outbound connection of the embedding program. The handler is told of it like of any other.
+/// An outbound connection of the embedding program. The handler gets its events like those of any
+/// other connection.
 #[derive(Debug)]
 pub struct Connecting {
-    /// Its id.
+    /// The id of the connection.
     pub connection: ConnectionId,
     ended: oneshot::Receiver<CloseInfo>,
 }
@@ -69,7 +71,8 @@ impl Connecting {
         Self { connection, ended }
     }
 
-    /// Waits until the connection has ended, or could not be made, and the handler was told. None when the server ended before.
+    /// Waits until the connection has ended or has failed, and the handler has been notified.
+    /// Returns none when the server ended before.
     pub async fn ended(self) -> Option<CloseInfo> {
         self.ended.await.ok()
     }
@@ -88,7 +91,7 @@ impl Publisher {
         }
     }
 
-    /// For each handler, what leads to it on each worker.
+    /// Returns the channels to each handler, one for each worker.
     pub(super) fn workers(&self) -> Vec<Vec<ToWorker>> {
         self.handlers
             .iter()
@@ -96,11 +99,12 @@ impl Publisher {
             .collect()
     }
 
-    /// Sends a message to every subscriber of a topic of a handler, on all workers.
+    /// Sends a message to every subscriber of a topic of a handler, on all workers. Returns at
+    /// once.
     ///
     /// # Errors
     ///
-    /// When nobody got it. Returns at once.
+    /// Fails when nobody got it.
     pub fn publish<'m>(
         &self,
         handler: &str,
@@ -119,12 +123,13 @@ impl Publisher {
         )
     }
 
-    /// Sends a message to every connection of a handler, or to those that agreed on the subprotocol `protocol`; where the handler has a
-    /// broadcast filter it is asked about each.
+    /// Sends a message to every connection of a handler, or to those that agreed on the subprotocol
+    /// `protocol`. A handler with a broadcast filter is asked about each connection. Returns at
+    /// once.
     ///
     /// # Errors
     ///
-    /// When nobody got it. Returns at once.
+    /// Fails when nobody got it.
     pub fn broadcast<'m>(
         &self,
         handler: &str,
@@ -143,11 +148,12 @@ impl Publisher {
         )
     }
 
-    /// Makes an outbound connection of a handler, on the first worker. What the URL names needs no grant: it is the program that asks.
+    /// Makes an outbound connection of a handler, on the first worker. The URL needs no grant,
+    /// since the program itself asks for it.
     ///
     /// # Errors
     ///
-    /// When it is not attempted.
+    /// Fails when no attempt is made.
     pub async fn connect(
         &self,
         handler: &str,
@@ -185,7 +191,7 @@ impl Publisher {
         let named = self
             .named(handler)
             .ok_or_else(|| PublishFailed::UnknownHandler(handler.to_owned()))?;
-        // All workers take it, or none does.
+        // All workers take the message, or none does.
         let mut permits = Vec::new();
         for worker in &named.workers {
             permits.push(

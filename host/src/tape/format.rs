@@ -1,4 +1,5 @@
-//! The lines of a tape: JSON, one object per line. The number of an event is the number of its line; line 1 is the header.
+//! The lines of a tape: JSON, one object per line. The number of an event is the number of its
+//! line. Line 1 is the header.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read as _};
@@ -10,31 +11,31 @@ use serde_json::Value;
 
 use crate::config::{Compilation, Config, HandlerLimits};
 
-/// What this version writes, and reads.
+/// The format that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;
 
-/// The largest line: what one callback may put on a tape.
+/// The most bytes of a line, and so of what one callback may put on a tape.
 pub(crate) const LINE_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// An instance was made, with what it did meanwhile.
+/// The event of a new instance, with the calls that it made while it started.
 pub(crate) const NEW: &str = "instance.new";
-/// An instance is gone.
+/// The event of an instance that has ended.
 pub(crate) const GONE: &str = "instance.gone";
 
-/// The first line.
+/// The first line of a tape.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Header {
-    /// The format.
+    /// The number of the format.
     #[serde(rename = "wsrun-tape")]
     pub(crate) format: u32,
-    /// The version of the host that wrote it.
+    /// The version of the host that wrote the tape.
     pub(crate) wsrun: String,
-    /// When it was begun, in milliseconds of Unix time.
+    /// The start of the recording, in milliseconds of Unix time.
     pub(crate) started_ms: u64,
     pub(crate) workers: u16,
-    /// What was served at first. Later versions are told by their instances.
+    /// The handlers that were served at first. Later versions appear with their instances.
     pub(crate) handlers: Vec<Served>,
-    /// Header fields whose values are not on the tape.
+    /// The names of the header fields whose values are not on the tape.
     pub(crate) redacted: Vec<String>,
     pub(crate) limits: TapeLimits,
 }
@@ -47,17 +48,19 @@ pub(crate) struct Served {
     pub(crate) sha256: String,
 }
 
-/// The limits that decide what an instance can do by itself; every other is in an answer of the host.
+/// The limits that decide what an instance can do by itself. Every other limit shows in an answer
+/// of the host.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct TapeLimits {
     wasm_stack_bytes_max: usize,
     memory_bytes_max: usize,
-    /// Of all instances on one worker. A tape of an older wsrun has the default.
+    /// Bytes for all instances on one worker. The tape of an older wsrun has none, and the default
+    /// applies.
     #[serde(default = "handler_memory_bytes_max")]
     handler_memory_bytes_max: usize,
     host_calls_max: u64,
     effect_bytes_max: usize,
-    /// A multiple of it is what the arguments of one call may hold.
+    /// The most bytes of a message. A multiple of it limits the arguments of one call.
     #[serde(default = "sent_message_bytes_max")]
     sent_message_bytes_max: usize,
     callback_timeout_ms: u64,
@@ -72,11 +75,12 @@ fn sent_message_bytes_max() -> usize {
     HandlerLimits::default().sent_message_bytes_max
 }
 
-/// How much longer a callback may take in a replay: the machine may be a slower one.
+/// The factor by which a callback may take longer in a replay: the machine may be slower.
 const PATIENCE: u32 = 10;
 
-/// A component that is replayed, and what it is compiled to. What a server takes is another matter: who replays names a file of their own,
-/// which a server with a larger --max-component has served.
+/// The most bytes of a component that is replayed, and of its compiled code. They do not depend on
+/// a server's limits: the file is the user's own, and a server with a larger --max-component has
+/// served it.
 const COMPONENT_BYTES_MAX: u64 = 2 << 30;
 const CODE_BYTES_MAX: u64 = 8 << 30;
 
@@ -98,7 +102,8 @@ impl From<&Config> for TapeLimits {
 }
 
 impl TapeLimits {
-    /// The configuration of a replay of a tape of so many workers, whose instances are all on one then.
+    /// Returns the configuration that replays a tape of so many workers. In a replay all instances
+    /// are on one worker.
     pub(crate) fn for_replay(&self, workers: u16) -> Config {
         let handler_limits = HandlerLimits {
             memory_bytes_max: self.memory_bytes_max,
@@ -127,13 +132,13 @@ impl TapeLimits {
     }
 }
 
-/// A callback, with all that crossed between host and instance while it ran.
+/// A callback, with all that host and instance exchanged while it ran.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Entry {
-    /// Since the tape was begun.
+    /// Milliseconds since the start of the recording.
     pub(crate) at_ms: u64,
     pub(crate) worker: u16,
-    /// A number for each instance, unique on the tape.
+    /// The number of the instance, unique on the tape.
     pub(crate) instance: u64,
     pub(crate) event: String,
     pub(crate) args: Value,
@@ -142,7 +147,7 @@ pub(crate) struct Entry {
     pub(crate) outcome: Outcome,
 }
 
-/// What the arguments of [`NEW`] are.
+/// The arguments of [`NEW`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Made {
     pub(crate) handler: String,
@@ -150,14 +155,15 @@ pub(crate) struct Made {
     pub(crate) exports: Vec<String>,
 }
 
-/// How a callback ended.
+/// The end of a callback.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {
     Returned(Value),
-    /// Why.
+    /// The callback trapped, for this reason.
     Trapped(String),
-    /// The host stopped it: it had computed or waited for too long, which is a matter of time and not of what it was told.
+    /// The host stopped the callback, for this reason: it had computed or waited for too long. That
+    /// is a matter of time and not of the recorded answers.
     Stopped(String),
 }
 
@@ -170,16 +176,16 @@ pub(crate) struct Call {
     pub(crate) answer: Answer,
 }
 
-/// What the host answered.
+/// The answer of the host to a call.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Answer {
     Gave(Value),
-    /// The call was against the contract and trapped.
+    /// The call broke the contract and trapped.
     Trapped(String),
 }
 
-/// Why there is nothing more.
+/// The last line of a tape, with the reason why there is nothing more.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct End {
     pub(crate) end: EndReason,
@@ -195,11 +201,11 @@ pub(crate) enum EndReason {
     Full,
     /// The disk was slower than the traffic.
     Behind,
-    /// One callback had more than a line may have.
+    /// One callback was larger than a line may be.
     Large,
 }
 
-/// Writes an entry whose calls are text already.
+/// Writes an entry. The calls are JSON text already.
 pub(crate) fn entry(
     at_ms: u64,
     (worker, instance): (u16, u64),
@@ -225,11 +231,11 @@ pub(crate) fn entry(
 pub(crate) enum Line {
     Entry(Box<Entry>),
     End(End),
-    /// The last line is not whole: who wrote it was killed, or writes still.
+    /// The last line is not whole: its writer was killed, or is still writing.
     CutOff,
 }
 
-/// Why a file cannot be read as a tape.
+/// The reason why a file cannot be read as a tape.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TapeError {
     #[error("cannot read {file}: {cause}")]
@@ -257,7 +263,7 @@ pub(crate) enum TapeError {
 pub(crate) struct Reader {
     file: String,
     input: BufReader<std::fs::File>,
-    /// Of the line that was read last.
+    /// The number of the line that was read last.
     number: u64,
     text: Vec<u8>,
 }
@@ -285,7 +291,7 @@ impl Reader {
         if !whole {
             return Err(no_tape("it is empty, or has no whole line".into()));
         }
-        /// What every format has.
+        /// The part of the header that every format has.
         #[derive(Deserialize)]
         struct Any {
             #[serde(rename = "wsrun-tape")]
@@ -307,12 +313,12 @@ impl Reader {
         Ok((reader, header))
     }
 
-    /// The number of the line that was read last.
+    /// Returns the number of the line that was read last.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// The next line; none at the end.
+    /// Reads the next line. Returns none at the end of the tape.
     pub(crate) fn next(&mut self) -> Result<Option<Line>, TapeError> {
         let whole = self.read_line()?;
         if self.text.is_empty() {
@@ -338,7 +344,7 @@ impl Reader {
         }
     }
 
-    /// Whether the line has an end.
+    /// Reads a line into `text`. Returns true when the line is whole.
     fn read_line(&mut self) -> Result<bool, TapeError> {
         self.text.clear();
         self.number += 1;

@@ -1,4 +1,4 @@
-//! Answers from a tape, and the first difference.
+//! Answers the calls of a replayed instance from a tape, and finds the first difference.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,55 +9,57 @@ use super::format::{Answer, Call, Outcome};
 use super::redact::Redaction;
 use super::value::Put;
 
-/// What a callback did otherwise than on the tape.
+/// The first difference between a callback and its recording.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Difference {
-    /// Another call than the recorded one, or the same with other arguments. Calls count from 1.
+    /// The callback made another call than the recorded one, or the same with other arguments.
+    /// Calls count from 1.
     Call {
         number: usize,
         expected: (String, Value),
         got: (String, Value),
     },
-    /// A call where the recorded callback made no more.
+    /// The callback made a call after the last recorded one.
     MoreCalls { number: usize, got: (String, Value) },
-    /// The callback was over before a recorded call.
+    /// The callback ended before a recorded call.
     FewerCalls {
         number: usize,
         expected: (String, Value),
         got: Outcome,
     },
-    /// It ended otherwise.
+    /// The callback ended differently.
     Outcome { expected: Outcome, got: Outcome },
     /// The component does not export the callback.
     NoCallback,
 }
 
-/// The track of an instance in a replay, shared with who lays the script out.
+/// The recording that an instance plays, shared with the replay that sets the script.
 #[derive(Clone, Debug)]
 pub(crate) struct Playing {
     script: Arc<Mutex<Script>>,
     redaction: Arc<Redaction>,
 }
 
-/// One callback as it was recorded, and how far it was played.
+/// One callback as it was recorded, and the position reached in it.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     calls: VecDeque<Call>,
-    /// Calls that were answered.
+    /// The number of calls that were answered.
     answered: usize,
-    /// It was stopped: where it stood by then is a matter of time.
+    /// Set when the recorded callback was stopped: its position by then is a matter of time.
     stopped: bool,
     returned: Option<Value>,
     difference: Option<Difference>,
     unreadable: Option<String>,
 }
 
-/// Ends a callback that went another way; the difference is in the script.
+/// The error that ends a callback which differs from its recording. The script holds the
+/// difference.
 #[derive(Debug, thiserror::Error)]
 #[error("the callback is not the recorded one")]
 struct OffScript;
 
-/// The trap of a recorded call, again.
+/// The trap of a recorded call.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Again(String);
@@ -74,7 +76,7 @@ impl Playing {
         &self.redaction
     }
 
-    /// The next callback is this one.
+    /// Sets the script of the next callback.
     pub(super) fn lay_out(&self, calls: Vec<Call>, outcome: &Outcome) {
         *self.script() = Script {
             calls: calls.into(),
@@ -83,13 +85,13 @@ impl Playing {
         };
     }
 
-    /// Whether the next recorded call is this one.
+    /// Returns true when the next recorded call has this name.
     pub(crate) fn expects(&self, call: &str) -> bool {
         let script = self.script();
         script.calls.front().is_some_and(|next| next.call == call)
     }
 
-    /// What a recorded call was answered with.
+    /// Returns the recorded answer to a call.
     pub(crate) fn answer(&self, call: &str, args: Value) -> wasmtime::Result<Value> {
         let mut script = self.script();
         if script.difference.is_some() || script.unreadable.is_some() {
@@ -120,7 +122,8 @@ impl Playing {
         }
     }
 
-    /// An answer on the tape is not one that the call can have.
+    /// Records that an answer on the tape is not a possible answer to the call. Returns the error
+    /// that ends the callback.
     pub(crate) fn unreadable(&self, call: &str, cause: &str) -> wasmtime::Error {
         self.script().unreadable = Some(format!("the answer to {call} is {cause}"));
         OffScript.into()
@@ -131,7 +134,8 @@ impl Playing {
         self.script().returned = Some(value);
     }
 
-    /// How the callback compares with the recorded one, now that it is over. The error is the tape's.
+    /// Compares the callback with its recording, after its end. The error says what is wrong with
+    /// the tape.
     pub(super) fn compare(
         &self,
         expected: Outcome,

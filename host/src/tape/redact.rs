@@ -1,6 +1,6 @@
-//! Values of header fields that are not written.
+//! Redaction of header fields whose values are not written to a tape.
 
-/// Header fields that carry credentials.
+/// The names of header fields that carry credentials.
 pub(crate) const DEFAULT: [&str; 4] = [
     "authorization",
     "cookie",
@@ -8,7 +8,7 @@ pub(crate) const DEFAULT: [&str; 4] = [
     "set-cookie",
 ];
 
-/// The names, in lower case.
+/// The names of the redacted header fields, in lower case.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redaction(Vec<String>);
 
@@ -26,7 +26,8 @@ impl Redaction {
     }
 }
 
-/// As long as the value, so that lengths and limits come out the same.
+/// Returns a placeholder as long as the value, so that lengths and limits come out the same in a
+/// replay.
 pub(crate) fn placeholder(length: usize) -> String {
     "*".repeat(length)
 }

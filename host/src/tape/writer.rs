@@ -1,4 +1,4 @@
-//! The file of a tape, written by a thread of its own: workers never wait for a disk.
+//! The file of a tape, which a separate thread writes: workers never wait for a disk.
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write as _};
@@ -12,19 +12,20 @@ use std::thread::JoinHandle;
 use super::RecordError;
 use super::format::{End, EndReason, LINE_BYTES_MAX};
 
-/// Bytes that wait for the disk. A line that finds no room ends the tape: it must have no gaps.
+/// The most bytes that wait for the disk. A line that does not fit ends the tape, since a tape must
+/// have no gaps.
 const QUEUED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Kept free for the line that says why the tape ends.
+/// Bytes that are kept free for the last line, which says why the tape ends.
 const END_BYTES: u64 = 512;
 
-/// What workers have for the thread.
+/// A message of a worker to the thread.
 enum Message {
     Line(String),
     End(EndReason),
 }
 
-/// The workers' side.
+/// The workers' side of the queue.
 #[derive(Debug)]
 pub(super) struct Writer {
     sender: Sender<Message>,
@@ -34,14 +35,14 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 struct Shared {
-    /// No line is taken any more.
+    /// Set once no more lines are taken.
     ended: AtomicBool,
     queued_bytes: AtomicUsize,
     queued_bytes_max: usize,
 }
 
 impl Writer {
-    /// Makes the file, with its header, and begins to write.
+    /// Makes the file, writes its header, and starts the thread.
     pub(super) fn create(path: &Path, bytes_max: u64, header: &str) -> Result<Self, RecordError> {
         Self::with_queue(path, bytes_max, header, QUEUED_BYTES_MAX)
     }
@@ -92,12 +93,12 @@ impl Writer {
         })
     }
 
-    /// Whether lines are still taken.
+    /// Returns true while lines are taken.
     pub(super) fn is_on(&self) -> bool {
         !self.shared.ended.load(Ordering::Relaxed)
     }
 
-    /// Queues a line. Where there is no room the tape ends before it.
+    /// Queues a line. When it does not fit, the tape ends before it.
     pub(super) fn push(&self, line: String) {
         if !self.is_on() {
             return;
@@ -111,18 +112,18 @@ impl Writer {
             self.end(EndReason::Behind);
             return;
         }
-        // Nobody takes it when the thread has ended, which has told why.
+        // Sending fails only after the thread has ended, and it has logged why.
         let _ = self.sender.send(Message::Line(line));
     }
 
-    /// Ends the tape, unless it has ended.
+    /// Ends the tape, unless it has ended already.
     pub(super) fn end(&self, reason: EndReason) {
         if !self.shared.ended.swap(true, Ordering::Relaxed) {
             let _ = self.sender.send(Message::End(reason));
         }
     }
 
-    /// Ends the tape and waits until it is written.
+    /// Ends the tape, and waits until it is written.
     pub(super) fn finish(&self) {
         self.end(EndReason::Stopped);
         let thread = self
@@ -142,7 +143,7 @@ impl Drop for Writer {
     }
 }
 
-/// The thread's side.
+/// The thread's side of the queue.
 struct Output {
     path: PathBuf,
     file: BufWriter<File>,
@@ -167,7 +168,7 @@ impl Output {
             let message = match messages.try_recv() {
                 Ok(message) => message,
                 Err(TryRecvError::Empty) => {
-                    // Nothing is held back while nothing happens.
+                    // Buffered lines are written out while nothing else arrives.
                     self.file.flush()?;
                     match messages.recv() {
                         Ok(message) => message,
@@ -275,7 +276,8 @@ mod tests {
     fn tape_ends_before_the_line_that_finds_no_room() {
         let (_folder, path) = path();
         let writer = Writer::with_queue(&path, 1 << 20, "header", 100).unwrap();
-        // Larger than the room, and so taken only by an empty queue; the second finds the first there, or is taken after it.
+        // A line is larger than the queue, so only an empty queue takes it. The second line finds
+        // the first in the queue, or is taken after it.
         let mut pushed = 0;
         while writer.is_on() {
             writer.push("x".repeat(1_000_000));

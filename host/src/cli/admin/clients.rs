@@ -1,13 +1,15 @@
-//! Who is being answered on the admin socket: so many at a time, and nobody keeps the others out by saying nothing.
+//! The clients of the admin socket that are answered: a limited number at a time, and a silent
+//! client cannot keep others out.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
-/// Operators at a time. One more takes the place of who has said nothing for longest.
+/// The most clients at a time. One more replaces the client that has been silent for longest.
 pub(super) const CLIENTS_MAX: usize = 16;
 
+/// The clients that are connected now.
 #[derive(Debug, Default)]
 pub(super) struct Clients(Mutex<Entered>);
 
@@ -20,12 +22,13 @@ struct Entered {
 #[derive(Debug)]
 struct Client {
     id: u64,
-    /// None while it is being answered.
+    /// The time since the client was last answered. None while it is being answered.
     silent_since: Option<Instant>,
+    /// Notified when another client replaces this one.
     leave: Arc<Notify>,
 }
 
-/// A client's place, as long as it is kept.
+/// The admission of one client. Dropping it makes room for another.
 #[derive(Debug)]
 pub(super) struct Seat {
     clients: Arc<Clients>,
@@ -34,7 +37,8 @@ pub(super) struct Seat {
 }
 
 impl Clients {
-    /// A place for one more; none where all of the others are being answered.
+    /// Admits one more client, in place of a silent one when there are [`CLIENTS_MAX`]. Returns
+    /// none when all of them are being answered.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Seat> {
         let mut entered = self.lock();
         if entered.clients.len() >= CLIENTS_MAX {
@@ -64,7 +68,8 @@ impl Clients {
 }
 
 impl Seat {
-    /// It is waited for what the client says, or it is being answered.
+    /// Records whether the client is expected to send its next request (`true`) or is being
+    /// answered.
     pub(super) fn listens(&self, listens: bool) {
         let mut entered = self.clients.lock();
         let found = entered.clients.iter_mut();
@@ -73,7 +78,7 @@ impl Seat {
         }
     }
 
-    /// When somebody else has the place.
+    /// Waits until another client has replaced this one.
     pub(super) async fn is_taken(&self) {
         self.leave.notified().await;
     }

@@ -20,24 +20,26 @@ use tokio::sync::Semaphore;
 use crate::seldom::Seldom;
 use crate::server::{Control, Phase};
 
-/// Clients at a time; one more waits. Fewer than the descriptors that connections leave to the operator.
+/// The most clients at a time; one more waits. They are fewer than the descriptors that connections
+/// leave to the operator.
 const CLIENTS_MAX: usize = 16;
 
-/// How long a client may take for the head of a request, and a connection for all of it.
+/// The time limit for the head of a request, and the time limit for a whole connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Clients that wait to be accepted.
+/// The most clients that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// Listens at the address, which nobody else may do then but a server that takes over.
+/// Listens at the address. Only a server that takes over can bind it too.
 pub(in crate::cli) fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
-    // SO_REUSEPORT would let a second server in unnoticed: this socket, without it, tells whether somebody is there.
+    // SO_REUSEPORT would let a second server in unnoticed. This socket, without it, shows whether
+    // the address is taken.
     let address = StdTcpListener::bind(address)?.local_addr()?;
     listen(shared(address)?)
 }
 
-/// Binds the address beside a server of the same user that listens there.
+/// Binds the address together with a server of the same user that listens there.
 fn shared(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -52,16 +54,17 @@ fn listen(socket: Socket) -> io::Result<StdTcpListener> {
     Ok(socket.into())
 }
 
-/// An address that this server listens at when the server before has ended to.
+/// An address at which this server listens once the previous server has stopped listening there.
 #[derive(Debug)]
 pub(in crate::cli) struct Later {
     address: SocketAddr,
-    /// None where the server before does not share it.
+    /// None when the previous server does not share the address.
     bound: Option<Socket>,
 }
 
 impl Later {
-    /// Binds it while the process has the right to. A socket that is bound and does not listen gets no connection.
+    /// Binds the address while the process still has the privilege. A socket that is bound but does
+    /// not listen gets no connection.
     pub(in crate::cli) fn bind(address: SocketAddr) -> io::Result<Self> {
         let bound = match shared(address) {
             Ok(socket) => Some(socket),
@@ -79,14 +82,15 @@ impl Later {
     }
 }
 
-/// Answers until the process ends, or another takes over and listens here itself.
+/// Answers requests until the process ends, or until another process takes over and listens here
+/// itself.
 pub(in crate::cli) async fn serve(listener: StdTcpListener, control: Control) -> io::Result<()> {
     static FAILED: Seldom = Seldom::new();
     let listener = TcpListener::from_std(listener)?;
     let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
     loop {
         let permit = Arc::clone(&clients).acquire_owned().await;
-        // Both arms are safe to cancel: an accept that was not finished has taken nothing.
+        // Both branches are cancel-safe: an accept that was not finished has taken nothing.
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = control.retired() => return Ok(()),

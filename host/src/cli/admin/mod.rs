@@ -1,5 +1,5 @@
-//! What an operator may ask of a running server: over a Unix socket (`--admin`, [`socket`]), and what monitoring reads over HTTP
-//! (`--metrics`, [`http`]).
+//! The interfaces for operators of a running server: requests over a Unix socket (`--admin`,
+//! [`socket`]), and metrics and health over HTTP (`--metrics`, [`http`]).
 
 mod clients;
 pub(super) mod http;

@@ -1,4 +1,4 @@
-//! The admin socket: whoever may open its file, which is the user that the server runs as and root.
+//! The admin socket. Only the user that the server runs as, and root, may open its file.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,24 +25,24 @@ use crate::listener::{Ownership, SocketFile, remove_stale};
 use crate::seldom::Seldom;
 use crate::server::{Control, SwapError};
 
-/// Those who wait for the end of the server.
+/// The most clients that wait for the end of the server.
 const WAITING_MAX: usize = 64;
 
-/// A request.
+/// The most bytes of a request.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
-/// How long a client may take to say what it wants.
+/// The time limit for a client to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long it may take to read the answer.
+/// The time limit for a client to read the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bound, and its file.
+/// A bound admin socket and its file.
 #[derive(Debug)]
 pub(in crate::cli) struct AdminSocket {
     listener: StdUnixListener,
     file: SocketFile,
-    /// The file is another server's until this one answers.
+    /// True while the file belongs to another server, until this one answers.
     is_inherited: bool,
 }
 
@@ -52,7 +52,7 @@ impl AdminSocket {
         remove_stale(path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        // Before the file is there: nobody else may open it meanwhile.
+        // The mode is set before the file exists, so that nobody else can open it meanwhile.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &SocketAddrUnix::new(path)?)?;
         listen(&socket, 16)?;
@@ -63,7 +63,7 @@ impl AdminSocket {
         })
     }
 
-    /// That of another server, which goes on at `path`.
+    /// Takes over the socket of another server, which stays at `path`.
     pub(in crate::cli) fn inherit(socket: OwnedFd, path: &Path) -> Self {
         let file = SocketFile::new(path);
         file.ownership().leave();
@@ -74,15 +74,16 @@ impl AdminSocket {
         }
     }
 
-    /// Answers until the process ends, or another has this socket. `stop` is told when the server is to drain. The file is removed when this
-    /// is dropped, unless it is another's by then.
+    /// Answers requests until the process ends, or until another process has taken this socket
+    /// over. Sends to `stop` when the server is to drain. The file is removed when the future is
+    /// dropped, unless it belongs to another process by then.
     pub(in crate::cli) async fn serve(
         self,
         control: Control,
         stop: mpsc::Sender<()>,
     ) -> io::Result<()> {
         static FAILED: Seldom = Seldom::new();
-        // Removed with this future.
+        // The file is removed when this future is dropped.
         let mut file = self.file;
         if self.is_inherited {
             file.take();
@@ -99,7 +100,7 @@ impl AdminSocket {
         });
         let mut handed_over = desk.handed_over.subscribe();
         loop {
-            // Both arms are safe to cancel: an accept that was not finished has taken nothing.
+            // Both branches are cancel-safe: an accept that was not finished has taken nothing.
             let accepted = tokio::select! {
                 accepted = desk.listener.accept() => accepted,
                 _ = handed_over.wait_for(|handed_over| *handed_over) => {
@@ -130,7 +131,7 @@ impl AdminSocket {
     }
 }
 
-/// What all clients have in common.
+/// The state that all clients share.
 struct Desk {
     listener: UnixListener,
     control: Control,
@@ -138,19 +139,20 @@ struct Desk {
     succession: Arc<Succession>,
     clients: Arc<Clients>,
     waiting: Semaphore,
-    /// Another process accepts here.
+    /// True once another process accepts on this socket.
     handed_over: watch::Sender<bool>,
-    /// That of this socket.
+    /// The ownership of this socket's file.
     file: Ownership,
 }
 
 impl Desk {
     /// Answers the requests of one client.
     async fn attend(&self, stream: UnixStream) -> io::Result<()> {
-        // Who takes over, and whether it has this socket as well.
+        // The right to take over, and whether the successor gets this socket as well.
         let mut successor = None;
         let ended = self.converse(stream, &mut successor).await;
-        // Not where this is dropped because the server ends: then the files are the successor's.
+        // Not reached when this future is dropped because the server ends: the files belong to the
+        // successor then.
         self.give_up(successor);
         ended
     }
@@ -178,7 +180,7 @@ impl Desk {
             return answer(&mut stream, &Reply::Error(text)).await;
         };
         loop {
-            // A server that is starting may take its time, and keeps its place.
+            // A successor that is starting may take its time, and is not replaced.
             seat.listens(successor.is_none());
             let limit = successor.is_none().then_some(REQUEST_TIMEOUT);
             let line = tokio::select! {
@@ -234,7 +236,8 @@ impl Desk {
         }
     }
 
-    /// A successor is about to have the listeners: from then on it serves with their files, even if this server ends before it is told so.
+    /// Leaves the files in place for a successor that is about to get the listeners. It serves with
+    /// them even if this server ends before it is told that the successor accepts.
     fn leave_files(&self, admin: bool) {
         self.control.leave_files();
         if admin {
@@ -242,10 +245,10 @@ impl Desk {
         }
     }
 
-    /// A successor is none after all.
+    /// Keeps the files after all, when a successor has given up.
     fn give_up(&self, successor: Option<(Turn, bool)>) {
         if let Some((_turn, admin)) = successor {
-            // Before another has a turn.
+            // Before another process can begin to take over.
             self.control.keep_files();
             if admin {
                 self.file.keep();
@@ -253,7 +256,7 @@ impl Desk {
         }
     }
 
-    /// Sends descriptors. False when there are none to send.
+    /// Sends the descriptors of the listeners. Returns false when there are none to send.
     async fn hand_over(&self, stream: &mut BufReader<UnixStream>, admin: bool) -> io::Result<bool> {
         let sockets = match self.control.listeners() {
             Some(Ok(sockets)) => sockets,
@@ -283,7 +286,7 @@ impl Desk {
         Ok(true)
     }
 
-    /// Who has the listeners accepts.
+    /// Stops accepting: the successor accepts now.
     async fn retire(&self, successor: Option<(Turn, bool)>) -> Reply {
         let Some((turn, has_socket)) = successor else {
             return Reply::Error("nothing was handed over on this connection".into());
@@ -307,7 +310,8 @@ impl Desk {
         Reply::Ok(Answer::Draining)
     }
 
-    /// Who waits for the end of this process sees it by the end of the connection.
+    /// Holds the connection until the client closes it. A client that waits for the end of this
+    /// process sees it when the connection ends.
     async fn await_end(&self, mut stream: BufReader<UnixStream>) -> io::Result<()> {
         let Ok(_waiting) = self.waiting.try_acquire() else {
             let text = format!("{WAITING_MAX} others wait for the end already");
@@ -319,7 +323,8 @@ impl Desk {
     }
 }
 
-/// A line with its end, or what there is of one that is too long; none when the client left or took too long.
+/// Reads a line with its line end, or the first [`REQUEST_BYTES_MAX`] bytes of one that is too
+/// long. Returns none when the client left or took too long.
 async fn read_line(stream: &mut BufReader<UnixStream>, limit: Option<Duration>) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     let mut limited = stream.take(REQUEST_BYTES_MAX);
@@ -331,7 +336,8 @@ async fn read_line(stream: &mut BufReader<UnixStream>, limit: Option<Duration>) 
     matches!(read, Ok(1..)).then_some(line)
 }
 
-/// Whether the peer is the user of this process, or root. The mode of the file says the same; a folder that is shared by mistake does not.
+/// Returns true when the peer is the user of this process, or root. The mode of the file ensures
+/// the same, but a folder that is shared by mistake does not.
 fn is_trusted(peer: &UCred) -> bool {
     peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw()
 }
@@ -342,7 +348,7 @@ async fn answer(stream: &mut BufReader<UnixStream>, reply: &Reply) -> io::Result
     timely(stream.write_all(&line)).await
 }
 
-/// A client that does not read is not waited for without end.
+/// Limits the time of an answer, for a client that does not read.
 async fn timely<T>(sending: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let sent = tokio::time::timeout(ANSWER_TIMEOUT, sending).await;
     sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))

@@ -1,8 +1,8 @@
-//! Who takes over: one process at a time, and one in all.
+//! The order of succession: one process at a time may take over, and only one ever does.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What becomes of this server.
+/// The state of succession of this server.
 #[derive(Debug, Default)]
 pub(super) struct Succession(Mutex<State>);
 
@@ -10,22 +10,23 @@ pub(super) struct Succession(Mutex<State>);
 enum State {
     #[default]
     Serves,
-    /// A process has the listeners, and has not said yet that it accepts.
+    /// A process with this id has the listeners, and has not said yet that it accepts.
     Starts(Option<i32>),
     TakenOver,
     Drains,
 }
 
-/// The right to take over. Whoever loses it before the end has not taken over.
+/// The right to take over. When it is dropped before [`end`](Self::end), the process has not taken
+/// over.
 #[derive(Debug)]
 pub(super) struct Turn(Arc<Succession>);
 
 impl Succession {
-    /// A process wants to take over.
+    /// Gives a process the right to take over.
     ///
     /// # Errors
     ///
-    /// Why it may not.
+    /// The error says why it may not take over.
     pub(super) fn begin(self: &Arc<Self>, pid: Option<i32>) -> Result<Turn, String> {
         let mut state = self.lock();
         match *state {
@@ -42,11 +43,11 @@ impl Succession {
         }
     }
 
-    /// The server is to drain, and nobody takes over any more.
+    /// Records that the server is to drain. Nobody can take over afterwards.
     ///
     /// # Errors
     ///
-    /// Why that would not end what serves.
+    /// Fails while another process is taking over: it would go on serving.
     pub(super) fn drain(&self) -> Result<(), String> {
         let mut state = self.lock();
         match *state {
@@ -68,7 +69,7 @@ impl Succession {
 }
 
 impl Turn {
-    /// It accepts.
+    /// Records that the process accepts connections.
     pub(super) fn end(self) {
         *self.0.lock() = State::TakenOver;
     }
@@ -97,7 +98,7 @@ mod tests {
         let first = succession.begin(Some(1)).unwrap();
         assert!(succession.begin(Some(2)).unwrap_err().contains("(pid 1)"));
         assert!(succession.drain().unwrap_err().contains("(pid 1)"));
-        // It ended before it served.
+        // The first process ended before it served.
         drop(first);
         let second = succession.begin(Some(2)).unwrap();
         second.end();

@@ -1,4 +1,5 @@
-//! Listeners that go from one process to the next: descriptors over the admin socket (SCM_RIGHTS).
+//! The hand-over of listeners from one process to the next: descriptors over the admin socket
+//! (SCM_RIGHTS).
 
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -19,13 +20,13 @@ use super::verbs::{Answer, Reply, Request};
 use crate::clock;
 use crate::config::{Inherited, Listen};
 
-/// Descriptors in one message: the kernel takes 253.
+/// Descriptors in one message; the kernel's limit is 253.
 const DESCRIPTORS_MAX: usize = 128;
 
-/// How long the other server may take to answer.
+/// The time limit for the other server's answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends descriptors, each message with one byte.
+/// Sends descriptors in messages of up to [`DESCRIPTORS_MAX`], each with one byte.
 pub(super) async fn send(stream: &UnixStream, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
     for sockets in sockets.chunks(DESCRIPTORS_MAX) {
         stream
@@ -43,24 +44,25 @@ pub(super) async fn send(stream: &UnixStream, sockets: &[BorrowedFd<'_>]) -> io:
     Ok(())
 }
 
-/// The server that listens so far, asked to hand over.
+/// The server that listens until now, and that is asked to hand over.
 #[derive(Debug)]
 pub(in crate::cli) struct Predecessor {
     stream: StdUnixStream,
 }
 
-/// What the server that listens so far has handed over.
+/// The sockets that the predecessor has handed over.
 pub(in crate::cli) struct Handed {
     pub(in crate::cli) predecessor: Predecessor,
     pub(in crate::cli) listen: Vec<Listen>,
-    /// Its admin socket, if that was asked for.
+    /// The predecessor's admin socket, if that was asked for.
     pub(in crate::cli) socket: Option<OwnedFd>,
 }
 
 impl Predecessor {
-    /// Gets the listeners of the server whose admin socket is at `path`, and that socket itself when `admin` says so. It serves on until
-    /// [`release`](Self::release), and hands nothing to anybody else as long as this is kept. Dropping the future leaves a thread that asks
-    /// on for a while.
+    /// Gets the listeners of the server whose admin socket is at `path`, and with `admin` that
+    /// socket too. The server keeps serving until [`release`](Self::release). It hands nothing to
+    /// anybody else while this value exists. After the future is dropped, a thread may still wait
+    /// for the answer for a while.
     pub(in crate::cli) async fn ask(path: &Path, admin: bool) -> anyhow::Result<Handed> {
         let asking = tokio::task::spawn_blocking({
             let path = path.to_owned();
@@ -116,7 +118,8 @@ impl Predecessor {
         })
     }
 
-    /// This process accepts: the other one is to drain. False if it has ended already.
+    /// Tells the predecessor that this process accepts now and that it is to drain. Returns false
+    /// if the predecessor has ended already.
     pub(in crate::cli) fn release(mut self) -> anyhow::Result<bool> {
         match self.request(&Request::TakenOver {}) {
             Ok(_) => Ok(true),
@@ -128,11 +131,12 @@ impl Predecessor {
     fn request(&mut self, request: &Request) -> anyhow::Result<Answer> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
-        // Who answers without reading may have closed already, and has said why.
+        // A server that answers without reading may have closed already, and its answer says why.
         let written = self.stream.write_all(&line);
         let mut reply = Vec::new();
         loop {
-            // One at a time: a descriptor comes with the byte after the line.
+            // Bytes are read one at a time, because a descriptor comes with the byte after the
+            // line.
             let mut byte = [0];
             let read = self.stream.read_exact(&mut byte);
             if let Err(error) = read {
@@ -175,7 +179,7 @@ impl Predecessor {
     }
 }
 
-/// Whether a request failed because nobody is there any more.
+/// Returns true when a request failed because the other process has ended.
 fn has_ended(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| {

@@ -1,4 +1,4 @@
-//! What is said on the admin socket: a JSON object in one line each way.
+//! The protocol of the admin socket: a JSON object in one line each way.
 
 use std::path::PathBuf;
 
@@ -6,30 +6,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::server::{HandlerStatus, Phase, Status};
 
-/// What is asked.
+/// A request to the server.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
 pub(in crate::cli) enum Request {
     Status {},
     Metrics {},
     Swap {
-        /// May be left out where there is only one.
+        /// The name of the handler. None is allowed when there is only one.
         handler: Option<String>,
-        /// None for the file that it came from.
+        /// The new version. None for the file that the handler came from.
         file: Option<PathBuf>,
     },
     Drain {},
-    /// Sends descriptors of the listeners after the answer. Until this connection ends nobody else gets them, and nothing else changes.
+    /// Asks for descriptors of the listeners, which follow the answer. Nobody else gets them until
+    /// this connection ends, and nothing else changes.
     TakeOver {
-        /// The admin socket's as well, as the last: it goes on at the same path.
+        /// Asks for the admin socket as well, which comes last: it continues at the same path.
         #[serde(default)]
         admin: bool,
     },
-    /// Who has the listeners accepts now: this server is to drain. On the same connection.
+    /// Tells the server, on the same connection, that the process with the listeners accepts now,
+    /// and that the server is to drain.
     TakenOver {},
 }
 
-/// What is answered.
+/// The reply to a request.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::cli) enum Reply {
@@ -48,11 +50,11 @@ pub(in crate::cli) enum Answer {
         milliseconds: u64,
     },
     Draining,
-    /// For each address, how many descriptors follow.
+    /// The number of descriptors that follow for each address.
     Listeners(Vec<usize>),
 }
 
-/// [`Status`] as it is told.
+/// A [`Status`] in the form of the protocol.
 #[derive(Debug, Deserialize, Serialize)]
 pub(in crate::cli) struct StatusReply {
     pub(in crate::cli) version: String,
