@@ -100,6 +100,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod header;
 pub mod http;
 pub mod limits;
 pub mod topic;

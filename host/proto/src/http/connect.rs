@@ -7,8 +7,8 @@ use thiserror::Error;
 use super::authority::Authority;
 use super::head::HeadError;
 use super::response::{Response, ResponseReader};
-use super::token::{is_token, list, texts};
 use super::upgrade::accept_value;
+use crate::header::token::{is_token, list, texts};
 use crate::limits::Limits;
 use crate::ws::deflate::{self, Agreed, DeflateConfig, DeflateResponseError};
 

@@ -6,7 +6,7 @@
 use thiserror::Error;
 
 use super::head::header_slots;
-use super::token::{list, texts, values};
+use crate::header::token::{is_token_byte, list, texts, values};
 use crate::limits::Limits;
 
 /// Follows the requests of one connection. Each byte is looked at once, however small the pieces are in which it arrives; bytes of bodies are
@@ -227,7 +227,7 @@ impl Lines {
     fn is_in_method(&mut self, position: usize, byte: u8) -> bool {
         self.has_method = byte == b' ' && position > self.line_start;
         let ends_empty_line = byte == b'\r' && position == self.line_start;
-        self.has_method || ends_empty_line || super::token::is_token_byte(byte)
+        self.has_method || ends_empty_line || is_token_byte(byte)
     }
 }
 

@@ -2,13 +2,12 @@
 
 pub mod authority;
 pub mod connect;
-pub mod extensions;
 pub mod framing;
 mod head;
 pub mod origin;
 pub mod request;
 pub mod response;
-pub mod token;
 pub mod upgrade;
 
+pub use crate::header::{extensions, token};
 pub use head::HeadError;

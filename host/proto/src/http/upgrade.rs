@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use super::authority::Authority;
-use super::token::{is_token, list, texts, values};
+use crate::header::token::{is_token, list, texts, values};
 use crate::ws::deflate::{self, Agreed, DeflateConfig};
 
 /// Checks a request for an upgrade. `minor_version` is 0 for HTTP/1.0 and 1 for HTTP/1.1; header names are compared without regard to case.

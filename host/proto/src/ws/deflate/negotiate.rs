@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{Agreed, DeflateConfig, Direction, WINDOW_BITS_MAX, WINDOW_BITS_MIN};
-use crate::http::extensions::{self, Extension};
+use crate::header::extensions::{self, Extension};
 
 /// Chooses among the offers in the `Sec-WebSocket-Extensions` headers of a request: what was agreed and the value of the header of the
 /// response. Offers that are malformed or ask for what this side cannot do are passed over.

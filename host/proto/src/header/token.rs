@@ -28,7 +28,7 @@ pub fn trim(value: &str) -> &str {
 }
 
 /// A header by its name in small letters: the values in their order.
-pub(super) fn values<'a>(
+pub(crate) fn values<'a>(
     headers: &'a [(&'a str, &'a [u8])],
     name: &'static str,
 ) -> impl Iterator<Item = &'a [u8]> {
@@ -39,7 +39,7 @@ pub(super) fn values<'a>(
 }
 
 /// The same for headers whose values are text; `None` stands for a value that is not visible ASCII.
-pub(super) fn texts<'a>(
+pub(crate) fn texts<'a>(
     headers: &'a [(&'a str, &'a [u8])],
     name: &'static str,
 ) -> impl Iterator<Item = Option<&'a str>> {
