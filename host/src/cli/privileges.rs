@@ -1,4 +1,4 @@
-//! Who the process is: `--user`, `--group`, `--allow-root`.
+//! The options about the user that the process runs as: `--user`, `--group`, `--allow-root`.
 
 use super::Failure;
 use crate::config::Privileges;

@@ -1,4 +1,4 @@
-//! `--record` and its limits.
+//! `--record` and the options beside it.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ impl RecordArgs {
     }
 }
 
-/// The name of a header field (RFC 9110, 5.1), in lower case.
+/// Parses the name of a header field (RFC 9110, 5.1). Returns it in lower case.
 fn header(text: &str) -> Result<String, String> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if text.is_empty() || !text.chars().all(is_token) {

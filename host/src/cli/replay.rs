@@ -1,4 +1,4 @@
-//! `wsrun replay TAPE HANDLER`.
+//! `wsrun replay TAPE HANDLER`: runs a handler over a tape and prints the first difference.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,9 +13,9 @@ use crate::tape::player::Difference;
 use crate::tape::replay::{Found, replay};
 use crate::text;
 
-/// Characters shown of a value.
+/// Characters of a value that are shown, at most.
 const SHOWN: usize = 400;
-/// Of which so many lie before the place where two values part.
+/// Characters that are shown before the position where two values differ.
 const BEFORE: usize = 80;
 
 #[derive(Debug, clap::Args)]
@@ -83,7 +83,7 @@ fn count(number: u64, of: &str) -> String {
     }
 }
 
-/// The lines that tell a difference.
+/// Returns the lines that describe a difference.
 fn describe(found: &Found) -> Vec<String> {
     let place = &found.entry;
     let (expected, got) = match &found.difference {
@@ -146,7 +146,7 @@ fn outcome(outcome: &Outcome) -> String {
     }
 }
 
-/// `H:MM:SS.mmm` since the tape was begun.
+/// Formats the time since the start of the recording: `H:MM:SS.mmm`.
 fn time(at_ms: u64) -> String {
     let (seconds, millis) = (at_ms / 1_000, at_ms % 1_000);
     let (minutes, seconds) = (seconds / 60, seconds % 60);
@@ -157,7 +157,7 @@ fn time(at_ms: u64) -> String {
     )
 }
 
-/// A piece of a text around what matters.
+/// Returns an excerpt of a text around the character number `matters`, escaped for one line.
 fn shown(value: &str, matters: usize) -> String {
     let length = value.chars().count();
     let start = match length > SHOWN {

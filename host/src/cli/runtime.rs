@@ -1,4 +1,5 @@
-//! What a run of handlers takes from the command line, whether it serves or only connects: limits, timeouts, the log.
+//! The options of every run of handlers, whether it serves or only connects: limits, timeouts, the
+//! log.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use crate::config::{
 };
 use crate::wasm::cache::{self, CacheError};
 
-/// How messages are compressed (RFC 7692).
+/// The compression of messages (RFC 7692).
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Compression {
     /// Every offer is declined
@@ -297,22 +298,22 @@ impl RuntimeArgs {
         logging::start(self.log_format, self.log_level);
     }
 
-    /// Whether the process is to become another user or group.
+    /// Returns true when the process is to become another user or group.
     pub(super) fn becomes_somebody(&self) -> bool {
         self.privileges.is_given()
     }
 
-    /// Whether permessage-deflate is offered.
+    /// Returns true when permessage-deflate is offered.
     pub(super) fn compresses(&self) -> bool {
         !matches!(self.compression, Compression::Off)
     }
 
-    /// What handlers are told with `host-info.config`.
+    /// Returns the values that handlers get with `host-info.config`.
     pub(super) fn values(&self) -> Result<Arc<BTreeMap<String, String>>, Failure> {
         Ok(Arc::new(each_once("--config", &self.config)?))
     }
 
-    /// A configuration without handlers and listeners.
+    /// Returns a configuration without handlers and listeners.
     pub(super) fn into_config(self) -> Result<Config, Failure> {
         let max_queue = self
             .max_queue
@@ -411,7 +412,7 @@ impl RuntimeArgs {
                     .transpose()?
             },
             compilation: Compilation {
-                // The program that runs, also when another has taken its place in the file system.
+                // The running program, even when another file has replaced it in the file system.
                 program: (!self.compile_in_process).then(|| "/proc/self/exe".into()),
                 component_bytes_max: self.max_component,
                 timeout: self.compile_timeout,
@@ -453,7 +454,8 @@ impl RuntimeArgs {
     }
 }
 
-/// Names with what they mean. Of two values for one name nobody could tell which is meant.
+/// Collects pairs into a map. A name that is given twice is an error, since either value could be
+/// meant.
 fn each_once<T: Clone>(flag: &str, pairs: &[(String, T)]) -> Result<BTreeMap<String, T>, Failure> {
     let mut map = BTreeMap::new();
     for (name, value) in pairs {
@@ -470,7 +472,8 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// `$XDG_CACHE_HOME/wsrun`, else `~/.cache/wsrun`; none without a home.
+/// Returns the default cache folder: `$XDG_CACHE_HOME/wsrun`, else `~/.cache/wsrun`. None without a
+/// home, or when nothing can be stored there.
 pub(super) fn default_cache() -> Option<std::io::Result<PathBuf>> {
     let absolute = |name: &str| {
         std::env::var_os(name)
@@ -480,7 +483,7 @@ pub(super) fn default_cache() -> Option<std::io::Result<PathBuf>> {
     let base =
         absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     let folder = base.join("wsrun");
-    // That nothing can be kept is no reason not to start: the next start compiles again.
+    // A cache that cannot be used does not prevent the start: the next start compiles again.
     match cache::check(&folder) {
         Ok(()) => Some(Ok(folder)),
         Err(error @ CacheError::Unreachable { .. }) => {

@@ -1,4 +1,4 @@
-//! `wsrun HANDLER`: serves until a signal says stop.
+//! `wsrun HANDLER`: serves until a signal stops it.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -138,18 +138,19 @@ enum StdioFormat {
 }
 
 pub(super) fn run(args: Args, hangup: Hangup) -> Result<ExitCode, Failure> {
-    // It starts no thread before something is run on it.
+    // The runtime starts no thread before something runs on it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    // Before anything else: without a handler SIGHUP ends a process, and a signal that comes early would be lost.
+    // The first thing: without a handler SIGHUP ends a process, and a signal that comes early would
+    // be lost.
     let mut signals = {
         let _entered = runtime.enter();
         Signals::catch()?
     };
     hangup.release();
     args.runtime.start_log();
-    // While this is the only thread: the variables are taken out of the environment.
+    // While this is the only thread, since the variables are removed from the environment.
     let inherited = service_manager::listeners()?;
     let mut operating = Operating {
         watched: args.watch,
@@ -168,7 +169,8 @@ pub(super) fn run(args: Args, hangup: Hangup) -> Result<ExitCode, Failure> {
         config.listen = listeners;
     }
     if let Some(path) = &take_over {
-        // Its file stays where it is, so that no right to the folder is needed, and nobody finds it missing.
+        // The socket file of the predecessor stays in place: no right to the folder is needed, and
+        // clients always find the file.
         let same = admin.as_deref().filter(|admin| is_same(path, admin));
         let asked =
             runtime.block_on(signals.unless_stopped(Predecessor::ask(path, same.is_some())));
@@ -198,15 +200,15 @@ pub(super) fn run(args: Args, hangup: Hangup) -> Result<ExitCode, Failure> {
             .map(|(socket, path)| AdminSocket::inherit(socket, path));
     }
     operating.bind(admin.as_deref(), metrics)?;
-    // As many sockets as the system allows; a lower limit is no reason not to start.
+    // The limit is raised as far as the system allows. A lower limit does not prevent the start.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let result = runtime.block_on(serve(config, operating, signals));
-    // After a second signal the server is still stopping; nobody waits for it.
+    // After a second signal the server is still stopping, and nothing waits for it.
     runtime.shutdown_background();
     result
 }
 
-/// What this process is told.
+/// The signals that this process handles.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -222,9 +224,9 @@ impl Signals {
         })
     }
 
-    /// What `work` comes to, or none if the process is told to stop before.
+    /// Returns the result of `work`, or none if the process is told to stop before.
     async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        // Every arm is safe to cancel: signals are kept, and nobody goes on with work that was not done.
+        // Every branch is cancel-safe: signals are kept, and unfinished work is not continued.
         tokio::select! {
             done = work => Some(done),
             _ = self.terminate.recv() => None,
@@ -233,7 +235,7 @@ impl Signals {
     }
 }
 
-/// Starts, tells where, and waits for signals.
+/// Starts the server, prints its addresses, and waits for signals.
 async fn serve(
     config: Config,
     operating: Operating,
@@ -244,7 +246,7 @@ async fn serve(
         mut interrupt,
         mut hangup,
     } = signals;
-    // Before the files are read: what changes while the server starts has changed.
+    // Watched before the files are read, so that a change during the start is noticed.
     let certificates = tls_files(&config);
     let mut renewals = (!certificates.is_empty()).then(|| Watch::new(certificates.clone()));
     let mut rebuilds = operating
@@ -268,7 +270,7 @@ async fn serve(
     let status = format!("serving on {}", urls.join(", "));
     service_manager::ready(&status);
     loop {
-        // Every arm is safe to cancel: signals and the channel keep what was not taken.
+        // Every branch is cancel-safe: signals and the channel keep what was not taken.
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -296,13 +298,13 @@ async fn serve(
     let mut stopping = tokio::task::spawn_blocking(|| server.shutdown());
     let asked = Instant::now();
     let clean = loop {
-        // Every arm is safe to cancel: the task that stops goes on whatever is polled.
+        // Every branch is cancel-safe: the task that stops the server runs on, whatever is polled.
         tokio::select! {
             clean = &mut stopping => break clean?,
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        // What sends a signal to a process and to its group sends it twice.
+        // Whoever signals a process and its group sends the signal twice.
         if asked.elapsed() >= SAME_SIGNAL {
             tracing::warn!("stopped by a second signal, connections were still open");
             return Ok(ExitCode::FAILURE);
@@ -316,18 +318,19 @@ async fn serve(
     })
 }
 
-/// What goes on beside serving.
+/// The parts of a running server besides serving: watching files, admin socket and metrics.
 struct Operating {
     watched: bool,
     predecessor: Option<Predecessor>,
     admin: Option<AdminSocket>,
     metrics: Option<TcpListener>,
-    /// An address that the server before may still listen on.
+    /// The metrics address, on which the previous server may still listen.
     metrics_later: Option<http::Later>,
 }
 
 impl Operating {
-    /// Before anything is started: an address that is taken is told at once.
+    /// Binds the addresses before anything is started, so that an address in use is reported at
+    /// once.
     fn bind(&mut self, admin: Option<&Path>, metrics: Option<SocketAddr>) -> Result<(), Failure> {
         if let Some(path) = admin
             && self.admin.is_none()
@@ -347,7 +350,7 @@ impl Operating {
         Ok(())
     }
 
-    /// From when the server accepts.
+    /// Starts answering. Call it once the server accepts.
     fn start(self, server: &Running, stop: tokio::sync::mpsc::Sender<()>) {
         if let Some(listener) = self.metrics {
             tell_metrics(listener, server.control());
@@ -368,7 +371,7 @@ impl Operating {
                     tracing::error!("the server before was not told to drain, stop it: {error:#}");
                 }
             }
-            // Until now that of the server before has answered.
+            // Until now the previous server has answered there.
             if let Some(socket) = admin {
                 answer(socket, control.clone(), stop);
             }
@@ -390,7 +393,7 @@ fn answer(socket: AdminSocket, control: Control, stop: tokio::sync::mpsc::Sender
     });
 }
 
-/// Whether two paths lead to one file.
+/// Returns true when two paths lead to the same file.
 fn is_same(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
@@ -410,7 +413,8 @@ fn tell_metrics(listener: TcpListener, control: Control) {
     });
 }
 
-/// Replaces the handlers whose files have changed, without holding up signals.
+/// Replaces the handlers whose files have changed, in a separate thread so that signals are still
+/// handled.
 fn swap_changed(swapper: &Swapper, again: bool) {
     let swapper = swapper.clone();
     tokio::task::spawn_blocking(move || {
@@ -420,7 +424,7 @@ fn swap_changed(swapper: &Swapper, again: bool) {
     });
 }
 
-/// Waits until files that are watched may have changed; none where none are.
+/// Waits until watched files may have changed. Returns none when no files are watched.
 async fn changed(
     watch: &mut Option<Watch>,
     files: impl Fn() -> Vec<PathBuf>,
@@ -430,13 +434,13 @@ async fn changed(
     Some(watch)
 }
 
-/// The files of the versions that serve.
+/// Returns the files of the versions that serve.
 fn served_files(swapper: &Swapper) -> Vec<PathBuf> {
     let files = swapper.files().into_iter();
     files.map(|(_, file)| file).collect()
 }
 
-/// The files that handlers come from and may be replaced by.
+/// Returns the files that handlers come from and may be replaced by.
 fn handler_files(config: &Config) -> Vec<PathBuf> {
     let handlers = config.handlers.iter();
     handlers
@@ -469,7 +473,7 @@ fn reload(server: &Running) -> Result<(), TlsError> {
     reloaded
 }
 
-/// The handler without a --protocol, in flags that name a handler.
+/// The name of the handler without a --protocol, in flags that name a handler.
 const DEFAULT: &str = "default";
 
 fn config(args: Args) -> Result<Config, Failure> {
@@ -486,7 +490,7 @@ fn config(args: Args) -> Result<Config, Failure> {
              --protocol of its own"
         )));
     }
-    // Before anything else that may be wrong: who mistypes a name is told so.
+    // Checked first, so that a mistyped name is reported rather than another error.
     let files = args.protocol.iter().map(|(_, file)| file);
     for file in args.handler.iter().chain(files) {
         is_there(file)?;
@@ -578,7 +582,7 @@ fn config(args: Args) -> Result<Config, Failure> {
         ..args.runtime.into_config()?
     };
     if args.stdio {
-        // A program is at work as long as its connection is there.
+        // A program runs as long as its connection.
         config.handler_limits.hibernate_after = None;
     }
     config.handler_limits.connections_max = args.max_handler_connections;
@@ -586,7 +590,7 @@ fn config(args: Args) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// The first whose name is that of an earlier one.
+/// Returns the first pair whose name is that of an earlier one.
 fn twice<K: PartialEq, V>(pairs: &[(K, V)]) -> Option<&(K, V)> {
     let mut numbered = pairs.iter().enumerate();
     let later = numbered.find(|(n, (name, _))| pairs[..*n].iter().any(|(other, _)| other == name));

@@ -1,5 +1,5 @@
-//! What a service manager such as systemd and this process tell each other: listeners at start, states later. Without one none of it does
-//! anything.
+//! The messages between a service manager such as systemd and this process: listeners at the start,
+//! states later. Without a service manager nothing here has an effect.
 
 use anyhow::anyhow;
 use listenfd::ListenFd;
@@ -9,7 +9,8 @@ use super::Failure;
 use crate::config::{Inherited, Listen};
 use crate::text;
 
-/// The listeners that were handed over (`LISTEN_FDS`). To be called once, while the process has one thread.
+/// Returns the listeners that the service manager handed over (`LISTEN_FDS`). Call it once, while
+/// the process has one thread.
 pub(super) fn listeners() -> Result<Option<Vec<Listen>>, Failure> {
     let mut handed = ListenFd::from_env();
     let mut listeners = Vec::new();
@@ -33,22 +34,23 @@ pub(super) fn listeners() -> Result<Option<Vec<Listen>>, Failure> {
     Ok((!listeners.is_empty()).then_some(listeners))
 }
 
-/// Connections are accepted.
+/// Notifies the service manager that connections are accepted.
 pub(super) fn ready(status: &str) {
-    // A line is a statement of its own.
+    // The protocol treats each line as a separate statement.
     let status = text::line(status);
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
-/// What can be read again is being read; [`ready`] ends it.
+/// Notifies the service manager that files are being read again. [`ready`] ends this state.
 pub(super) fn reloading() {
-    // Newer managers take the one only with the other.
+    // Newer managers accept `Reloading` only with the time.
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
 }
 
-/// No connections are accepted any more and the open ones are closed.
+/// Notifies the service manager that no more connections are accepted, and that the open ones are
+/// closed.
 pub(super) fn stopping() {
     tell(&[
         NotifyState::Stopping,

@@ -1,4 +1,4 @@
-//! Starting a server, which a signal can stop at every moment.
+//! Starts a server that a signal can stop at every moment.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,10 +9,12 @@ use super::{Failure, service_manager};
 use crate::config::Config;
 use crate::server::{Running, Server, StartError, Starting};
 
-/// Signals so close together are one: what sends one to a process and to its group sends it twice.
+/// Signals that are closer together than this are one: whoever signals a process and its group
+/// sends the signal twice.
 pub(super) const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
-/// A server that runs, or how the process ends that was told to stop before it did.
+/// Starts a server. Returns the running server, or the exit code of a process that was told to stop
+/// before.
 pub(super) async fn start(
     config: Config,
     terminate: &mut Signal,
@@ -25,11 +27,11 @@ pub(super) async fn start(
     });
     let mut stopped: Option<Instant> = None;
     loop {
-        // Every arm is safe to cancel: the task that starts goes on whatever is polled.
+        // Every branch is cancel-safe: the task that starts the server runs on, whatever is polled.
         tokio::select! {
             started = &mut start => match started? {
                 Ok(server) if stopped.is_none() => return Ok(Ok(server)),
-                // It had just begun to serve.
+                // The server began to serve just before the signal.
                 Ok(server) => {
                     let clean = tokio::task::spawn_blocking(|| server.shutdown()).await?;
                     return Ok(Err(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }));

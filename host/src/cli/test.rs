@@ -1,4 +1,4 @@
-//! `wsrun test [HANDLER] [FILES…]`: scenarios, without a network.
+//! `wsrun test [HANDLER] [FILES…]`: runs scenarios, without a network.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if files.is_empty() {
         files = scenarios(Path::new("tests")).map_err(Failure::usage)?;
     }
-    // All of them are read first: one that is no scenario is told before anything runs.
+    // All files are read first, so that an invalid one is reported before anything runs.
     let scenarios = files.iter().map(Scenario::load);
     let scenarios: Vec<Scenario> = scenarios
         .collect::<Result<_, _>>()
@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The scenario files of a folder, in the order of their names.
+/// Returns the scenario files of a folder, in the order of their names.
 fn scenarios(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let missing = || {
         format!(

@@ -1,4 +1,4 @@
-//! Values of arguments: sizes, durations, addresses, pairs.
+//! Parsers for the values of arguments: sizes, durations, addresses, pairs.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::config::{IpNet, Listen, Scope, TlsFiles};
 use crate::file::{self, ReadError};
 
-/// `64KiB`, `1MiB`, `2GiB`, `4096`; units of 1,024 with or without the `iB`, of 1,000 as `kB`, `MB`, `GB`.
+/// Parses a size: `64KiB`, `1MiB`, `2GiB`, `4096`. Units of 1,024 have the `iB` or not, units of
+/// 1,000 are `kB`, `MB` and `GB`.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let factor: u64 = match unit {
@@ -33,13 +34,13 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "it must be at least 1 and below 2^64".to_owned())
 }
 
-/// A number of things of which there must be one.
+/// Parses a number that must be at least 1.
 pub(super) fn count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count: &usize| *count > 0);
     count.ok_or_else(|| "it must be a whole number, at least 1".to_owned())
 }
 
-/// `250ms`, `10s`, `5m`, `1h`.
+/// Parses a duration: `250ms`, `10s`, `5m`, `1h`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let milliseconds: u64 = match unit {
@@ -63,7 +64,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "it must be between 1ms and 8760h".to_owned())
 }
 
-/// A [`duration`], or `off`.
+/// Parses a [`duration`], or `off`.
 pub(super) fn optional_duration(text: &str) -> Result<OptionalDuration, String> {
     if text == "off" {
         Ok(OptionalDuration(None))
@@ -76,7 +77,7 @@ pub(super) fn optional_duration(text: &str) -> Result<OptionalDuration, String> 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OptionalDuration(pub(super) Option<Duration>);
 
-/// `127.0.0.1:9100`, `[::1]:9100`.
+/// Parses an address: `127.0.0.1:9100`, `[::1]:9100`.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let example = match text.parse::<u16>() {
@@ -87,7 +88,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// `127.0.0.1:9000`, `[::1]:9000`, `unix:/path`.
+/// Parses an address to listen on: `127.0.0.1:9000`, `[::1]:9000`, `unix:/path`.
 pub(super) fn listen(text: &str) -> Result<Listen, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         return match path {
@@ -100,7 +101,7 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
     })
 }
 
-/// `10.0.0.0/8`, `2001:db8::/32`, or one address.
+/// Parses a network or one address: `10.0.0.0/8`, `2001:db8::/32`.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.into());
@@ -119,7 +120,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
-/// `NAME=VALUE`.
+/// Parses `NAME=VALUE`.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -127,7 +128,8 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `NAME=VALUE`, or `NAME=@FILE` for what is in the file. `@@` at the beginning of a value is an `@`.
+/// Parses `NAME=VALUE`, or `NAME=@FILE` for the content of a file. `@@` at the beginning of a value
+/// stands for `@`.
 pub(super) fn configured(text: &str) -> Result<(String, String), String> {
     let (name, value) = pair(text)?;
     let value = match value.strip_prefix('@') {
@@ -141,7 +143,7 @@ pub(super) fn configured(text: &str) -> Result<(String, String), String> {
     Ok((name, value))
 }
 
-/// What is in a file, without the end of its last line.
+/// Returns the content of a file, without its last line end.
 fn text_of(file: &str) -> Result<String, String> {
     let read = file::read_or_pipe(Path::new(file), CONFIG_FILE_BYTES_MAX, CONFIG_PIPE_TIME_MAX);
     let bytes = read.map_err(|error| match error {
@@ -160,7 +162,7 @@ fn text_of(file: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// `NAME=CERT,KEY`.
+/// Parses `NAME=CERT,KEY`.
 pub(super) fn identity(text: &str) -> Result<(String, TlsFiles), String> {
     let wrong = || "it must be NAME=CERT,KEY, with two PEM files".to_owned();
     let (name, files) = pair(text).map_err(|_| wrong())?;
@@ -176,7 +178,7 @@ pub(super) fn identity(text: &str) -> Result<(String, TlsFiles), String> {
     }
 }
 
-/// `NAME: VALUE`.
+/// Parses `NAME: VALUE`.
 pub(super) fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((name, value)) if !name.is_empty() => {
@@ -186,7 +188,7 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `NAME=FILE` where the name is a token, as a subprotocol must be (RFC 6455, 4.1).
+/// Parses `NAME=FILE`, where the name must be a token like a subprotocol (RFC 6455, 4.1).
 pub(super) fn protocol(text: &str) -> Result<(String, PathBuf), String> {
     let (name, file) = pair(text).map_err(|_| "it must be NAME=FILE".to_owned())?;
     let is_token = name
@@ -203,7 +205,7 @@ pub(super) fn protocol(text: &str) -> Result<(String, PathBuf), String> {
     Ok((name, PathBuf::from(file)))
 }
 
-/// A scope, for all handlers or the one that is named: `worker`, `chat=shared`.
+/// Parses a scope, for all handlers or for the one that is named: `worker`, `chat=shared`.
 pub(super) fn scope(text: &str) -> Result<(Option<String>, Scope), String> {
     let (name, scope) = match text.split_once('=') {
         Some((name, scope)) => (Some(name.to_owned()), scope),
@@ -222,9 +224,9 @@ pub(super) fn scope(text: &str) -> Result<(Option<String>, Scope), String> {
     Ok((name, scope))
 }
 
-/// A file of `--config`.
+/// The most bytes of a file of `--config`.
 const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
-/// How long a pipe in its place may take to end.
+/// The time limit for a pipe instead of the file to end.
 const CONFIG_PIPE_TIME_MAX: Duration = Duration::from_secs(10);
 
 const DURATION_MAX: Duration = Duration::from_secs(8_760 * 3_600);

@@ -1,4 +1,4 @@
-//! Files that are used again when they change.
+//! Watches files, which are used again when they change.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -8,24 +8,25 @@ use notify::Watcher as _;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// How long whoever writes has to write the rest.
+/// The time that a writer gets to write the rest.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// How often the files are looked at. Of a link that leads elsewhere, on the way to a file or in its place, nothing is told in the folder
-/// of the file; nor is it of a file on another machine.
+/// The interval between checks of the files. A link to another folder, on the path to a file or in
+/// its place, changes without an event in the folder of the file. A file on another machine may
+/// have no events either.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Files that are watched.
+/// A set of files that are watched.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// Tells of changes at once, as long as it is kept.
+    /// Reports changes at once, as long as it is not dropped.
     _watcher: Option<notify::RecommendedWatcher>,
     changes: mpsc::Receiver<()>,
     looks: Interval,
     seen: Seen,
 }
 
-/// What is found at each path.
+/// The file that was found at each path.
 type Seen = Vec<(PathBuf, Option<Found>)>;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ struct Found {
 }
 
 impl Watch {
-    /// Watches from now on.
+    /// Watches the files from now on.
     pub(super) fn new(files: Vec<PathBuf>) -> Self {
         let (changed, changes) = mpsc::channel(1);
         let mut looks = tokio::time::interval(LOOK_EVERY);
@@ -50,15 +51,16 @@ impl Watch {
         }
     }
 
-    /// Waits until one of `files` may have changed. It is safe to cancel: what was not told is seen at the next look.
+    /// Waits until one of `files` may have changed. It is cancel-safe: the next check sees a change
+    /// that was not returned.
     pub(super) async fn changed(&mut self, files: impl Fn() -> Vec<PathBuf>) {
         loop {
-            // Both arms are safe to cancel: a channel and an interval keep what was not taken.
+            // Both branches are cancel-safe: a channel and an interval keep what was not taken.
             tokio::select! {
                 Some(()) = self.changes.recv() => return,
                 _ = self.looks.tick() => {}
             }
-            // A file system that does not answer holds up nothing else.
+            // In a separate thread, so that a file system that does not answer delays nothing else.
             let files = files();
             let looked = tokio::task::spawn_blocking(|| look(files)).await;
             if looked.is_ok_and(|found| found != self.seen) {
@@ -67,8 +69,8 @@ impl Watch {
         }
     }
 
-    /// Lets whoever writes finish: compilers and linkers write in many steps, and certificate and key are two files. What changes after
-    /// this has changed again.
+    /// Waits for a writer to finish: compilers and linkers write in many steps, and certificate and
+    /// key are two files. A change after this counts as another change.
     pub(super) async fn settle(&mut self, files: Vec<PathBuf>) {
         tokio::time::sleep(SETTLE).await;
         while self.changes.try_recv().is_ok() {}
@@ -91,7 +93,8 @@ fn look(files: Vec<PathBuf>) -> Seen {
     files.collect()
 }
 
-/// Watches the folders of `files`: editors and ACME clients replace files instead of writing into them.
+/// Watches the folders of `files`, since editors and ACME clients replace files instead of writing
+/// into them.
 fn watch_folders(
     files: &[PathBuf],
     changed: mpsc::Sender<()>,

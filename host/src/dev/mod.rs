@@ -1,25 +1,26 @@
-//! The page of `wsrun dev`: pokes at the handler that is served, and tells how its build goes.
+//! The page of `wsrun dev`, which tries the served handler out and shows the state of its build.
 //!
-//! * `/.wsrun/` is the page. `/.wsrun/overlay.js` shows a build error over any page; every page that is served loads it.
-//! * `/.wsrun/status` is what both ask for, as JSON.
+//! * `/.wsrun/` is the page. `/.wsrun/overlay.js` shows a build error over any page; every served
+//!   page loads it.
+//! * `/.wsrun/status` is the status that both request, as JSON.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
-/// Where the page is.
+/// The path of the page.
 pub(crate) const PATH: &str = "/.wsrun/";
 
-/// How the build goes, told from the outside while the server runs.
+/// The state of the build, which is set from the outside while the server runs.
 #[derive(Clone, Debug, Default)]
 pub struct Dev(Arc<Mutex<Status>>);
 
 #[derive(Debug, Default)]
 struct Status {
-    /// Of the folder.
+    /// The name of the project's folder.
     project: String,
     is_building: bool,
-    /// Versions that have served.
+    /// The number of versions that have served.
     versions: u64,
     error: Option<String>,
 }
@@ -31,19 +32,19 @@ pub(crate) struct Page {
 }
 
 impl Dev {
-    /// Of the project with this name.
+    /// Returns the state of the project with this name, without a build yet.
     pub fn new(project: impl Into<String>) -> Self {
         let dev = Self::default();
         dev.change(|status| status.project = project.into());
         dev
     }
 
-    /// A build begins.
+    /// Records that a build begins.
     pub fn begin_build(&self) {
         self.change(|status| status.is_building = true);
     }
 
-    /// The build is over, and its result serves.
+    /// Records that the build is over, and that its result serves.
     pub fn succeed(&self) {
         self.change(|status| {
             status.is_building = false;
@@ -52,7 +53,7 @@ impl Dev {
         });
     }
 
-    /// There is no new version, for this reason.
+    /// Records that there is no new version, for this reason.
     pub fn fail(&self, error: impl Into<String>) {
         self.change(|status| {
             status.is_building = false;

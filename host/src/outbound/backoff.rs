@@ -1,17 +1,19 @@
-//! When a connection is made again, and how long it waits.
+//! The rules for connecting again: after which ends and failures, and with which wait.
 
 use std::time::Duration;
 
 use crate::contract::{CloseInfo, ClosedBy, Failure, Reconnect};
 
-/// The shortest first wait: a server that ends connections as fast as it takes them is not asked more often.
+/// The shortest first wait. It protects a server that ends connections as fast as it accepts them.
 const DELAY_MIN: Duration = Duration::from_millis(10);
 const DELAY: Duration = Duration::from_millis(500);
 const DELAY_MAX: Duration = Duration::from_secs(30);
 
-/// The wait before the next attempt, after `failed` attempts in a row that failed. `random` is one of all values, as likely as the others.
+/// Returns the wait before the next attempt, after `failed` attempts in a row that failed. `random`
+/// must be uniform over all values.
 ///
-/// Half of it is random, so that clients whose server went away do not all come back at the same moment.
+/// Half of the wait is random, so that clients whose server went away do not all come back at the
+/// same moment.
 pub(crate) fn delay(reconnect: &Reconnect, failed: u32, random: u32) -> Duration {
     let longest = reconnect.delay_max.unwrap_or(DELAY_MAX).max(DELAY_MIN);
     let first = reconnect.delay.unwrap_or(DELAY).max(DELAY_MIN);
@@ -24,18 +26,19 @@ pub(crate) fn delay(reconnect: &Reconnect, failed: u32, random: u32) -> Duration
     half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX)))
 }
 
-/// Whether a connection that ended like this is made again.
+/// Returns true when a connection with this end is made again.
 pub(crate) fn retries_end(info: &CloseInfo) -> bool {
     match (info.by, info.code) {
         (ClosedBy::Handler, _) => false,
-        // The transport was lost, or a limit in time was reached. A callback that failed (1011) would fail again.
+        // The transport was lost, or a time limit was reached. A callback that failed (1011) would
+        // fail again.
         (ClosedBy::Host, code) => code == 1006,
-        // The peer goes away, restarts, is overloaded or broken. 1005: it gave no reason to stay away.
+        // The peer goes away, restarts, is overloaded or broken. 1005 gives no reason to stay away.
         (ClosedBy::Peer, code) => matches!(code, 1001 | 1005 | 1006 | 1011..=1014),
     }
 }
 
-/// Whether another attempt follows one that failed like this.
+/// Returns true when another attempt follows this failure.
 pub(crate) fn retries_failure(failure: &Failure) -> bool {
     match failure {
         Failure::Unreachable(_) | Failure::TimedOut(_) | Failure::Ended => true,

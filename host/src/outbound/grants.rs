@@ -1,7 +1,8 @@
-//! What handlers may connect to: the patterns of `--allow-connect`.
+//! The targets that handlers may connect to: the patterns of `--allow-connect`.
 //!
-//! Two checks, both needed. The name is checked before it is looked up: a look-up already tells somebody something. The address is checked
-//! as it is connected to: a name can lead anywhere, and elsewhere the next time.
+//! There are two checks, and both are needed. The name is checked before it is looked up, since a
+//! lookup already gives information to somebody. The address is checked when it is connected to,
+//! since a name can lead anywhere, and elsewhere the next time.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,15 +11,17 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net};
 use thiserror::Error;
 
-/// What handlers may connect to. The default is nothing.
+/// The targets that handlers may connect to; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants(Vec<Grant>);
 
 /// One pattern, `HOST[:PORT]`.
 ///
-/// `HOST` is a name (`example.com`), the names below one (`*.example.com`), every public name and address (`*`), an address (`10.0.0.5`,
-/// `[::1]`) or a range of addresses (`10.0.0.0/8`, `[fd00::/8]`). `PORT` is a number, or `*` for any, as is none. An address that is not
-/// public must be named by an address or a range, also where a name leads to it; `localhost` names the loopback for that name.
+/// `HOST` is a name (`example.com`), the names below one (`*.example.com`), every public name and
+/// address (`*`), an address (`10.0.0.5`, `[::1]`) or a range of addresses (`10.0.0.0/8`,
+/// `[fd00::/8]`). `PORT` is a number; `*` or no port means any. An address that is not public must
+/// be named by an address or a range, even where a name leads to it. `localhost` names the loopback
+/// addresses for that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     host: Pattern,
@@ -33,7 +36,7 @@ enum Pattern {
     Net(IpNet),
 }
 
-/// A pattern that cannot be read.
+/// The error of a pattern that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "`{pattern}`: {problem}; it must be HOST[:PORT], where HOST is a name (example.com), the names below one (*.example.com), anything \
@@ -44,7 +47,7 @@ pub struct GrantError {
     problem: String,
 }
 
-/// Something that is not granted; the text says what would.
+/// The error of a target that is not granted. The text says which option would grant it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub(crate) struct Denied(String);
@@ -62,7 +65,8 @@ impl Extend<Grant> for Grants {
 }
 
 impl Grants {
-    /// Whether a host may be asked for, before it is looked up. An address is judged here as well.
+    /// Checks that a host is granted, before it is looked up. For an address this is the whole
+    /// check.
     pub(crate) fn check_name(&self, host: &str, port: u16) -> Result<(), Denied> {
         let granted = match host.parse::<IpAddr>() {
             Ok(ip) if special(ip).is_none() => self.grants_public(ip, port),
@@ -78,17 +82,17 @@ impl Grants {
         )))
     }
 
-    /// Whether an address that a host led to may be connected to.
+    /// Checks that an address which a host led to is granted.
     pub(crate) fn check_address(&self, host: &str, ip: IpAddr, port: u16) -> Result<(), Denied> {
         self.check_name(host, port)?;
         let name = host.parse::<IpAddr>().is_err().then_some(host);
         self.check_inside(name, ip, port)
     }
 
-    /// Whether an address, and those that it carries inside, are public or named.
+    /// Checks that an address, and the addresses that it carries inside, are public or named.
     fn check_inside(&self, name: Option<&str>, ip: IpAddr, port: u16) -> Result<(), Denied> {
         let carried = carried(ip);
-        // ::ffff:10.0.0.5 goes to 10.0.0.5: who names the one has named the other.
+        // ::ffff:10.0.0.5 goes to 10.0.0.5, so a grant of the latter grants the former.
         let mapped = matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
         let named_inside = mapped && carried.iter().all(|ip| self.names(*ip, port));
         let is_localhost = name.is_some_and(|name| normal(name) == LOCALHOST);
@@ -150,7 +154,7 @@ impl Grants {
         self.names(ip, port) || self.at(port).any(|pattern| *pattern == Pattern::Any)
     }
 
-    /// Whether an address or a range names this address.
+    /// Returns true when an address or a range names this address.
     fn names(&self, ip: IpAddr, port: u16) -> bool {
         self.at(port)
             .any(|pattern| matches!(pattern, Pattern::Net(net) if net.contains(&ip)))
@@ -234,7 +238,8 @@ fn pattern(host: &str) -> Result<Pattern, String> {
     if name.contains('*') {
         return Err("`*` stands alone, or before the first dot".to_owned());
     }
-    // The parser that reads the hosts of URLs: international names and numbers in odd forms come out the same.
+    // The same parser reads the hosts of URLs, so that international names and unusual forms of
+    // numbers match.
     match url::Host::parse(normal(name).as_str()) {
         Ok(url::Host::Domain(name)) if below => Ok(Pattern::Below(name)),
         Ok(url::Host::Domain(name)) => Ok(Pattern::Name(name)),
@@ -263,7 +268,7 @@ fn net(text: &str) -> Result<IpNet, String> {
     Ok(net)
 }
 
-/// A range of IPv4 addresses in IPv6 form is the range of IPv4 addresses.
+/// Turns a range of IPv4 addresses in IPv6 form into a range of IPv4 addresses.
 fn canonical(net: IpNet) -> IpNet {
     let inside = match net {
         IpNet::V6(net) if net.prefix_len() >= 96 => net
@@ -275,7 +280,8 @@ fn canonical(net: IpNet) -> IpNet {
     inside.map_or(net, IpNet::V4)
 }
 
-/// A name as names are compared: RFC 4343, and the root's dot or not.
+/// Returns a name in the form in which names are compared: lower case (RFC 4343), without the
+/// root's dot.
 fn normal(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_lowercase()
 }
@@ -287,7 +293,8 @@ fn place(host: &str, port: u16) -> String {
     }
 }
 
-/// What kind of address it is, unless it is one that anybody on the Internet could be reached at.
+/// Returns the kind of an address that is not public. None for an address at which anybody on the
+/// Internet could be reached.
 fn special(ip: IpAddr) -> Option<&'static str> {
     match ip {
         IpAddr::V4(ip) => V4
@@ -296,14 +303,16 @@ fn special(ip: IpAddr) -> Option<&'static str> {
             .map(|row| row.1),
         IpAddr::V6(ip) => {
             let row = V6.iter().find(|(net, _)| within_v6(ip, net));
-            // Only 2000::/3 is given out as global unicast addresses (RFC 4291, 2.4, and the registry of IANA).
+            // Only 2000::/3 is assigned for global unicast addresses (RFC 4291, 2.4, and the
+            // registry of IANA).
             row.map(|row| row.1)
                 .or_else(|| (ip.segments()[0] & 0xe000 != 0x2000).then_some("a reserved address"))
         }
     }
 }
 
-/// The IPv4 addresses that an IPv6 address carries: where a gateway on the way would send it.
+/// Returns the IPv4 addresses that an IPv6 address carries: the addresses that a gateway would
+/// forward to.
 fn carried(ip: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(ip) = ip else {
         return Vec::new();
@@ -317,7 +326,8 @@ fn carried(ip: IpAddr) -> Vec<IpAddr> {
         [0, 0, 0, 0, 0, 0 | 0xffff, _, _]
         | [0, 0, 0, 0, 0xffff, 0, _, _]
         | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => vec![last],
-        // NAT64 of a network (RFC 8215). Its prefix has /96 and the address last, or /48 and the address around the bits that stay 0.
+        // NAT64 of a network (RFC 8215). Its prefix is a /96 with the address last, or a /48 with
+        // the address around the bits that stay 0.
         [0x64, 0xff9b, 1, _, _, _, 0, 0] => vec![v4([6, 7, 9, 10])],
         [0x64, 0xff9b, 1, ..] => vec![last],
         // 6to4.
@@ -343,8 +353,8 @@ fn within_v6(ip: Ipv6Addr, (net, prefix): &([u16; 8], u32)) -> bool {
 
 const LOCALHOST: &str = "localhost";
 
-/// IPv4 addresses that are not globally reachable unicast addresses: the registry of IANA (RFC 6890 and later), multicast, and one of a
-/// cloud that leads to its machine's own services.
+/// IPv4 addresses that are not globally reachable unicast addresses: the registry of IANA (RFC 6890
+/// and later), multicast, and an address of a cloud that leads to the machine's own services.
 const V4: [(([u8; 4], u32), &str); 17] = [
     (([0, 0, 0, 0], 8), "an address of this host"),
     (([10, 0, 0, 0], 8), "a private address"),
@@ -368,7 +378,8 @@ const V4: [(([u8; 4], u32), &str); 17] = [
     (([240, 0, 0, 0], 4), "a reserved address"),
 ];
 
-/// The same for IPv6, inside and outside of 2000::/3.
+/// IPv6 addresses that are not globally reachable unicast addresses, inside and outside of
+/// 2000::/3.
 const V6: [(([u16; 8], u32), &str); 18] = [
     (([0, 0, 0, 0, 0, 0, 0, 0], 128), "an address of this host"),
     (([0, 0, 0, 0, 0, 0, 0, 1], 128), "a loopback address"),
@@ -489,7 +500,7 @@ mod tests {
                 "{pattern}"
             );
         }
-        // Name and address are each granted for the port, or it is not granted.
+        // Name and address must each be granted for the port.
         assert!(!is_granted(
             &["db.example:1", "10.0.0.5:2"],
             "db.example",
@@ -498,7 +509,7 @@ mod tests {
         ));
     }
 
-    /// What a handler could reach if it were taken for public.
+    /// Addresses that a handler could reach if they were taken for public.
     const NOT_PUBLIC: [&str; 69] = [
         "0.0.0.0",
         "0.1.2.3",
@@ -586,7 +597,8 @@ mod tests {
                     "a name for {ip} by {patterns:?}"
                 );
             }
-            // Named, with what it carries, it is granted: as itself and to a name that is granted.
+            // An address that is named, with the addresses that it carries, is granted: as itself,
+            // and for a name that is granted.
             let shown = |ip: IpAddr| match ip {
                 IpAddr::V4(ip) => ip.to_string(),
                 IpAddr::V6(ip) => format!("[{ip}]"),

@@ -1,10 +1,12 @@
-//! The client role up to the opening handshake: what may be connected to, the transport, TLS, the handshake, and when to try again.
+//! The client role up to the opening handshake: grants, transport, TLS, handshake, and the rules
+//! for trying again.
 //!
 //! ```text
-//! URL ─▶ target ─▶ grants (name) ─▶ look-up ─▶ grants (address) ─▶ TCP ─▶ tls ─▶ handshake (core) ─▶ Opened
+//! URL ─▶ target ─▶ grants (name) ─▶ lookup ─▶ grants (address)
+//!     ─▶ TCP ─▶ tls ─▶ handshake (core) ─▶ Opened
 //! ```
 //!
-//! Nothing here follows a redirection, and every step has a time.
+//! Nothing here follows a redirection, and every step has a time limit.
 
 mod backoff;
 pub(crate) mod grants;
@@ -40,20 +42,21 @@ use crate::tls::TlsError;
 pub(crate) use self::backoff::{delay, retries_end, retries_failure};
 pub(crate) use self::open::{Failed, Opened, open};
 
-/// What handlers may connect to, and how.
+/// The configuration of outbound connections.
 #[derive(Clone, Debug)]
 pub struct OutboundConfig {
-    /// Hosts and addresses that may be connected to; none by default.
+    /// Hosts and addresses that handlers may connect to; none by default.
     pub grants: Grants,
-    /// Time for look-up and transport, for TLS, and for the opening handshake, each: 10 s by default. A handler may ask for less.
+    /// The time limit of each of three steps: lookup and transport, TLS, and the opening handshake.
+    /// 10 s by default. A handler may ask for less.
     pub connect_timeout: Duration,
-    /// Outbound connections of a handler on one worker, 1,000 by default, those included that wait for their next attempt, and those whose transport
-    /// is not gone yet. One more is
-    /// refused with `limit`.
+    /// The most outbound connections of a handler on one worker, 1,000 by default. They include
+    /// connections that wait for their next attempt, and those whose transport is not gone yet. One
+    /// more is refused with `limit`.
     pub connections_max: usize,
-    /// A PEM file of certificates that are trusted beside the roots of the platform.
+    /// A PEM file of certificates that are trusted in addition to the roots of the platform.
     pub extra_roots: Option<PathBuf>,
-    /// Client certificates by the names that handlers call them.
+    /// Client certificates, by the names that handlers use.
     pub identities: BTreeMap<String, TlsFiles>,
 }
 
@@ -69,7 +72,7 @@ impl Default for OutboundConfig {
     }
 }
 
-/// What every outbound connection of this process is made with.
+/// The settings of every outbound connection of this process.
 pub(crate) struct Outbound {
     access: Access,
     connect_timeout: Duration,
@@ -80,11 +83,11 @@ pub(crate) struct Outbound {
     lookups: Arc<Semaphore>,
 }
 
-/// What may be connected to.
+/// The targets that are allowed.
 enum Access {
-    /// By handlers: what is granted.
+    /// The access of handlers: targets that are granted.
     Granted(Grants),
-    /// By the operator's own client: everything, Unix sockets as well (`ws+unix:PATH`).
+    /// The access of the operator's own client: every target, Unix sockets too (`ws+unix:PATH`).
     Unrestricted,
 }
 
@@ -104,13 +107,15 @@ impl Access {
     }
 }
 
-/// Look-ups at a time. Each occupies a thread until the system's resolver gives up, which may be long after nobody waits for it any more:
-/// without a limit, attempts with a short time would pile them up, and files would not be served in between.
+/// The most lookups at a time. Each occupies a thread until the system's resolver gives up, which
+/// may be long after the attempt was given up. Without a limit, attempts with a short time limit
+/// would accumulate lookups, and no thread would be left to serve files.
 const LOOKUPS_MAX: usize = 64;
 
-/// The addresses of a name.
+/// A future of the addresses of a name.
 type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
-/// Keeps the permit until the look-up is over, not until nobody waits for it.
+/// A resolver. It holds the permit until the lookup is over, even if nobody waits for the result
+/// any more.
 type Resolve = fn(String, u16, OwnedSemaphorePermit) -> Lookup;
 
 fn resolve(name: String, port: u16, permit: OwnedSemaphorePermit) -> Lookup {
@@ -124,16 +129,16 @@ fn resolve(name: String, port: u16, permit: OwnedSemaphorePermit) -> Lookup {
     })
 }
 
-/// An attempt that nothing speaks against yet.
+/// An attempt whose options are valid and whose target is granted.
 struct Prepared {
     target: Target,
     connect: Connect,
-    /// Of each phase.
+    /// The time limit of each phase.
     timeout: Duration,
 }
 
 impl Outbound {
-    /// For handlers. `limits` and `deflate` are the server's.
+    /// Returns the settings for handlers. `limits` and `deflate` are the server's.
     pub(crate) fn new(
         config: &OutboundConfig,
         limits: Limits,
@@ -154,7 +159,8 @@ impl Outbound {
         })
     }
 
-    /// The same for the program that runs the host, which may connect to everything.
+    /// Returns these settings for the program that runs the host, which may connect to every
+    /// target.
     pub(crate) fn trusted(&self) -> Self {
         Self {
             access: Access::Unrestricted,
@@ -167,7 +173,7 @@ impl Outbound {
         }
     }
 
-    /// For the operator's own client, which may connect to everything.
+    /// Returns the settings for the operator's own client, which may connect to every target.
     pub(crate) fn unrestricted(trust: Trust, connect_timeout: Duration) -> Result<Self, TlsError> {
         Ok(Self {
             access: Access::Unrestricted,
@@ -180,7 +186,8 @@ impl Outbound {
         })
     }
 
-    /// Whether an attempt may be made, as far as can be told without one. The size of the session data is not judged.
+    /// Checks that an attempt may be made, as far as that can be known without one. It does not
+    /// check the size of the session data.
     pub(crate) fn check(&self, options: &ConnectOptions) -> Result<(), ConnectError> {
         self.prepare(options, [0; 16]).map(drop)
     }
@@ -230,7 +237,7 @@ impl Outbound {
     }
 }
 
-/// Why a request cannot be made of the options.
+/// Returns the reason why the options do not give a valid request.
 fn explain(error: &CoreError) -> String {
     let CoreError::InvalidOption(option) = error else {
         return error.to_string();
@@ -248,7 +255,8 @@ fn explain(error: &CoreError) -> String {
     format!("{error}: {rule}")
 }
 
-/// Random bytes of the operating system. Without them no mask is safe, and no connection is made.
+/// Returns random bytes of the operating system. Without them no mask is safe, so it panics and no
+/// connection is made.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

@@ -1,4 +1,4 @@
-//! One attempt: transport, TLS, opening handshake, each under its time.
+//! One attempt: transport, TLS and opening handshake, each with its time limit.
 
 use std::future::poll_fn;
 use std::io;
@@ -23,14 +23,14 @@ use crate::contract::{ConnectOptions, Failure, Phase, Request, ResponseHead, Rol
 use crate::descriptors;
 use crate::transport::{Socket, Stream, set_options};
 
-/// Addresses of one name that are tried.
+/// The most addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 16;
 
-/// How long an attempt has before the next address is tried beside it. RFC 8305, 5: "A recommended value for a default delay is 250
-/// milliseconds."
+/// The time after which the next address is tried in parallel. RFC 8305, 5: "A recommended value
+/// for a default delay is 250 milliseconds."
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Addresses that are tried at the same time: each is a socket.
+/// The most addresses that are tried at the same time, since each takes a socket.
 const ATTEMPTS_MAX: usize = 8;
 
 /// Bytes that are read of a response at a time.
@@ -40,11 +40,11 @@ const READ_BYTES: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) stream: Stream,
-    /// What the server sent behind its response.
+    /// The bytes that the server sent after its response.
     pub(crate) early: Vec<u8>,
     pub(crate) protocol: Option<String>,
     pub(crate) deflate: Option<Agreed>,
-    /// As it was sent.
+    /// The opening request as it was sent.
     pub(crate) request: Request,
     pub(crate) response: ResponseHead,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Opened {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) failure: Failure,
-    /// If the server has answered.
+    /// The response, if the server has answered.
     pub(crate) response: Option<ResponseHead>,
 }
 
@@ -66,7 +66,8 @@ impl From<Failure> for Failed {
     }
 }
 
-/// Connects. What [`Outbound::check`] would refuse fails as denied. Dropping the future gives the attempt up.
+/// Connects. Fails as denied where [`Outbound::check`] would fail. Dropping the future gives the
+/// attempt up.
 pub(crate) async fn open(outbound: &Outbound, options: &ConnectOptions) -> Result<Opened, Failed> {
     let Prepared {
         target,
@@ -132,7 +133,7 @@ async fn within<T>(
     }
 }
 
-/// The socket, the peer's address and this side's.
+/// Makes the transport. Returns the socket, the peer's address and this side's.
 async fn transport(
     outbound: &Outbound,
     target: &Target,
@@ -173,7 +174,8 @@ async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     socket.connect(path).await
 }
 
-/// The addresses of a host that may be connected to, in the order in which they are tried: at least one.
+/// Returns the addresses of a host that may be connected to, at least one, in the order in which
+/// they are tried.
 pub(super) async fn addresses(
     outbound: &Outbound,
     host: &str,
@@ -188,7 +190,7 @@ pub(super) async fn addresses(
     let mut allowed = Vec::new();
     let mut denied = None;
     for mut address in found {
-        // As it was found otherwise: an address of one link says which.
+        // Everything but the port stays as it was found: a link-local address contains its link.
         address.set_port(port);
         match outbound.access.check_address(host, address.ip(), port) {
             Ok(()) => allowed.push(address),
@@ -207,15 +209,15 @@ pub(super) async fn addresses(
     Ok(allowed)
 }
 
-/// The addresses of a name, once there is room for one more look-up.
+/// Looks up the addresses of a name, once fewer than the allowed number of lookups are running.
 async fn look_up(outbound: &Outbound, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let permit = Arc::clone(&outbound.lookups).acquire_owned().await;
     let permit = permit.map_err(io::Error::other)?;
     (outbound.resolve)(name.to_owned(), port, permit).await
 }
 
-/// One family after the other, that of the first address first: RFC 8305, 4. A family that is not routed costs one delay then, however many
-/// addresses of it there are.
+/// Alternates between the address families, beginning with that of the first address (RFC 8305, 4).
+/// A family without a route then costs one delay, however many addresses it has.
 fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = addresses
@@ -232,8 +234,9 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 type Attempt = Pin<Box<dyn Future<Output = Result<TcpStream, Failure>>>>;
 
-/// Tries addresses in their order, the next when one has failed or has not answered for a moment, and takes the first that answers: RFC 8305,
-/// 5. One that is dead costs that moment.
+/// Tries addresses in their order, and returns the first connection (RFC 8305, 5). The next address
+/// is tried when one has failed, or has not answered for [`ATTEMPT_DELAY`]. A dead address costs
+/// that delay.
 async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
     let mut untried = addresses.into_iter();
     let mut running: Vec<Attempt> = Vec::new();
@@ -241,7 +244,7 @@ async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure>
     loop {
         if let Some(address) = untried.next() {
             if running.len() == ATTEMPTS_MAX {
-                // The oldest, which has had the most time.
+                // The oldest attempt, which has had the most time.
                 drop(running.remove(0));
             }
             running.push(Box::pin(async move {
@@ -264,7 +267,7 @@ async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure>
     }
 }
 
-/// The outcome of the attempt that ends first; the others go on.
+/// Waits for the attempt that ends first, and returns its result. The others continue.
 async fn first_of(running: &mut Vec<Attempt>) -> Result<TcpStream, Failure> {
     poll_fn(|cx| {
         for position in 0..running.len() {
@@ -314,7 +317,8 @@ async fn shake(
         stream.write_all(connect.request_bytes()).await?;
         stream.flush().await
     };
-    // A server that does not listen to the end may have said why: reading tells, as it tells that the transport is gone.
+    // A server that stops reading may have answered first. Reading shows that, and shows also
+    // whether the transport is gone.
     let _ = sending.await;
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -330,7 +334,8 @@ async fn shake(
     }
 }
 
-/// A transport that failed: TLS says why, else the peer ended it.
+/// Returns the failure of a transport error: the reason of TLS if there is one, else that the peer
+/// ended it.
 fn lost(error: &io::Error) -> Failure {
     let tls = error
         .get_ref()

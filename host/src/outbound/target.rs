@@ -1,4 +1,4 @@
-//! Where a URL leads.
+//! The target of a URL.
 
 use std::path::PathBuf;
 
@@ -8,15 +8,15 @@ use thiserror::Error;
 /// The most bytes of a URL.
 const URL_BYTES_MAX: usize = 8 * 1024;
 
-/// Where a URL leads.
+/// The target of a URL.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) place: Place,
-    /// Over TLS, to a server that must prove this name.
+    /// The name that the server must prove over TLS. None without TLS.
     pub(crate) server_name: Option<ServerName<'static>>,
-    /// The Host header.
+    /// The value of the Host header.
     pub(crate) host: String,
-    /// Percent-encoded, beginning with `/`.
+    /// The path, percent-encoded, beginning with `/`.
     pub(crate) path: String,
     pub(crate) query: Option<String>,
 }
@@ -24,12 +24,12 @@ pub(crate) struct Target {
 /// The transport's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A name or an address, the latter without brackets.
+    /// The host, a name or an address without brackets, and the port.
     Tcp(String, u16),
     Unix(PathBuf),
 }
 
-/// Why a URL leads nowhere.
+/// The reason why a URL is not a valid target.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum TargetError {
     #[error("the URL is longer than {URL_BYTES_MAX} bytes")]
@@ -51,7 +51,7 @@ pub(crate) enum TargetError {
 }
 
 impl Target {
-    /// A `ws://` or `wss://` URL.
+    /// Parses a `ws://` or `wss://` URL.
     pub(crate) fn parse(text: &str) -> Result<Self, TargetError> {
         if text.len() > URL_BYTES_MAX {
             return Err(TargetError::TooLong);
@@ -76,14 +76,15 @@ impl Target {
         if port == 0 {
             return Err(TargetError::PortZero);
         }
-        // RFC 6455, 4.1: the port stands there only if it is not the scheme's; the parser has removed it then.
+        // RFC 6455, 4.1: the port is in the header only if it is not the scheme's default. The
+        // parser has removed it otherwise.
         let host = match url.port() {
             Some(port) => format!("{shown}:{port}"),
             None => shown.to_owned(),
         };
         let name = shown.trim_matches(['[', ']']);
         let server_name = secure.then(|| {
-            // The root's dot is no part of the names in certificates.
+            // The root's dot is not part of the names in certificates.
             let name = name.strip_suffix('.').unwrap_or(name);
             ServerName::try_from(name.to_owned()).map_err(|_| TargetError::Name(name.to_owned()))
         });
@@ -96,7 +97,7 @@ impl Target {
         })
     }
 
-    /// A Unix socket, for the operator's own client.
+    /// Returns the target of a Unix socket, for the operator's own client.
     pub(crate) fn unix(path: PathBuf) -> Self {
         Self {
             place: Place::Unix(path),
@@ -107,7 +108,7 @@ impl Target {
         }
     }
 
-    /// The target of the request line.
+    /// Returns the target of the request line.
     pub(crate) fn path_and_query(&self) -> String {
         match &self.query {
             Some(query) => format!("{}?{query}", self.path),

@@ -1,4 +1,4 @@
-//! Attempts against servers on the loopback that do what servers do, and what they should not.
+//! Attempts to connect to servers on the loopback, both correct and faulty ones.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -37,7 +37,7 @@ fn config() -> OutboundConfig {
 
 fn outbound(config: &OutboundConfig) -> Outbound {
     let mut outbound = Outbound::new(config, Limits::default(), None).unwrap();
-    // Every name is that of this machine.
+    // Every name resolves to this machine.
     outbound.resolve = |_, port, _| Box::pin(async move { Ok(vec![loopback(1, port)]) });
     outbound
 }
@@ -53,7 +53,8 @@ fn url(url: String) -> ConnectOptions {
     }
 }
 
-/// A server that reads one request and answers it with what `answer` makes of it; then it goes, unless it is told to stay.
+/// Starts a server that reads one request and sends what `answer` returns for it. It then waits
+/// until the client is gone.
 async fn server(answer: impl FnOnce(&str) -> Vec<u8> + Send + 'static) -> u16 {
     let listener = TcpListener::bind(loopback(1, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -86,7 +87,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(request).unwrap()
 }
 
-/// The right response to a request, with further header lines.
+/// Returns a correct response to a request, with additional header lines.
 fn accepted(request: &str, extra: &str) -> Vec<u8> {
     let mut reader = RequestReader::new(Limits::default());
     let request = reader.handle_input(request.as_bytes()).unwrap().unwrap();
@@ -246,7 +247,7 @@ async fn a_server_that_answers_bit_by_bit_has_the_time_of_the_handshake() {
     };
     let failed = open(&outbound(&config()), &options).await.unwrap_err();
     assert_eq!(failed.failure, Failure::TimedOut(Phase::Handshake));
-    // The client is gone: the server notices.
+    // The server notices that the client is gone.
     trickling.await.unwrap();
 }
 
@@ -259,7 +260,7 @@ async fn each_phase_has_its_time() {
     let mut silent = outbound(&config);
     let listener = StdTcpListener::bind(loopback(1, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    // The longest that a handler may ask for is the configured one.
+    // The configured time is the longest that a handler may ask for.
     let options = |scheme: &str, host: &str| ConnectOptions {
         timeout: Some(Duration::MAX),
         ..url(format!("{scheme}://{host}:{}/", address.port()))
@@ -282,7 +283,7 @@ async fn each_phase_has_its_time() {
 async fn look_ups_that_nobody_waits_for_count_until_they_end() {
     let mut outbound = outbound(&config());
     outbound.lookups = Arc::new(Semaphore::new(2));
-    // A resolver that does not answer, and goes on when its attempt is given up.
+    // A resolver that does not answer, and keeps running when its attempt is given up.
     outbound.resolve = |_, _, permit| {
         Box::pin(async {
             let looking_up = tokio::spawn(async {
@@ -386,7 +387,7 @@ async fn names_that_lead_to_addresses_that_are_not_granted_are_denied() {
     );
     assert_eq!(failed.failure, Failure::Denied(text));
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
-    // Without the check before it the attempt fails as well.
+    // Without the check before it, the attempt fails too.
     for host in [
         "127.0.0.1",
         "0x7f.1",
@@ -426,7 +427,7 @@ async fn addresses_are_tried_in_order_and_denied_ones_passed_over() {
         ..config()
     };
     let mut outbound = outbound(&config);
-    // The first is not granted, nobody listens on the second.
+    // The first address is not granted, and nobody listens on the second.
     outbound.resolve = |_, port, _| {
         Box::pin(async move { Ok([3, 2, 1].map(|last| loopback(last, port)).to_vec()) })
     };
@@ -445,7 +446,7 @@ async fn address_that_is_dead_costs_a_moment_and_not_its_share_of_the_time() {
         let (stream, _) = live.accept().await.unwrap();
         serve(stream, |request| accepted(request, "")).await;
     });
-    // Whose queue is full: the kernel answers no more.
+    // The queue of this socket is full, so that the kernel does not answer.
     let dead = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     dead.bind(&loopback(2, port).into()).unwrap();
     dead.listen(0).unwrap();
@@ -475,7 +476,7 @@ async fn address_that_is_dead_costs_a_moment_and_not_its_share_of_the_time() {
         .await
         .unwrap();
     assert_eq!(opened.request.peer, format!("127.0.0.1:{port}"));
-    // Half of the time is two minutes.
+    // Half of the time limit would be two minutes.
     assert!(began.elapsed() < Duration::from_secs(60));
 }
 
@@ -653,7 +654,8 @@ impl Pem {
         files
     }
 
-    /// A server with this certificate, which wants one of `clients`, if any. It serves one client.
+    /// Starts a server with this certificate for one client. It requires a client certificate from
+    /// `clients`, if those are given.
     async fn server(&self, clients: Option<RootCertStore>) -> (u16, JoinHandle<()>) {
         let folder = tempfile::tempdir().unwrap();
         let key = crate::tls::load(&self.write(folder.path(), "server")).unwrap();
@@ -729,7 +731,7 @@ async fn certificates_of_nobody_known_are_refused() {
 async fn self_signed_certificates_are_taken_where_that_was_asked_for() {
     let outbound = outbound(&config());
     let plain = Pem::self_signed(|_| ());
-    // What openssl makes by default.
+    // A certificate as openssl makes it by default.
     let calls_itself_authority =
         Pem::self_signed(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
     for pem in [&plain, &calls_itself_authority] {
@@ -743,7 +745,8 @@ async fn self_signed_certificates_are_taken_where_that_was_asked_for() {
             assert!(opened.request.secure);
         }
     }
-    // What was accepted that way is not accepted otherwise, resumed or not.
+    // A certificate that was accepted this way is not accepted otherwise, even when the session is
+    // resumed.
     let failed = secure(&outbound, &plain, "localhost", Verify::Full).await;
     assert!(matches!(failed, Err(Failure::Tls(_))));
 }

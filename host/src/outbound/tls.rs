@@ -1,4 +1,4 @@
-//! TLS of the client role: whom to trust, and who to be.
+//! TLS of the client role: trust in servers, and client certificates.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -21,35 +21,36 @@ use crate::config::TlsFiles;
 use crate::contract::Verify;
 use crate::tls::{TlsError, certificates, load};
 
-/// Whose certificates are trusted.
+/// The certificates that are trusted.
 #[derive(Debug)]
 pub(crate) enum Trust {
-    /// Those of the platform's roots, and of these.
+    /// Certificates issued by the platform's roots, or by these.
     Platform(Vec<CertificateDer<'static>>),
-    /// Those of these roots alone.
+    /// Certificates issued by these roots only.
     Only(Vec<CertificateDer<'static>>),
-    /// Anybody's.
+    /// Any certificate.
     DangerAnybody,
 }
 
-/// The certificates of a PEM file of roots.
+/// Reads the certificates of a PEM file of roots.
 pub(crate) fn roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     certificates(file, "trusted certificates")
 }
 
-/// By whom to trust and which client certificate to show.
+/// Configurations by the way to verify and the name of the client certificate.
 type Configs = HashMap<(Verify, Option<String>), Arc<ClientConfig>>;
 
-/// The client's side of TLS. A configuration is made when it is first needed, and kept: with it the tickets for resumption, which belong to
-/// one identity and one way to verify.
+/// The client's side of TLS. A configuration is made when it is first needed, and kept. It holds
+/// the tickets for resumption, which belong to one identity and one way to verify.
 #[derive(Debug)]
 pub(crate) struct ClientTls {
     trust: Trust,
     identities: BTreeMap<String, Arc<CertifiedKey>>,
     provider: Arc<CryptoProvider>,
-    /// Locked while files are read: by [`make`](Self::make) alone.
+    /// The lock is held while files are read, only by [`make`](Self::make).
     verifier: Mutex<Option<Arc<dyn ServerCertVerifier>>>,
-    /// At most two for each identity, and two for none. Workers take them from here, and never wait for files.
+    /// At most two configurations for each identity, and two for none. Workers take them from here,
+    /// and never wait for files.
     configs: Mutex<Configs>,
 }
 
@@ -74,14 +75,14 @@ impl ClientTls {
         self.identities.contains_key(name)
     }
 
-    /// A configuration, if it was made before.
+    /// Returns a configuration, if it was made before.
     pub(super) fn made(&self, verify: Verify, identity: Option<&str>) -> Option<Arc<ClientConfig>> {
         let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (verify, identity.map(str::to_owned));
         configs.get(&key).map(Arc::clone)
     }
 
-    /// Makes a configuration. It may read files.
+    /// Makes a configuration. This may read files.
     pub(super) fn make(
         &self,
         verify: Verify,
@@ -112,7 +113,8 @@ impl ClientTls {
         Ok(Arc::clone(config))
     }
 
-    /// What [`Verify::Full`] trusts. It is made once: the roots of the platform are many files.
+    /// Returns the verifier of [`Verify::Full`]. It is made once, since the roots of the platform
+    /// are many files.
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
         let mut made = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(verifier) = &*made {
@@ -141,9 +143,9 @@ impl ClientTls {
     }
 }
 
-/// What went wrong, for who is to mend it.
+/// Returns the error's text, with advice for the user where there is any.
 pub(super) fn describe(error: &Error) -> String {
-    // The alerts of a server that wants to know who the client is.
+    // The alerts of a server that requires a client certificate.
     let wants_identity = [
         AlertDescription::CertificateRequired,
         AlertDescription::BadCertificate,
@@ -169,7 +171,7 @@ pub(super) fn describe(error: &Error) -> String {
     error.to_string()
 }
 
-/// Whether what the server answered is nothing of TLS. An HTTP server says that the request was bad.
+/// Returns true when the server's answer is not TLS, such as the "bad request" of an HTTP server.
 fn is_no_tls(error: &Error) -> bool {
     matches!(
         error,
@@ -179,7 +181,8 @@ fn is_no_tls(error: &Error) -> bool {
     )
 }
 
-/// Whether the server's own certificate is one that is for issuing others. rustls has no case for it, and passes on what webpki says.
+/// Returns true when the server's own certificate is one for issuing others. rustls has no variant
+/// for this case, and passes on the error of webpki.
 fn is_authority_as_server(error: &Error) -> bool {
     matches!(
         error,
@@ -188,8 +191,9 @@ fn is_authority_as_server(error: &Error) -> bool {
     )
 }
 
-/// Takes what the inner verifier takes, and certificates that vouch for themselves, if they are for the right name, in their time, and for
-/// servers. Who presents such a certificate has its key; nothing tells whose it is.
+/// A verifier that accepts what the inner verifier accepts, and self-signed certificates. These
+/// must have the right name, must be valid now, and must be for servers. The server proves that it
+/// has the key of such a certificate, but nothing proves who it is.
 #[derive(Debug)]
 struct OrSelfSigned(Arc<dyn ServerCertVerifier>);
 
@@ -250,7 +254,7 @@ impl ServerCertVerifier for OrSelfSigned {
     }
 }
 
-/// A certificate that is signed with its own key.
+/// Returns the certificate if it is signed with its own key.
 fn self_signed<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
     let (rest, certificate) = X509Certificate::from_der(certificate).ok()?;
     let is_own_issuer = certificate.subject().as_raw() == certificate.issuer().as_raw();
@@ -258,7 +262,7 @@ fn self_signed<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificat
         .then_some(certificate)
 }
 
-/// Takes every certificate whose key the server has.
+/// A verifier that accepts every certificate whose key the server has.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

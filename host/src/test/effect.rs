@@ -1,16 +1,17 @@
-//! What a peer sees of a handler.
+//! The effects of a handler as a peer sees them.
 
 use std::fmt;
 
-/// Bytes that are shown of a text, of a binary message and of a body.
+/// Characters that are shown of a text and of a body, and bytes of a binary message.
 const SHOWN_MAX: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// The handshake was answered with this subprotocol; empty for none. Compared only where it is expected.
+    /// The handshake was answered with this subprotocol; empty for none. Compared only where it is
+    /// expected.
     Subprotocol(String),
     Refused(u16),
-    /// The handshake was answered with what a client does not take. Never expected.
+    /// The handshake was answered with something that a client does not accept. Never expected.
     NoHandshake(String),
     Text(String),
     Binary(Vec<u8>),
@@ -25,17 +26,17 @@ pub(super) enum Effect {
     Answered(Answer),
 }
 
-/// What a plain request was answered, or the part of it that is expected.
+/// The answer to a plain request, or the part of it that is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
-    /// None: any.
+    /// The body. None expects any body.
     pub(super) body: Option<Vec<u8>>,
 }
 
 impl Effect {
-    /// Whether this is what was expected.
+    /// Returns true when this is the expected effect.
     pub(super) fn is(&self, expected: &Self) -> bool {
         let (Self::Answered(got), Self::Answered(expected)) = (self, expected) else {
             return self == expected;
@@ -50,7 +51,7 @@ impl Effect {
             && (expected.body.is_none() || got.body == expected.body)
     }
 
-    /// An answer without what nobody asked for.
+    /// Returns an answer reduced to the parts that are expected.
     pub(super) fn beside(&self, expected: Option<&Self>) -> Self {
         let (Self::Answered(got), Some(Self::Answered(expected))) = (self, expected) else {
             return self.clone();
@@ -95,7 +96,7 @@ impl fmt::Display for Effect {
     }
 }
 
-/// In quotes, without anything that could move a cursor.
+/// Quotes a text. Characters that could move a cursor are escaped.
 fn shown(text: &str) -> String {
     let short: String = text.chars().take(SHOWN_MAX).collect();
     match short.len() < text.len() {

@@ -1,4 +1,4 @@
-//! Scenario files: TOML to steps.
+//! Scenario files: parses TOML into steps.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,24 +12,24 @@ use toml::Spanned;
 use super::effect::{Answer, Effect};
 use super::peer::{check_handshake, check_plain_request, handshake};
 
-/// Why a file is not a scenario.
+/// The reason why a file is not a scenario.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {cause}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// It is not TOML, or has a key or a type of value that no scenario has.
+    /// The file is not TOML, or has a key or a type of value that scenarios do not have.
     #[error("{}: {text}", .file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
-        /// Where and why, over several lines.
+        /// The place and the reason, over several lines.
         text: String,
     },
     /// A step contradicts itself.
@@ -37,16 +37,16 @@ pub enum FileError {
     Step {
         /// The file.
         file: PathBuf,
-        /// Its number, from 1.
+        /// The number of the step, from 1.
         step: usize,
-        /// Where it begins.
+        /// The line at which the step begins.
         line: usize,
-        /// Why.
+        /// The reason.
         text: String,
     },
 }
 
-/// Events in, effects expected: a scenario as its file has it.
+/// A scenario as its file describes it: events that go in and effects that are expected.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub(super) file: PathBuf,
@@ -59,7 +59,7 @@ pub struct Scenario {
 pub(super) struct Step {
     pub(super) line: usize,
     pub(super) action: Action,
-    /// Connection and effect, in their order.
+    /// The expected effects in their order, each with the name of its connection.
     pub(super) expected: Vec<(String, Effect)>,
 }
 
@@ -94,10 +94,10 @@ pub(super) enum Sent {
     Cut,
 }
 
-/// A scenario is read whole.
+/// The most bytes of a scenario, which is read as a whole.
 const SCENARIO_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Under which name what a request is answered is told.
+/// The name under which the answer to a request appears.
 pub(super) const ANSWER: &str = "the request";
 
 impl Scenario {
@@ -105,7 +105,7 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// See [`FileError`]; every text names the file, and the place in it.
+    /// See [`FileError`]. Every text names the file and the position in it.
     pub fn load(file: impl AsRef<Path>) -> Result<Self, FileError> {
         let file = file.as_ref();
         let bytes = crate::file::read(file, SCENARIO_BYTES_MAX).map_err(io::Error::from);
@@ -120,11 +120,11 @@ impl Scenario {
         Self::parse(file, &text)
     }
 
-    /// Reads a scenario from its text; `file` is the name in what is told of it.
+    /// Parses a scenario from its text. Errors name it as `file`.
     ///
     /// # Errors
     ///
-    /// As for [`load`](Self::load).
+    /// Fails as [`load`](Self::load) does.
     pub fn parse(file: impl Into<PathBuf>, text: &str) -> Result<Self, FileError> {
         let file = file.into();
         let malformed = |text: String| FileError::Malformed {
@@ -156,12 +156,12 @@ impl Scenario {
         })
     }
 
-    /// What it is about, in a line.
+    /// Returns the subject of the scenario, in a line.
     pub fn about(&self) -> &str {
         &self.about
     }
 
-    /// The file that it came from.
+    /// Returns the file of the scenario.
     pub fn file(&self) -> &Path {
         &self.file
     }
@@ -176,7 +176,7 @@ fn line_of(text: &str, span: &Range<usize>) -> usize {
 #[serde(deny_unknown_fields)]
 struct ScenarioText {
     about: String,
-    /// What `host-info.config` tells the handler.
+    /// The values that the handler gets with `host-info.config`.
     #[serde(default)]
     config: BTreeMap<String, String>,
     #[serde(default)]
@@ -336,7 +336,7 @@ impl StepText {
         })
     }
 
-    /// What an action has not taken does not belong to it.
+    /// Fails when a key is left that does not belong to the action.
     fn nothing_left(&self, action: &Action) -> Result<(), String> {
         let of = match action {
             Action::Connect { .. } => "connect",
@@ -433,7 +433,7 @@ fn unknown(name: &str, known: &[String]) -> String {
     }
 }
 
-/// The one that is given.
+/// Returns the one name that is given. Fails when there is none or more than one.
 fn one_of<'a>(what: &str, given: &[(&'a str, bool)]) -> Result<&'a str, String> {
     let mut names = given.iter().filter(|(_, given)| *given);
     match (names.next(), names.next()) {
@@ -462,7 +462,7 @@ fn hex(text: &str) -> Result<Vec<u8>, String> {
     bytes.collect::<Option<_>>().ok_or_else(wrong)
 }
 
-/// The payload of a ping or pong.
+/// Parses the payload of a ping or pong.
 fn control(text: &str) -> Result<Vec<u8>, String> {
     let payload = hex(text)?;
     match payload.len() {
@@ -473,7 +473,7 @@ fn control(text: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// `500ms`, `5s`, `2m`, `1h`.
+/// Parses a time: `500ms`, `5s`, `2m`, `1h`.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("advance {text:?} is not a time, as in \"500ms\", \"5s\", \"2m\", \"1h\"");

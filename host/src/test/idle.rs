@@ -1,10 +1,10 @@
-//! Waiting until nothing is left to do, without time passing.
+//! Waits until nothing is left to do, without time passing.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Told by the runtime when it is about to sleep.
+/// Notified by the runtime when it is about to sleep.
 #[derive(Clone, Default)]
 pub(super) struct Idle(Arc<Mutex<Waiting>>);
 
@@ -15,17 +15,17 @@ struct Waiting {
 }
 
 impl Idle {
-    /// The runtime has no task that is ready.
+    /// Notifies the waiting task that the runtime has no task that is ready.
     pub(super) fn tell(&self) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A runtime that was woken does not move its clock to the next timer.
+        // A runtime that was woken does not advance its clock to the next timer.
         if let Some(waker) = waiting.waker.take() {
             waiting.came = true;
             waker.wake();
         }
     }
 
-    /// Waits until every task waits for something else than its turn. The clock stands still.
+    /// Waits until no task is ready. The clock stands still.
     pub(super) async fn wait(&self) {
         self.lock_with(|waiting| waiting.came = false);
         poll_fn(|cx| {

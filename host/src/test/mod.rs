@@ -1,16 +1,19 @@
-//! A handler's own tests, without a network and in virtual time: scenarios of events that go in and effects that must come out.
+//! A handler's own tests, without a network and in virtual time: scenarios of events that go in and
+//! effects that must come out.
 //!
-//! A scenario is a TOML file (`docs/testing.md` has all of the format), which `wsrun test` runs and which can be run from `cargo test`:
+//! A scenario is a TOML file, whose format `docs/testing.md` describes. `wsrun test` runs it, and
+//! so can `cargo test`:
 //!
 //! ```no_run
 //! use wsrun::test::Handler;
 //!
-//! // In a #[test]; a handler of another language is tested the same way.
+//! // In a #[test]; a handler in another language is tested the same way.
 //! Handler::new("target/wasm32-wasip2/release/echo.wasm").check("tests/echo.toml");
 //! ```
 //!
-//! The handler runs in the host as it is: with its handshake, its limits, its topics and timers. Only the sockets are pipes in memory, and the
-//! clock stands still until a step advances it. A handler in Rust that is part of the program is tested without a component:
+//! The handler runs in the unchanged host: with its handshake, its limits, its topics and timers.
+//! Only the sockets are pipes in memory, and the clock stands still until a step advances it. A
+//! handler in Rust that is part of the program is tested without a component:
 //!
 //! ```
 //! use wsrun::contract::{ConnectionId, Message};
@@ -53,7 +56,7 @@ pub use self::file::{FileError, Scenario};
 use crate::config::{Compilation, Config, HandlerConfig, HandlerSource};
 use crate::server::StartError;
 
-/// What scenarios are run with.
+/// The runner of scenarios for one handler.
 #[derive(Clone, Debug)]
 pub struct Handler {
     source: HandlerSource,
@@ -61,46 +64,46 @@ pub struct Handler {
     compilation: Compilation,
 }
 
-/// Why a scenario did not pass.
+/// The reason why a scenario did not pass.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TestError {
-    /// The file is no scenario.
+    /// The file is not a scenario.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is no handler, or it does not start.
+    /// The file is not a handler, or the handler does not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// A step came out otherwise.
+    /// A step had another result than expected.
     #[error(transparent)]
     Failed(#[from] Failed),
 }
 
-/// As its text: that is what a test that returns it shows.
+/// Shows the error's text, since a test that returns the error prints this.
 impl fmt::Debug for TestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
 }
 
-/// A step that came out otherwise. Its text shows the difference, over several lines.
+/// A step with another result than expected. The text shows the difference, over several lines.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}, step {step} (line {line}): {action}\n{}", .file.display(), .difference.join("\n"))]
 pub struct Failed {
-    /// The scenario.
+    /// The file of the scenario.
     pub file: PathBuf,
     /// The number of the step, from 1.
     pub step: usize,
-    /// Where it begins in the file.
+    /// The line at which the step begins.
     pub line: usize,
-    /// What the step did.
+    /// The action of the step.
     pub action: String,
-    /// What was expected and what came, line by line.
+    /// The expected effects and those that came, line by line.
     pub difference: Vec<String>,
 }
 
 impl Handler {
-    /// A component, or a handler in Rust.
+    /// Returns a runner for a component, or for a handler in Rust.
     pub fn new(source: impl Into<HandlerSource>) -> Self {
         Self {
             source: source.into(),
@@ -109,23 +112,23 @@ impl Handler {
         }
     }
 
-    /// Keeps the compiled component in this folder, and finds it there at the next run.
+    /// Stores the compiled component in this folder, and finds it there at the next run.
     pub fn cache_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cache_dir = Some(folder.into());
         self
     }
 
-    /// How the component is compiled.
+    /// Sets the limits of compiling the component.
     pub fn compilation(mut self, compilation: Compilation) -> Self {
         self.compilation = compilation;
         self
     }
 
-    /// Runs a scenario with a new instance. Not to be called from within an async runtime.
+    /// Runs a scenario with a new instance. Do not call it within an async runtime.
     ///
     /// # Errors
     ///
-    /// When a step comes out otherwise, or the handler does not start.
+    /// Fails when a step has another result than expected, or the handler does not start.
     pub fn run(&self, scenario: &Scenario) -> Result<(), TestError> {
         let mut handler = HandlerConfig::new(None, self.source.clone());
         handler.config = std::sync::Arc::new(scenario.config.clone());
@@ -138,7 +141,7 @@ impl Handler {
             danger_predictable: true,
             ..Config::default()
         };
-        // Peers are silent for as long as a scenario likes.
+        // A scenario may leave its peers silent for as long as it likes.
         config.timeouts.ping_interval = None;
         config.timeouts.idle_timeout = None;
         stage::play(config, scenario)
@@ -148,7 +151,7 @@ impl Handler {
     ///
     /// # Errors
     ///
-    /// As for [`run`](Self::run), or when the file is no scenario.
+    /// Fails as [`run`](Self::run) does, or when the file is not a scenario.
     pub fn run_file(&self, file: impl AsRef<Path>) -> Result<(), TestError> {
         self.run(&Scenario::load(file)?)
     }
@@ -157,7 +160,7 @@ impl Handler {
     ///
     /// # Panics
     ///
-    /// When it does not pass; the text shows the difference.
+    /// Panics when the scenario does not pass. The text shows the difference.
     #[track_caller]
     pub fn check(&self, file: impl AsRef<Path>) {
         if let Err(error) = self.run_file(file) {

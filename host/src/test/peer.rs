@@ -1,4 +1,5 @@
-//! The other side of a connection, within the program: a client of the protocol core over a pipe in memory.
+//! The other side of a connection, within the program: a client of the protocol core over a pipe in
+//! memory.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -21,23 +22,23 @@ use super::effect::{Answer, Effect};
 use super::file::Sent;
 use crate::clock;
 
-/// Where the server seems to listen.
+/// The port that the server seems to listen on.
 pub(super) const PORT: u16 = 9000;
 
-/// What both sides may write ahead.
+/// Bytes that each side may write before the other reads.
 pub(super) const PIPE_BYTES: usize = 64 * 1024;
 
-/// What all peers have seen, in its order.
+/// The effects that all peers have seen, in their order.
 pub(super) type Seen = Rc<RefCell<Vec<(String, Effect)>>>;
 
 pub(super) struct Peer {
     name: String,
     seen: Seen,
-    /// None before the opening handshake is done, and when the connection is over.
+    /// None before the opening handshake is done, and after the connection is over.
     line: RefCell<Option<Line>>,
-    /// Of the task that reads and writes.
+    /// The waker of the task that reads and writes.
     waker: RefCell<Option<Waker>>,
-    /// The step ends the transport without a word.
+    /// Set when a step ends the transport without a close frame.
     cut: Cell<bool>,
 }
 
@@ -45,7 +46,7 @@ struct Line {
     stream: DuplexStream,
     connection: ws::Connection,
     scratch: Scratch,
-    /// A close frame came.
+    /// Set once a close frame has arrived.
     told_end: bool,
 }
 
@@ -60,7 +61,7 @@ impl Peer {
         })
     }
 
-    /// Shakes hands, then reads and writes until the connection is over.
+    /// Makes the opening handshake, then reads and writes until the connection is over.
     pub(super) async fn live(self: Rc<Self>, mut stream: DuplexStream, options: ConnectOptions) {
         let (established, early) = match shake_hands(&mut stream, options).await {
             Ok(done) => done,
@@ -75,7 +76,7 @@ impl Peer {
                 frame_bytes_max: BYTES_MAX,
                 ..Limits::default()
             },
-            // It is patient: how long something takes is for the scenario to say.
+            // The peer has no timeouts: the scenario decides how long things take.
             timeouts: Timeouts {
                 ping_interval: None,
                 idle_timeout: None,
@@ -97,7 +98,7 @@ impl Peer {
         *self.line.borrow_mut() = None;
     }
 
-    /// Has it send something. An error when it cannot.
+    /// Sends a message or frame, or ends the connection. The error says why that is not possible.
     pub(super) fn send(&self, what: &Sent) -> Result<(), String> {
         let mut line = self.line.borrow_mut();
         let line = line
@@ -170,7 +171,7 @@ impl Peer {
         }
     }
 
-    /// The transport is gone.
+    /// Records the end of a transport that ended without a close frame.
     fn end(&self, line: &mut Line) {
         if !line.told_end {
             self.see(Effect::Cut);
@@ -227,7 +228,7 @@ impl Line {
     }
 }
 
-/// The handshake, and the frames that came right behind it.
+/// Makes the opening handshake. Returns its result, and the frames that came right behind it.
 async fn shake_hands(
     stream: &mut DuplexStream,
     options: ConnectOptions,
@@ -255,7 +256,8 @@ async fn shake_hands(
     }
 }
 
-/// Neither a refusal nor a cut: no scenario can expect it.
+/// Returns the effect of an invalid answer. It is neither a refusal nor a cut, so that no scenario
+/// can expect it.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "it is what errors are mapped with"
@@ -264,7 +266,7 @@ fn not_understood(error: ConnectError) -> Effect {
     Effect::NoHandshake(error.to_string())
 }
 
-/// The request of a step that connects.
+/// Returns the opening request of a step that connects.
 pub(super) fn handshake(
     path: &str,
     subprotocols: &[String],
@@ -280,7 +282,7 @@ pub(super) fn handshake(
     }
 }
 
-/// Why a handshake cannot be sent, if it cannot.
+/// Checks that a handshake can be sent. The error says why it cannot.
 pub(super) fn check_handshake(options: ConnectOptions) -> Result<(), String> {
     let checked = Connect::new(options, KEY).map(drop);
     checked.map_err(|error| {
@@ -291,7 +293,7 @@ pub(super) fn check_handshake(options: ConnectOptions) -> Result<(), String> {
     })
 }
 
-/// A plain request.
+/// Returns the bytes of a plain request.
 pub(super) fn plain_request(
     method: &str,
     target: &str,
@@ -312,7 +314,7 @@ pub(super) fn plain_request(
     [head.as_bytes(), body].concat()
 }
 
-/// Why a plain request cannot be sent, if it cannot.
+/// Checks that a plain request can be sent. The error says why it cannot.
 pub(super) fn check_plain_request(
     method: &str,
     target: &str,
@@ -346,7 +348,7 @@ pub(super) fn check_plain_request(
     Ok(())
 }
 
-/// The `Host` that was asked for, or the one that there is, and the other headers.
+/// Splits the headers into the `Host`, or its default, and the others.
 fn host(headers: &[(String, String)]) -> (String, Vec<(String, String)>) {
     let mut headers = headers.to_vec();
     let given = headers
@@ -359,7 +361,7 @@ fn host(headers: &[(String, String)]) -> (String, Vec<(String, String)>) {
     (host, headers)
 }
 
-/// Asks a plain request and sees its answer.
+/// Sends a plain request and records its answer.
 pub(super) async fn ask(name: &str, seen: Seen, mut stream: DuplexStream, request: Vec<u8>) {
     let answer = async {
         stream.write_all(&request).await.ok()?;
@@ -411,9 +413,9 @@ fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// No secrets, and the same at each run.
+/// A fixed key and mask: they need no secrecy, and must be the same in each run.
 const KEY: [u8; 16] = [7; 16];
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// Nothing that a handler may send is larger.
+/// The most bytes of a message and of a frame: more than a handler may send.
 const BYTES_MAX: u64 = 1 << 32;

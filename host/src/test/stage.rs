@@ -1,4 +1,4 @@
-//! A scenario on its stage: one worker, its connections over pipes, and a clock that is advanced by hand.
+//! Runs a scenario with one worker, connections over pipes, and a clock that is advanced by hand.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use crate::server::{Server, StartError};
 use crate::transport::Socket;
 use crate::worker::Worker;
 
-/// Runs every step, until one comes out otherwise.
+/// Runs every step, until one has another result than expected.
 pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError> {
     let mut server = Server::new(config)?;
     let idle = Idle::default();
@@ -43,7 +43,7 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
             peers: BTreeMap::new(),
             accepted: 0,
         };
-        // What it does at its start belongs to no step: nobody is connected.
+        // The effects of the start belong to no step: nobody is connected.
         stage.idle.wait().await;
         for (position, step) in scenario.steps.iter().enumerate() {
             let outcome = stage.take(step).await;
@@ -57,7 +57,7 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
         }
         Ok(())
     });
-    // Tasks let go of their connections while the runtime is there.
+    // Tasks release their connections while the runtime exists.
     let entered = runtime.enter();
     drop(tasks);
     if let Some(worker) = ended {
@@ -72,12 +72,12 @@ struct Stage {
     idle: Idle,
     seen: Seen,
     peers: BTreeMap<String, Rc<Peer>>,
-    /// Connections so far: each comes from a port of its own.
+    /// The number of connections so far. Each comes from its own port.
     accepted: u16,
 }
 
 impl Stage {
-    /// Takes a step. What is other than expected, line by line.
+    /// Runs a step. The error is the difference from what is expected, line by line.
     async fn take(&mut self, step: &Step) -> Result<(), Vec<String>> {
         match &step.action {
             Action::Connect {
@@ -120,7 +120,7 @@ impl Stage {
         tokio::time::sleep_until(Instant::now() + time).await;
     }
 
-    /// A connection to the server, as if it had been accepted.
+    /// Connects to the server, as if it had accepted the connection.
     fn accept(&mut self) -> DuplexStream {
         let (ours, theirs) = duplex(PIPE_BYTES);
         self.accepted = self.accepted.wrapping_add(1);
@@ -136,7 +136,7 @@ impl Stage {
     }
 }
 
-/// Compares what each connection saw, in its order.
+/// Compares the effects that each connection saw, in their order.
 fn compare(expected: &[(String, Effect)], seen: Vec<(String, Effect)>) -> Result<(), Vec<String>> {
     let mut names: Vec<&String> = Vec::new();
     for (name, _) in expected.iter().chain(&seen) {
@@ -220,5 +220,5 @@ impl std::fmt::Display for Action {
     }
 }
 
-/// Above which the peers have their ports.
+/// The port below those of the peers.
 const PORT_MIN: u16 = 50_000;

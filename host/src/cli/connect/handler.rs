@@ -1,4 +1,5 @@
-//! `wsrun connect HANDLER URL`: a handler whose first connection the command makes, and no listener.
+//! `wsrun connect HANDLER URL`: runs a handler without a listener. The command makes its first
+//! connection.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, F
         }],
         ..args.runtime.into_config()?
     };
-    // Who names a host here lets the handler come back to it.
+    // A user who names a host here allows the handler to connect to it again.
     if let Some(grant) = grant(url) {
         config.outbound.grants.extend([grant]);
     }
@@ -44,7 +45,8 @@ pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, F
     result
 }
 
-/// The pattern of the host and port of a URL. A URL that has none is refused when it is connected to.
+/// Returns the grant for the host and port of a URL. A URL without them is refused when it is
+/// connected to.
 fn grant(url: &str) -> Option<Grant> {
     let url = url::Url::parse(url).ok()?;
     let port = url.port_or_known_default()?;
@@ -66,7 +68,7 @@ async fn connect(
         ConnectFailed::Options(_) => Failure::usage(error),
         ConnectFailed::UnknownHandler(_) | ConnectFailed::Busy => Failure::from(error),
     })?;
-    // Every arm is safe to cancel: waiting has no state.
+    // Every branch is cancel-safe: waiting has no state.
     let first = tokio::select! {
         first = connecting.ended() => first,
         _ = terminate.recv() => return stop(running).await,
@@ -91,7 +93,7 @@ async fn stop(running: Running) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Tells how the first connection ended. Success for 1000, 1001 and 1005.
+/// Prints the end of the first connection. Returns success for 1000, 1001 and 1005.
 fn report(info: &CloseInfo) -> ExitCode {
     let CloseInfo { code, reason, .. } = info;
     say_error(format!("closed: {code} {}", Line(reason)).trim_end());

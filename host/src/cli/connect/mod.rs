@@ -1,4 +1,4 @@
-//! `wsrun connect URL`: an interactive client, or a handler that is one.
+//! `wsrun connect URL`: an interactive client, or one that a handler drives.
 
 mod handler;
 
@@ -15,13 +15,13 @@ use super::{Failure, say, say_error, say_foreign};
 use crate::contract::ConnectOptions;
 use crate::outbound::{Opened, Outbound};
 
-/// Binary messages are shown in hexadecimal up to this many bytes.
+/// Bytes of a binary message that are shown in hexadecimal, at most.
 const SHOWN_BYTES_MAX: usize = 1_024;
 
-/// The longest line of standard input.
+/// The most bytes of a line of standard input.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// What the interactive client takes, unless --max-message says more.
+/// The most bytes of a message to the interactive client, unless --max-message is more.
 const MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
@@ -83,7 +83,7 @@ fn interact(args: &Args, url: &str) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(connect(args, &outbound, &options));
-    // A read of standard input may still wait; it must not hold the process.
+    // A read of standard input may still wait, and must not delay the end of the process.
     runtime.shutdown_background();
     Ok(result?)
 }
@@ -127,9 +127,10 @@ async fn talk(client: &mut Client, binary: bool) -> anyhow::Result<ExitCode> {
     let mut input_open = true;
     let mut interrupted = false;
     while !client.is_over() {
-        // The next line waits until the server took the one before.
+        // The next line waits until the server has taken the one before.
         let sends = input_open && client.takes();
-        // Every arm is safe to cancel: lines keep what was not taken, and a step deals with what it took.
+        // Every branch is cancel-safe: `lines` keeps unfinished input, and a step handles
+        // everything that it reads or writes.
         tokio::select! {
             () = client.step(show) => {}
             line = lines.next_segment(), if sends => match line? {

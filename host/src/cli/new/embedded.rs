@@ -1,25 +1,25 @@
-//! What the build has put into the program: templates, SDKs and the contract.
+//! The files that the build embeds into the program: templates, SDKs and the contract.
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
-/// The files whose names begin so, with what follows.
+/// Returns the files whose names begin with a prefix, each with the rest of its name.
 pub(super) fn below(prefix: &str) -> impl Iterator<Item = (&'static str, &'static [u8])> {
     FILES
         .iter()
         .filter_map(move |(name, bytes)| Some((name.strip_prefix(prefix)?, *bytes)))
 }
 
-/// The languages that have templates.
+/// Returns the languages that have templates.
 pub(super) fn languages() -> Vec<&'static str> {
     firsts(below("templates/"))
 }
 
-/// The templates of a language.
+/// Returns the templates of a language.
 pub(super) fn templates(language: &str) -> Vec<&'static str> {
     firsts(below(&format!("templates/{language}/")))
 }
 
-/// The templates of all languages.
+/// Returns the templates of all languages.
 pub(super) fn all_templates() -> Vec<&'static str> {
     let languages = languages();
     let mut all: Vec<_> = languages.into_iter().flat_map(templates).collect();
@@ -28,7 +28,7 @@ pub(super) fn all_templates() -> Vec<&'static str> {
     all
 }
 
-/// The different first parts of paths, which come in order.
+/// Returns the distinct first parts of paths, which must be sorted.
 fn firsts(paths: impl Iterator<Item = (&'static str, &'static [u8])>) -> Vec<&'static str> {
     let mut names: Vec<_> = paths
         .filter_map(|(path, _)| Some(path.split_once('/')?.0))

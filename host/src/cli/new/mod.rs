@@ -1,4 +1,4 @@
-//! `wsrun new NAME`: a project from a template.
+//! `wsrun new NAME`: makes a project from a template.
 
 mod embedded;
 
@@ -12,13 +12,13 @@ use clap::builder::PossibleValuesParser;
 
 use super::{Failure, say, say_error};
 
-/// The folder of a project that has the SDK.
+/// The folder of a project that contains the SDK.
 const SDK_FOLDER: &str = "wsrun-sdk";
 
-/// The template where none is named.
+/// The template when none is named.
 const FIRST_TEMPLATE: &str = "echo";
 
-/// The longest name of a project.
+/// The most bytes of a project's name.
 const NAME_BYTES_MAX: usize = 64;
 
 #[derive(Debug, clap::Args)]
@@ -85,7 +85,7 @@ fn missing(what: &str, text: &str) -> Failure {
     ))
 }
 
-/// The last part of the path, if a package may be called so in every language.
+/// Returns the last part of the path, if a package may have this name in every language.
 fn project_name(folder: &Path) -> anyhow::Result<String> {
     let name = folder.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| anyhow!("{}: this is no name of a folder", folder.display()))?;
@@ -100,7 +100,7 @@ fn project_name(folder: &Path) -> anyhow::Result<String> {
     Ok(name.to_owned())
 }
 
-/// The name of a project that can be written there.
+/// Returns the name of a project that can be written to this folder.
 fn free_name(folder: &Path) -> anyhow::Result<String> {
     let name = project_name(folder)?;
     match occupied(folder) {
@@ -109,7 +109,7 @@ fn free_name(folder: &Path) -> anyhow::Result<String> {
     }
 }
 
-/// Why nothing can be written there.
+/// Returns the reason why nothing can be written to this folder, if there is one.
 fn occupied(folder: &Path) -> Option<anyhow::Error> {
     match fs::read_dir(folder) {
         Ok(mut entries) => entries.next().map(|_| {
@@ -123,14 +123,15 @@ fn occupied(folder: &Path) -> Option<anyhow::Error> {
     }
 }
 
-/// Asks on the terminal until an answer will do. No answer is the `default`, where there is one.
+/// Asks on the terminal until an answer is accepted. An empty answer means the `default`, where
+/// there is one.
 fn ask<T>(
     question: &str,
     default: Option<&str>,
     accept: impl Fn(&str) -> anyhow::Result<T>,
 ) -> Result<T, Failure> {
     loop {
-        // Not on standard output, which may lead elsewhere.
+        // Not on standard output, which may be redirected.
         write_error(&match default {
             Some(default) => format!("{question} [{default}]: "),
             None => format!("{question}: "),
@@ -170,10 +171,10 @@ fn write_error(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes the project. How many files it has.
+/// Writes the project. Returns the number of its files.
 fn write(folder: &Path, name: &str, language: &str, template: &str) -> anyhow::Result<usize> {
     let sdk = match language {
-        // Its types are part of the same SDK.
+        // The types of TypeScript are part of the same SDK.
         "ts" => "js",
         language => language,
     };
@@ -202,7 +203,7 @@ fn write(folder: &Path, name: &str, language: &str, template: &str) -> anyhow::R
     Ok(written)
 }
 
-/// Where a file of a template goes.
+/// Returns the path of a template's file in the project.
 fn renamed(path: &str, name: &str) -> PathBuf {
     let parts = path.split('/').map(|part| match part {
         "_gitignore" => ".gitignore".to_owned(),
@@ -272,7 +273,8 @@ mod tests {
         }
     }
 
-    /// What stands in several places, because a project is to be whole, is the same in all of them.
+    /// A project is complete in itself, so some files exist in several places. All copies must be
+    /// equal.
     #[test]
     fn copies_are_equal() {
         let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

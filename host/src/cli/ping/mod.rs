@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(ping(args, &outbound, &options));
-    // A look-up may still wait; it must not hold the process.
+    // A name lookup may still wait, and must not delay the end of the process.
     runtime.shutdown_background();
     Ok(result?)
 }
@@ -124,7 +124,7 @@ async fn ping(
         if !client.is_open() {
             break true;
         }
-        // What is due and cannot be written waits for the transport.
+        // A ping that is due but cannot be written waits for the transport.
         let due = pinger
             .poll_timeout(now)
             .filter(|due| *due > now)
@@ -136,7 +136,8 @@ async fn ping(
                 terminal.tell_pong(answered);
             }
         };
-        // Every arm is safe to cancel: signals are kept, and a step deals with what it took.
+        // Every branch is cancel-safe: signals are kept, and a step handles everything that it
+        // reads or writes.
         tokio::select! {
             () = client.step(take) => {}
             () = tokio::time::sleep_until(due.into()) => {}
@@ -164,7 +165,8 @@ async fn ping(
     })
 }
 
-/// Takes whatever the server sends and keeps none of it: it is not what is measured. Silence is no reason to end.
+/// Returns a configuration that accepts whatever the server sends, keeps none of it, and does not
+/// end a silent connection: only pings are measured.
 fn config() -> Config {
     Config {
         limits: Limits {
@@ -185,21 +187,21 @@ fn config() -> Config {
     }
 }
 
-/// Standard output.
+/// The output on standard output.
 struct Terminal {
     peer: String,
     size: u8,
     shows: Shows,
-    /// False once nobody reads it any more: there is no use in going on.
+    /// False once nobody reads the output any more: then the command ends.
     is_read: bool,
 }
 
-/// What is printed between the first line and the summary.
+/// The output between the first line and the summary.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shows {
     Nothing,
     Lines,
-    /// As many as pings wait for their pongs.
+    /// As many dots as pings wait for their pongs.
     Dots,
 }
 
@@ -269,7 +271,7 @@ impl Terminal {
     }
 }
 
-/// With the digits that ping(8) shows.
+/// Formats a time with as many digits as ping(8) shows.
 fn milliseconds(time: Duration) -> String {
     let time = time.as_secs_f64() * 1e3;
     let digits = match time {
@@ -289,7 +291,7 @@ fn percent(part: u64, whole: u64) -> String {
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A person waits for the end.
+/// The time for the close handshake, which is short since a person waits for the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const FAR: Duration = Duration::from_secs(3_600);

@@ -1,39 +1,40 @@
-//! Which ping is sent when, and which pong answers it. It reads no clock.
+//! The times of pings, and the matching of pongs to pings. It reads no clock.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::statistics::Statistics;
 
-/// Pings that were sent and not answered, and are remembered. Beyond it the oldest is forgotten: a pong for it would be unexpected. No more
-/// than a payload of one byte tells apart.
+/// The most pings that are remembered while they wait for their pongs. Beyond it the oldest is
+/// forgotten, and a pong for it would be unexpected. A payload of one byte distinguishes no more.
 const OUTSTANDING_MAX: usize = 256;
 
 /// The most pings that may wait for their pongs in a flood.
 pub(super) const PRELOAD_MAX: u8 = 64;
 
-/// The payload of a control frame (RFC 6455, 5.5).
+/// The most bytes of a control frame's payload (RFC 6455, 5.5).
 pub(super) const SIZE_MAX: u8 = 125;
 
-/// What to send.
+/// The settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// How many pings; without end if none.
+    /// The number of pings. None means no end.
     pub(super) count: Option<u64>,
-    /// Between two pings.
+    /// The pace of the pings.
     pub(super) pace: Pace,
     /// Bytes of the payload, at most [`SIZE_MAX`].
     pub(super) size: u8,
-    /// How long a pong is waited for.
+    /// The time limit for a pong.
     pub(super) timeout: Duration,
 }
 
-/// What the next ping waits for.
+/// The event that the next ping waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pace {
-    /// That much time after the one before.
+    /// This much time after the ping before.
     Interval(Duration),
-    /// Pongs: so many pings may wait for theirs. And, if it is told, that much time after the one before.
+    /// Pongs: at most `preload` pings wait for theirs. With `interval`, at least that much time
+    /// passes after the ping before.
     Pongs {
         preload: u8,
         interval: Option<Duration>,
@@ -43,13 +44,14 @@ pub(super) enum Pace {
 #[derive(Debug)]
 pub(super) struct Pinger {
     plan: Plan,
-    /// In the order in which they were sent.
+    /// The pings that wait for their pongs, in the order in which they were sent.
     outstanding: VecDeque<Sent>,
     sent: u64,
     last_sent: Option<Instant>,
-    /// Pings that have no pong of their own, but one came for a later ping.
+    /// The number of pings without a pong of their own, where a later ping was answered.
     skipped: u64,
-    /// Pongs that answer none of the outstanding pings: a peer may send them unasked (RFC 6455, 5.5.3).
+    /// The number of pongs that answer none of the outstanding pings. A peer may send pongs unasked
+    /// (RFC 6455, 5.5.3).
     unexpected: u64,
     statistics: Statistics,
 }
@@ -60,12 +62,12 @@ struct Sent {
     at: Instant,
 }
 
-/// A pong that was asked for.
+/// A pong that answers a ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answered {
     pub(super) sequence: u64,
     pub(super) time: Duration,
-    /// How many pings before it this pong answers for.
+    /// The number of earlier pings that this pong answers too.
     pub(super) skipped: usize,
 }
 
@@ -82,7 +84,7 @@ impl Pinger {
         }
     }
 
-    /// The payload of the ping to be sent, if its time has come: it counts as sent.
+    /// Returns the payload of the next ping if it is due. The ping counts as sent then.
     pub(super) fn poll_ping(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.next_ping(now)? > now {
             return None;
@@ -99,7 +101,8 @@ impl Pinger {
         Some(payload(self.sent, self.plan.size))
     }
 
-    /// When [`poll_ping`](Self::poll_ping) or [`is_done`](Self::is_done) will tell something else, unless a pong comes first.
+    /// Returns the time at which [`poll_ping`](Self::poll_ping) or [`is_done`](Self::is_done) will
+    /// return something else, unless a pong comes first.
     pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         if self.all_sent() {
             return self.outstanding.back().map(|last| self.given_up_at(last));
@@ -107,7 +110,7 @@ impl Pinger {
         self.next_ping(now)
     }
 
-    /// Whether every ping was sent and answered, or waited for long enough.
+    /// Returns true when every ping was sent, and was answered or has timed out.
     pub(super) fn is_done(&self, now: Instant) -> bool {
         self.all_sent()
             && self
@@ -116,10 +119,11 @@ impl Pinger {
                 .is_none_or(|last| self.given_up_at(last) <= now)
     }
 
-    /// Takes a pong. None if it answers no ping.
+    /// Handles a pong. Returns none if it answers no ping.
     ///
-    /// The transport keeps the order, so that the pings before it were received as well. RFC 6455, 5.5.3: an endpoint "MAY elect to send a
-    /// Pong frame for only the most recently processed Ping frame".
+    /// The transport keeps the order, so the pings before the answered one were received as well.
+    /// RFC 6455, 5.5.3: an endpoint "MAY elect to send a Pong frame for only the most recently
+    /// processed Ping frame".
     pub(super) fn handle_pong(&mut self, now: Instant, received: &[u8]) -> Option<Answered> {
         let position = self
             .outstanding
@@ -161,7 +165,8 @@ impl Pinger {
         self.plan.count.is_some_and(|count| self.sent >= count)
     }
 
-    /// When the next ping is due, as it looks now. None if there is none to come.
+    /// Returns the time at which the next ping is due, if no pong changes it. None when all pings
+    /// were sent.
     fn next_ping(&self, now: Instant) -> Option<Instant> {
         if self.all_sent() {
             return None;
@@ -178,7 +183,8 @@ impl Pinger {
         }
     }
 
-    /// When fewer than `preload` pings wait for their pongs, if none comes.
+    /// Returns the time at which fewer than `preload` pings will wait for their pongs, if no pong
+    /// comes.
     fn room_at(&self, now: Instant, preload: usize) -> Instant {
         let newest = self.outstanding.iter().rev();
         newest
@@ -192,7 +198,8 @@ impl Pinger {
     }
 }
 
-/// The sequence number in 8 bytes, and bytes to fill; of a smaller payload the last bytes of the number, as many as fit.
+/// Returns the payload of a ping: the sequence number in 8 bytes, and filling. A smaller payload
+/// has the last bytes of the number, as many as fit.
 fn payload(sequence: u64, size: u8) -> Vec<u8> {
     let number = sequence.to_be_bytes();
     let size = usize::from(size);
@@ -227,7 +234,7 @@ mod tests {
         })
     }
 
-    /// The sequence numbers of the pings that are due.
+    /// Sends the pings that are due. Returns their sequence numbers.
     fn due(pinger: &mut Pinger, now: Instant) -> Vec<u64> {
         let mut sent = Vec::new();
         while pinger.poll_ping(now).is_some() {
@@ -300,7 +307,7 @@ mod tests {
         assert_eq!(pinger.poll_timeout(start), Some(start + 10 * MS));
         assert!(due(&mut pinger, start + 9 * MS).is_empty());
         assert_eq!(due(&mut pinger, start + 10 * MS), [3, 4]);
-        // A late one still counts, for itself.
+        // A late pong still counts, for its own ping.
         let answered = pinger.handle_pong(start + 11 * MS, &payload(1, 64));
         assert_eq!(answered.unwrap().time, 11 * MS);
         assert!(due(&mut pinger, start + 11 * MS).is_empty());
@@ -353,7 +360,7 @@ mod tests {
                 size,
                 ..flood(PRELOAD_MAX)
             });
-            // Past the numbers that one byte can tell.
+            // More pings than one byte can number.
             for turn in 0..5 {
                 let pings: Vec<_> = std::iter::from_fn(|| pinger.poll_ping(start)).collect();
                 assert_eq!(pings.len(), usize::from(PRELOAD_MAX));

@@ -1,4 +1,4 @@
-//! Round-trip times, in constant memory.
+//! Statistics of round-trip times, in constant memory.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ pub(super) struct Statistics {
     count: u64,
     least: Duration,
     greatest: Duration,
-    /// Of nanoseconds. A day's square fits 10^10 times.
+    /// The sum, in nanoseconds. The sum of squares has room for 10^10 squares of a day.
     sum: u128,
     sum_of_squares: u128,
 }
@@ -31,11 +31,13 @@ impl Statistics {
         self.count
     }
 
-    /// Least, mean, greatest and the standard deviation, which ping(8) calls mdev, in milliseconds. None without any.
+    /// Returns the line of the summary: least, mean, greatest and the standard deviation (`mdev` in
+    /// ping(8)), in milliseconds. None when nothing was measured.
     pub(super) fn line(&self) -> Option<String> {
         let count = u128::from(self.count);
         let mean = self.sum.checked_div(count)?;
-        // Of integers, so that the difference of large squares is exact. The mean was rounded down, which cannot make it negative.
+        // Computed with integers, so that the difference of large squares is exact. The mean was
+        // rounded down, so the difference is not negative.
         let variance = (self.sum_of_squares / count).saturating_sub(mean * mean);
         let [least, mean, greatest, deviation] = [
             self.least.as_nanos(),

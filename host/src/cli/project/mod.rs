@@ -1,4 +1,4 @@
-//! The project in a folder: its language, its toolchain, and what that builds.
+//! The project in a folder: its language, its toolchain, and the component that it builds.
 
 mod tools;
 
@@ -10,16 +10,16 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-/// What a compiler's complaint is kept of.
+/// The most bytes that are kept of a compiler's output.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
-/// How many files are looked at for one that is newer than the component.
+/// The most files and folders that are searched for a source newer than the component.
 const SOURCES_MAX: usize = 10_000;
 
-/// Where Rust builds components.
+/// The target for which Rust builds components.
 pub(super) const RUST_TARGET: &str = "wasm32-wasip2";
 
-/// Folders that a build writes, or that nobody edits: not watched.
+/// Folders that a build writes, or that nobody edits. They are not watched.
 const WRITTEN: [&str; 11] = [
     "target",
     "dist",
@@ -63,7 +63,7 @@ pub(super) struct Project {
     language: Language,
 }
 
-/// Why nothing was built.
+/// The reason why nothing was built.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BuildError {
     #[error(
@@ -82,7 +82,7 @@ pub(super) enum BuildError {
         command: String,
         cause: std::io::Error,
     },
-    /// What it said was shown already.
+    /// The command failed. Its output was shown already.
     #[error("{command} failed ({status})")]
     Failed {
         command: String,
@@ -91,7 +91,7 @@ pub(super) enum BuildError {
     },
     #[error("{command} made no component: {expected}")]
     NoComponent { command: String, expected: String },
-    /// It is the one of an earlier build, and not of what the sources say now.
+    /// The component is from an earlier build, and does not match the sources.
     #[error(
         "{command} left {} as it was, although {} is newer: the Makefile does not say that the one is made of the other", .component.display(),
         .source_file.display()
@@ -106,7 +106,7 @@ pub(super) enum BuildError {
 }
 
 impl BuildError {
-    /// What a compiler complained of, else the error itself.
+    /// Returns the error, followed by the output of the command that failed.
     pub(super) fn output(&self) -> String {
         if let Self::Failed { output, .. } = self {
             format!("{self}\n\n{output}")
@@ -116,15 +116,15 @@ impl BuildError {
     }
 }
 
-/// What a build has led to.
+/// The result of a build.
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) component: PathBuf,
-    /// The toolchain found nothing to do: the component is the one of an earlier build.
+    /// True when the toolchain found nothing to do: the component is from an earlier build.
     pub(super) is_old: bool,
 }
 
-/// One command of a toolchain.
+/// A command of a toolchain.
 struct Step {
     program: String,
     arguments: Vec<String>,
@@ -151,7 +151,7 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// The component that the project in this folder was built to.
+/// Returns the component that the project in this folder was built to.
 pub(super) fn built(folder: &Path) -> Result<PathBuf, BuildError> {
     let project = Project::find(folder)?;
     project
@@ -163,7 +163,7 @@ pub(super) fn built(folder: &Path) -> Result<PathBuf, BuildError> {
 }
 
 impl Project {
-    /// Tells the language by the files in the folder.
+    /// Recognises the project by the files in the folder.
     pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
         let known = [
             ("Cargo.toml", Language::Rust),
@@ -186,7 +186,7 @@ impl Project {
         self.language.name()
     }
 
-    /// Whether a change of this file may change what is built.
+    /// Returns true when a change of this file may change the component.
     pub(super) fn is_source(&self, file: &Path) -> bool {
         let inside = file.strip_prefix(&self.folder).unwrap_or(file);
         let mut parts = inside.components();
@@ -195,7 +195,8 @@ impl Project {
             WRITTEN.iter().any(|written| name == *written)
         };
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        // Editors write beside the file that they replace; lock files are the toolchain's.
+        // Editors write temporary files beside the file that they replace, and lock files belong to
+        // the toolchain.
         let is_passing = name.starts_with(".#")
             || name.ends_with('~')
             || name.ends_with(".swp")
@@ -205,7 +206,7 @@ impl Project {
         !is_passing && !parts.any(written)
     }
 
-    /// Runs the toolchain; what it says goes to standard error. The component.
+    /// Runs the toolchain and returns the component. The output goes to standard error.
     pub(super) fn build(&self) -> Result<Built, BuildError> {
         tools::check(&self.folder, self.language)?;
         let before = self.outputs();
@@ -245,7 +246,8 @@ impl Project {
         }
     }
 
-    /// A source that is newer than what was built at this time, where the toolchain goes by that: `make` does, others look into the files.
+    /// Returns a source that is newer than what was built at this time, for a toolchain that
+    /// compares times. `make` does; others compare contents.
     fn newer_source(&self, built: SystemTime) -> Option<PathBuf> {
         let endings: &[&str] = match self.language {
             Language::Python => &["py"],
@@ -321,7 +323,7 @@ impl Project {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // Makefiles turn what their compilers make into components with it.
+        // Makefiles use it to make components of their compilers' output.
         if let Ok(program) = std::env::current_exe() {
             command.env("WSRUN", program);
         }
@@ -358,7 +360,7 @@ impl Project {
         })
     }
 
-    /// The components that lie where this toolchain puts them.
+    /// Returns the components in the output folder of this toolchain, with their times.
     fn outputs(&self) -> Vec<(SystemTime, PathBuf)> {
         let folder = if self.language == Language::Rust {
             self.rust_target().join(RUST_TARGET).join("release")
@@ -395,7 +397,7 @@ impl Project {
     }
 }
 
-/// The last component among what cargo says that it has made.
+/// Returns the last component in cargo's messages.
 fn artifact(messages: &str) -> Option<PathBuf> {
     let lines = messages.lines().rev();
     let mut messages = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -408,7 +410,7 @@ fn artifact(messages: &str) -> Option<PathBuf> {
     })
 }
 
-/// Reads to the end, shows it meanwhile, and keeps the beginning.
+/// Reads to the end. With `show`, copies it to standard error and keeps only the beginning.
 fn shown(mut source: impl Read, show: bool) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut buffer = [0; 8192];
@@ -417,7 +419,7 @@ fn shown(mut source: impl Read, show: bool) -> Vec<u8> {
         if show {
             let _ = std::io::stderr().lock().write_all(bytes);
         }
-        // What cargo says on standard output is read by us, and all of it.
+        // cargo's standard output is parsed, so all of it is kept.
         let room = match show {
             true => OUTPUT_BYTES_MAX.saturating_sub(kept.len()),
             false => usize::MAX,

@@ -1,4 +1,4 @@
-//! The tools of a toolchain, and how they are had.
+//! The tools of each toolchain, and how to install them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use super::{BuildError, Language, RUST_TARGET};
 
 struct Tool {
-    /// Any of these programs.
+    /// The names of programs, any of which is enough.
     programs: &'static [&'static str],
-    /// What it is, for people who have never heard of it.
+    /// A description for people who do not know the tool.
     what: &'static str,
     install: &'static str,
 }
@@ -46,7 +46,7 @@ const C: Tool = Tool {
 };
 const ZIG_INSTALL: &str = "install Zig (pip install ziglang has it)";
 
-/// Whether everything is there that the project's language needs.
+/// Checks that every tool which the project's language needs is installed.
 pub(super) fn check(folder: &Path, language: Language) -> Result<(), BuildError> {
     match language {
         Language::Rust => {
@@ -70,7 +70,7 @@ pub(super) fn check(folder: &Path, language: Language) -> Result<(), BuildError>
         }),
         Language::C => {
             needs(&MAKE)?;
-            // Another compiler may have been named, or the Makefile may be about something else.
+            // Another compiler may be named, or the Makefile may be about something else.
             let named = std::env::var_os("WASI_CC").is_some() || std::env::var_os("CC").is_some();
             match named || !folder.join("wsrun-sdk").is_dir() {
                 true => Ok(()),
@@ -91,7 +91,8 @@ fn needs(tool: &Tool) -> Result<(), BuildError> {
     }
 }
 
-/// Whether the standard library of the target is installed. Where rustc cannot tell, the build will.
+/// Checks that the standard library of the target is installed. When rustc cannot be asked, the
+/// build itself will fail.
 fn rust_target() -> Result<(), BuildError> {
     let told = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", RUST_TARGET])
@@ -118,7 +119,7 @@ fn has_ziglang() -> bool {
     told.is_ok_and(|status| status.success())
 }
 
-/// Whether a program is in the path.
+/// Returns true when a program is in the path.
 pub(super) fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
