@@ -1,4 +1,4 @@
-//! One connection: its timers and its end. What it receives is in [`input`](super::input), what it sends in [`sending`](super::sending).
+//! One connection: its timers and its end. What it receives is in [`input`](super::input), what it sends in [`send`](super::send).
 //!
 //! ```text
 //!          start_close             peer's close frame, close_timeout
@@ -12,67 +12,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Role;
-use super::close::{ABNORMAL_CLOSURE, Cause, CloseCode, CloseFrame, End, Party, Timer};
-use super::deflate::{Agreed, Contexts};
+use super::close::CloseFrame;
+use super::close_code::{ABNORMAL_CLOSURE, CloseCode};
+use super::config::Config;
+use super::deflate::Contexts;
+use super::end::{Cause, End, Party, Timer};
 use super::error::ProtocolError;
 use super::frame::{CONTROL_BYTES_MAX, Opcode};
-use super::input::Input;
 use super::output::{ControlFrame, Output};
 use super::partial::Partial;
 use super::scratch::Scratch;
 use super::sending::Unfinished;
-use crate::limits::Limits;
-
-/// What is decided about a connection when it opens.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Config {
-    /// What the peer may make this side hold or do.
-    pub limits: Limits,
-    /// How long this side waits.
-    pub timeouts: Timeouts,
-    /// How messages are handed out.
-    pub delivery: Delivery,
-    /// The compression that the opening handshake agreed to.
-    pub deflate: Option<Agreed>,
-    /// Takes frames from the peer whether they are masked or not, and sends none masked. For tests: without masks a page in a browser can
-    /// plant chosen bytes in the caches of intermediaries.
-    pub danger_unmasked: bool,
-}
-
-/// How long a connection waits, and for what. Silence is told by the `now` of the calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// The silence of the peer after which a ping is sent, and again after each such time.
-    pub ping_interval: Option<Duration>,
-    /// The silence of the peer after which the connection ends with 1006.
-    pub idle_timeout: Option<Duration>,
-    /// How long the peer may take to answer a close frame, to take the last output and, in the client role, to end the transport.
-    pub close_timeout: Duration,
-    /// How long a message may take from its first byte to its last, or, with [`Delivery::Chunks`], from one chunk to the next. Beyond it
-    /// the connection fails with 1008.
-    pub message_timeout: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            ping_interval: Some(Duration::from_secs(30)),
-            idle_timeout: Some(Duration::from_secs(50)),
-            close_timeout: Duration::from_secs(5),
-            message_timeout: Some(Duration::from_secs(30)),
-        }
-    }
-}
-
-/// How messages are handed out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Delivery {
-    /// Whole.
-    #[default]
-    Messages,
-    /// As they arrive, in [`Chunk`](super::Chunk)s. Nothing is assembled.
-    Chunks,
-}
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +51,7 @@ pub struct Connection {
     /// What ends the connection once the messages before it could be answered. Boxed: it is rare.
     pub(super) held: Option<Box<Held>>,
     pub(super) output: Output,
-    last_input: Instant,
+    pub(super) last_input: Instant,
     /// Until when the control frames of the peer so far are paid for, each with its part of a second. At most a second ahead.
     control_frames_until: Instant,
     /// Masking keys for when no [`Scratch`] is at hand.
@@ -170,22 +120,6 @@ impl Connection {
             ending: None,
             config,
         }
-    }
-
-    /// Takes bytes of the peer. They are decoded in place, as the events are polled.
-    #[inline]
-    pub fn handle_input<'a>(
-        &'a mut self,
-        now: Instant,
-        bytes: &'a mut [u8],
-        scratch: &'a mut Scratch,
-    ) -> Input<'a> {
-        if !bytes.is_empty() {
-            self.last_input = now;
-        }
-        self.seed_masks(scratch);
-        scratch.retire_message();
-        Input::new(now, self, bytes, scratch)
     }
 
     /// Takes notice that the transport's read side ended or failed.
@@ -636,7 +570,7 @@ impl Connection {
 
     /// Sets keys aside for [`spare_mask_key`](Self::spare_mask_key).
     #[inline]
-    fn seed_masks(&mut self, scratch: &mut Scratch) {
+    pub(super) fn seed_masks(&mut self, scratch: &mut Scratch) {
         if self.masks() && self.mask_seed.is_none() {
             let [a, b, c, d] = scratch.mask_key();
             let [e, f, g, h] = scratch.mask_key();

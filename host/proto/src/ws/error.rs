@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::close::CloseCode;
+use super::close_code::CloseCode;
 
 /// A rule that the peer broke. The connection fails: a close frame with [`close_code`](Self::close_code) is queued and further input is
 /// ignored.

@@ -4,51 +4,16 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::close::CloseFrame;
-use super::connection::{Connection, Delivery, Held, State};
+use super::config::Delivery;
+use super::connection::{Connection, Held, State};
 use super::deflate::Inflater;
 use super::error::ProtocolError;
+use super::event::{Chunk, Event};
 use super::frame::{self, Header, Opcode};
 use super::mask::{self, Mask};
 use super::partial::{Frame, Message, Part, Partial};
 use super::scratch::Scratch;
 use super::{MessageKind, Role};
-
-/// Something that the peer did.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// A text message.
-    Text(&'a str),
-    /// A binary message.
-    Binary(&'a [u8]),
-    /// A part of a message, with [`Delivery::Chunks`].
-    Chunk(Chunk<'a>),
-    /// A ping, which has been answered.
-    Ping(&'a [u8]),
-    /// A pong.
-    Pong {
-        /// What the ping carried.
-        payload: &'a [u8],
-        /// Whether it answers the core's own ping.
-        keep_alive: bool,
-    },
-    /// The peer's close frame, which has been answered. The connection is finished.
-    Close(&'a CloseFrame),
-}
-
-/// A part of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chunk<'a> {
-    /// What the message is.
-    pub kind: MessageKind,
-    /// The bytes. A chunk of a text message may end inside a character; all the text so far is valid UTF-8 otherwise.
-    pub data: &'a [u8],
-    /// Whether the message begins here.
-    pub first: bool,
-    /// Whether the message ends here.
-    pub fin: bool,
-    /// The payload bytes still to come in the current frame: before decompression, if the message is compressed.
-    pub remaining: u64,
-}
 
 /// Bytes of the peer that are being looked at.
 ///
@@ -67,6 +32,24 @@ pub struct Input<'a> {
     position: usize,
     /// A message was handed out, now or before, and is not answered yet: what ends the connection is held back until it could be.
     delivered: bool,
+}
+
+impl Connection {
+    /// Takes bytes of the peer. They are decoded in place, as the events are polled.
+    #[inline]
+    pub fn handle_input<'a>(
+        &'a mut self,
+        now: Instant,
+        bytes: &'a mut [u8],
+        scratch: &'a mut Scratch,
+    ) -> Input<'a> {
+        if !bytes.is_empty() {
+            self.last_input = now;
+        }
+        self.seed_masks(scratch);
+        scratch.retire_message();
+        Input::new(now, self, bytes, scratch)
+    }
 }
 
 impl<'a> Input<'a> {

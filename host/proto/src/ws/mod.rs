@@ -1,9 +1,13 @@
 //! WebSocket connections: RFC 6455, 5 to 8, and RFC 7692.
 
 mod close;
+mod close_code;
+mod config;
 mod connection;
 pub mod deflate;
+mod end;
 mod error;
+mod event;
 pub mod frame;
 mod input;
 pub mod mask;
@@ -11,16 +15,18 @@ mod output;
 mod partial;
 mod prepared;
 mod scratch;
+mod send;
 mod sending;
 mod utf8;
 
-pub use close::{
-    ABNORMAL_CLOSURE, Cause, CloseCode, CloseFrame, End, InvalidCloseCode, NO_STATUS_RECEIVED,
-    Party, Timer,
-};
-pub use connection::{Config, Connection, Delivery, State, Timeouts};
+pub use close::CloseFrame;
+pub use close_code::{ABNORMAL_CLOSURE, CloseCode, InvalidCloseCode, NO_STATUS_RECEIVED};
+pub use config::{Config, Delivery, Timeouts};
+pub use connection::{Connection, State};
+pub use end::{Cause, End, Party, Timer};
 pub use error::{ProtocolError, SendError};
-pub use input::{Chunk, Event, Input};
+pub use event::{Chunk, Event};
+pub use input::Input;
 pub use output::Output;
 pub use prepared::Prepared;
 pub use scratch::Scratch;

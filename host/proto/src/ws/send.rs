@@ -1,0 +1,382 @@
+//! What a connection sends: messages, chunks, pings.
+
+use bytes::Bytes;
+
+use super::connection::{Connection, State};
+use super::deflate::{Agreed, deflate};
+use super::error::SendError;
+use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Opcode};
+use super::output::ControlFrame;
+use super::prepared::Prepared;
+use super::scratch::Scratch;
+use super::sending::Sending;
+use super::{MessageKind, mask};
+
+impl Connection {
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// If it was not taken; nothing was queued then. A message is always taken while the output is empty.
+    #[inline]
+    pub fn send_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        self.fits(payload.len())?;
+        if kind == MessageKind::Text && simdutf8::basic::from_utf8(payload).is_err() {
+            return Err(SendError::InvalidText);
+        }
+        self.queue_message(kind, payload, scratch);
+        Ok(())
+    }
+
+    /// Queues a message that [`fits`](Self::fits) when it was promised to be taken: the queue may have grown since, and is not asked.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has begun to close since, or the text is not UTF-8.
+    #[inline]
+    pub fn send_promised_message(
+        &mut self,
+        kind: MessageKind,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        if kind == MessageKind::Text && simdutf8::basic::from_utf8(payload).is_err() {
+            return Err(SendError::InvalidText);
+        }
+        self.queue_message(kind, payload, scratch);
+        Ok(())
+    }
+
+    /// The same, without a copy where the bytes can go as they are: not masked and not compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_promised_message`](Self::send_promised_message).
+    pub fn send_promised_shared(
+        &mut self,
+        kind: MessageKind,
+        payload: Bytes,
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.masks() || self.deflates(payload.len()).is_some() {
+            return self.send_promised_message(kind, &payload, scratch);
+        }
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        if kind == MessageKind::Text && simdutf8::basic::from_utf8(&payload).is_err() {
+            return Err(SendError::InvalidText);
+        }
+        let header = Header {
+            fin: true,
+            rsv1: false,
+            opcode: kind.opcode(),
+            mask: None,
+            length: payload.len() as u64,
+        };
+        let mut encoded = [0; HEADER_BYTES_MAX];
+        let length = header.encode(&mut encoded);
+        self.output
+            .push_shared(Bytes::copy_from_slice(&encoded[..length]));
+        self.output.push_shared(payload);
+        Ok(())
+    }
+
+    /// Queues a ping in the same way.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has begun to close since, or the payload has more than 125 bytes.
+    pub fn send_promised_ping(
+        &mut self,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        self.queue_control(Opcode::Ping, payload, scratch)
+    }
+
+    /// Queues a pong that answers no ping in the same way.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_promised_ping`](Self::send_promised_ping).
+    pub fn send_promised_pong(
+        &mut self,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        self.queue_control(Opcode::Pong, payload, scratch)
+    }
+
+    /// Queues a text message.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Self::send_message).
+    #[inline]
+    pub fn send_text(&mut self, text: &str, scratch: &mut Scratch) -> Result<(), SendError> {
+        self.fits(text.len())?;
+        self.queue_message(MessageKind::Text, text.as_bytes(), scratch);
+        Ok(())
+    }
+
+    /// Queues the next part of a message; `fin` ends it. Pings, pongs and close frames may go in between, other messages may not. Such
+    /// messages are not compressed: their compression context would be tied to this connection meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If it was not taken; nothing was queued then.
+    pub fn send_chunk(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        self.fits_queue(data.len())?;
+        self.sending()
+            .advance(kind, data, fin, self.config.limits.sent_stream_bytes_max)?;
+        self.send_promised_chunk(kind, data, fin, scratch)
+    }
+
+    /// Queues a part that [`Sending::advance`] has checked when it was promised to be taken: the queue may have grown since, and is not
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has begun to close since, or the part does not continue the message.
+    pub fn send_promised_chunk(
+        &mut self,
+        kind: MessageKind,
+        data: &[u8],
+        fin: bool,
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        let mut sending = self.sending();
+        let begun = sending.is_unfinished();
+        sending.advance(kind, data, fin, self.config.limits.sent_stream_bytes_max)?;
+        self.sending = sending.unfinished().map(Box::new);
+        let opcode = if begun {
+            Opcode::Continuation
+        } else {
+            kind.opcode()
+        };
+        let mask = self.mask_key(scratch);
+        self.push_frame(
+            Header {
+                fin,
+                rsv1: false,
+                opcode,
+                mask,
+                length: data.len() as u64,
+            },
+            data,
+        );
+        Ok(())
+    }
+
+    /// How far the message is that is being sent in chunks, for checking further chunks before they are sent.
+    pub fn sending(&self) -> Sending {
+        Sending::new(self.sending.as_deref().copied())
+    }
+
+    /// Whether a message begun with [`send_chunk`](Self::send_chunk) is not finished: no other message can be sent.
+    #[inline]
+    pub fn is_sending(&self) -> bool {
+        self.sending.is_some()
+    }
+
+    /// Queues a message that goes to other connections as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Self::send_message).
+    pub fn send_prepared(
+        &mut self,
+        message: &mut Prepared,
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        self.fits(message.payload().len())?;
+        let deflates = self.deflates(message.payload().len());
+        let shareable = !deflates.is_some_and(|agreed| agreed.context_takeover(self.role));
+        if self.masks() || !shareable {
+            self.queue_message(message.kind(), message.payload(), scratch);
+            return Ok(());
+        }
+        let frame = match deflates {
+            Some(agreed) => message.compressed_frame(agreed.settings(self.role), scratch),
+            None => message.frame(),
+        };
+        if frame.len() < SHARED_BYTES_MIN {
+            self.output.tail().extend_from_slice(frame);
+        } else {
+            self.output.push_shared(frame.clone());
+        }
+        Ok(())
+    }
+
+    /// Queues a ping.
+    ///
+    /// # Errors
+    ///
+    /// If it was not taken. The payload is at most 125 bytes.
+    pub fn send_ping(&mut self, payload: &[u8], scratch: &mut Scratch) -> Result<(), SendError> {
+        self.send_control(Opcode::Ping, payload, scratch)
+    }
+
+    /// Queues a pong that answers no ping: pings are answered by the core.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_ping`](Self::send_ping).
+    pub fn send_pong(&mut self, payload: &[u8], scratch: &mut Scratch) -> Result<(), SendError> {
+        self.send_control(Opcode::Pong, payload, scratch)
+    }
+
+    /// Whether [`send_message`](Self::send_message) would take a message of this size.
+    ///
+    /// # Errors
+    ///
+    /// What it would fail with.
+    #[inline]
+    pub fn fits(&self, payload_bytes: usize) -> Result<(), SendError> {
+        if self.sending.is_some() && self.state == State::Open {
+            return Err(SendError::MessageUnfinished);
+        }
+        self.fits_queue(payload_bytes)
+    }
+
+    /// The same, whether or not a message in chunks is unfinished: for a message that will wait for its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`fits`](Self::fits).
+    #[inline]
+    pub fn fits_queue(&self, payload_bytes: usize) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        let limit = self.config.limits.sent_message_bytes_max;
+        if payload_bytes as u64 > limit {
+            return Err(SendError::TooLarge { limit });
+        }
+        let queued = self.output.len();
+        if queued > 0 && queued.saturating_add(payload_bytes) > self.config.limits.queued_bytes_max
+        {
+            return Err(SendError::QueueFull { queued });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn queue_message(&mut self, kind: MessageKind, payload: &[u8], scratch: &mut Scratch) {
+        let mask = self.mask_key(scratch);
+        let mut header = Header {
+            fin: true,
+            rsv1: false,
+            opcode: kind.opcode(),
+            mask,
+            length: payload.len() as u64,
+        };
+        if let Some(agreed) = self.deflates(payload.len()) {
+            self.compress(agreed, payload, scratch);
+            // With context takeover the peer must see whatever went into the window.
+            if scratch.compressed.len() < payload.len() || agreed.context_takeover(self.role) {
+                header.rsv1 = true;
+                header.length = scratch.compressed.len() as u64;
+                self.push_frame(header, &scratch.compressed);
+                scratch.retire_compressed();
+                return;
+            }
+        }
+        self.push_frame(header, payload);
+    }
+
+    /// Compresses a message into `scratch.compressed`.
+    fn compress(&mut self, agreed: Agreed, payload: &[u8], scratch: &mut Scratch) {
+        let settings = agreed.settings(self.role);
+        scratch.step_buffer();
+        let Scratch {
+            step,
+            compressed,
+            pool,
+            ..
+        } = scratch;
+        if agreed.context_takeover(self.role) {
+            let contexts = self.contexts.get_or_insert_default();
+            deflate(contexts.deflater(settings), payload, step, compressed);
+        } else {
+            let mut deflater = pool.take_deflater(settings);
+            deflate(&mut deflater, payload, step, compressed);
+            pool.give_deflater(settings, deflater);
+        }
+    }
+
+    #[inline]
+    fn deflates(&self, payload_bytes: usize) -> Option<Agreed> {
+        self.config
+            .deflate
+            .filter(|agreed| payload_bytes >= agreed.message_bytes_min())
+    }
+
+    #[inline]
+    fn push_frame(&mut self, header: Header, payload: &[u8]) {
+        let mut encoded = [0; HEADER_BYTES_MAX];
+        let length = header.encode(&mut encoded);
+        let tail = self.output.tail();
+        tail.reserve(length + payload.len());
+        tail.extend_from_slice(&encoded[..length]);
+        tail.extend_from_slice(payload);
+        if let Some(key) = header.mask {
+            let start = tail.len() - payload.len();
+            mask::apply(key, &mut tail[start..]);
+        }
+    }
+
+    fn send_control(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        self.fits_queue(payload.len())?;
+        self.queue_control(opcode, payload, scratch)
+    }
+
+    fn queue_control(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), SendError> {
+        if payload.len() > CONTROL_BYTES_MAX {
+            return Err(SendError::TooLarge {
+                limit: CONTROL_BYTES_MAX as u64,
+            });
+        }
+        let key = self.mask_key(scratch);
+        self.output
+            .push_control(&ControlFrame::new(opcode, payload, key));
+        Ok(())
+    }
+}
+
+/// Payloads from this size on are shared by the queues instead of copied.
+const SHARED_BYTES_MIN: usize = 4 << 10;
