@@ -47,7 +47,7 @@ impl Connection {
             self.last_input = now;
         }
         self.seed_masks(scratch);
-        scratch.retire_message();
+        scratch.messages.retire_message();
         Input::new(now, self, bytes, scratch)
     }
 }
@@ -174,7 +174,7 @@ impl<'a> Input<'a> {
 
     #[inline(never)]
     fn poll_other_event(&mut self) -> Option<Event<'_>> {
-        self.scratch.retire_message();
+        self.scratch.messages.retire_message();
         if !self.delivered
             && let Some(held) = self.connection.held.take()
         {
@@ -209,8 +209,8 @@ impl<'a> Input<'a> {
         );
         Some(match found {
             Found::Payload { kind, range } => return self.lend_payload(kind, range),
-            Found::Assembled(MessageKind::Text) => Event::Text(&self.scratch.text),
-            Found::Assembled(MessageKind::Binary) => Event::Binary(&self.scratch.binary),
+            Found::Assembled(MessageKind::Text) => Event::Text(&self.scratch.messages.text),
+            Found::Assembled(MessageKind::Binary) => Event::Binary(&self.scratch.messages.binary),
             Found::Chunk { part, range } => Event::Chunk(part.lend(&self.bytes[range])),
             Found::InflatedChunk { part, length } => {
                 Event::Chunk(part.lend(&self.scratch.step[..length]))
@@ -430,9 +430,9 @@ impl<'a> Input<'a> {
                 range,
             }),
             Delivery::Messages => {
-                message.append(&self.bytes[range], remaining, self.scratch)?;
+                message.append(&self.bytes[range], remaining, &mut self.scratch.messages)?;
                 if fin {
-                    message.finish(self.scratch)?;
+                    message.finish(&mut self.scratch.messages)?;
                     Some(Found::Assembled(message.kind))
                 } else {
                     None
@@ -491,13 +491,10 @@ impl<'a> Input<'a> {
         let remaining = frame.remaining;
         let found = match self.connection.config.delivery {
             Delivery::Messages => {
-                // The step is moved out while the message is appended to from it.
-                let step = std::mem::take(&mut self.scratch.step);
-                let appended = message.append(&step[..produced], 0, self.scratch);
-                self.scratch.step = step;
-                appended?;
+                let inflated = &self.scratch.step[..produced];
+                message.append(inflated, 0, &mut self.scratch.messages)?;
                 if fin {
-                    message.finish(self.scratch)?;
+                    message.finish(&mut self.scratch.messages)?;
                     Some(Found::Assembled(message.kind))
                 } else {
                     None

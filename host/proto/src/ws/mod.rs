@@ -1,5 +1,6 @@
 //! WebSocket connections: RFC 6455, 5 to 8, and RFC 7692.
 
+mod buffers;
 mod close;
 mod close_code;
 mod config;

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::MessageKind;
+use super::buffers::MessageBuffers;
 use super::deflate::Inflater;
 use super::error::ProtocolError;
 use super::event::Chunk;
 use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Opcode};
 use super::mask::Mask;
-use super::scratch::Scratch;
 use super::utf8::Utf8;
 
 /// What has arrived of a frame and of the message that it belongs to.
@@ -151,14 +151,14 @@ impl Message {
         &mut self,
         data: &[u8],
         declared: u64,
-        scratch: &mut Scratch,
+        buffers: &mut MessageBuffers,
     ) -> Result<(), ProtocolError> {
         if data.is_empty() {
             return Ok(());
         }
         if self.untouched {
             self.untouched = false;
-            let buffer = scratch.take_buffer();
+            let buffer = buffers.take();
             match self.kind {
                 MessageKind::Text => self.text = String::from_utf8(buffer).unwrap_or_default(),
                 MessageKind::Binary => self.binary = buffer,
@@ -185,10 +185,10 @@ impl Message {
     }
 
     /// Hands the assembled message over to be lent.
-    pub(super) fn finish(&mut self, scratch: &mut Scratch) -> Result<(), ProtocolError> {
+    pub(super) fn finish(&mut self, buffers: &mut MessageBuffers) -> Result<(), ProtocolError> {
         self.utf8.finish().map_err(|_| ProtocolError::TextNotUtf8)?;
-        scratch.text = std::mem::take(&mut self.text);
-        scratch.binary = std::mem::take(&mut self.binary);
+        buffers.text = std::mem::take(&mut self.text);
+        buffers.binary = std::mem::take(&mut self.binary);
         Ok(())
     }
 

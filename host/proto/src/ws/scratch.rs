@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::buffers::MessageBuffers;
 use super::deflate::Pool;
 use super::frame::CONTROL_BYTES_MAX;
 use super::partial::Partial;
@@ -9,9 +10,7 @@ use super::partial::Partial;
 /// Buffers, compression contexts and masking keys that the connections of one thread take turns with, so that a connection between two
 /// messages holds none.
 pub struct Scratch {
-    /// The message that was assembled last, while it is lent to the driver.
-    pub(super) text: String,
-    pub(super) binary: Vec<u8>,
+    pub(super) messages: MessageBuffers,
     /// The payload of the control frame that arrived last.
     pub(super) control: [u8; CONTROL_BYTES_MAX],
     pub(super) control_len: usize,
@@ -20,7 +19,6 @@ pub struct Scratch {
     /// A message that was compressed to be sent.
     pub(super) compressed: Vec<u8>,
     pub(super) pool: Pool,
-    buffers: Vec<Vec<u8>>,
     #[expect(
         clippy::vec_box,
         reason = "they move between here and the connections, each of which holds a pointer"
@@ -33,14 +31,12 @@ impl Scratch {
     /// For connections in the server role.
     pub fn new() -> Self {
         Self {
-            text: String::new(),
-            binary: Vec::new(),
+            messages: MessageBuffers::default(),
             control: [0; CONTROL_BYTES_MAX],
             control_len: 0,
             step: Box::default(),
             compressed: Vec::new(),
             pool: Pool::default(),
-            buffers: Vec::new(),
             partials: Vec::new(),
             mask_keys: None,
         }
@@ -74,19 +70,6 @@ impl Scratch {
         keys()
     }
 
-    /// An empty buffer to assemble a message in.
-    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
-    }
-
-    /// Keeps a buffer for the next message if that is worth it.
-    pub(super) fn give_buffer(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < POOLED_MAX && (1..=BUFFER_BYTES_MAX).contains(&buffer.capacity()) {
-            buffer.clear();
-            self.buffers.push(buffer);
-        }
-    }
-
     pub(super) fn take_partial(&mut self) -> Box<Partial> {
         self.partials.pop().unwrap_or_default()
     }
@@ -95,18 +78,6 @@ impl Scratch {
     pub(super) fn give_partial(&mut self, partial: Box<Partial>) {
         if self.partials.len() < POOLED_MAX {
             self.partials.push(partial);
-        }
-    }
-
-    /// Ends the loan of the message that was assembled last.
-    pub(super) fn retire_message(&mut self) {
-        if self.text.capacity() > 0 {
-            let buffer = std::mem::take(&mut self.text).into_bytes();
-            self.give_buffer(buffer);
-        }
-        if self.binary.capacity() > 0 {
-            let buffer = std::mem::take(&mut self.binary);
-            self.give_buffer(buffer);
         }
     }
 
@@ -142,7 +113,5 @@ impl fmt::Debug for Scratch {
 const STEP_BYTES: usize = 16 << 10;
 /// A larger buffer for compressed messages is freed after use.
 const COMPRESSED_BYTES_MAX: usize = 256 << 10;
-/// How many buffers of each sort are kept.
+/// The states of partial messages that are kept.
 const POOLED_MAX: usize = 8;
-/// A larger buffer is freed instead of kept: one large message must not be paid for ever after.
-const BUFFER_BYTES_MAX: usize = 64 << 10;
