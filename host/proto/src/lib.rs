@@ -1,8 +1,10 @@
-//! The sans-IO WebSocket core of wsrun: RFC 6455 and RFC 7692 without sockets, clocks or randomness.
+//! The sans-IO WebSocket core of wsrun: RFC 6455 and RFC 7692 without sockets, clocks or
+//! randomness.
 //!
-//! Everything that the protocol decides is here: frames, masks, fragments, UTF-8, closing, compression, the opening handshake and the
-//! limits of all of them. Bytes, time and masking keys come from the driver, which owns the transport. The same input makes the same output, whoever
-//! drives it: a server, a test with invented time, a fuzzer.
+//! The crate has every rule of the protocol: frames, masks, fragments, UTF-8, closing, compression,
+//! the opening handshake and the limits of all of them. Bytes, time and masking keys come from the
+//! driver, which owns the transport. Equal input gives equal output, with any driver: a server, a
+//! test with invented time, a fuzzer.
 //!
 //! ```text
 //!                            +----------------------+
@@ -14,9 +16,11 @@
 //!                            +----------------------+ ---> end: how it ended
 //! ```
 //!
-//! The opening handshake comes first: [`http::upgrade`] for servers, on top of any HTTP library or of [`http::request`], and
-//! [`http::connect`] for clients. Then the driver creates a [`ws::Connection`] and, after whatever happened, does three things: handle the
-//! events, write the output, and wait for the transport or for [`poll_timeout`](ws::Connection::poll_timeout), whichever is first.
+//! The opening handshake comes first: [`http::upgrade`] for servers, on top of any HTTP library or
+//! of [`http::request`], and [`http::connect`] for clients. Then the driver creates a
+//! [`ws::Connection`]. After everything that happens, it handles the events, writes the output, and
+//! waits for the transport or for [`poll_timeout`](ws::Connection::poll_timeout), whichever is
+//! first.
 //!
 //! ```
 //! use std::io::{IoSlice, Read, Write};
@@ -24,15 +28,18 @@
 //!
 //! use wsrun_proto::ws::{Config, Connection, Event, Role, Scratch};
 //!
-//! /// Echoes messages until the connection ends. `clock` is where time comes from.
-//! fn echo(transport: &mut (impl Read + Write), clock: impl Fn() -> Instant) -> std::io::Result<u16> {
+//! /// Echoes messages until the connection ends. `clock` returns the current time.
+//! fn echo(
+//!     transport: &mut (impl Read + Write),
+//!     clock: impl Fn() -> Instant,
+//! ) -> std::io::Result<u16> {
 //!     // One of each per thread, not per connection.
 //!     let mut scratch = Scratch::new();
 //!     let mut buffer = [0; 4096];
 //!
 //!     let mut connection = Connection::new(clock(), Role::Server, Config::default());
 //!     loop {
-//!         // 1. Write what is to be written; the transport is done when the core says so.
+//!         // 1. Write the output. The core knows when the transport can be shut down.
 //!         while !connection.output().is_empty() {
 //!             let mut slices = [IoSlice::new(&[]); 8];
 //!             let filled = connection.output().slices(&mut slices);
@@ -44,7 +51,8 @@
 //!             return Ok(end.code);
 //!         }
 //!
-//!         // 2. Read. A real driver waits until `connection.poll_timeout()` at most, then calls `handle_timeout`.
+//!         // 2. Read. A real driver waits until `connection.poll_timeout()` at most, then calls
+//!         // `handle_timeout`.
 //!         let mut length = 0;
 //!         if !connection.is_end_held() {
 //!             length = transport.read(&mut buffer)?;
@@ -54,7 +62,8 @@
 //!             }
 //!         }
 //!
-//!         // 3. Handle what came. Pings are answered already; a close frame behind messages is held back until they could be answered.
+//!         // 3. Handle the events. Pings are answered already. A close frame behind messages is
+//!         // held until they can be answered.
 //!         let mut input = connection.handle_input(clock(), &mut buffer[..length], &mut scratch);
 //!         let mut answers = Vec::new();
 //!         while let Some(event) = input.poll_event() {
@@ -70,7 +79,8 @@
 //!     }
 //! }
 //!
-//! // A transport that has the bytes of RFC 6455, 5.7 and then a close frame with code 1000, masked with zeros.
+//! // A transport with the bytes of RFC 6455, 5.7 and then a close frame with code 1000, masked with
+//! // zeros.
 //! struct Transport(std::io::Cursor<Vec<u8>>, Vec<u8>);
 //! # impl Read for Transport {
 //! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -94,8 +104,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! No input can make the core panic or hold more than [`limits::Limits`] allow. What a peer does wrong is a [`ws::ProtocolError`], told to
-//! the peer by its close code; how a connection ended is a [`ws::End`], which is not an error.
+//! No input can make the core panic or hold more than [`limits::Limits`] allow. A rule that the peer
+//! breaks is a [`ws::ProtocolError`], and the peer receives its close code. Every connection ends
+//! with a [`ws::End`], which is not an error.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

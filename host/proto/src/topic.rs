@@ -6,27 +6,29 @@ use std::sync::Arc;
 /// The longest topic name, in bytes of UTF-8.
 pub const TOPIC_NAME_BYTES_MAX: usize = 256;
 
-/// Why a subscription was not made.
+/// The reason why a subscription was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
     /// The name is empty or longer than [`TOPIC_NAME_BYTES_MAX`].
     #[error("topic name is empty or longer than {TOPIC_NAME_BYTES_MAX} bytes")]
     InvalidName,
-    /// The subscriber has as many subscriptions as it may.
+    /// The subscriber has reached [`TopicLimits::subscriptions_max`].
     #[error("too many subscriptions of one connection")]
     SubscriptionLimit,
-    /// There are as many topics as there may be.
+    /// The table has reached [`TopicLimits::topics_max`].
     #[error("too many topics")]
     TopicLimit,
 }
 
-/// Bounds of one [`Topics`] table.
+/// The limits of one [`Topics`] table.
 #[derive(Clone, Copy, Debug)]
 pub struct TopicLimits {
-    /// Topics with at least one subscriber, 100,000 by default. One more is refused with [`SubscribeError::TopicLimit`].
+    /// The most topics with at least one subscriber, 100,000 by default. One more is refused with
+    /// [`SubscribeError::TopicLimit`].
     pub topics_max: usize,
-    /// Subscriptions of one subscriber, 64 by default. One more is refused with [`SubscribeError::SubscriptionLimit`].
+    /// The most subscriptions of one subscriber, 64 by default. One more is refused with
+    /// [`SubscribeError::SubscriptionLimit`].
     pub subscriptions_max: usize,
 }
 
@@ -39,11 +41,12 @@ impl Default for TopicLimits {
     }
 }
 
-/// Who is subscribed to what. A topic exists while it has a subscriber.
+/// The table of topics and their subscribers. A topic exists while it has a subscriber.
 #[derive(Debug, Default)]
 pub struct Topics {
     limits: TopicLimits,
-    // Ordered sets: fan-out goes in the order of the subscribers' numbers, the same on every run.
+    // The sets are ordered, so that fan-out follows the subscribers' numbers and is the same on
+    // every run.
     subscribers: HashMap<Arc<str>, BTreeSet<u64>>,
     subscriptions: BTreeMap<u64, BTreeSet<Arc<str>>>,
 }
@@ -57,11 +60,12 @@ impl Topics {
         }
     }
 
-    /// Would `subscribe` succeed, given `own` more (or fewer) subscriptions of this subscriber and `added` more topics?
+    /// Checks whether `subscribe` would succeed if this subscriber had `own` more (or fewer)
+    /// subscriptions and the table had `added` more topics.
     ///
     /// # Errors
     ///
-    /// As [`Topics::subscribe`].
+    /// Those of [`Topics::subscribe`].
     pub fn check(
         &self,
         subscriber: u64,
@@ -87,11 +91,11 @@ impl Topics {
         Ok(())
     }
 
-    /// Subscribes; `false` when it was subscribed already.
+    /// Subscribes, and returns `false` if the subscription existed already.
     ///
     /// # Errors
     ///
-    /// When the name is not allowed or a limit is reached; the table is unchanged.
+    /// Fails if the name is not allowed or a limit is reached. The table is unchanged then.
     pub fn subscribe(&mut self, subscriber: u64, topic: &str) -> Result<bool, SubscribeError> {
         self.check(subscriber, topic, 0, 0)?;
         if self.is_subscribed(subscriber, topic) {
@@ -112,7 +116,7 @@ impl Topics {
         Ok(true)
     }
 
-    /// Ends a subscription; `false` when there was none.
+    /// Ends a subscription, and returns `false` if there was none.
     pub fn unsubscribe(&mut self, subscriber: u64, topic: &str) -> bool {
         let Some(mine) = self.subscriptions.get_mut(&subscriber) else {
             return false;
@@ -134,35 +138,35 @@ impl Topics {
         }
     }
 
-    /// Whether this subscription exists.
+    /// Returns true if this subscription exists.
     pub fn is_subscribed(&self, subscriber: u64, topic: &str) -> bool {
         self.subscriptions
             .get(&subscriber)
             .is_some_and(|mine| mine.contains(topic))
     }
 
-    /// The subscribers of a topic, in ascending order.
+    /// Returns the subscribers of a topic, in ascending order.
     pub fn subscribers(&self, topic: &str) -> impl Iterator<Item = u64> + '_ {
         self.subscribers.get(topic).into_iter().flatten().copied()
     }
 
-    /// The topics that one subscriber is subscribed to.
+    /// Returns the topics of one subscriber.
     pub fn subscriptions(&self, subscriber: u64) -> impl Iterator<Item = &str> {
         let mine = self.subscriptions.get(&subscriber);
         mine.into_iter().flatten().map(|topic| &**topic)
     }
 
-    /// How many subscribers a topic has.
+    /// Counts the subscribers of a topic.
     pub fn count(&self, topic: &str) -> usize {
         self.subscribers.get(topic).map_or(0, BTreeSet::len)
     }
 
-    /// How many topics there are.
+    /// Counts the topics.
     pub fn len(&self) -> usize {
         self.subscribers.len()
     }
 
-    /// Whether there is no topic.
+    /// Returns true if there is no topic.
     pub fn is_empty(&self) -> bool {
         self.subscribers.is_empty()
     }
@@ -219,7 +223,7 @@ mod tests {
         assert_eq!(topics.len(), 2);
     }
 
-    /// Every operation against a plain set of pairs, over a fixed pseudo-random sequence.
+    /// Compares every operation with a plain set of pairs, over a fixed pseudo-random sequence.
     #[test]
     fn table_agrees_with_a_set_of_pairs() {
         let mut topics = Topics::default();

@@ -101,7 +101,7 @@ fn what_arrives_behind_a_failed_write_is_still_told_and_nothing_more_is_queued()
     connection.send_text("never taken", &mut scratch).unwrap();
     connection.handle_write_failed();
     let input = [masked(TEXT, b"last words"), close(4001, "bye")].concat();
-    // The message first, and then what is held back behind it.
+    // The message comes first, and then the close frame that was held.
     let mut seen = see(&mut connection, &mut scratch, &input);
     seen.extend(see(&mut connection, &mut scratch, b""));
     assert_eq!(

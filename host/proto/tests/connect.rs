@@ -293,7 +293,7 @@ fn client_does_not_send_more_than_a_head_may_hold() {
         .push(("X".to_owned(), "a".repeat(limits.header_bytes_max)));
     assert_eq!(Connect::new(long, KEY).map(|_| ()), too_large);
 
-    // Eight are the handshake's own, one is there already.
+    // The handshake sets eight headers itself, and one was there already.
     let mut many = options();
     many.headers
         .extend((9..limits.headers_max).map(|n| (format!("X-{n}"), String::new())));

@@ -56,7 +56,7 @@ fn replay(target: &str, run: fn(Instant, &[u8]), mutations: u64) {
     let mut paths: Vec<_> = entries
         .map(|entry| entry.expect("the corpus can be listed").path())
         .collect();
-    // The order of a folder is not the same everywhere; a seed must be.
+    // The order of a folder differs between systems, but the seeds must not.
     paths.sort();
     let corpus: Vec<Vec<u8>> = paths
         .iter()
@@ -80,7 +80,7 @@ fn attempt(run: fn(Instant, &[u8]), input: &[u8], name: &str) {
     assert!(outcome.is_ok(), "{name} failed with {input:02x?}");
 }
 
-/// An input made of entries of the corpus, by the seed alone.
+/// Makes an input of entries of the corpus, determined by the seed alone.
 fn mutated(corpus: &[Vec<u8>], seed: u64) -> Vec<u8> {
     let mut random = Random(seed);
     let mut input = corpus[random.below(corpus.len())].clone();
@@ -103,7 +103,7 @@ fn mutated(corpus: &[Vec<u8>], seed: u64) -> Vec<u8> {
     input
 }
 
-/// splitmix64.
+/// The generator splitmix64.
 struct Random(u64);
 
 impl Random {

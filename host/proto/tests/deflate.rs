@@ -42,7 +42,7 @@ fn takeover() -> Config {
     })
 }
 
-/// A message as any client may compress it, written with zlib and not with the code under test.
+/// Compresses a message as a client may, with zlib and not with the code under test.
 fn compressed(message: &[u8]) -> Vec<u8> {
     let mut deflate = Deflate::new(6, false, 15);
     let mut output = vec![0; message.len() + 1000];
@@ -215,7 +215,8 @@ fn server_fails_connection_on_data_that_is_cut_short_or_goes_on() {
     }
 }
 
-/// A message in every kind of block, as zlib makes them: stored, with fixed codes, with codes of its own, and blocks that end the stream.
+/// Compresses a message in every kind of block of zlib: stored, with fixed codes, with dynamic
+/// codes, and blocks that end the stream.
 fn in_every_kind_of_block(message: &[u8]) -> Vec<Vec<u8>> {
     let mut kinds = Vec::new();
     for (level, strategy) in [
@@ -267,11 +268,11 @@ fn message_that_is_cut_short_is_never_taken_for_a_whole_one() {
             let frame = masked(BINARY | COMPRESSED, &payload);
             let outcome = play_at_every_boundary(Role::Server, &config, &frame.repeat(2));
             assert_eq!(outcome.seen, [whole.clone(), whole.clone()]);
-            // A stream that said that it is over needs no header of an empty block behind it.
+            // A stream whose last block is marked needs no header of an empty block after it.
             let cut_max = payload.len() - usize::from(ends_stream);
-            // The header of a block without compression, alone, is the whole of an empty message.
+            // A single header of a block without compression is a whole empty message.
             for end in 1 + usize::from(payload[0] < 2)..cut_max {
-                // Fresh, and with a context.
+                // Without a context, and with one.
                 for before in [&[][..], &first] {
                     let cut = masked(BINARY | COMPRESSED, &payload[..end]);
                     let bytes = [before, &cut].concat();
@@ -378,7 +379,7 @@ fn inflating_stops_at_the_limit() {
     }
 }
 
-/// Found by fuzzing.
+/// A case that fuzzing found.
 #[test]
 fn bad_text_before_the_limit_is_told_however_it_is_cut() {
     let limits = Limits {
@@ -532,7 +533,8 @@ fn sent_messages_keep_to_the_window() {
             .unwrap()
             .unwrap();
         assert!(header.rsv1);
-        // Small steps of output: whatever a distance reaches must be in the window of the decompressor.
+        // The steps of output are small, so that the window of the decompressor must have
+        // everything that a distance reaches.
         let mut inflate = zlib_rs::Inflate::new(false, window_bits);
         let mut inflated = Vec::new();
         loop {

@@ -149,7 +149,7 @@ fn tiny_fragments_cost_no_more_than_twice_their_bytes() {
             );
         }
     });
-    // While a buffer doubles, the old half is there as well.
+    // While a buffer doubles, the old half is allocated as well.
     assert!(peak <= 3 * FRAGMENTS, "{peak} bytes at most");
     let held = memory::held();
     drop((connection, scratch));

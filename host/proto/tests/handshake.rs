@@ -6,7 +6,7 @@ use wsrun_proto::http::upgrade::{self, Upgrade, UpgradeError};
 use wsrun_proto::limits::Limits;
 
 type Headers<'a> = Vec<(&'a str, &'a [u8])>;
-/// Headers that replace others, and what comes of it.
+/// Headers that replace others, and the expected result.
 type Case = (
     &'static str,
     &'static [(&'static str, &'static str)],
@@ -31,7 +31,7 @@ fn request() -> Headers<'static> {
         .collect()
 }
 
-/// The request with all headers of a name replaced by others.
+/// Makes the request with all headers of a name replaced by others.
 fn request_with<'a>(name: &str, others: &[(&'a str, &'a str)]) -> Headers<'a> {
     let mut headers = request();
     headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));

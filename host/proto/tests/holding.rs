@@ -1,4 +1,4 @@
-//! Messages are answered before what ends the connection behind them, even if all of it arrives at once.
+//! Messages that are answered before the end of the connection that follows them in the same input.
 
 mod support;
 
@@ -15,7 +15,8 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Echoes what arrives in one input, as a driver does: first all events, then the answers, then again.
+/// Echoes the messages of one input as a driver does: first all events, then the answers, then
+/// again.
 fn echo(connection: &mut Connection, input: &mut [u8]) -> Vec<u8> {
     let now = support::epoch();
     let mut scratch = Scratch::new();

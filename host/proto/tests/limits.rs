@@ -1,4 +1,4 @@
-//! What a peer cannot make this side hold or do.
+//! Limits on the memory and work that a peer can cause.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! RFC 7692, 5 and 7.1: agreeing on compression, in both roles.
+//! RFC 7692, 5 and 7.1: agreement on compression, in both roles.
 
 use wsrun_proto::http::extensions;
 use wsrun_proto::ws::Role;

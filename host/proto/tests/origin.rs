@@ -1,4 +1,4 @@
-//! RFC 6455, 10.2: whose scripts may connect.
+//! RFC 6455, 10.2: origins whose scripts may connect.
 
 use wsrun_proto::http::origin::{Allowed, is_same_origin};
 

@@ -1,9 +1,10 @@
-//! RFC 9112: where one request of a connection ends and the next begins.
+//! RFC 9112: the boundaries of the requests on one connection.
 
 use wsrun_proto::http::framing::{Framing, RequestError};
 use wsrun_proto::limits::Limits;
 
-/// The pieces that are understood of input that comes in pieces of `piece` bytes, and why there are no more.
+/// Splits input that comes in pieces of `piece` bytes into its parts. Returns them, and the reason
+/// why there are no more.
 fn units(input: &[u8], piece: usize, limits: Limits) -> (Vec<Vec<u8>>, Option<RequestError>) {
     let mut framing = Framing::new(limits);
     let (mut held, mut units) = (Vec::new(), Vec::new());
@@ -23,7 +24,7 @@ fn units(input: &[u8], piece: usize, limits: Limits) -> (Vec<Vec<u8>>, Option<Re
     (units, None)
 }
 
-/// The same, for every size of a piece: nothing may depend on it but how bodies are cut.
+/// Splits input with every size of a piece. Only the parts of bodies may depend on it.
 #[track_caller]
 fn at_every_size(input: &[u8]) -> (Vec<Vec<u8>>, Option<RequestError>) {
     let whole = units(input, input.len(), Limits::default());
@@ -45,7 +46,7 @@ fn heads_and_bodies_are_passed_on_one_at_a_time() {
     let post = "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n";
     let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n";
     let chunks = "3;x=\"y\"\r\nabc\r\n10 \r\n0123\r\n6789\n\rcdef\r\n000\r\nX: y\r\n\r\n";
-    // An empty line before a request is passed over; a frame behind it is not looked at.
+    // An empty line before a request is skipped, and a frame after it is not read.
     let input = format!("{GET}{post}GET /{chunked}{chunks}\r\n\r\n{GET}\u{1}");
     let (units, error) = at_every_size(input.as_bytes());
     assert_eq!(error, Some(RequestError::NotHttp));
@@ -149,7 +150,7 @@ fn what_another_server_could_read_differently_is_refused() {
             400
         };
         assert_eq!(error.status(), status);
-        // Behind another one, too.
+        // A refusal after another request is the same.
         let (units, refused) = at_every_size(format!("{GET}{head}").as_bytes());
         assert_eq!((units.len(), refused), (1, Some(error)), "{head:?}");
     }

@@ -1,4 +1,4 @@
-//! What happens when the peer is silent or slow, in invented time.
+//! Silent and slow peers, in invented time.
 
 mod support;
 
@@ -200,14 +200,14 @@ fn message_has_the_same_time_however_often_the_driver_does_not_read() {
     let mut connection = Connection::new(epoch(), Role::Server, Config::default());
     let mut now = epoch();
     for _ in 0..29 {
-        // One second of each eleven is the peer's.
+        // The peer has one second of each eleven.
         let mut piece = masked(if now == epoch() { BINARY_START } else { MORE }, b"a");
         let _ = connection
             .handle_input(now, &mut piece, &mut scratch)
             .poll_event();
         now += seconds(1);
         connection.pause_input(now);
-        // Again, as a driver does that was woken and still cannot read.
+        // The driver pauses again, as one that was woken and still cannot read.
         now += seconds(10);
         connection.pause_input(now);
         connection.resume_input(now);

@@ -1,4 +1,4 @@
-//! RFC 6455, 8.1: text is UTF-8, and what is not is told at once.
+//! RFC 6455, 8.1: text is UTF-8, and anything else is reported at once.
 
 mod support;
 

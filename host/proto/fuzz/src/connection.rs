@@ -1,6 +1,8 @@
-//! Connections in both roles: however the input is cut, the same comes out, and it stays within the limits.
+//! Connections in both roles. The outcome does not depend on how the input is cut, and stays within
+//! the limits.
 //!
-//! The first byte chooses the configuration, the second the size of the pieces; the rest is the input.
+//! The first byte chooses the configuration, the second the size of the pieces; the rest is the
+//! input.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +61,7 @@ fn config(flags: u8) -> Config {
 
 #[derive(Default)]
 struct Outcome {
-    /// Whole messages: how they are cut into chunks depends on the pieces.
+    /// Whole messages, because their chunks depend on the pieces.
     messages: Vec<(MessageKind, Vec<u8>)>,
     end: Option<End>,
     output: Vec<u8>,

@@ -1,4 +1,5 @@
-//! Compression: any payload inflates within the limit or fails, and what one side compresses the other side reads.
+//! Compression. Any payload inflates within the limit or fails, and the other side can read what
+//! one side compresses.
 //!
 //! The first byte chooses the parameters; the rest is a compressed payload and a message.
 
@@ -52,7 +53,7 @@ fn inflate(now: Instant, agreed: Agreed, payload: &[u8]) {
     let mut head = [0; HEADER_BYTES_MAX];
     let start = header.encode(&mut head);
     let frame = [&head[..start], payload].concat();
-    // Twice, because a context may live on.
+    // The frame comes twice, because a context may be kept.
     let mut frames = [frame.clone(), frame].concat();
     let mut input = connection.handle_input(now, &mut frames, &mut scratch);
     while let Some(event) = input.poll_event() {

@@ -1,4 +1,4 @@
-//! Frame headers: what is read can be written again.
+//! Frame headers. A header that was read can be written again.
 
 use std::time::Instant;
 

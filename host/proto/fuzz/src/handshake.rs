@@ -1,4 +1,4 @@
-//! The opening handshake: heads are read the same however they are cut, and nothing in them is fatal.
+//! The opening handshake. A head is read the same however it is cut, and no head causes a panic.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ fn read_request(data: &[u8]) {
     let mut reader = RequestReader::new(LIMITS);
     let mut bytewise = Ok(None);
     for (position, byte) in data.chunks(1).enumerate() {
-        // Errors and the borrowed head both end it.
+        // An error ends the loop, and so does a head, because it is borrowed.
         match reader.handle_input(byte) {
             Ok(None) => {}
             Ok(Some(mut request)) => {

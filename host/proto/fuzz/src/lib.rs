@@ -1,4 +1,5 @@
-//! The bodies of the fuzz targets. `tests/corpus.rs` includes them as well, to replay the corpus with stable Rust.
+//! The bodies of the fuzz targets. `tests/corpus.rs` includes them as well, to replay the corpus
+//! with stable Rust.
 
 pub mod connection;
 pub mod deflate;

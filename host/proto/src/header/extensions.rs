@@ -9,22 +9,22 @@ use super::token::{is_token, is_token_byte};
 /// One extension of the list, with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extension<'a> {
-    /// Its registered name.
+    /// The registered name.
     pub name: &'a str,
-    /// Its parameters in their order, repeated ones included.
+    /// The parameters in their order, repeated ones included.
     pub parameters: Vec<Parameter<'a>>,
 }
 
 /// A parameter of an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter<'a> {
-    /// Its name.
+    /// The name.
     pub name: &'a str,
-    /// Its value without quotes, if it has one.
+    /// The value without quotes, if there is one.
     pub value: Option<Cow<'a, str>>,
 }
 
-/// The value does not follow the grammar.
+/// The error for a value that does not follow the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("extensions are malformed")]
 pub struct MalformedExtensions;
@@ -33,7 +33,8 @@ pub struct MalformedExtensions;
 ///
 /// # Errors
 ///
-/// If any part of it does not follow the grammar: nothing of a list that cannot be understood is agreed to.
+/// Fails if any part of the value does not follow the grammar, because no extension of an
+/// unreadable list can be agreed to.
 pub fn parse(value: &str) -> Result<Vec<Extension<'_>>, MalformedExtensions> {
     let mut rest = Rest(value);
     let mut extensions = Vec::new();
@@ -61,7 +62,7 @@ pub fn parse(value: &str) -> Result<Vec<Extension<'_>>, MalformedExtensions> {
     Ok(extensions)
 }
 
-/// What was not read yet.
+/// The part of the value that was not read yet.
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
@@ -108,8 +109,10 @@ impl<'a> Rest<'a> {
         })
     }
 
-    /// RFC 6455, 9.1: "When using the quoted-string syntax variant, the value after quoted-string unescaping MUST conform to the 'token'
-    /// ABNF."
+    /// Reads a value in quotes.
+    ///
+    /// RFC 6455, 9.1: "When using the quoted-string syntax variant, the value after quoted-string
+    /// unescaping MUST conform to the 'token' ABNF."
     fn quoted(&mut self) -> Result<String, MalformedExtensions> {
         let mut value = String::new();
         let mut characters = self.0.chars();

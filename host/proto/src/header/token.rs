@@ -1,20 +1,22 @@
 //! Tokens and lists of header values: RFC 9110, 5.6.
 
-/// Whether this is a token: at least one character, and only those that may stand outside of quotes.
+/// Returns true if the text is a token: at least one character, and only those that are allowed
+/// outside of quotes.
 pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
-/// Whether a byte may stand in a token.
+/// Returns true if a byte is allowed in a token.
 pub fn is_token_byte(byte: u8) -> bool {
     matches!(byte,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
         | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')
 }
 
-/// The elements of a comma-separated list of tokens. Empty elements are passed over.
+/// Splits a comma-separated list of tokens into its elements. Empty elements are skipped.
 ///
-/// RFC 9110, 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list elements".
+/// RFC 9110, 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list
+/// elements".
 pub fn list(value: &str) -> impl Iterator<Item = &str> {
     value
         .split(',')
@@ -22,12 +24,12 @@ pub fn list(value: &str) -> impl Iterator<Item = &str> {
         .filter(|element| !element.is_empty())
 }
 
-/// Removes the white space that may surround a value.
+/// Removes the white space around a value.
 pub fn trim(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }
 
-/// A header by its name in small letters: the values in their order.
+/// Returns the values of a header in their order. The name is in lower case.
 pub(crate) fn values<'a>(
     headers: &'a [(&'a str, &'a [u8])],
     name: &'static str,
@@ -38,7 +40,7 @@ pub(crate) fn values<'a>(
         .map(|(_, value)| *value)
 }
 
-/// The same for headers whose values are text; `None` stands for a value that is not visible ASCII.
+/// Returns the values of a header as text, with `None` for each value that is not visible ASCII.
 pub(crate) fn texts<'a>(
     headers: &'a [(&'a str, &'a [u8])],
     name: &'static str,

@@ -1,4 +1,5 @@
-//! The host and port of a `Host` header, or of a request target that is a URL: RFC 3986, 3.2, and RFC 9110, 7.2.
+//! The host and port of a `Host` header, or of a request target that is a URL: RFC 3986, 3.2, and
+//! RFC 9110, 7.2.
 
 use std::net::Ipv6Addr;
 
@@ -10,7 +11,8 @@ pub struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads a name or an address, and a port; none if it is something else. A user name is never part of it.
+    /// Reads a name or an address, and a port. Returns `None` for anything else. A user name is
+    /// never part of it.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -38,14 +40,14 @@ impl<'a> Authority<'a> {
         Some(Self { host, port })
     }
 
-    /// Whether another names the same place for a scheme whose port this is, if none is named.
+    /// Returns true if both name the same host and port. A missing port means `default_port`.
     pub fn is_same(&self, other: &Authority<'_>, default_port: u16) -> bool {
         self.host.eq_ignore_ascii_case(other.host)
             && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
     }
 }
 
-/// The port of a scheme that a server of HTTP and WebSocket can be asked by.
+/// Returns the port of a scheme of HTTP or WebSocket.
 pub fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" | "ws" => Some(80),
@@ -54,7 +56,9 @@ pub fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// What may stand in a name. RFC 3986, 3.2.2, but for the comma: it separates two hosts for who reads a list.
+/// Returns true if a byte is allowed in a name.
+///
+/// RFC 3986, 3.2.2, without the comma: a server that reads a list would see two hosts there.
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
 }

@@ -12,7 +12,7 @@ use crate::header::token::{is_token, list, texts};
 use crate::limits::Limits;
 use crate::ws::deflate::{self, Agreed, DeflateConfig, DeflateResponseError};
 
-/// What a client asks for.
+/// The options of a client's handshake.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectOptions {
     /// The `Host` header: the name and, unless it is the scheme's default, the port.
@@ -29,18 +29,18 @@ pub struct ConnectOptions {
     pub deflate: Option<DeflateConfig>,
     /// The version of the protocol.
     pub version: Version,
-    /// What the response may hold, and the request.
+    /// The limits of the response, and of the request.
     pub limits: Limits,
 }
 
-/// A version of the protocol: RFC 6455, or a draft of it that old servers speak. They differ in the handshake alone: before version 13 the
-/// origin goes into another header.
+/// A version of the protocol: RFC 6455, or a draft of it that old servers speak. The versions
+/// differ in the handshake alone: before version 13 the origin goes into another header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Version {
     /// RFC 6455.
     #[default]
     V13,
-    /// draft-ietf-hybi-thewebsocketprotocol-08 to 12. The origin is sent as 08 to 10 have it.
+    /// draft-ietf-hybi-thewebsocketprotocol-08 to 12. The origin is sent as in 08 to 10.
     V8,
     /// draft-ietf-hybi-thewebsocketprotocol-07.
     V7,
@@ -52,10 +52,10 @@ pub enum Version {
 pub struct UnsupportedVersion(pub u8);
 
 impl Version {
-    /// All of them, the newest first.
+    /// All versions, the newest first.
     pub const ALL: [Self; 3] = [Self::V13, Self::V8, Self::V7];
 
-    /// The value of `Sec-WebSocket-Version`.
+    /// Returns the value of `Sec-WebSocket-Version`.
     pub fn number(self) -> u8 {
         match self {
             Self::V13 => 13,
@@ -83,7 +83,8 @@ impl TryFrom<u8> for Version {
     }
 }
 
-/// An opening handshake of the client role: write [`request_bytes`](Self::request_bytes), then feed what arrives to
+/// An opening handshake in the client role. The driver writes
+/// [`request_bytes`](Self::request_bytes), then passes the bytes that arrive to
 /// [`handle_input`](Self::handle_input).
 #[derive(Debug)]
 pub struct Connect {
@@ -95,7 +96,7 @@ pub struct Connect {
     response: Option<ResponseHead>,
 }
 
-/// How the server answered, whether that made a connection or not.
+/// The status and headers of the server's response, whether the handshake succeeded or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseHead {
     /// The status.
@@ -107,7 +108,7 @@ pub struct ResponseHead {
 /// A handshake that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Established {
-    /// How many bytes of the last input belong to the response. What follows are frames.
+    /// The number of bytes of the last input that belong to the response. Frames follow them.
     pub consumed: usize,
     /// The subprotocol that the server chose.
     pub protocol: Option<String>,
@@ -115,11 +116,12 @@ pub struct Established {
     pub deflate: Option<Agreed>,
 }
 
-/// Why there is no connection.
+/// The reason why the handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// An option cannot be put into a request: it holds a character that would end a line, or a header that is the handshake's own.
+    /// An option cannot be put into a request. It has a character that would end a line, or is a
+    /// header that the handshake sets itself.
     #[error("{0} cannot be sent")]
     InvalidOption(&'static str),
     /// The request is beyond [`Limits::header_bytes_max`] or [`Limits::headers_max`].
@@ -139,7 +141,7 @@ pub enum ConnectError {
         /// The status.
         status: u16,
     },
-    /// The server is somewhere else. Whether to follow is the caller's to decide.
+    /// The server sent a redirect. The caller decides whether to follow it.
     #[error("server redirected with status {status}")]
     Redirected {
         /// The status.
@@ -153,7 +155,8 @@ pub enum ConnectError {
     /// The response has no `Sec-WebSocket-Accept`, or more than one.
     #[error("accept header is missing")]
     AcceptMissing,
-    /// `Sec-WebSocket-Accept` does not answer the key: a cached response, or a server that does not know WebSocket.
+    /// `Sec-WebSocket-Accept` does not answer the key: a cached response, or a server that does not
+    /// know WebSocket.
     #[error("accept header does not answer the key")]
     AcceptWrong,
     /// The server chose a subprotocol that was not offered, or more than one.
@@ -165,11 +168,11 @@ pub enum ConnectError {
 }
 
 impl Connect {
-    /// A handshake with a key, which must be random.
+    /// Makes a handshake with a key, which must be random.
     ///
     /// # Errors
     ///
-    /// If an option cannot be put into a request.
+    /// Fails if an option cannot be put into a request.
     pub fn new(options: ConnectOptions, key: [u8; 16]) -> Result<Self, ConnectError> {
         check_options(&options)?;
         let key = STANDARD.encode(key);
@@ -217,27 +220,28 @@ impl Connect {
         Ok(connect)
     }
 
-    /// The request.
+    /// Returns the request.
     pub fn request_bytes(&self) -> &[u8] {
         self.request.as_bytes()
     }
 
-    /// The headers of the request in their order.
+    /// Returns the headers of the request in their order.
     pub fn request_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let lines = self.request.split("\r\n").skip(1);
         lines.filter_map(|line| line.split_once(": "))
     }
 
-    /// How the server answered; none until [`handle_input`](Self::handle_input) has seen a whole response.
+    /// Returns the server's response, or `None` until [`handle_input`](Self::handle_input) has read
+    /// a whole one.
     pub fn response(&self) -> Option<&ResponseHead> {
         self.response.as_ref()
     }
 
-    /// Takes bytes of the server: the outcome, once the response is complete.
+    /// Takes bytes of the server, and returns the outcome once the response is complete.
     ///
     /// # Errors
     ///
-    /// If the handshake fails. The transport is to be closed then.
+    /// Fails if the handshake fails. The driver closes the transport then.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<Option<Established>, ConnectError> {
         let Some(response) = self.reader.handle_input(input)? else {
             return Ok(None);
@@ -366,7 +370,7 @@ fn owned(headers: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Headers that the handshake writes itself, or that would announce a body.
+/// Headers that the handshake sets itself, or that would announce a body.
 const OWN_HEADERS: [&str; 7] = [
     "host",
     "upgrade",

@@ -1,7 +1,9 @@
-//! Where one request ends and the next begins: RFC 9112, 2.2, 6 and 7. For servers with an HTTP library that reads more than the RFC allows.
+//! The boundaries of the requests on one connection: RFC 9112, 2.2, 6 and 7. A server uses them in
+//! front of an HTTP library that accepts more than the RFC allows.
 //!
-//! What two servers read differently is a way to smuggle a request past one of them, so that everything is refused that is not clear: lines
-//! that end with LF alone, a body whose length is told twice, a target with a fragment.
+//! A request that two servers read differently can be smuggled past one of them. Everything
+//! ambiguous is therefore refused: lines that end with LF alone, a body with two lengths, a target
+//! with a fragment.
 
 use thiserror::Error;
 
@@ -9,8 +11,8 @@ use super::head::header_slots;
 use crate::header::token::{is_token_byte, list, texts, values};
 use crate::limits::Limits;
 
-/// Follows the requests of one connection. Each byte is looked at once, however small the pieces are in which it arrives; bytes of bodies are
-/// counted and not looked at.
+/// The position in the requests of one connection. Each byte of a head is read once, however small
+/// the pieces are in which it arrives. Bytes of bodies are counted and not read.
 #[derive(Debug)]
 pub struct Framing {
     limits: Limits,
@@ -22,30 +24,30 @@ enum Stage {
     Head(Lines),
     Body(u64),
     Chunked(Chunked),
-    /// Nothing further is understood.
+    /// The request was refused, and so is all further input.
     Refused(RequestError),
 }
 
 /// The lines of a head that is not complete.
 #[derive(Debug, Default)]
 struct Lines {
-    /// Bytes that were looked at.
+    /// The number of bytes that were read.
     seen: usize,
     line_start: usize,
-    /// There was a line that is not empty. Empty ones before it are passed over (RFC 9112, 2.2).
+    /// True once a line was not empty. Empty lines before it are skipped (RFC 9112, 2.2).
     begun: bool,
-    /// The method is over.
+    /// True once the method is complete.
     has_method: bool,
 }
 
-/// Where a chunked body is (RFC 9112, 7.1).
+/// The position in a chunked body (RFC 9112, 7.1).
 #[derive(Debug, Clone, Copy)]
 enum Chunked {
     Size {
         digits: u8,
         size: u64,
     },
-    /// Extensions, which mean nothing here, and their length.
+    /// The extensions of a chunk, which are ignored, and their length.
     Extension {
         size: u64,
         bytes: usize,
@@ -68,7 +70,7 @@ enum Chunked {
     },
 }
 
-/// Why a request, and everything behind it, is not understood.
+/// The reason why a request, and everything after it, is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -84,22 +86,23 @@ pub enum RequestError {
         /// The limit.
         limit: usize,
     },
-    /// The target is longer than any implementation must take.
+    /// The target is longer than the largest that HTTP libraries accept.
     #[error("the request target may have at most {TARGET_BYTES_MAX} bytes")]
     TargetTooLong,
-    /// It is not HTTP/1.
+    /// The input is not HTTP/1.
     #[error("this is not a request of HTTP/1")]
     NotHttp,
-    /// A line ends with LF alone, which others may understand differently.
+    /// A line ends with LF alone, which other servers may read differently.
     #[error("a line ends without CR")]
     BareLineFeed,
     /// The target has a fragment, which is never sent.
     #[error("the request target has a fragment (#…)")]
     Fragment,
-    /// `Content-Length` is repeated or not a number, or there is a `Transfer-Encoding` beside it or in HTTP/1.0.
+    /// `Content-Length` is repeated or not a number, or there is a `Transfer-Encoding` beside it or
+    /// in HTTP/1.0.
     #[error("the length of the body is not clear")]
     LengthUnclear,
-    /// The last transfer coding is not `chunked`, so that nothing tells where the body ends.
+    /// The last transfer coding is not `chunked`, so that the end of the body is unknown.
     #[error("the last transfer coding is not `chunked`")]
     NotChunked,
     /// There are transfer codings before `chunked`.
@@ -111,13 +114,13 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The status of the response.
+    /// Returns the status of the response.
     pub fn status(&self) -> u16 {
         match self {
             Self::HeadTooLong { .. } | Self::TooManyHeaders { .. } => 431,
             Self::TargetTooLong => 414,
-            // RFC 9112, 6.1: "A server that receives a request message with a transfer coding it does not understand SHOULD respond with
-            // 501 (Not Implemented)."
+            // RFC 9112, 6.1: "A server that receives a request message with a transfer coding it
+            // does not understand SHOULD respond with 501 (Not Implemented)."
             Self::CodingNotUnderstood => 501,
             Self::NotHttp
             | Self::BareLineFeed
@@ -130,7 +133,7 @@ impl RequestError {
 }
 
 impl Framing {
-    /// At the beginning of a connection.
+    /// Starts at the beginning of a connection.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -138,12 +141,13 @@ impl Framing {
         }
     }
 
-    /// How many bytes at the beginning of `input` are understood: a whole head, or part of a body, and never anything behind the end of a
-    /// request. 0 if more is needed; then `input` comes again with more behind it.
+    /// Returns the number of bytes at the beginning of `input` that may be passed on: a whole head,
+    /// or part of a body, and never anything after the end of a request. The number is 0 if more
+    /// bytes are needed. The caller then passes the same `input` again with more bytes after it.
     ///
     /// # Errors
     ///
-    /// If the request is not one that is understood, from there on each time.
+    /// Fails if the request is refused, and then each time.
     pub fn next(&mut self, input: &[u8]) -> Result<usize, RequestError> {
         let result = match &mut self.stage {
             Stage::Head(lines) => match lines.end(input, self.limits.header_bytes_max) {
@@ -180,7 +184,7 @@ impl Framing {
         }
     }
 
-    /// Whether what comes next belongs to the body of a request that was passed on.
+    /// Returns true if the next bytes belong to the body of a request that was passed on.
     pub fn is_in_body(&self) -> bool {
         match self.stage {
             Stage::Body(_) | Stage::Chunked(_) => true,
@@ -197,7 +201,7 @@ impl Stage {
 }
 
 impl Lines {
-    /// Where the head ends, if it does.
+    /// Returns the length of the head, once its end has arrived.
     fn end(&mut self, input: &[u8], limit: usize) -> Result<Option<usize>, RequestError> {
         while let Some(&byte) = input.get(self.seen) {
             if self.seen == limit {
@@ -216,14 +220,15 @@ impl Lines {
                 self.begun |= !is_empty;
                 self.line_start = position + 1;
             } else if !self.has_method && !self.is_in_method(position, byte) {
-                // Not HTTP, as a handshake of TLS: who waits for the end of the line waits for ever.
+                // A client that speaks another protocol, such as TLS, may wait for an answer and
+                // never send the end of the line.
                 return Err(RequestError::NotHttp);
             }
         }
         Ok(None)
     }
 
-    /// Whether a byte may stand before the first space of the first line.
+    /// Returns true if a byte may stand before the first space of the first line.
     fn is_in_method(&mut self, position: usize, byte: u8) -> bool {
         self.has_method = byte == b' ' && position > self.line_start;
         let ends_empty_line = byte == b'\r' && position == self.line_start;
@@ -231,7 +236,7 @@ impl Lines {
     }
 }
 
-/// What follows a head.
+/// Checks a head, and returns what follows it.
 fn check_head(head: &[u8], limits: &Limits) -> Result<Option<Stage>, RequestError> {
     let mut slots = header_slots(limits);
     let mut request = httparse::Request::new(&mut slots);
@@ -276,7 +281,7 @@ enum Body {
     Chunked,
 }
 
-/// How long a body is: RFC 9112, 6.3.
+/// Returns the length of a body: RFC 9112, 6.3.
 fn body(minor_version: u8, headers: &[(&str, &[u8])]) -> Result<Body, RequestError> {
     let has_length = values(headers, "content-length").next().is_some();
     if values(headers, "transfer-encoding").next().is_some() {
@@ -311,7 +316,7 @@ fn body(minor_version: u8, headers: &[(&str, &[u8])]) -> Result<Body, RequestErr
 }
 
 impl Chunked {
-    /// How many bytes of the input are understood, and whether the body ends with them.
+    /// Returns the number of bytes that belong to the body, and true if it ends with them.
     fn pass(&mut self, input: &[u8], trailers_max: usize) -> Result<(usize, bool), RequestError> {
         const MALFORMED: RequestError = RequestError::ChunksMalformed;
         let mut position = 0;
@@ -404,8 +409,8 @@ impl Chunked {
     }
 }
 
-/// What HTTP libraries take as a URI. RFC 9112, 3, asks for 8,000 at least.
+/// The longest URI that HTTP libraries accept. RFC 9112, 3, asks for 8,000 at least.
 const TARGET_BYTES_MAX: usize = 65_534;
-/// Of a `u64`.
+/// The hexadecimal digits of a `u64`.
 const SIZE_DIGITS_MAX: u8 = 16;
 const EXTENSION_BYTES_MAX: usize = 1024;

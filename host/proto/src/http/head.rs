@@ -1,32 +1,32 @@
-//! Collecting a head of HTTP/1.1 from the pieces in which it arrives.
+//! Heads of HTTP/1.1, collected from the pieces in which they arrive.
 
 use thiserror::Error;
 
 use crate::limits::Limits;
 
-/// Why a head cannot be read.
+/// The reason why a head cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// It is longer than [`Limits::header_bytes_max`].
+    /// The head is longer than [`Limits::header_bytes_max`].
     #[error("head is longer than {limit} bytes")]
     TooLong {
         /// The limit.
         limit: usize,
     },
-    /// It has more headers than [`Limits::headers_max`].
+    /// The head has more headers than [`Limits::headers_max`].
     #[error("head has more than {limit} headers")]
     TooManyHeaders {
         /// The limit.
         limit: usize,
     },
-    /// It is not HTTP/1.
+    /// The head is not HTTP/1.
     #[error("head is not HTTP/1: {0}")]
     Malformed(httparse::Error),
-    /// A line ends with LF alone, which others may understand differently.
+    /// A line ends with LF alone, which other servers may read differently.
     #[error("line ends without CR")]
     BareLineFeed,
-    /// There are more interim responses (1xx) before the final one than any server has reason to send.
+    /// More interim responses (1xx) came before the final one than any server has reason to send.
     #[error("there are more than {limit} interim responses")]
     TooManyInterim {
         /// The limit.
@@ -34,7 +34,7 @@ pub enum HeadError {
     },
 }
 
-/// The bytes of a head. Each byte is looked at once, however small the pieces are.
+/// The bytes of a head. Each byte is read once, however small the pieces are.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     bytes: Vec<u8>,
@@ -42,7 +42,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Takes bytes up to the end of the head and returns how many it took once the head is complete.
+    /// Takes bytes up to the end of the head, and returns their number once the head is complete.
     pub(super) fn handle_input(
         &mut self,
         input: &[u8],
@@ -75,7 +75,7 @@ impl Head {
     }
 }
 
-/// Room for the headers that the limits allow.
+/// Makes room for as many headers as the limits allow.
 pub(super) fn header_slots<'a>(limits: &Limits) -> Vec<httparse::Header<'a>> {
     vec![httparse::EMPTY_HEADER; limits.headers_max]
 }

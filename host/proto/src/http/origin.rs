@@ -1,6 +1,7 @@
-//! Which sites' scripts may connect: RFC 6455, 10.2, and RFC 6454.
+//! The origins whose scripts may connect: RFC 6455, 10.2, and RFC 6454.
 //!
-//! A browser connects for any page and sends the cookies along. Only the `Origin` header tells which page it is.
+//! A browser connects for any page and sends the cookies along. Only the `Origin` header identifies
+//! the page.
 
 use std::net::Ipv6Addr;
 
@@ -8,9 +9,11 @@ use thiserror::Error;
 
 use super::authority::default_port;
 
-/// Whether a page of `origin` belongs to the server it connects to: `host` is the `Host` header, `secure` tells whether the client uses TLS.
+/// Returns true if a page of `origin` belongs to the server that it connects to. `host` is the
+/// `Host` header, and `secure` is true if the client uses TLS.
 ///
-/// Names are compared as they are, without regard to case: neither subdomains nor a trailing dot make equal names.
+/// Names are compared as they are, without regard to case: neither subdomains nor a trailing dot
+/// make equal names.
 pub fn is_same_origin(origin: &str, host: &str, secure: bool) -> bool {
     let scheme = if secure { "https" } else { "http" };
     let Some(origin) = Origin::parse(origin) else {
@@ -23,18 +26,19 @@ pub fn is_same_origin(origin: &str, host: &str, secure: bool) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allowed {
     any: bool,
-    /// Pages without an origin: files and sandboxed frames, whoever wrote them.
+    /// True if pages without an origin may connect: files and sandboxed frames, whoever wrote them.
     null: bool,
     origins: Vec<Origin>,
 }
 
 impl Allowed {
-    /// Reads a list of origins such as `https://example.com` or `http://localhost:8080`; `*` stands for every origin, `null` for pages that
-    /// have none.
+    /// Reads a list of origins such as `https://example.com` or `http://localhost:8080`. `*` stands
+    /// for every origin, and `null` for pages that have none.
     ///
     /// # Errors
     ///
-    /// If an entry is none of these. A path after the host is an error, as it could not have an effect.
+    /// Fails if an entry is none of these. A path after the host is an error, as it would have no
+    /// effect.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidOrigin> {
         let mut allowed = Self::default();
         for entry in entries {
@@ -51,7 +55,7 @@ impl Allowed {
         Ok(allowed)
     }
 
-    /// Whether pages of this origin may connect.
+    /// Returns true if pages of this origin may connect.
     pub fn contains(&self, origin: &str) -> bool {
         self.any
             || (self.null && origin == "null")
@@ -59,12 +63,12 @@ impl Allowed {
     }
 }
 
-/// An entry that is no origin.
+/// An entry that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{0}` is not an origin: expected scheme://host or scheme://host:port")]
 pub struct InvalidOrigin(pub String);
 
-/// RFC 6454, 4: scheme, host and port.
+/// An origin, RFC 6454, 4: scheme, host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
     scheme: String,

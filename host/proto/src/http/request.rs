@@ -1,4 +1,4 @@
-//! Request heads: for servers that do not have an HTTP library in front, and for tests.
+//! Request heads, for servers without an HTTP library in front and for tests.
 
 use super::head::{Head, HeadError, head_error, header_slots};
 use crate::limits::Limits;
@@ -21,12 +21,12 @@ pub struct Request<'a> {
     pub minor_version: u8,
     /// The headers in their order.
     pub headers: Vec<(&'a str, &'a [u8])>,
-    /// How many bytes of the last input belong to the head.
+    /// The number of bytes of the last input that belong to the head.
     pub consumed: usize,
 }
 
 impl RequestReader {
-    /// A reader that keeps to the limits.
+    /// Makes a reader with these limits.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -34,11 +34,12 @@ impl RequestReader {
         }
     }
 
-    /// Takes bytes of the peer: the head, once it is complete.
+    /// Takes bytes of the peer, and returns the head once it is complete.
     ///
     /// # Errors
     ///
-    /// If this is not a request, or one beyond the limits. The reader is of no further use.
+    /// Fails if the bytes are not a request, or one beyond the limits. The reader is of no further
+    /// use then.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<Option<Request<'_>>, HeadError> {
         let Some(consumed) = self.head.handle_input(input, &self.limits)? else {
             return Ok(None);

@@ -1,7 +1,8 @@
-//! Response heads: for the client role.
+//! Response heads, for the client role.
 //!
-//! Interim ones are passed over. RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response,
-//! even if the client does not expect one." 101 is final here: what follows is no HTTP.
+//! Interim responses are skipped. RFC 9110, 15.2: "A client MUST be able to parse one or more 1xx
+//! responses received prior to a final response, even if the client does not expect one." 101 is
+//! final here, because no HTTP follows it.
 
 use super::head::{Head, HeadError, head_error, header_slots};
 use crate::limits::Limits;
@@ -11,7 +12,7 @@ use crate::limits::Limits;
 pub struct ResponseReader {
     limits: Limits,
     head: Head,
-    /// Interim responses so far, and their bytes.
+    /// The interim responses so far, and their bytes.
     interim: usize,
     interim_bytes: usize,
 }
@@ -25,12 +26,12 @@ pub struct Response<'a> {
     pub minor_version: u8,
     /// The headers in their order.
     pub headers: Vec<(&'a str, &'a [u8])>,
-    /// How many bytes of the last input belong to the head.
+    /// The number of bytes of the last input that belong to the head.
     pub consumed: usize,
 }
 
 impl ResponseReader {
-    /// A reader that keeps to the limits.
+    /// Makes a reader with these limits.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -40,12 +41,13 @@ impl ResponseReader {
         }
     }
 
-    /// Takes bytes of the peer: the head, once it is complete.
+    /// Takes bytes of the peer, and returns the head once it is complete.
     ///
     /// # Errors
     ///
-    /// If this is not a response, or one beyond the limits, or behind more than 16 interim ones; all heads together may have
-    /// [`Limits::header_bytes_max`]. The reader is of no further use.
+    /// Fails if the bytes are not a response, or one beyond the limits, or one after more than 16
+    /// interim ones. All heads together may have [`Limits::header_bytes_max`]. The reader is of no
+    /// further use then.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<Option<Response<'_>>, HeadError> {
         let mut consumed = 0;
         loop {
@@ -112,5 +114,5 @@ fn is_interim(head: &[u8], limits: &Limits) -> Result<bool, HeadError> {
 }
 
 const SWITCHING_PROTOCOLS: u16 = 101;
-/// Interim responses before the final one.
+/// The most interim responses before the final one.
 const INTERIM_MAX: usize = 16;

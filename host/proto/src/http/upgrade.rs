@@ -9,11 +9,13 @@ use super::authority::Authority;
 use crate::header::token::{is_token, list, texts, values};
 use crate::ws::deflate::{self, Agreed, DeflateConfig};
 
-/// Checks a request for an upgrade. `minor_version` is 0 for HTTP/1.0 and 1 for HTTP/1.1; header names are compared without regard to case.
+/// Checks a request for an upgrade. `minor_version` is 0 for HTTP/1.0 and 1 for HTTP/1.1. Header
+/// names are compared without regard to case.
 ///
 /// # Errors
 ///
-/// If the request is not an upgrade, or a malformed one. The error knows the status and headers of the response.
+/// Fails if the request is not an upgrade, or a malformed one. The error has the status and headers
+/// of the response.
 pub fn check(
     method: &str,
     minor_version: u8,
@@ -35,7 +37,7 @@ pub fn check(
         return Err(UpgradeError::BodyAnnounced);
     }
     let host = host(minor_version, headers)?.ok_or(UpgradeError::HostInvalid)?;
-    // RFC 6455, 4.4: a server tells the versions that it speaks.
+    // RFC 6455, 4.4: a server lists the versions that it speaks.
     if exactly_one(headers, "sec-websocket-version") != Some(VERSION) {
         return Err(UpgradeError::VersionNotSupported);
     }
@@ -43,7 +45,7 @@ pub fn check(
     if STANDARD.decode(key).map(|nonce| nonce.len()) != Ok(KEY_BYTES) {
         return Err(UpgradeError::KeyInvalid);
     }
-    // RFC 6454, 7.3 allows one; two would let a check look at the wrong one.
+    // RFC 6454, 7.3 allows one. With two, a check could look at the wrong one.
     let origin = match values(headers, "origin").count() {
         0 => None,
         _ => Some(
@@ -65,11 +67,12 @@ pub fn check(
     })
 }
 
-/// The `Host` header of any request. RFC 9112, 3.2: HTTP/1.1 has exactly one, older versions may have none.
+/// Returns the `Host` header of any request. RFC 9112, 3.2: HTTP/1.1 has exactly one, older
+/// versions may have none.
 ///
 /// # Errors
 ///
-/// If it is missing, repeated or malformed.
+/// Fails if the header is missing, repeated or malformed.
 pub fn host<'a>(
     minor_version: u8,
     headers: &'a [(&'a str, &'a [u8])],
@@ -98,11 +101,11 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// The response, with status 101, that accepts the upgrade.
+    /// Returns the response, with status 101, that accepts the upgrade.
     ///
     /// # Errors
     ///
-    /// If `protocol` was not offered.
+    /// Fails if `protocol` was not offered.
     pub fn accept(
         &self,
         protocol: Option<&str>,
@@ -142,11 +145,11 @@ pub struct Accepted {
     pub deflate: Option<Agreed>,
 }
 
-/// Why a request is not upgraded.
+/// The reason why a request is not upgraded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum UpgradeError {
-    /// A request for something else: there is nothing here but a WebSocket.
+    /// The request asks for something else than a WebSocket, which is all that is served here.
     #[error("request is not a WebSocket upgrade")]
     NotAnUpgrade,
     /// The method is not GET.
@@ -158,10 +161,10 @@ pub enum UpgradeError {
     /// `Connection` does not contain `upgrade`.
     #[error("connection header does not ask for an upgrade")]
     ConnectionNotUpgrade,
-    /// The request announces a body. Its bytes would be taken for frames.
+    /// The request announces a body, whose bytes would be read as frames.
     #[error("request has a body")]
     BodyAnnounced,
-    /// There is not exactly one sensible `Host`.
+    /// `Host` is missing, repeated or malformed.
     #[error("host header is missing, repeated or malformed")]
     HostInvalid,
     /// `Sec-WebSocket-Version` is not 13.
@@ -182,7 +185,7 @@ pub enum UpgradeError {
 }
 
 impl UpgradeError {
-    /// The status of the response.
+    /// Returns the status of the response.
     pub fn status(&self) -> u16 {
         match self {
             Self::NotAnUpgrade | Self::VersionNotSupported => 426,
@@ -198,7 +201,7 @@ impl UpgradeError {
         }
     }
 
-    /// The headers that the response has because of this error.
+    /// Returns the headers that the response has because of this error.
     pub fn headers(&self) -> Vec<(&'static str, &'static str)> {
         match self {
             Self::NotAnUpgrade => vec![("upgrade", "websocket"), ("connection", "Upgrade")],
@@ -222,7 +225,7 @@ impl UpgradeError {
     }
 }
 
-/// The value of `Sec-WebSocket-Accept` for a key.
+/// Returns the value of `Sec-WebSocket-Accept` for a key.
 pub fn accept_value(key: &str) -> String {
     let mut hash = Sha1::new();
     hash.update(key.as_bytes());
@@ -234,7 +237,8 @@ fn offered_protocols(headers: &[(&str, &[u8])]) -> Result<Vec<String>, UpgradeEr
     let mut offered: Vec<String> = Vec::new();
     for value in texts(headers, "sec-websocket-protocol") {
         for protocol in list(value.ok_or(UpgradeError::ProtocolsInvalid)?) {
-            // RFC 6455, 4.1: "The elements that comprise this value MUST be non-empty strings [..] and MUST all be unique strings."
+            // RFC 6455, 4.1: "The elements that comprise this value MUST be non-empty strings [..]
+            // and MUST all be unique strings."
             if !is_token(protocol)
                 || offered.len() == PROTOCOLS_MAX
                 || offered.iter().any(|name| name == protocol)
@@ -267,7 +271,8 @@ fn announces_body(headers: &[(&str, &[u8])]) -> bool {
 
 const VERSION: &str = "13";
 const KEY_BYTES: usize = 16;
-/// Keeps the search for repeated names from growing with the square of a long list.
+/// The most subprotocols of a request. The search for repeated names takes time that grows with the
+/// square of their number.
 const PROTOCOLS_MAX: usize = 100;
-/// RFC 6455, 1.3.
+/// The constant of RFC 6455, 1.3.
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -38,5 +38,6 @@ impl MessageBuffers {
 }
 
 const POOLED_MAX: usize = 8;
-/// The capacity up to which a buffer is kept, so that one large message does not hold its memory for ever.
+/// The largest capacity of a buffer that is kept, so that one large message does not hold its
+/// memory for ever.
 const BUFFER_BYTES_MAX: usize = 64 << 10;

@@ -12,18 +12,19 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// A close frame with a code and a reason. A reason longer than 123 bytes is cut at a character.
+    /// Makes a close frame with a code and a reason. A reason longer than 123 bytes is cut at a
+    /// character.
     ///
     /// # Errors
     ///
-    /// If the code must not be sent: 0 to 999, 1004 to 1006, 1015 to 2999, 5000 and above.
+    /// Fails if the code must not be sent: 0 to 999, 1004 to 1006, 1015 to 2999, 5000 and above.
     pub fn new(code: u16, reason: &str) -> Result<Self, InvalidCloseCode> {
         CloseCode::new(code)
             .map(|code| Self::with_code(code, reason))
             .ok_or(InvalidCloseCode(code))
     }
 
-    /// The same for a code that is known to be valid.
+    /// Makes a close frame with a valid code. A reason longer than 123 bytes is cut at a character.
     pub fn with_code(code: CloseCode, reason: &str) -> Self {
         let end = reason.floor_char_boundary(REASON_BYTES_MAX);
         Self {
@@ -32,22 +33,22 @@ impl CloseFrame {
         }
     }
 
-    /// A close frame without a payload; the peer reports 1005.
+    /// Makes a close frame without a payload. The peer reports 1005.
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// The code, if there is one.
+    /// Returns the code, if there is one.
     pub fn code(&self) -> Option<CloseCode> {
         self.code
     }
 
-    /// The code as APIs report it: 1005 if there is none.
+    /// Returns the code as APIs report it: 1005 if there is none.
     pub fn reported_code(&self) -> u16 {
         self.code.map_or(NO_STATUS_RECEIVED, CloseCode::get)
     }
 
-    /// The reason, empty if there is none.
+    /// Returns the reason, which is empty if there is none.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -56,7 +57,7 @@ impl CloseFrame {
     ///
     /// # Errors
     ///
-    /// If the payload is a single byte, the code invalid or the reason not UTF-8.
+    /// Fails if the payload is a single byte, the code invalid or the reason not UTF-8.
     pub fn decode(payload: &[u8]) -> Result<Self, ProtocolError> {
         match payload {
             [] => Ok(Self::empty()),

@@ -5,33 +5,35 @@ use std::time::Duration;
 use super::deflate::Agreed;
 use crate::limits::Limits;
 
-/// What is decided about a connection when it opens.
+/// The settings of a connection, which do not change while it is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Config {
-    /// What the peer may make this side hold or do.
+    /// The limits on what the peer can cause.
     pub limits: Limits,
-    /// How long this side waits.
+    /// The timeouts.
     pub timeouts: Timeouts,
-    /// How messages are handed out.
+    /// The form in which messages are delivered.
     pub delivery: Delivery,
-    /// The compression that the opening handshake agreed to.
+    /// The compression that the opening handshake agreed on.
     pub deflate: Option<Agreed>,
-    /// Takes frames from the peer whether they are masked or not, and sends none masked. For tests: without masks a page in a browser can
-    /// plant chosen bytes in the caches of intermediaries.
+    /// True if frames of the peer are accepted with or without a mask, and frames to it are sent
+    /// without one. For tests only: without masks a page in a browser can write chosen bytes into
+    /// the caches of intermediaries.
     pub danger_unmasked: bool,
 }
 
-/// How long a connection waits, and for what. Silence is told by the `now` of the calls.
+/// The timeouts of a connection. Time is the `now` of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The silence of the peer after which a ping is sent, and again after each such time.
+    /// The silence of the peer after which a ping is sent, again and again.
     pub ping_interval: Option<Duration>,
     /// The silence of the peer after which the connection ends with 1006.
     pub idle_timeout: Option<Duration>,
-    /// How long the peer may take to answer a close frame, to take the last output and, in the client role, to end the transport.
+    /// The time in which the peer must answer a close frame, take the last output and, in the
+    /// client role, end the transport.
     pub close_timeout: Duration,
-    /// How long a message may take from its first byte to its last, or, with [`Delivery::Chunks`], from one chunk to the next. Beyond it
-    /// the connection fails with 1008.
+    /// The time from the first byte of a message to its last or, with [`Delivery::Chunks`], from
+    /// one chunk to the next. Beyond it the connection fails with 1008.
     pub message_timeout: Option<Duration>,
 }
 
@@ -46,12 +48,12 @@ impl Default for Timeouts {
     }
 }
 
-/// How messages are handed out.
+/// The form in which messages are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Delivery {
-    /// Whole.
+    /// Messages are delivered whole.
     #[default]
     Messages,
-    /// As they arrive, in [`Chunk`](super::Chunk)s. Nothing is assembled.
+    /// Messages are delivered as they arrive, in [`Chunk`](super::Chunk)s. Nothing is assembled.
     Chunks,
 }

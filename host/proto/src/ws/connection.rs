@@ -1,4 +1,5 @@
-//! One connection: its timers and its end. What it receives is in [`input`](super::input), what it sends in [`send`](super::send).
+//! One connection: its state, its timers and its end. Receiving is in [`input`](super::input),
+//! sending in [`send`](super::send).
 //!
 //! ```text
 //!          start_close             peer's close frame, close_timeout
@@ -24,37 +25,43 @@ use super::partial::Partial;
 use super::scratch::Scratch;
 use super::sending::Unfinished;
 
-/// How far a connection has come.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Messages go both ways.
     Open,
-    /// This side has queued its close frame and waits for the peer's. Messages of the peer are still handed out.
+    /// This side has queued its close frame and waits for the peer's. Messages of the peer are
+    /// still delivered.
     Closing,
-    /// No more input is looked at. The driver writes the output and, once [`Connection::is_drained`], shuts the transport down.
+    /// Further input is ignored. The driver writes the output and, once [`Connection::is_drained`],
+    /// shuts the transport down.
     Finished,
 }
 
-/// The state of one WebSocket connection. It is driven from outside: see the [crate's documentation](crate).
+/// One WebSocket connection, without its transport. The [crate's documentation](crate) shows how to
+/// drive it.
 #[derive(Debug)]
 pub struct Connection {
     pub(super) config: Arc<Config>,
     pub(super) role: Role,
     pub(super) state: State,
-    /// False while the driver does not read, so that the peer is not blamed for it.
+    /// False while the driver does not read. The timers that wait for the peer are stopped then.
     reading: bool,
     keep_alive: KeepAlive,
     /// The largest frame that is also a whole message.
     pub(super) whole_bytes_max: u64,
-    /// The message or frame that has arrived in part. Boxed and pooled: most connections, most of the time, have none.
+    /// The message or frame that has arrived in part. Boxed and pooled, because most connections
+    /// have none most of the time.
     pub(super) partial: Option<Box<Partial>>,
-    /// What ends the connection once the messages before it could be answered. Boxed: it is rare.
+    /// The close frame or error that is held until the messages before it can be answered. Boxed,
+    /// because it is rare.
     pub(super) held: Option<Box<Held>>,
     pub(super) output: Output,
     pub(super) last_input: Instant,
-    /// Until when the control frames of the peer so far are paid for, each with its part of a second. At most a second ahead.
+    /// The time up to which the control frames so far use up their rate: each takes its part of a
+    /// second. At most one second ahead.
     control_frames_until: Instant,
-    /// Masking keys for when no [`Scratch`] is at hand.
+    /// The state of the generator of masking keys for frames that are sent without a [`Scratch`].
     mask_seed: Option<u64>,
     /// The message that is being sent in chunks.
     pub(super) sending: Option<Box<Unfinished>>,
@@ -62,38 +69,39 @@ pub struct Connection {
     ending: Option<Box<Ending>>,
 }
 
-/// The core's own pings.
+/// The state of the core's own pings.
 #[derive(Debug, Clone, Copy)]
 struct KeepAlive {
-    /// Tells this ping from earlier ones.
+    /// The number in the payload of the newest ping.
     number: u32,
     awaited: bool,
-    /// When the last one was sent.
+    /// The time of the newest ping.
     sent: Option<Instant>,
 }
 
-/// What the peer did behind messages that were handed out from the same input.
+/// The end of a connection that arrived behind messages in the same input.
 #[derive(Debug)]
 pub(super) enum Held {
     Close(CloseFrame),
     Error(ProtocolError),
 }
 
-/// The end of a connection, and the way to it.
+/// The end of a connection, and the state of the closing handshake.
 #[derive(Debug, Default)]
 struct Ending {
     local: Option<CloseFrame>,
     peer: CloseFrame,
     end: Option<End>,
     deadline: Option<Instant>,
-    /// The transport needs no further wait.
+    /// True once the driver need not wait for the transport any more.
     transport_done: bool,
-    /// Nothing can be sent any more.
+    /// True once nothing more can be sent.
     unanswerable: bool,
 }
 
 impl Connection {
-    /// A connection whose opening handshake is done. Many connections may share what is decided about them.
+    /// Makes a connection whose opening handshake is complete. Many connections may share one
+    /// configuration.
     pub fn new(now: Instant, role: Role, config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();
         Self {
@@ -122,7 +130,7 @@ impl Connection {
         }
     }
 
-    /// Takes notice that the transport's read side ended or failed.
+    /// Handles the end, or the failure, of the transport's read side.
     pub fn handle_eof(&mut self, now: Instant) {
         if self.state == State::Finished {
             self.ending().transport_done = true;
@@ -143,7 +151,7 @@ impl Connection {
         self.ending().transport_done = true;
     }
 
-    /// Ends for what was held back, when the transport cannot carry an answer any more.
+    /// Ends the connection for what was held, when the transport cannot carry an answer any more.
     fn end_held(&mut self, now: Instant, held: Held) {
         match held {
             Held::Error(error) => {
@@ -165,13 +173,15 @@ impl Connection {
         self.ending().transport_done = true;
     }
 
-    /// Whether the last input held something back that ends the connection, because messages came before it: a close frame, or a broken
-    /// rule. A driver answers those messages, then calls [`handle_input`](Self::handle_input) again, with no bytes if there are no more.
+    /// Returns true if the last input had messages and then a close frame or a broken rule, which
+    /// is held. The driver answers those messages, then calls [`handle_input`](Self::handle_input)
+    /// again, with no bytes if there are no more.
     pub fn is_end_held(&self) -> bool {
         self.held.is_some()
     }
 
-    /// Does what is due: call it when the time of [`poll_timeout`](Self::poll_timeout) has come. Earlier calls do no harm.
+    /// Handles the timers that are due. The driver calls it at the time of
+    /// [`poll_timeout`](Self::poll_timeout). Earlier calls have no effect.
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             State::Open => self.handle_open_timeout(now),
@@ -209,7 +219,8 @@ impl Connection {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due. It may change with every call.
+    /// Returns the time at which [`handle_timeout`](Self::handle_timeout) is due. It may change
+    /// with every call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Open => [
@@ -224,7 +235,8 @@ impl Connection {
         }
     }
 
-    /// Suspends the timers that wait for the peer: for a driver that stops reading because its own side is behind.
+    /// Stops the timers that wait for the peer. A driver calls it when it stops reading because its
+    /// own side is behind.
     pub fn pause_input(&mut self, now: Instant) {
         if self.reading {
             self.reading = false;
@@ -234,7 +246,8 @@ impl Connection {
         }
     }
 
-    /// Goes on with those timers: silence is counted anew, and an unfinished message has what it had left of its time.
+    /// Restarts the timers that [`pause_input`](Self::pause_input) stopped. Silence is counted from
+    /// now, and an unfinished message keeps the time that it had left.
     pub fn resume_input(&mut self, now: Instant) {
         if !self.reading {
             self.reading = true;
@@ -248,8 +261,9 @@ impl Connection {
         }
     }
 
-    /// Takes notice that nothing was done for this connection for a while in which timers ran out: the process stood still, or could not
-    /// keep up. The peer may have done all that it is waited for, so it gets the whole time again, and a ping where there are pings.
+    /// Restarts the timers after a time in which nothing was done for this connection, because the
+    /// process was suspended or overloaded. The peer may have answered in that time, so it gets the
+    /// whole time again, and a ping if pings are on.
     pub fn handle_standstill(&mut self, now: Instant) {
         self.last_input = now;
         if let Some(partial) = &mut self.partial {
@@ -262,15 +276,16 @@ impl Connection {
         }
     }
 
-    /// Takes notice that the transport takes nothing more, although there may still be something to be read from it: what is queued, now and
-    /// from here on, is dropped.
+    /// Handles the failure of the transport's write side, while there may still be something to
+    /// read. The queued output is dropped, and all further output too.
     pub fn handle_write_failed(&mut self) {
         let has_said_all = self.state == State::Closing && self.output.is_empty();
         self.output.clear();
         self.ending().unanswerable |= !has_said_all;
     }
 
-    /// Starts the closing handshake: queues a close frame, after what is queued. Without effect if the connection is closing already.
+    /// Starts the closing handshake: queues a close frame, after the queued output. Does nothing if
+    /// the connection is closing already.
     pub fn start_close(&mut self, now: Instant, close: CloseFrame, scratch: &mut Scratch) {
         if self.state != State::Open {
             return;
@@ -284,8 +299,8 @@ impl Connection {
         ending.deadline = deadline;
     }
 
-    /// Takes notice that the transport took some of the output: a peer that reads, however slowly, gets what was queued before the close
-    /// frame, and its time to answer begins when it has that.
+    /// Handles progress of the transport, which took some of the output. A peer that reads, however
+    /// slowly, gets all output before the close frame, and its time to answer begins after that.
     pub fn handle_progress(&mut self, now: Instant) {
         let timeout = self.config.timeouts.close_timeout;
         if let Some(ending) = &mut self.ending
@@ -295,7 +310,7 @@ impl Connection {
         }
     }
 
-    /// Ends the connection at once, without a closing handshake; the output is dropped.
+    /// Ends the connection at once, without a closing handshake. The output is dropped.
     pub fn abort(&mut self, now: Instant, reason: &str) {
         self.output.clear();
         self.ending().transport_done = true;
@@ -312,21 +327,23 @@ impl Connection {
         self.ending().deadline = None;
     }
 
-    /// How far the connection has come.
+    /// Returns the state of the connection.
     #[inline]
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// How the connection ended: there once the state is [`State::Finished`].
+    /// Returns the end of the connection, once the state is [`State::Finished`].
     pub fn end(&self) -> Option<&End> {
         self.ending.as_ref().and_then(|ending| ending.end.as_ref())
     }
 
-    /// Whether the driver may shut the transport down: the connection is finished, the output written and, in the client role, the
-    /// transport ended by the server or waited for long enough.
+    /// Returns true once the driver may shut the transport down: the connection is finished, the
+    /// output written and, in the client role, the server has ended the transport or the time for
+    /// that is over.
     ///
-    /// RFC 6455, 7.1.1: "the underlying TCP connection, in most normal cases, SHOULD be closed first by the server".
+    /// RFC 6455, 7.1.1: "the underlying TCP connection, in most normal cases, SHOULD be closed
+    /// first by the server".
     pub fn is_drained(&self) -> bool {
         let Some(ending) = &self.ending else {
             return false;
@@ -336,13 +353,14 @@ impl Connection {
             && (self.role == Role::Server || ending.transport_done)
     }
 
-    /// What waits for the transport.
+    /// Returns the output that waits for the transport.
     #[inline]
     pub fn output(&self) -> &Output {
         &self.output
     }
 
-    /// What waits for the transport, to lend it a buffer and to consume what was written.
+    /// Returns the output that waits for the transport, to lend it a buffer and to consume written
+    /// bytes.
     #[inline]
     pub fn output_mut(&mut self) -> &mut Output {
         &mut self.output
@@ -360,7 +378,7 @@ impl Connection {
         }
     }
 
-    /// Whether a pong answers the core's own ping.
+    /// Returns true if a pong answers the core's own ping, and stops waiting for it.
     pub(super) fn take_keep_alive(&mut self, payload: &[u8]) -> bool {
         let answers =
             self.keep_alive.awaited && payload == keep_alive_payload(self.keep_alive.number);
@@ -371,7 +389,8 @@ impl Connection {
     }
 
     fn send_keep_alive(&mut self, now: Instant) {
-        // What waits for a transport that does not move needs no ping behind it: the idle timeout runs anyway.
+        // A ping behind output that the transport does not take would not arrive. The idle timeout
+        // runs anyway.
         let Some(key) = self.spare_mask_key().filter(|_| self.output.is_empty()) else {
             self.keep_alive.sent = Some(now);
             return;
@@ -400,8 +419,8 @@ impl Connection {
         let decisive = match &local {
             Some(local) => local,
             None => {
-                // RFC 6455, 5.5.1: "the endpoint typically echos the status code it received". Its reason as well: who has closed may
-                // look at what comes back.
+                // RFC 6455, 5.5.1: "the endpoint typically echos the status code it received". The
+                // reason is echoed too, as the peer may read it.
                 let key = self.mask_key(scratch);
                 self.queue_close(&close, key);
                 &close
@@ -445,7 +464,7 @@ impl Connection {
         self.fail(now, &close, Cause::Protocol(error), key);
     }
 
-    /// Tells the peer, unless a close frame was sent already, and finishes. Without a key there is no way to tell.
+    /// Queues a close frame, unless one was sent already or there is no masking key, and finishes.
     fn fail(
         &mut self,
         now: Instant,
@@ -543,9 +562,9 @@ impl Connection {
         self.partial.as_ref()?.started?.checked_add(timeout)
     }
 
-    /// Counts a control frame of the peer.
+    /// Counts a control frame of the peer, and fails if there are too many.
     ///
-    /// What was not used is not saved: after any time of quiet as many may come at once as in a second.
+    /// Unused rate is not saved: after any time of quiet as many may come at once as in a second.
     pub(super) fn count_control_frame(&mut self, now: Instant) -> Result<(), ProtocolError> {
         let limit = self.config.limits.control_frames_per_second_max;
         let too_many = ProtocolError::TooManyControlFrames { limit };
@@ -568,7 +587,7 @@ impl Connection {
         self.masks().then(|| scratch.mask_key())
     }
 
-    /// Sets keys aside for [`spare_mask_key`](Self::spare_mask_key).
+    /// Seeds the keys of [`spare_mask_key`](Self::spare_mask_key), once.
     #[inline]
     pub(super) fn seed_masks(&mut self, scratch: &mut Scratch) {
         if self.masks() && self.mask_seed.is_none() {
@@ -578,8 +597,9 @@ impl Connection {
         }
     }
 
-    /// A masking key, or none where none is needed, for the frames of [`handle_timeout`](Self::handle_timeout): their payloads are the
-    /// core's own, so that nobody can choose what goes over the wire. There is none until a [`Scratch`] was seen.
+    /// Returns a masking key, or `Some(None)` in the server role, for the frames of
+    /// [`handle_timeout`](Self::handle_timeout). The peer cannot choose the payloads of those
+    /// frames, so that the keys need not be strong. Returns `None` before the first [`Scratch`].
     fn spare_mask_key(&mut self) -> Option<Option<[u8; 4]>> {
         if !self.masks() {
             return Some(None);

@@ -2,18 +2,19 @@
 
 use super::error::ProtocolError;
 
-/// How a connection ended. Not an error: every connection ends.
+/// The end of a connection. It is not an error, because every connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// The code to report: 1005 for a close frame without one, 1006 for an end without a close frame.
+    /// The code to report: 1005 for a close frame without one, 1006 for an end without a close
+    /// frame.
     pub code: u16,
     /// The reason of the close frame, or a short one for the other causes.
     pub reason: String,
-    /// Who ended it.
+    /// The side that ended the connection.
     pub by: Party,
-    /// Whether close frames went both ways.
+    /// True if close frames went both ways.
     pub clean: bool,
-    /// Why it ended.
+    /// The cause.
     pub cause: Cause,
 }
 
@@ -26,11 +27,11 @@ pub enum Party {
     Local,
 }
 
-/// Why a connection ended.
+/// The cause of the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The closing handshake was done.
+    /// The closing handshake was completed.
     CloseFrame,
     /// The transport ended without a close frame.
     Eof,
@@ -42,10 +43,10 @@ pub enum Cause {
     Aborted,
 }
 
-/// What was waited for in vain.
+/// The timeout that ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer {
-    /// Any sign of life: [`Timeouts::idle_timeout`](super::Timeouts::idle_timeout).
+    /// The silence of the peer: [`Timeouts::idle_timeout`](super::Timeouts::idle_timeout).
     Idle,
     /// The rest of a message: [`Timeouts::message_timeout`](super::Timeouts::message_timeout).
     Message,

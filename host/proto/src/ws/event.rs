@@ -1,41 +1,43 @@
-//! Events of a connection: messages, control frames and parts of messages.
+//! Events of a connection: messages, parts of messages, and control frames.
 
 use super::MessageKind;
 use super::close::CloseFrame;
 
-/// Something that the peer did.
+/// An event that the peer caused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A text message.
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
-    /// A part of a message, with [`Delivery::Chunks`].
+    /// A part of a message, with [`Delivery::Chunks`](super::Delivery::Chunks).
     Chunk(Chunk<'a>),
-    /// A ping, which has been answered.
+    /// A ping, which was answered already.
     Ping(&'a [u8]),
     /// A pong.
     Pong {
-        /// What the ping carried.
+        /// The payload of the ping that it answers.
         payload: &'a [u8],
-        /// Whether it answers the core's own ping.
+        /// True if the core sent that ping itself.
         keep_alive: bool,
     },
-    /// The peer's close frame, which has been answered. The connection is finished.
+    /// The peer's close frame, which was answered already. The connection is finished.
     Close(&'a CloseFrame),
 }
 
 /// A part of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// What the message is.
+    /// The type of the message.
     pub kind: MessageKind,
-    /// The bytes. A chunk of a text message may end inside a character; all the text so far is valid UTF-8 otherwise.
+    /// The bytes. A chunk of a text message may end inside a character; otherwise all the text so
+    /// far is valid UTF-8.
     pub data: &'a [u8],
-    /// Whether the message begins here.
+    /// True in the first chunk of a message.
     pub first: bool,
-    /// Whether the message ends here.
+    /// True in the last chunk of a message.
     pub fin: bool,
-    /// The payload bytes still to come in the current frame: before decompression, if the message is compressed.
+    /// The payload bytes still to come in the current frame, before decompression if the message is
+    /// compressed.
     pub remaining: u64,
 }

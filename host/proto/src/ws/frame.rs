@@ -2,7 +2,7 @@
 
 use super::error::ProtocolError;
 
-/// What a frame is.
+/// The type of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
     /// A further fragment of a message.
@@ -20,7 +20,7 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    /// The opcode of four bits.
+    /// Returns the opcode for four bits, if it is assigned.
     pub fn from_bits(bits: u8) -> Option<Self> {
         match bits {
             0x0 => Some(Self::Continuation),
@@ -33,7 +33,7 @@ impl Opcode {
         }
     }
 
-    /// Its four bits.
+    /// Returns the four bits.
     pub fn bits(self) -> u8 {
         match self {
             Self::Continuation => 0x0,
@@ -45,7 +45,7 @@ impl Opcode {
         }
     }
 
-    /// Whether this is a control frame.
+    /// Returns true for a control frame.
     pub fn is_control(self) -> bool {
         match self {
             Self::Continuation | Self::Text | Self::Binary => false,
@@ -57,25 +57,27 @@ impl Opcode {
 /// A frame header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Whether this is the last frame of its message.
+    /// True in the last frame of a message.
     pub fin: bool,
     /// The bit that marks a compressed message.
     pub rsv1: bool,
-    /// What the frame is.
+    /// The type of the frame.
     pub opcode: Opcode,
     /// The masking key, if the payload is masked.
     pub mask: Option<[u8; 4]>,
-    /// The bytes of payload.
+    /// The length of the payload in bytes.
     pub length: u64,
 }
 
 impl Header {
-    /// Reads a header from the start of `bytes`: the header and its length, or `None` if more bytes are needed.
+    /// Reads a header from the start of `bytes`. Returns the header and its length, or `None` if
+    /// more bytes are needed.
     ///
     /// # Errors
     ///
-    /// If the bytes break a rule that a frame alone can break: RSV2 or RSV3, the opcode, the form of the length, the shape of control
-    /// frames. Each is told as soon as the byte that shows it is there. RSV1 and the mask are the caller's to judge.
+    /// Fails if a single frame breaks a rule: RSV2 or RSV3, the opcode, the form of the length, the
+    /// shape of control frames. Each error is reported as soon as the byte that causes it has
+    /// arrived. The caller checks RSV1 and the mask.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
@@ -111,7 +113,8 @@ impl Header {
             }
             length => (u64::from(length), rest),
         };
-        // RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the length"; "the most significant bit MUST be 0".
+        // RFC 6455, 5.2: "the minimal number of bytes MUST be used to encode the length"; "the most
+        // significant bit MUST be 0".
         if length > i64::MAX as u64 {
             return Err(ProtocolError::LengthTopBitSet);
         }
@@ -144,7 +147,7 @@ impl Header {
     ///
     /// # Panics
     ///
-    /// If the length has its top bit set, which no payload in memory has.
+    /// Panics if the length has its top bit set, which no payload in memory has.
     #[inline]
     pub fn encode(&self, header: &mut [u8; HEADER_BYTES_MAX]) -> usize {
         assert!(
@@ -176,7 +179,8 @@ impl Header {
     }
 }
 
-/// How long a header is, as far as its first bytes tell: grows until it is the length of the whole header.
+/// Returns the length of a header, as far as its first bytes determine it. The result grows until
+/// it is the length of the whole header.
 pub(super) fn header_bytes_wanted(bytes: &[u8]) -> usize {
     let Some(second) = bytes.get(1) else {
         return bytes.len() + 1;
@@ -197,7 +201,7 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 pub(super) const FIN: u8 = 0x80;
 pub(super) const MASKED: u8 = 0x80;
 pub(super) const LENGTH_BITS: u8 = 0x7f;
-/// What stands in the seven length bits when a 16-bit length follows.
+/// The value of the seven length bits when a 16-bit length follows.
 pub(super) const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
 const RSV1: u8 = 0x40;

@@ -1,4 +1,4 @@
-//! What a connection receives: frames to events.
+//! Receiving: the bytes of the peer become events.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -15,22 +15,25 @@ use super::partial::{Frame, Message, Part, Partial};
 use super::scratch::Scratch;
 use super::{MessageKind, Role};
 
-/// Bytes of the peer that are being looked at.
+/// The input that a connection is decoding.
 ///
-/// What ends the connection (a close frame, a broken rule) behind messages in the same input is held back, so that those messages can be
-/// answered before it: see [`Connection::is_end_held`]. A driver that answers later asks for the same with [`hold_end`](Self::hold_end).
+/// A close frame or a broken rule behind messages in the same input is held, so that those messages
+/// can be answered first: see [`Connection::is_end_held`]. A driver that answers later asks for the
+/// same with [`hold_end`](Self::hold_end).
 ///
-/// Events are lent: `while let Some(event) = input.poll_event() { .. }`. A driver that cannot go on may stop early: it saves
-/// [`unread`](Self::unread), feeds it to [`Connection::handle_input`] later, even if it is empty, and loses nothing.
+/// Events borrow from the input: `while let Some(event) = input.poll_event() { .. }`. A driver may
+/// stop early. It keeps the [`unread`](Self::unread) bytes, passes them to
+/// [`Connection::handle_input`] later, even if there are none, and loses nothing.
 #[derive(Debug)]
 pub struct Input<'a> {
     now: Instant,
     connection: &'a mut Connection,
     bytes: &'a mut [u8],
     scratch: &'a mut Scratch,
-    /// Everything before was looked at.
+    /// The position up to which the bytes were decoded.
     position: usize,
-    /// A message was handed out, now or before, and is not answered yet: what ends the connection is held back until it could be.
+    /// True once a message was delivered that is not answered yet, from this input or an earlier
+    /// one. The end of the connection is held until it can be.
     delivered: bool,
 }
 
@@ -70,7 +73,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Looks at the bytes up to the next event. `None`: more bytes are needed, or the connection is finished.
+    /// Decodes the bytes up to the next event. Returns `None` if more bytes are needed, or the
+    /// connection is finished.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
         if let Some((kind, payload)) = self.take_whole_message() {
@@ -79,23 +83,24 @@ impl<'a> Input<'a> {
         self.poll_other_event()
     }
 
-    /// Messages of earlier inputs are still to be answered: what ends the connection is held back as if they were in this one.
+    /// Holds the end of the connection as if a message were in this input, for a driver that has
+    /// not answered the messages of earlier inputs.
     #[inline]
     pub fn hold_end(&mut self) {
         self.delivered = true;
     }
 
-    /// The bytes that were not looked at yet, as they were received.
+    /// Returns the bytes that were not decoded yet, as they were received.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.position..]
     }
 
-    /// The connection, to answer while the rest of the input waits.
+    /// Returns the connection, to answer while the rest of the input waits.
     pub fn connection(&mut self) -> (&mut Connection, &mut Scratch) {
         (self.connection, self.scratch)
     }
 
-    /// The fast path: a message of one frame, not compressed, all of which is there.
+    /// Decodes a message of one frame that is not compressed and has arrived whole: the fast path.
     #[inline]
     fn take_whole_message(&mut self) -> Option<(MessageKind, Range<usize>)> {
         if self.connection.partial.is_some()
@@ -244,7 +249,7 @@ impl<'a> Input<'a> {
                     step,
                     Step::Found(Found::Chunk { .. } | Found::InflatedChunk { .. })
                 ) {
-                    // What was handed out is not waited for any more.
+                    // The peer has new time for the next chunk.
                     partial.started = Some(self.now);
                 }
                 if partial.is_over() {
@@ -283,7 +288,7 @@ impl<'a> Input<'a> {
             partial.header_len += taken;
             self.position += taken;
             if taken < missing {
-                // Tells a broken rule before the header is complete.
+                // A broken rule is reported before the header is complete.
                 Header::decode(&partial.header[..partial.header_len])?;
                 return Ok(Step::Blocked);
             }
@@ -357,7 +362,8 @@ impl<'a> Input<'a> {
         }
         message.wire_bytes = message.wire_bytes.saturating_add(header.length);
         let limit = limits.message_bytes_max;
-        // Blocks that inflate to nothing must not go on for ever; data that cannot be compressed becomes a little larger.
+        // The limit is on the wire as well, against endless blocks that inflate to nothing. Data
+        // that cannot be compressed becomes a little larger.
         let overhead = if message.inflater.is_some() {
             limit / 8 + 1024
         } else {
@@ -375,7 +381,7 @@ impl<'a> Input<'a> {
         };
         let payload = frame.take(self.bytes, &mut self.position);
         let end = partial.control_len + payload.len();
-        // Its header was checked: at most 125 bytes.
+        // The header was checked: a control frame has at most 125 bytes.
         partial.control[partial.control_len..end].copy_from_slice(&self.bytes[payload]);
         partial.control_len = end;
         if frame.remaining > 0 {
@@ -459,7 +465,7 @@ impl<'a> Input<'a> {
         inflater.check()?;
         let limit = self.connection.config.limits.message_bytes_max;
         let output = self.scratch.step_buffer();
-        // One byte more than allowed shows that there is more than allowed.
+        // One byte more than the limit shows that the message is too large.
         let room = limit
             .saturating_sub(message.bytes)
             .saturating_add(1)
@@ -475,13 +481,15 @@ impl<'a> Input<'a> {
             partial.frame = None;
             return Ok(Step::Again);
         } else if message.wire_bytes == 0 {
-            // Strictly, an empty message is one byte. The limit of leniency is that nothing else could be meant.
+            // Strictly, an empty message has a payload of one byte. An empty payload can mean
+            // nothing else.
             (0, true)
         } else {
             inflater.finish(output)?
         };
         message.bytes += produced as u64;
-        // What fits is looked at first: which error the peer is told must not depend on how its bytes were cut.
+        // Output up to the limit is delivered first, so that the error does not depend on how the
+        // peer's bytes were split.
         let too_large = message.bytes > limit;
         let (produced, fin) = if too_large {
             (produced - 1, false)
@@ -538,16 +546,16 @@ impl<'a> Input<'a> {
     }
 }
 
-/// What became of some bytes.
+/// The result of decoding some bytes.
 enum Step {
     Again,
     Blocked,
     Found(Found),
 }
 
-/// An event, told by where its bytes are.
+/// An event, described by the place of its bytes.
 enum Found {
-    /// A message that lies whole in the input. Text is not validated yet.
+    /// A message that is whole in the input. Text is not validated yet.
     Payload {
         kind: MessageKind,
         range: Range<usize>,
@@ -568,7 +576,8 @@ enum Found {
     Close,
 }
 
-/// Ends the connection because of the peer: at once, or when the messages that were delivered could be answered.
+/// Fails the connection because the peer broke a rule: at once, or after the delivered messages can
+/// be answered.
 fn fail(
     connection: &mut Connection,
     now: Instant,

@@ -1,13 +1,13 @@
 //! Masking of payloads: RFC 6455, 5.3.
 
-/// A masking key and how far into it the payload has come, so that a payload can be unmasked in pieces.
+/// A masking key at its position in a payload, so that a payload can be unmasked in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mask {
     key: [u8; 4],
 }
 
 impl Mask {
-    /// The mask for the first byte of a payload.
+    /// Makes the mask for the first byte of a payload.
     #[inline]
     pub fn new(key: [u8; 4]) -> Self {
         Self { key }
@@ -20,7 +20,7 @@ impl Mask {
         self.skip(piece.len());
     }
 
-    /// Goes on without touching a piece of the payload.
+    /// Skips a piece of the payload without changing it.
     #[inline]
     pub fn skip(&mut self, bytes: usize) {
         let turn = (bytes % 4) as u32;
@@ -53,8 +53,8 @@ pub fn apply(key: [u8; 4], payload: &mut [u8]) {
     }
 }
 
-/// The same in blocks that the compiler turns into vector instructions. Returns what does not fill a block. Not inlined: next to short
-/// payloads its set-up costs more than it saves.
+/// Masks or unmasks whole blocks, which the compiler turns into vector instructions, and returns
+/// the rest. Not inlined: next to short payloads its set-up costs more than it saves.
 #[inline(never)]
 fn apply_blocks(word: u64, payload: &mut [u8]) -> &mut [u8] {
     let (blocks, rest) = payload.as_chunks_mut::<WIDE>();

@@ -33,19 +33,19 @@ pub use prepared::Prepared;
 pub use scratch::Scratch;
 pub use sending::Sending;
 
-/// Which side of the connection this is.
+/// The role of this side of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It was connected to, and sends frames without a mask.
+    /// This side accepted the connection, and sends frames without a mask.
     Server,
-    /// It connected, and masks what it sends.
+    /// This side made the connection, and masks its frames.
     Client,
 }
 
-/// What a message is.
+/// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
-    /// UTF-8.
+    /// Text in UTF-8.
     Text,
     /// Any bytes.
     Binary,

@@ -1,4 +1,4 @@
-//! Bytes that wait for the transport.
+//! Output that waits for the transport.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -8,31 +8,33 @@ use bytes::{Buf, Bytes};
 use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Opcode};
 use super::mask;
 
-/// The queue of encoded frames of one connection: write what [`slices`](Self::slices) shows, then [`consume`](Self::consume) what was
-/// written.
+/// The queue of encoded frames of one connection. The driver writes the [`slices`](Self::slices),
+/// then [`consume`](Self::consume)s the written bytes.
 ///
-/// An idle queue needs no memory: a driver with many connections lends a buffer before it lets the core work and reclaims it when
-/// everything was written.
+/// An idle queue needs no memory. A driver with many connections lends a buffer before it lets the
+/// core work, and reclaims it when everything was written.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// What stands before the tail: full buffers and payloads shared with other connections.
+    /// The output before the tail: full buffers, and payloads shared with other connections.
     segments: VecDeque<Bytes>,
     segments_len: usize,
     tail: Vec<u8>,
-    /// How much of the tail was consumed.
+    /// The number of bytes of the tail that were consumed.
     tail_read: usize,
-    /// How many bytes have ever been consumed: positions in the stream outlive the buffers.
+    /// The number of bytes that were ever consumed. With it a position in the stream stays valid
+    /// when buffers change.
     consumed: u64,
     pongs: Pongs,
 }
 
-/// The pongs that wait, so that a peer that sends pings and does not read cannot make this side hold more than a few.
+/// The pongs that wait. Their number is limited, so that a peer that sends pings and does not read
+/// cannot fill the output.
 #[derive(Debug, Default)]
 struct Pongs {
     queued: u8,
-    /// Where in the stream the last of them ends.
+    /// The position in the stream at which the last queued pong ends.
     end: u64,
-    /// The answer to the newest ping beyond those.
+    /// The answer to the newest ping beyond the queued ones.
     late: Option<Box<ControlFrame>>,
 }
 
@@ -74,24 +76,25 @@ impl ControlFrame {
 }
 
 impl Output {
-    /// Whether nothing waits.
+    /// Returns true if nothing waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes that wait.
+    /// Counts the bytes that wait.
     #[inline]
     pub fn len(&self) -> usize {
         self.segments_len + self.tail.len() - self.tail_read
     }
 
-    /// Fills `slices` with what is to be written next and returns how many were filled.
+    /// Fills `slices` with the next bytes to write, and returns the number of slices filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.slices_within(slices, usize::MAX)
     }
 
-    /// The same, of at most so many bytes.
+    /// Fills `slices` with at most `bytes_max` of the next bytes to write, and returns the number
+    /// of slices filled.
     pub fn slices_within<'a>(&'a self, slices: &mut [IoSlice<'a>], bytes_max: usize) -> usize {
         let segments = self.segments.iter().map(|segment| &segment[..]);
         let tail = &self.tail[self.tail_read..];
@@ -110,11 +113,11 @@ impl Output {
         filled
     }
 
-    /// Removes bytes that were written.
+    /// Removes written bytes.
     ///
     /// # Panics
     ///
-    /// If fewer bytes wait.
+    /// Panics if fewer bytes wait.
     pub fn consume(&mut self, mut bytes: usize) {
         assert!(bytes <= self.len(), "consumed more than was queued");
         self.consumed += bytes as u64;
@@ -136,7 +139,7 @@ impl Output {
             self.tail.clear();
             self.tail_read = 0;
         } else if self.tail_read >= COMPACT_BYTES && self.tail_read >= self.tail.len() / 2 {
-            // A tail that is never drained to the end must not keep what was consumed.
+            // A tail that is never written to its end must not keep the consumed bytes.
             self.tail.drain(..self.tail_read);
             self.tail_read = 0;
         }
@@ -148,13 +151,13 @@ impl Output {
         }
     }
 
-    /// Whether there is no buffer to fill.
+    /// Returns true if there is no buffer to fill.
     #[inline]
     pub fn wants_buffer(&self) -> bool {
         self.tail.capacity() == 0
     }
 
-    /// Gives an empty buffer to fill; ignored if there is one already.
+    /// Takes an empty buffer to fill, unless there is one already.
     #[inline]
     pub fn lend(&mut self, buffer: Vec<u8>) {
         if self.tail.capacity() == 0 {
@@ -163,13 +166,13 @@ impl Output {
         }
     }
 
-    /// Takes the buffer back if everything was consumed and there is one.
+    /// Gives the buffer back if there is one and everything was consumed.
     #[inline]
     pub fn reclaim(&mut self) -> Option<Vec<u8>> {
         (self.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
     }
 
-    /// The buffer to which whole frames are appended.
+    /// Returns the buffer to which whole frames are appended.
     #[inline]
     pub(super) fn tail(&mut self) -> &mut Vec<u8> {
         &mut self.tail
@@ -187,10 +190,11 @@ impl Output {
         self.segments.push_back(bytes);
     }
 
-    /// Appends a pong, or keeps it back, in the place of an older one, while many wait.
+    /// Appends a pong. While many wait, keeps it instead, in place of an older one.
     ///
-    /// RFC 6455, 5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s), the
-    /// endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
+    /// RFC 6455, 5.5.3: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in
+    /// response to previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the
+    /// most recently processed Ping frame."
     pub(super) fn push_pong(&mut self, pong: &ControlFrame) {
         if self.pongs.queued >= PONGS_QUEUED_MAX {
             self.pongs.late = Some(Box::new(*pong));
@@ -205,7 +209,7 @@ impl Output {
         self.tail.extend_from_slice(frame.as_slice());
     }
 
-    /// Nothing may follow a close frame, also no pong that was kept back.
+    /// Drops the pong that was kept, as nothing may follow a close frame.
     pub(super) fn drop_late_pong(&mut self) {
         self.pongs.late = None;
     }
@@ -221,9 +225,10 @@ impl Output {
     }
 }
 
-/// From this many unsent pongs on, only the newest further one is kept.
+/// The most pongs in the queue. Of further ones only the newest is kept.
 const PONGS_QUEUED_MAX: u8 = 16;
-/// Below this, moving the rest of the tail to its start is not worth it.
+/// The number of consumed bytes from which on the rest of the tail is moved to its start. For less
+/// the copy costs more than it saves.
 const COMPACT_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What has arrived of a frame and of its message.
+//! A frame and a message that have arrived in part.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Opcode};
 use super::mask::Mask;
 use super::utf8::Utf8;
 
-/// What has arrived of a frame and of the message that it belongs to.
+/// A frame that has arrived in part, and the message that it belongs to.
 #[derive(Debug)]
 pub(super) struct Partial {
     pub(super) header: [u8; HEADER_BYTES_MAX],
@@ -21,9 +21,9 @@ pub(super) struct Partial {
     pub(super) control: [u8; CONTROL_BYTES_MAX],
     pub(super) control_len: usize,
     pub(super) message: Option<Message>,
-    /// When the first byte arrived.
+    /// The time at which the first byte arrived.
     pub(super) started: Option<Instant>,
-    /// Since when the driver does not read.
+    /// The time at which the driver stopped reading.
     pub(super) paused: Option<Instant>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Takes the payload that is there and unmasks it.
+    /// Takes the payload that has arrived, and unmasks it.
     pub(super) fn take(&mut self, bytes: &mut [u8], position: &mut usize) -> Range<usize> {
         let start = *position;
         let range = start..start + self.available(bytes.len() - start);
@@ -70,7 +70,8 @@ impl Frame {
         range
     }
 
-    /// Inflates payload that is there and returns how much that made, or `None` if there is no payload.
+    /// Inflates payload that has arrived. Returns the number of bytes produced, or `None` if no
+    /// payload has arrived.
     pub(super) fn inflate(
         &mut self,
         bytes: &mut [u8],
@@ -92,7 +93,7 @@ impl Frame {
         if step.consumed < available
             && let Some(before) = &mut self.mask
         {
-            // What was not looked at must be as it was received.
+            // Payload that was not consumed must stay as it was received.
             before.skip(step.consumed);
             let mut after = *before;
             after.apply(&mut piece[step.consumed..]);
@@ -118,12 +119,12 @@ pub(super) struct Message {
     pub(super) wire_bytes: u64,
     /// The bytes inflated so far.
     pub(super) bytes: u64,
-    /// Nothing was handed out or assembled.
+    /// True until some of the message was delivered or assembled.
     pub(super) untouched: bool,
     pub(super) utf8: Utf8,
     pub(super) text: String,
     pub(super) binary: Vec<u8>,
-    /// There if the message is compressed.
+    /// The decompressor of a compressed message.
     pub(super) inflater: Option<Inflater>,
 }
 
@@ -146,7 +147,8 @@ impl Message {
         self.untouched
     }
 
-    /// Appends to the one buffer of the message. It grows with what has arrived, up to `declared`, what is known to come behind it.
+    /// Appends to the one buffer of the message. The buffer grows with the data that has arrived,
+    /// up to `declared` more bytes.
     pub(super) fn append(
         &mut self,
         data: &[u8],
@@ -184,7 +186,7 @@ impl Message {
         }
     }
 
-    /// Hands the assembled message over to be lent.
+    /// Moves the assembled message to where the driver can borrow it.
     pub(super) fn finish(&mut self, buffers: &mut MessageBuffers) -> Result<(), ProtocolError> {
         self.utf8.finish().map_err(|_| ProtocolError::TextNotUtf8)?;
         buffers.text = std::mem::take(&mut self.text);
@@ -192,7 +194,7 @@ impl Message {
         Ok(())
     }
 
-    /// Describes a chunk, unless there is nothing to tell.
+    /// Describes a chunk. Returns `None` for an empty chunk that does not end the message.
     pub(super) fn part(
         &mut self,
         data: &[u8],
@@ -240,7 +242,9 @@ impl Part {
     }
 }
 
-/// Of what has arrived, so many times as much may be made room for at once. Memory that is not written to is not taken.
+/// The most that is reserved beyond the data that has arrived, as a multiple of it. Reserved memory
+/// that is never written is not used up.
 const GROWTH: usize = 3;
-/// How much is unmasked at once to be inflated: what does not fit the step is masked again.
+/// The most payload that is unmasked at once to be inflated. Bytes that are not consumed are masked
+/// again.
 const INFLATE_BYTES: usize = 4 << 10;

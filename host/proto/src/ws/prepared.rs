@@ -7,30 +7,30 @@ use super::deflate::{Settings, deflate};
 use super::frame::{HEADER_BYTES_MAX, Header};
 use super::scratch::Scratch;
 
-/// A message that goes to many connections: it is encoded once, compressed at most once per agreed window, and its bytes are shared by the
-/// output queues.
+/// A message that goes to many connections. It is encoded once, compressed at most once per agreed
+/// window, and its bytes are shared by the output queues.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     kind: MessageKind,
     /// The whole frame as a server sends it.
     frame: Bytes,
     header_len: usize,
-    /// The frame compressed with these settings, or `None` if it does not become smaller.
+    /// The compressed frame for each settings, or `None` if it is not smaller.
     compressed: Vec<(Settings, Option<Bytes>)>,
 }
 
 impl Prepared {
-    /// A text message.
+    /// Makes a text message.
     pub fn text(text: &str) -> Self {
         Self::new(MessageKind::Text, text.as_bytes())
     }
 
-    /// A binary message.
+    /// Makes a binary message.
     pub fn binary(data: &[u8]) -> Self {
         Self::new(MessageKind::Binary, data)
     }
 
-    /// A message of either kind. The bytes of a text must be UTF-8: it is the caller who knows.
+    /// Makes a message of either kind. The caller ensures that the bytes of a text are UTF-8.
     pub fn new(kind: MessageKind, payload: &[u8]) -> Self {
         let (frame, header_len) = encode(kind, false, payload);
         Self {
@@ -41,17 +41,17 @@ impl Prepared {
         }
     }
 
-    /// What the message is.
+    /// Returns the type of the message.
     pub fn kind(&self) -> MessageKind {
         self.kind
     }
 
-    /// The bytes of the message.
+    /// Returns the bytes of the message.
     pub fn payload(&self) -> &[u8] {
         &self.frame[self.header_len..]
     }
 
-    /// The same bytes, shared: for a queue in front of the connection.
+    /// Returns the bytes of the message without a copy, for a queue in front of the connection.
     pub fn shared_payload(&self) -> Bytes {
         self.frame.slice(self.header_len..)
     }
@@ -60,7 +60,7 @@ impl Prepared {
         &self.frame
     }
 
-    /// The frame for connections that agreed to these settings without context takeover.
+    /// Returns the frame for connections that agreed on these settings without context takeover.
     pub(super) fn compressed_frame(&mut self, settings: Settings, scratch: &mut Scratch) -> &Bytes {
         let position = self
             .compressed

@@ -1,4 +1,4 @@
-//! What the connections of one thread share.
+//! Memory that the connections of one thread share.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use super::deflate::Pool;
 use super::frame::CONTROL_BYTES_MAX;
 use super::partial::Partial;
 
-/// Buffers, compression contexts and masking keys that the connections of one thread take turns with, so that a connection between two
-/// messages holds none.
+/// Buffers, compression contexts and masking keys that the connections of one thread use in turn,
+/// so that a connection between two messages holds none.
 pub struct Scratch {
     pub(super) messages: MessageBuffers,
     /// The payload of the control frame that arrived last.
     pub(super) control: [u8; CONTROL_BYTES_MAX],
     pub(super) control_len: usize,
-    /// One step of inflating or deflating.
+    /// The buffer for one step of inflating or deflating.
     pub(super) step: Box<[u8]>,
-    /// A message that was compressed to be sent.
+    /// The message that was compressed last, to be sent.
     pub(super) compressed: Vec<u8>,
     pub(super) pool: Pool,
     #[expect(
@@ -28,7 +28,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For connections in the server role.
+    /// Makes a scratch for connections in the server role.
     pub fn new() -> Self {
         Self {
             messages: MessageBuffers::default(),
@@ -42,7 +42,8 @@ impl Scratch {
         }
     }
 
-    /// For connections in both roles: `mask_keys` gives the masking keys of the client role.
+    /// Makes a scratch for connections in both roles. `mask_keys` generates the masking keys of the
+    /// client role.
     ///
     /// RFC 6455, 5.3: the key "MUST be derived from a strong source of entropy".
     pub fn with_mask_keys(mask_keys: impl FnMut() -> [u8; 4] + 'static) -> Self {
@@ -52,16 +53,17 @@ impl Scratch {
         }
     }
 
-    /// The payload of the control frame that arrived last.
+    /// Returns the payload of the control frame that arrived last.
     pub(super) fn control(&self) -> &[u8] {
         &self.control[..self.control_len]
     }
 
-    /// A masking key.
+    /// Returns a masking key.
     ///
     /// # Panics
     ///
-    /// If there is no source of keys: the driver must not run the client role on this scratch.
+    /// Panics if there is no source of keys: the driver must not run the client role on this
+    /// scratch.
     pub(super) fn mask_key(&mut self) -> [u8; 4] {
         let keys = self
             .mask_keys
@@ -74,21 +76,21 @@ impl Scratch {
         self.partials.pop().unwrap_or_default()
     }
 
-    /// Keeps the state of a message that is over.
+    /// Keeps the allocation of a partial message that is complete, for the next one.
     pub(super) fn give_partial(&mut self, partial: Box<Partial>) {
         if self.partials.len() < POOLED_MAX {
             self.partials.push(partial);
         }
     }
 
-    /// Ends the use of the message that was compressed to be sent.
+    /// Frees the compressed message if it is large.
     pub(super) fn retire_compressed(&mut self) {
         if self.compressed.capacity() > COMPRESSED_BYTES_MAX {
             self.compressed = Vec::new();
         }
     }
 
-    /// The buffer for one step of inflating or deflating.
+    /// Returns the buffer for one step of inflating or deflating.
     pub(super) fn step_buffer(&mut self) -> &mut [u8] {
         if self.step.is_empty() {
             self.step = vec![0; STEP_BYTES].into_boxed_slice();
@@ -109,9 +111,9 @@ impl fmt::Debug for Scratch {
     }
 }
 
-/// How much is inflated or deflated at once. Limits are checked in between.
+/// The most bytes that are inflated or deflated at once. Limits are checked in between.
 const STEP_BYTES: usize = 16 << 10;
-/// A larger buffer for compressed messages is freed after use.
+/// The largest capacity of the buffer for compressed messages that is kept.
 const COMPRESSED_BYTES_MAX: usize = 256 << 10;
-/// The states of partial messages that are kept.
+/// The most partial messages that are kept.
 const POOLED_MAX: usize = 8;

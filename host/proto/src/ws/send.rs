@@ -1,4 +1,4 @@
-//! What a connection sends: messages, chunks, pings.
+//! Sending: messages, chunks and control frames go into the output.
 
 use bytes::Bytes;
 
@@ -17,7 +17,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If it was not taken; nothing was queued then. A message is always taken while the output is empty.
+    /// Fails if the message was refused, and nothing was queued then. A message is always accepted
+    /// while the output is empty.
     #[inline]
     pub fn send_message(
         &mut self,
@@ -33,11 +34,12 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that [`fits`](Self::fits) when it was promised to be taken: the queue may have grown since, and is not asked.
+    /// Queues a message that [`fits`](Self::fits) accepted earlier. The queue may have grown since
+    /// and is not checked again.
     ///
     /// # Errors
     ///
-    /// If the connection has begun to close since, or the text is not UTF-8.
+    /// Fails if the connection has begun to close since, or the text is not UTF-8.
     #[inline]
     pub fn send_promised_message(
         &mut self,
@@ -55,11 +57,12 @@ impl Connection {
         Ok(())
     }
 
-    /// The same, without a copy where the bytes can go as they are: not masked and not compressed.
+    /// Queues a message that [`fits`](Self::fits) accepted earlier, without a copy if it is neither
+    /// masked nor compressed.
     ///
     /// # Errors
     ///
-    /// As [`send_promised_message`](Self::send_promised_message).
+    /// Those of [`send_promised_message`](Self::send_promised_message).
     pub fn send_promised_shared(
         &mut self,
         kind: MessageKind,
@@ -90,11 +93,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a ping in the same way.
+    /// Queues a ping that [`fits`](Self::fits) accepted earlier.
     ///
     /// # Errors
     ///
-    /// If the connection has begun to close since, or the payload has more than 125 bytes.
+    /// Fails if the connection has begun to close since, or the payload has more than 125 bytes.
     pub fn send_promised_ping(
         &mut self,
         payload: &[u8],
@@ -106,11 +109,11 @@ impl Connection {
         self.queue_control(Opcode::Ping, payload, scratch)
     }
 
-    /// Queues a pong that answers no ping in the same way.
+    /// Queues a pong that answers no ping and that [`fits`](Self::fits) accepted earlier.
     ///
     /// # Errors
     ///
-    /// As [`send_promised_ping`](Self::send_promised_ping).
+    /// Those of [`send_promised_ping`](Self::send_promised_ping).
     pub fn send_promised_pong(
         &mut self,
         payload: &[u8],
@@ -126,7 +129,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`send_message`](Self::send_message).
+    /// Those of [`send_message`](Self::send_message).
     #[inline]
     pub fn send_text(&mut self, text: &str, scratch: &mut Scratch) -> Result<(), SendError> {
         self.fits(text.len())?;
@@ -134,12 +137,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues the next part of a message; `fin` ends it. Pings, pongs and close frames may go in between, other messages may not. Such
-    /// messages are not compressed: their compression context would be tied to this connection meanwhile.
+    /// Queues the next part of a message; `fin` ends it. Pings, pongs and close frames may go in
+    /// between, other messages may not. Such messages are not compressed, as they would keep a
+    /// compression context meanwhile.
     ///
     /// # Errors
     ///
-    /// If it was not taken; nothing was queued then.
+    /// Fails if the part was refused, and nothing was queued then.
     pub fn send_chunk(
         &mut self,
         kind: MessageKind,
@@ -153,12 +157,12 @@ impl Connection {
         self.send_promised_chunk(kind, data, fin, scratch)
     }
 
-    /// Queues a part that [`Sending::advance`] has checked when it was promised to be taken: the queue may have grown since, and is not
-    /// asked.
+    /// Queues a part that [`Sending::advance`] accepted earlier. The queue may have grown since and
+    /// is not checked again.
     ///
     /// # Errors
     ///
-    /// If the connection has begun to close since, or the part does not continue the message.
+    /// Fails if the connection has begun to close since, or the part does not continue the message.
     pub fn send_promised_chunk(
         &mut self,
         kind: MessageKind,
@@ -192,12 +196,14 @@ impl Connection {
         Ok(())
     }
 
-    /// How far the message is that is being sent in chunks, for checking further chunks before they are sent.
+    /// Returns the progress of the message that is being sent in chunks, to check further chunks
+    /// before they are sent.
     pub fn sending(&self) -> Sending {
         Sending::new(self.sending.as_deref().copied())
     }
 
-    /// Whether a message begun with [`send_chunk`](Self::send_chunk) is not finished: no other message can be sent.
+    /// Returns true while a message begun with [`send_chunk`](Self::send_chunk) is unfinished. No
+    /// other message can be sent then.
     #[inline]
     pub fn is_sending(&self) -> bool {
         self.sending.is_some()
@@ -207,7 +213,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`send_message`](Self::send_message).
+    /// Those of [`send_message`](Self::send_message).
     pub fn send_prepared(
         &mut self,
         message: &mut Prepared,
@@ -236,25 +242,25 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If it was not taken. The payload is at most 125 bytes.
+    /// Fails if the ping was refused. The payload is at most 125 bytes.
     pub fn send_ping(&mut self, payload: &[u8], scratch: &mut Scratch) -> Result<(), SendError> {
         self.send_control(Opcode::Ping, payload, scratch)
     }
 
-    /// Queues a pong that answers no ping: pings are answered by the core.
+    /// Queues a pong that answers no ping. The core answers pings itself.
     ///
     /// # Errors
     ///
-    /// As [`send_ping`](Self::send_ping).
+    /// Those of [`send_ping`](Self::send_ping).
     pub fn send_pong(&mut self, payload: &[u8], scratch: &mut Scratch) -> Result<(), SendError> {
         self.send_control(Opcode::Pong, payload, scratch)
     }
 
-    /// Whether [`send_message`](Self::send_message) would take a message of this size.
+    /// Checks whether [`send_message`](Self::send_message) would accept a message of this size.
     ///
     /// # Errors
     ///
-    /// What it would fail with.
+    /// Those of [`send_message`](Self::send_message).
     #[inline]
     pub fn fits(&self, payload_bytes: usize) -> Result<(), SendError> {
         if self.sending.is_some() && self.state == State::Open {
@@ -263,11 +269,11 @@ impl Connection {
         self.fits_queue(payload_bytes)
     }
 
-    /// The same, whether or not a message in chunks is unfinished: for a message that will wait for its end.
+    /// Checks the size of a message that will wait for the end of an unfinished message in chunks.
     ///
     /// # Errors
     ///
-    /// As [`fits`](Self::fits).
+    /// Those of [`fits`](Self::fits), without [`SendError::MessageUnfinished`].
     #[inline]
     pub fn fits_queue(&self, payload_bytes: usize) -> Result<(), SendError> {
         if self.state != State::Open {
@@ -297,7 +303,8 @@ impl Connection {
         };
         if let Some(agreed) = self.deflates(payload.len()) {
             self.compress(agreed, payload, scratch);
-            // With context takeover the peer must see whatever went into the window.
+            // With context takeover the message is in the window, so that the peer must receive it
+            // compressed.
             if scratch.compressed.len() < payload.len() || agreed.context_takeover(self.role) {
                 header.rsv1 = true;
                 header.length = scratch.compressed.len() as u64;
@@ -378,5 +385,5 @@ impl Connection {
     }
 }
 
-/// Payloads from this size on are shared by the queues instead of copied.
+/// The smallest payload that the queues share. Smaller ones are copied.
 const SHARED_BYTES_MIN: usize = 4 << 10;

@@ -4,7 +4,7 @@ use super::MessageKind;
 use super::error::SendError;
 use super::utf8::Utf8;
 
-/// How far a message is that is sent in chunks.
+/// The progress of a message that is sent in chunks.
 #[derive(Debug, Clone, Copy)]
 pub struct Sending {
     message: Option<Unfinished>,
@@ -27,11 +27,12 @@ impl Sending {
         self.message
     }
 
-    /// Goes one chunk further. `bytes_max` bounds the message.
+    /// Checks the next chunk and advances past it. `bytes_max` limits the message.
     ///
     /// # Errors
     ///
-    /// If the chunk cannot come next: it is of another kind, the text is not UTF-8, or the message becomes too large. It is where it was.
+    /// Fails if the chunk cannot come next: it is of another kind, the text is not UTF-8, or the
+    /// message becomes too large. The progress is unchanged then.
     pub fn advance(
         &mut self,
         kind: MessageKind,
@@ -64,7 +65,7 @@ impl Sending {
         Ok(())
     }
 
-    /// Whether more chunks of the message are to come.
+    /// Returns true while more chunks of the message are to come.
     pub fn is_unfinished(&self) -> bool {
         self.message.is_some()
     }

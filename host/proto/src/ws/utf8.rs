@@ -1,18 +1,19 @@
-//! UTF-8 of text that arrives in pieces: a bad byte is told when it arrives, not when the message ends.
+//! Validation of UTF-8 that arrives in pieces. A bad byte is reported when it arrives, not when the
+//! message ends.
 
-/// The bytes of a character that the pieces so far have cut.
+/// The bytes of a character that was split between pieces.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Utf8 {
     carry: [u8; 4],
     carry_len: u8,
 }
 
-/// The text is not UTF-8, whatever may follow.
+/// The error for text that cannot become UTF-8 by more bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InvalidUtf8;
 
 impl Utf8 {
-    /// Checks the next piece and hands the characters that are complete to `sink`.
+    /// Validates the next piece and passes the complete characters to `sink`.
     pub(super) fn push(
         &mut self,
         mut piece: &[u8],
@@ -54,7 +55,7 @@ impl Utf8 {
         }
     }
 
-    /// Checks that the text ended with a whole character, and is ready for the next text.
+    /// Checks that the text ended with a whole character, and starts a new text.
     pub(super) fn finish(&mut self) -> Result<(), InvalidUtf8> {
         if std::mem::take(&mut self.carry_len) == 0 {
             Ok(())

@@ -1,9 +1,10 @@
-//! What the current thread holds on the heap.
+//! The heap memory of the current thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// Counts the bytes of each thread: install it with `#[global_allocator]`.
+/// An allocator that counts the bytes of each thread. A test installs it with
+/// `#[global_allocator]`.
 pub(crate) struct Counting;
 
 thread_local! {
@@ -11,7 +12,7 @@ thread_local! {
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-/// The most bytes that the thread held during the work beyond what it held before.
+/// Measures the most bytes that the thread allocated during the work beyond those before it.
 pub(crate) fn peak_of(work: impl FnOnce()) -> usize {
     let before = HELD.get();
     PEAK.set(before);
@@ -19,7 +20,7 @@ pub(crate) fn peak_of(work: impl FnOnce()) -> usize {
     (PEAK.get() - before) as usize
 }
 
-/// The bytes that the thread holds, as a difference between two calls.
+/// Returns the allocated bytes of the thread. Only the difference between two calls has a meaning.
 pub(crate) fn held() -> isize {
     HELD.get()
 }
@@ -34,7 +35,8 @@ fn count(bytes: isize) {
     unsafe_code,
     reason = "an allocator cannot be written without; this one only counts"
 )]
-// SAFETY: every call goes to the system's allocator as it is. Counting touches thread-locals that are neither lazy nor dropped.
+// SAFETY: every call goes to the system's allocator as it is. Counting touches thread-locals that
+// are neither lazy nor dropped.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);

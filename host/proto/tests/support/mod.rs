@@ -1,4 +1,5 @@
-//! What the tests of the core share: invented time, scripted input at every boundary, two connections joined in memory.
+//! Helpers of the core's tests: invented time, scripted input at every boundary, two connections
+//! joined in memory.
 
 #![allow(
     dead_code,
@@ -19,7 +20,7 @@ pub(crate) use script::{Outcome, Seen, assert_fails, play, play_at_every_boundar
 use wsrun_proto::ws::deflate::{self, Agreed, DeflateConfig};
 use wsrun_proto::ws::{Config, Scratch, Timeouts};
 
-/// The beginning of invented time.
+/// Returns the beginning of invented time.
 #[expect(
     clippy::disallowed_methods,
     reason = "an Instant has no other source; the tests only add to it"
@@ -33,7 +34,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A scratch for both roles whose masking keys are predictable.
+/// Makes a scratch for both roles whose masking keys are predictable.
 pub(crate) fn scratch() -> Scratch {
     let next = Cell::new(0x0102_0304_u32);
     Scratch::with_mask_keys(move || {
@@ -46,7 +47,7 @@ pub(crate) fn scratch() -> Scratch {
     })
 }
 
-/// The defaults without timers.
+/// Returns the default settings without timers.
 pub(crate) fn untimed() -> Config {
     let timeouts = Timeouts {
         ping_interval: None,
@@ -60,7 +61,8 @@ pub(crate) fn untimed() -> Config {
     }
 }
 
-/// What a client that offers everything and a server with this configuration agree to.
+/// Returns the agreement between a client that offers everything and a server with this
+/// configuration.
 pub(crate) fn agreed(config: &DeflateConfig) -> Agreed {
     let offer = if config.context_takeover {
         "permessage-deflate; client_max_window_bits"

@@ -25,7 +25,7 @@ pub(crate) enum Seen {
     Close(CloseFrame),
 }
 
-/// What came of a script.
+/// The outcome of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) seen: Vec<Seen>,
@@ -55,8 +55,8 @@ pub(crate) fn play<'a>(
     }
 }
 
-/// Feeds bytes whole, byte by byte, cut in two at every boundary, and with a driver that stops at each event. All outcomes must be equal;
-/// chunks count as equal if they carry the same bytes.
+/// Feeds bytes whole, byte by byte, cut in two at every boundary, and with a driver that stops at
+/// each event. All outcomes must be equal; chunks count as equal if they carry the same bytes.
 pub(crate) fn play_at_every_boundary(role: Role, config: &Config, bytes: &[u8]) -> Outcome {
     let whole = play(role, config, [bytes]);
     let joined = join_chunks(&whole);
@@ -132,7 +132,8 @@ pub(crate) fn written(output: &mut Output) -> Vec<u8> {
     bytes
 }
 
-/// Asserts that these bytes fail a server with this error, however they are cut, in either delivery, and that it tells the code.
+/// Asserts that a server fails with this error and sends its code, in either delivery, however the
+/// bytes are cut.
 pub(crate) fn assert_fails(config: &Config, bytes: &[u8], error: ProtocolError, code: u16) {
     for delivery in [Delivery::Messages, Delivery::Chunks] {
         let outcome = play_at_every_boundary(
@@ -175,7 +176,7 @@ impl From<Event<'_>> for Seen {
     }
 }
 
-/// How a message is cut into chunks depends on how its bytes arrive, its content does not.
+/// Joins the chunks of each message, because their boundaries depend on how the bytes arrive.
 fn join_chunks(outcome: &Outcome) -> Outcome {
     let mut seen: Vec<Seen> = Vec::new();
     let mut open: Option<usize> = None;
@@ -209,7 +210,8 @@ fn join_chunks(outcome: &Outcome) -> Outcome {
             seen.push(event.clone());
         }
     }
-    // Control frames inside a message may come before or after what of it has arrived; a message that did not end proves nothing.
+    // A control frame inside a message may come before or after the chunks that have arrived. An
+    // unfinished message shows nothing.
     let unfinished = |event: &Seen| matches!(event, Seen::Chunk { fin: false, .. });
     seen.retain(|event| !unfinished(event));
     seen.sort_by_key(|event| matches!(event, Seen::Chunk { .. }));

@@ -1,8 +1,8 @@
-//! Frames, written out byte by byte and not by the code under test.
+//! Frames, written byte by byte and not by the code under test.
 
 pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A frame of a client.
+/// Makes a frame of a client.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = head(first, 0x80, payload.len() as u64);
     frame.extend(KEY);
@@ -15,14 +15,14 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A frame of a server.
+/// Makes a frame of a server.
 pub(crate) fn unmasked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = head(first, 0, payload.len() as u64);
     frame.extend(payload);
     frame
 }
 
-/// A header of a client without its payload.
+/// Makes a header of a client without its payload.
 pub(crate) fn masked_head(first: u8, length: u64) -> Vec<u8> {
     let mut frame = head(first, 0x80, length);
     frame.extend(KEY);

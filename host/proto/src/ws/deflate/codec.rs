@@ -25,7 +25,8 @@ impl Pool {
     pub(in crate::ws) fn give_deflater(&mut self, settings: Settings, mut deflater: Deflate) {
         deflater.reset();
         if self.deflaters.len() >= DEFLATERS_MAX {
-            // The oldest goes, so that settings that are no longer in use do not keep the new ones out.
+            // The oldest is dropped, so that settings that are no longer in use do not keep new
+            // ones out.
             self.deflaters.remove(0);
         }
         self.deflaters.push((settings, deflater));
@@ -64,7 +65,7 @@ impl fmt::Debug for Contexts {
 
 fn new_deflater(settings: Settings) -> Deflate {
     Deflate::new_with_config(zlib_rs::DeflateConfig {
-        // Negative: raw DEFLATE data, without the header of zlib.
+        // A negative number means raw DEFLATE data, without the header of zlib.
         window_bits: -i32::from(settings.window_bits),
         level: i32::from(settings.level),
         mem_level: i32::from(settings.mem_level),
@@ -81,7 +82,7 @@ pub(in crate::ws) fn deflate(
 ) {
     compressed.clear();
     if message.is_empty() {
-        // RFC 7692, 7.2.3.6: the empty message. zlib would not flush when there is nothing to flush.
+        // RFC 7692, 7.2.3.6: the empty message. zlib does not flush if there is nothing to flush.
         compressed.push(0);
         return;
     }
@@ -95,7 +96,7 @@ pub(in crate::ws) fn deflate(
         let produced = (deflater.total_out() - total_out) as usize;
         compressed.extend_from_slice(&step[..produced]);
         rest = &rest[consumed..];
-        // A flush is done when it leaves room.
+        // A flush is complete when it leaves room.
         if produced < step.len() {
             break;
         }
@@ -104,12 +105,13 @@ pub(in crate::ws) fn deflate(
     compressed.truncate(compressed.len() - FLUSH_TAIL.len());
 }
 
-/// A decompressor. It takes any window up to 15 bits, whatever was agreed: its memory does not depend on it.
+/// A decompressor. It accepts any window up to 15 bits, whatever was agreed, because its memory
+/// does not depend on it.
 pub(in crate::ws) struct Inflater {
     inflate: Inflate,
-    /// The last block said that it is the last: whatever follows begins anew.
+    /// True once a block said that it is the last one. Data after it starts a new stream.
     ended: bool,
-    /// The data is invalid from here on.
+    /// True once the data is invalid.
     failed: bool,
 }
 
@@ -119,7 +121,7 @@ impl fmt::Debug for Inflater {
     }
 }
 
-/// What one step of inflating did.
+/// The result of one step of inflating.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::ws) struct Step {
     pub(in crate::ws) consumed: usize,
@@ -141,7 +143,7 @@ impl Inflater {
         self.failed = false;
     }
 
-    /// Tells of invalid data once what came before was handed out.
+    /// Fails if the data is invalid. The caller has delivered the valid data before it.
     pub(in crate::ws) fn check(&self) -> Result<(), ProtocolError> {
         if self.failed {
             Err(ProtocolError::DeflateInvalid)
@@ -150,7 +152,8 @@ impl Inflater {
         }
     }
 
-    /// Inflates part of `input` into `output`. All of it was inflated, as far as it goes, once it is consumed and there is room left.
+    /// Inflates part of `input` into `output`. Once all input is consumed and `output` has room
+    /// left, everything is inflated.
     pub(in crate::ws) fn inflate(
         &mut self,
         input: &[u8],
@@ -158,8 +161,8 @@ impl Inflater {
     ) -> Result<Step, ProtocolError> {
         self.check()?;
         if self.ended && !input.is_empty() {
-            // RFC 7692, 7.2.3.4: a block with BFINAL may be followed by others. A compressor that finishes its stream starts over with
-            // an empty window, and so do we.
+            // RFC 7692, 7.2.3.4: a block with BFINAL may be followed by others. A compressor that
+            // finishes its stream starts over with an empty window, and so do we.
             self.inflate.reset(false);
             self.ended = false;
         }
@@ -174,8 +177,8 @@ impl Inflater {
             Ok(Status::Ok | Status::BufError) => {
                 self.failed = consumed == 0 && produced == 0 && !input.is_empty();
             }
-            // What came before the invalid data is handed out first: which error the peer is told must not depend on how its bytes
-            // were cut.
+            // Output before the invalid data is delivered first, so that the error does not depend
+            // on how the peer's bytes were split.
             Err(_) => self.failed = true,
         }
         if self.failed && produced == 0 {
@@ -184,12 +187,14 @@ impl Inflater {
         Ok(Step { consumed, produced })
     }
 
-    /// Inflates what is left when the whole payload was consumed: the bytes produced, and whether that was all.
+    /// Inflates the rest after the whole payload was consumed. Returns the number of bytes
+    /// produced, and true once that was all.
     ///
-    /// RFC 7692, 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload". In a whole message they are the lengths
-    /// of an empty block whose header the payload ended with: all four are consumed, make nothing, and a block ends with them. One byte
-    /// more is offered, which is left alone there. Anything else is a payload that was cut short: its last block would take the four
-    /// octets, and more of what follows, for its own data.
+    /// RFC 7692, 7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload". A
+    /// whole message ends with the header of an empty block, and these octets are the lengths in
+    /// that block: all four are consumed, produce nothing, and end a block. One more byte is
+    /// offered, which must then be left over. Otherwise the payload was cut short: its last block
+    /// would consume the four octets, and more of what follows, as its own data.
     pub(in crate::ws) fn finish(
         &mut self,
         output: &mut [u8],
@@ -199,7 +204,8 @@ impl Inflater {
             return Ok((pending, false));
         }
         if self.ended {
-            // The payload ended with a block that said that it was the last, and without the header of an empty one. Nothing is missing.
+            // The payload ended with a block that was marked as the last one, so that there is no
+            // header of an empty block.
             return Ok((0, true));
         }
         let (total_in, total_out) = (self.inflate.total_in(), self.inflate.total_out());
@@ -217,11 +223,11 @@ impl Inflater {
     }
 }
 
-/// What a flush ends with, and what is left out on the wire.
+/// The bytes at the end of a flush, which are left out on the wire.
 const FLUSH_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
-/// The last byte is not a header that a block could go on with.
+/// The end of a flush and one more byte, which is not a valid header of a block.
 const FLUSH_TAIL_AND_ONE_MORE: [u8; 5] = [0x00, 0x00, 0xff, 0xff, 0xff];
-/// One for each of a few settings in use; about 370 KiB each.
+/// The most deflaters that are kept: one for each of a few settings in use, about 370 KiB each.
 const DEFLATERS_MAX: usize = 4;
-/// Messages that arrive in pieces hold one each meanwhile; 46 KiB each.
+/// The most inflaters that are kept, 46 KiB each. A message that arrives in pieces holds one.
 const INFLATERS_MAX: usize = 8;

@@ -1,8 +1,8 @@
 //! permessage-deflate: RFC 7692.
 //!
-//! Without context takeover, which is the default, a connection holds no compression state between two messages: the contexts belong to the
-//! [`Scratch`](super::Scratch) of its thread. With context takeover a connection keeps up to about 370 KiB for what it sends and 46 KiB for
-//! what it receives.
+//! Without context takeover, which is the default, a connection holds no compression state between
+//! two messages: the contexts belong to the [`Scratch`](super::Scratch) of its thread. With context
+//! takeover a connection keeps up to about 370 KiB for sending and 46 KiB for receiving.
 
 mod codec;
 mod negotiate;
@@ -12,10 +12,12 @@ pub use negotiate::{DeflateResponseError, agree, negotiate, offer};
 
 use super::Role;
 
-/// What this side wants of permessage-deflate. Values out of range are taken as the nearest in range.
+/// The settings of this side for permessage-deflate. A value out of range is replaced by the
+/// nearest one in range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeflateConfig {
-    /// Whether contexts may live on from message to message: better ratios, for the memory of two contexts per connection.
+    /// True if contexts may be kept from message to message. Compression is better then, for the
+    /// memory of two contexts per connection.
     pub context_takeover: bool,
     /// The largest window, as a power of two: 9 to 15.
     pub window_bits_max: u8,
@@ -23,7 +25,7 @@ pub struct DeflateConfig {
     pub level: u8,
     /// The memory of compression: 1 to 9.
     pub mem_level: u8,
-    /// Messages that are smaller are sent as they are.
+    /// The smallest message that is compressed.
     pub message_bytes_min: usize,
 }
 
@@ -55,7 +57,7 @@ pub struct Agreed {
     message_bytes_min: usize,
 }
 
-/// The parameters for what one side sends.
+/// The parameters of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Direction {
     context_takeover: bool,
@@ -73,17 +75,17 @@ impl Agreed {
         }
     }
 
-    /// Whether what `sender` sends refers to earlier messages.
+    /// Returns true if `sender` keeps its context from message to message.
     pub fn context_takeover(&self, sender: Role) -> bool {
         self.direction(sender).context_takeover
     }
 
-    /// The window of what `sender` sends, as a power of two.
+    /// Returns the window of `sender`, as a power of two.
     pub fn window_bits(&self, sender: Role) -> u8 {
         self.direction(sender).window_bits
     }
 
-    /// Messages that are smaller are sent as they are.
+    /// Returns the size of the smallest message that is compressed.
     pub fn message_bytes_min(&self) -> usize {
         self.message_bytes_min
     }
@@ -104,7 +106,7 @@ impl Agreed {
     }
 }
 
-/// What makes two compressors interchangeable.
+/// The settings of a compressor. Compressors with equal settings are interchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ws) struct Settings {
     window_bits: u8,
@@ -112,6 +114,6 @@ pub(in crate::ws) struct Settings {
     mem_level: u8,
 }
 
-/// zlib cannot compress with a window of 8 bits.
+/// The smallest window: zlib cannot compress with 8 bits.
 const WINDOW_BITS_MIN: u8 = 9;
 const WINDOW_BITS_MAX: u8 = 15;

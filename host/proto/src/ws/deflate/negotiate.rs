@@ -1,12 +1,13 @@
-//! Agreeing on parameters: RFC 7692, 5 and 7.1.
+//! Agreement on parameters: RFC 7692, 5 and 7.1.
 
 use thiserror::Error;
 
 use super::{Agreed, DeflateConfig, Direction, WINDOW_BITS_MAX, WINDOW_BITS_MIN};
 use crate::header::extensions::{self, Extension};
 
-/// Chooses among the offers in the `Sec-WebSocket-Extensions` headers of a request: what was agreed and the value of the header of the
-/// response. Offers that are malformed or ask for what this side cannot do are passed over.
+/// Chooses among the offers in the `Sec-WebSocket-Extensions` headers of a request. Returns the
+/// agreed parameters and the value of the header of the response. Offers are skipped if they are
+/// malformed or ask for something that this side cannot do.
 pub fn negotiate<'a>(
     offers: impl IntoIterator<Item = &'a str>,
     config: &DeflateConfig,
@@ -31,7 +32,8 @@ fn accept(offer: &Parameters, config: &DeflateConfig) -> Option<(Agreed, String)
         Some(Some(bits)) => bits,
         Some(None) | None => WINDOW_BITS_MAX,
     };
-    // RFC 7692, 7.1.2.2: the response may limit the client's window only if the offer says that the client understands it.
+    // RFC 7692, 7.1.2.2: the response may limit the client's window only if the offer says that the
+    // client understands it.
     let limits_client =
         offer.client_max_window_bits.is_some() && config.window_bits() < client_hint;
     let server = Direction {
@@ -55,7 +57,7 @@ fn accept(offer: &Parameters, config: &DeflateConfig) -> Option<(Agreed, String)
     Some((Agreed::new(config, server, client), response.to_header()))
 }
 
-/// The value of the `Sec-WebSocket-Extensions` header of a request.
+/// Returns the value of the `Sec-WebSocket-Extensions` header of a request.
 pub fn offer(config: &DeflateConfig) -> String {
     let limited = config.window_bits() < WINDOW_BITS_MAX;
     let parameters = Parameters {
@@ -67,11 +69,12 @@ pub fn offer(config: &DeflateConfig) -> String {
     parameters.to_header()
 }
 
-/// Reads the `Sec-WebSocket-Extensions` headers of the response to [`offer`]: `None` if the server declined.
+/// Reads the `Sec-WebSocket-Extensions` headers of the response to [`offer`]. Returns `None` if the
+/// server declined.
 ///
 /// # Errors
 ///
-/// If the server chose what was not offered, which fails the connection.
+/// Fails if the server chose something that was not offered. The handshake fails then.
 pub fn agree<'a>(
     responses: impl IntoIterator<Item = &'a str>,
     config: &DeflateConfig,
@@ -113,20 +116,20 @@ fn confirm(response: &Parameters, config: &DeflateConfig) -> Result<Agreed, Defl
     Ok(Agreed::new(config, server, client))
 }
 
-/// A response that does not fit the offer.
+/// The reason why a response does not fit the offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeflateResponseError {
     /// The header does not follow its grammar.
     #[error("extensions of the response are malformed")]
     Malformed,
-    /// Another extension than permessage-deflate.
+    /// The server chose another extension than permessage-deflate.
     #[error("server chose an extension that was not offered")]
     ExtensionNotOffered,
-    /// permessage-deflate more than once.
+    /// The server chose permessage-deflate more than once.
     #[error("server chose an extension twice")]
     ChosenTwice,
-    /// A parameter that is unknown, repeated, out of range or not offered.
+    /// A parameter is unknown, repeated, out of range or not offered.
     #[error("server chose parameters that were not offered")]
     InvalidParameter,
 }
@@ -137,7 +140,7 @@ struct Parameters {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
-    /// In an offer the value may be left out.
+    /// The client's window. In an offer the value may be left out.
     client_max_window_bits: Option<Option<u8>>,
 }
 
@@ -196,6 +199,8 @@ impl Parameters {
     }
 }
 
+/// Reads a number of window bits.
+///
 /// RFC 7692, 7.1.2.1: "a decimal integer value without leading zeroes between 8 to 15 inclusive".
 fn window_bits(value: &str) -> Result<u8, DeflateResponseError> {
     match value {
