@@ -232,7 +232,7 @@ impl Backlog {
     }
 }
 
-/// Up to so many empty entries are left as they are.
+/// The number of empty entries up to which they are left as they are.
 const TIDY_FROM: usize = 64;
 
 fn cost(message: &Waiting) -> usize {

@@ -189,7 +189,8 @@ pub enum ChunkError {
     /// The message would become larger than the limit in bytes.
     #[error("larger than the limit of {0} bytes")]
     TooLarge(u64),
-    /// The parts so far are not the beginning of valid UTF-8, or the last part ends inside a character.
+    /// The parts so far are not the beginning of valid UTF-8, or the last part ends inside a
+    /// character.
     #[error("the text is not valid UTF-8")]
     InvalidText,
     /// The message was begun as the other kind.

@@ -17,7 +17,7 @@ pub(crate) const ROOM_MAX: usize = 256 * 1024;
 /// The bit of the prefix that is set for a text message.
 const TEXT: u32 = 1 << 31;
 
-/// Returns the prefix of a payload of so many bytes, which must be fewer than 2 GiB.
+/// Returns the prefix of a payload of `payload_bytes`, which must be fewer than 2 GiB.
 pub(crate) fn prefix(kind: MessageKind, payload_bytes: usize) -> [u8; PREFIX_BYTES] {
     let length = u32::try_from(payload_bytes).unwrap_or(u32::MAX) & !TEXT;
     let kind = match kind {

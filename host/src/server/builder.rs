@@ -50,7 +50,7 @@ impl Builder {
     }
 
     /// Sets the default handler: a component file or a [`Native`](crate::native::Native) handler.
-    /// It serves clients that name no subprotocol, or one that has no handler.
+    /// This handler serves clients that name no subprotocol, or one that has no handler.
     pub fn handler(mut self, source: impl Into<HandlerSource>) -> Self {
         // The first handler is the default.
         let handler = HandlerConfig::new(None, source.into());

@@ -23,8 +23,8 @@
 //! struct Echo;
 //!
 //! impl Handler for Echo {
-//!     fn received(&mut self, cx: &mut Context<'_>, connection: ConnectionId, message: Message<'_>) {
-//!         let _ = cx.send(connection, message);
+//!     fn received(&mut self, cx: &mut Context<'_>, id: ConnectionId, message: Message<'_>) {
+//!         let _ = cx.send(id, message);
 //!     }
 //! }
 //!

@@ -42,7 +42,8 @@ impl From<&crate::config::Config> for EngineConfig {
 pub(crate) fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
-        // The bookkeeping of component-model-async costs three to four times a call (docs/adr/0003).
+        // With the bookkeeping of component-model-async a call costs three to four times as much
+        // (docs/adr/0003).
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(settings.wasm_stack_bytes)
@@ -203,7 +204,8 @@ fn within(now: Instant, then: Option<Instant>, time: Duration) -> bool {
 /// The interval of the checks when no worker is in a guest, but one was within the last
 /// [`PATIENCE`].
 const LOOK: Duration = Duration::from_millis(2);
-/// The interval while a worker is in a guest. A guest that is found twice in the same slice yields.
+/// The interval while a worker is in a guest, and after a guest yielded within the last
+/// [`ATTENTION`]. A guest that is found twice in the same slice yields.
 const LOOK_BUSY: Duration = Duration::from_micros(500);
 /// The interval after a guest computed for long within the last [`CLOSE_ATTENTION`]: the grain of
 /// fairness.
@@ -238,7 +240,7 @@ mod tests {
         }
     }
 
-    /// Returns the state of a worker with a slice that has lasted for so many microseconds.
+    /// Returns the state of a worker with a slice that has lasted for `micros` microseconds.
     const fn slice(number: u64, micros: u64) -> Seeing {
         Seeing {
             slice: Some((number, Duration::from_micros(micros))),

@@ -22,7 +22,7 @@ struct Entered {
 #[derive(Debug)]
 struct Client {
     id: u64,
-    /// The time since the client was last answered. None while it is being answered.
+    /// The time from which the client has been silent. None while another client may not replace it.
     silent_since: Option<Instant>,
     /// Notified when another client replaces this one.
     leave: Arc<Notify>,
@@ -68,8 +68,8 @@ impl Clients {
 }
 
 impl Seat {
-    /// Records whether the client is expected to send its next request (`true`) or is being
-    /// answered.
+    /// Begins the client's silence, during which another may replace it (`true`), or ends the
+    /// silence (`false`).
     pub(super) fn listens(&self, listens: bool) {
         let mut entered = self.clients.lock();
         let found = entered.clients.iter_mut();

@@ -92,7 +92,7 @@ fn needs(tool: &Tool) -> Result<(), BuildError> {
 }
 
 /// Checks that the standard library of the target is installed. When rustc cannot be asked, the
-/// build itself will fail.
+/// build itself shows that.
 fn rust_target() -> Result<(), BuildError> {
     let told = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", RUST_TARGET])
