@@ -31,7 +31,7 @@ pub(crate) enum Published {
 /// that search with each slow subscriber.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    messages: VecDeque<Place>,
+    messages: VecDeque<Entry>,
     /// The number of the first entry. The entries after it are numbered consecutively.
     first: u64,
     /// The number of entries whose message was dropped.
@@ -54,7 +54,7 @@ pub(crate) struct Backlog {
 
 /// A position in the backlog, which holds a message or held one.
 #[derive(Debug)]
-struct Place {
+struct Entry {
     message: Option<Waiting>,
     /// The number of the message before it from the same source, where that is known.
     older: Option<u64>,
@@ -90,16 +90,16 @@ impl Backlog {
             }
             None => self.kept_bytes += cost(&message),
         }
-        self.messages.push_back(Place {
+        self.messages.push_back(Entry {
             message: Some(message),
             older,
         });
     }
 
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
-        while let Some(place) = self.messages.pop_front() {
+        while let Some(entry) = self.messages.pop_front() {
             self.first += 1;
-            let Some(message) = place.message else {
+            let Some(message) = entry.message else {
                 self.empty -= 1;
                 continue;
             };
@@ -109,7 +109,7 @@ impl Backlog {
             {
                 newest.remove(published);
             }
-            self.tidy();
+            self.compact();
             if self.is_empty() {
                 // A connection that keeps up again holds no memory.
                 *self = Self::default();
@@ -129,27 +129,27 @@ impl Backlog {
         {
             dropped += u64::from(self.drop_at(number));
         }
-        self.tidy();
+        self.compact();
         dropped
     }
 
     /// Drops all messages from the same source. Returns their number.
     pub(crate) fn replace(&mut self, published: &Published) -> u64 {
         if self.newest.is_none() {
-            self.look_for_newest();
+            self.index_newest();
         }
         let newest = self.newest.as_mut();
         let mut at = newest.and_then(|newest| newest.remove(published));
         let mut dropped = 0;
         while let Some(number) = at {
-            at = self.place(number).and_then(|place| place.older);
+            at = self.entry(number).and_then(|entry| entry.older);
             if !self.drop_at(number) {
                 // The messages before it from the same source are gone too.
                 break;
             }
             dropped += 1;
         }
-        self.tidy();
+        self.compact();
         dropped
     }
 
@@ -160,14 +160,14 @@ impl Backlog {
         dropped as u64
     }
 
-    fn place(&mut self, number: u64) -> Option<&mut Place> {
+    fn entry(&mut self, number: u64) -> Option<&mut Entry> {
         let position = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.messages.get_mut(position)
     }
 
     /// Drops one message. Returns false if it is gone already.
     fn drop_at(&mut self, number: u64) -> bool {
-        let message = self.place(number).and_then(|place| place.message.take());
+        let message = self.entry(number).and_then(|entry| entry.message.take());
         let Some(message) = message else {
             return false;
         };
@@ -185,41 +185,41 @@ impl Backlog {
 
     /// Records the newest message of each source. From here on `push` keeps the record up to date,
     /// until the backlog is empty.
-    fn look_for_newest(&mut self) {
+    fn index_newest(&mut self) {
         let mut newest = Box::<HashMap<Published, u64>>::default();
-        for (number, place) in (self.first..).zip(&mut self.messages) {
-            let message = place.message.as_ref();
+        for (number, entry) in (self.first..).zip(&mut self.messages) {
+            let message = entry.message.as_ref();
             if let Some(published) = message.and_then(|message| message.published.as_ref()) {
-                place.older = newest.insert(published.clone(), number);
+                entry.older = newest.insert(published.clone(), number);
             }
         }
         self.newest = Some(newest);
     }
 
     /// Removes empty entries, so that there are never more than twice as many entries and numbers
-    /// as messages (plus [`TIDY_FROM`]).
-    fn tidy(&mut self) {
+    /// as messages (plus [`COMPACT_FROM`]).
+    fn compact(&mut self) {
         while self
             .messages
             .front()
-            .is_some_and(|place| place.message.is_none())
+            .is_some_and(|entry| entry.message.is_none())
         {
             self.messages.pop_front();
             self.first += 1;
             self.empty -= 1;
         }
-        if self.empty > TIDY_FROM && self.empty > self.messages.len() / 2 {
-            self.messages.retain(|place| place.message.is_some());
+        if self.empty > COMPACT_FROM && self.empty > self.messages.len() / 2 {
+            self.messages.retain(|entry| entry.message.is_some());
             self.empty = 0;
             self.droppable.clear();
-            for (number, place) in (self.first..).zip(&self.messages) {
-                let message = place.message.as_ref();
+            for (number, entry) in (self.first..).zip(&self.messages) {
+                let message = entry.message.as_ref();
                 if message.is_some_and(|message| message.published.is_some()) {
                     self.droppable.push_back(number);
                 }
             }
             if self.newest.is_some() {
-                self.look_for_newest();
+                self.index_newest();
             }
         }
         while self
@@ -233,7 +233,7 @@ impl Backlog {
 }
 
 /// The number of empty entries up to which they are left as they are.
-const TIDY_FROM: usize = 64;
+const COMPACT_FROM: usize = 64;
 
 fn cost(message: &Waiting) -> usize {
     message.payload.len() + MESSAGE_BYTES
@@ -339,7 +339,7 @@ mod tests {
             assert_eq!(backlog.kept_bytes(), kept.count() * cost);
             assert_eq!(backlog.bytes(), model.len() * cost);
             assert_eq!(backlog.is_empty(), model.is_empty());
-            assert!(backlog.messages.len() <= 2 * model.len() + TIDY_FROM);
+            assert!(backlog.messages.len() <= 2 * model.len() + COMPACT_FROM);
             assert!(backlog.droppable.len() <= backlog.messages.len());
         }
     }

@@ -64,7 +64,7 @@ impl Bucket {
             return None;
         }
         // Rounded up, so that a caller who waits until then finds the tokens.
-        let seconds = (missing / self.rate).min(LONGEST_SECONDS);
+        let seconds = (missing / self.rate).min(WAIT_SECONDS_MAX);
         Some(self.filled + Duration::from_secs_f64(seconds) + Duration::from_millis(1))
     }
 
@@ -80,7 +80,7 @@ impl Bucket {
 
 /// The longest wait that [`Bucket::ready_at`] returns, in seconds. The caller asks again then,
 /// whatever the debt.
-const LONGEST_SECONDS: f64 = 60.0;
+const WAIT_SECONDS_MAX: f64 = 60.0;
 
 #[cfg(test)]
 mod tests {

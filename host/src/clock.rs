@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 /// The delay from which a timer counts as late. A timer that fires this much after it was due shows
 /// that the process was stopped, that its machine was, or that this thread could not keep up. The
 /// peer that the timer is for may have done everything in time.
-const LATE: Duration = Duration::from_millis(500);
+const LATE_AFTER: Duration = Duration::from_millis(500);
 
 /// Returns the current time of this runtime's timers.
 pub(crate) fn now() -> Instant {
@@ -31,7 +31,7 @@ pub(crate) fn thread_time() -> Duration {
 /// Returns true when something that was due is handled so late that the delay is this process's own
 /// fault and nobody else's.
 pub(crate) fn is_late(due: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(due) >= LATE
+    now.saturating_duration_since(due) >= LATE_AFTER
 }
 
 /// Wakes a task after every other ready task has run and the sockets were polled.
@@ -46,7 +46,7 @@ pub(crate) struct Patience {
     limit: Duration,
     sleep: Pin<Box<Sleep>>,
     /// Set once the time is over and the task was woken to poll the sockets a last time.
-    looked: bool,
+    was_woken: bool,
 }
 
 impl Patience {
@@ -54,7 +54,7 @@ impl Patience {
         Self {
             limit,
             sleep: Box::pin(tokio::time::sleep(limit)),
-            looked: false,
+            was_woken: false,
         }
     }
 
@@ -66,12 +66,12 @@ impl Patience {
         loop {
             ready!(self.sleep.as_mut().poll(cx));
             if is_late(self.sleep.deadline().into_std(), now()) {
-                self.looked = false;
+                self.was_woken = false;
                 self.sleep.set(tokio::time::sleep(self.limit));
-            } else if self.looked {
+            } else if self.was_woken {
                 return Poll::Ready(());
             } else {
-                self.looked = true;
+                self.was_woken = true;
                 wake_after_others(cx);
                 return Poll::Pending;
             }
@@ -107,7 +107,7 @@ mod tests {
         let limit = Duration::from_secs(3);
         assert!(timeout(limit, std::future::pending::<()>()).await.is_err());
         let took = now() - began;
-        assert!(took >= limit && took < limit + LATE, "{took:?}");
+        assert!(took >= limit && took < limit + LATE_AFTER, "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,11 +48,11 @@ impl From<ReadError> for io::Error {
 /// Fails when there is no regular file at this path: a folder, a pipe or a device is an error.
 pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Opening a pipe or a device may have effects of its own.
-    regular(&std::fs::metadata(path)?)?;
+    check_regular(&std::fs::metadata(path)?)?;
     let file = open_without_waiting(path)?;
     // The file may have been replaced by a pipe since the check.
     let metadata = file.metadata()?;
-    regular(&metadata)?;
+    check_regular(&metadata)?;
     Ok((file, metadata))
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     // The file may grow meanwhile, and files of /proc have no size.
     let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    within(read, limit)?;
+    check_limit(read, limit)?;
     Ok(bytes)
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn read_or_pipe(path: &Path, limit: u64, time: Duration) -> Result<Ve
             Ok(0) => return Ok(bytes),
             Ok(length) => {
                 bytes.extend_from_slice(&piece[..length]);
-                within(bytes.len(), limit)?;
+                check_limit(bytes.len(), limit)?;
             }
             Err(error)
                 if matches!(
@@ -110,7 +110,7 @@ pub(crate) fn read_or_pipe(path: &Path, limit: u64, time: Duration) -> Result<Ve
     }
 }
 
-fn within(read: usize, limit: u64) -> Result<(), ReadError> {
+fn check_limit(read: usize, limit: u64) -> Result<(), ReadError> {
     match u64::try_from(read) {
         Ok(bytes) if bytes <= limit => Ok(()),
         Ok(bytes) => Err(ReadError::TooLarge { bytes, limit }),
@@ -146,16 +146,16 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-fn regular(metadata: &Metadata) -> io::Result<()> {
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
     let kind = metadata.file_type();
     if kind.is_file() {
         return Ok(());
     }
-    let text = format!("it is {}, not a regular file", what(kind));
+    let text = format!("it is {}, not a regular file", kind_name(kind));
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-fn what(kind: FileType) -> &'static str {
+fn kind_name(kind: FileType) -> &'static str {
     if kind.is_dir() {
         "a folder"
     } else if kind.is_fifo() {

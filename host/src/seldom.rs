@@ -8,17 +8,17 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The rate limit of one cause. It is meant to be a static beside the line that it limits.
 #[derive(Debug)]
-pub(crate) struct Seldom(Mutex<Told>);
+pub(crate) struct Seldom(Mutex<State>);
 
 #[derive(Debug)]
-struct Told {
+struct State {
     last: Option<Instant>,
     left_out: u64,
 }
 
 impl Seldom {
     pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Told {
+        Self(Mutex::new(State {
             last: None,
             left_out: 0,
         }))
@@ -31,16 +31,16 @@ impl Seldom {
     }
 
     fn take_at(&self, now: Instant) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = told
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = state
             .last
             .is_none_or(|last| now.saturating_duration_since(last) >= INTERVAL);
         if !is_due {
-            told.left_out += 1;
+            state.left_out += 1;
             return None;
         }
-        told.last = Some(now);
-        Some(std::mem::take(&mut told.left_out))
+        state.last = Some(now);
+        Some(std::mem::take(&mut state.left_out))
     }
 }
 

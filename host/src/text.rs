@@ -13,7 +13,7 @@ const CHARS_MAX: usize = 16 * 1024;
 
 /// Returns true when a character affects the text around it instead of being visible: controls (C0,
 /// C1, DEL), line and paragraph separators, writing directions, fillers without a width, and tags.
-fn acts(c: char) -> bool {
+fn must_escape(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         | '\u{ad}' | '\u{61c}' | '\u{180e}'
@@ -34,8 +34,8 @@ pub(crate) struct Line<T>(pub(crate) T);
 
 impl<T: Display> Display for Line<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fit = Fit::new(f, false);
-        write!(fit, "{}", self.0)
+        let mut escaper = Escaper::new(f, false);
+        write!(escaper, "{}", self.0)
     }
 }
 
@@ -45,20 +45,20 @@ pub(crate) struct Lines<T>(pub(crate) T);
 
 impl<T: Display> Display for Lines<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fit = Fit::new(f, true);
-        write!(fit, "{}", self.0)
+        let mut escaper = Escaper::new(f, true);
+        write!(escaper, "{}", self.0)
     }
 }
 
 /// A writer that escapes text as it is written.
-struct Fit<'a, W: ?Sized> {
+struct Escaper<'a, W: ?Sized> {
     out: &'a mut W,
     has_lines: bool,
     /// Characters that may still be shown in this line.
     left: usize,
 }
 
-impl<'a, W: Write + ?Sized> Fit<'a, W> {
+impl<'a, W: Write + ?Sized> Escaper<'a, W> {
     fn new(out: &'a mut W, has_lines: bool) -> Self {
         Self {
             out,
@@ -68,7 +68,7 @@ impl<'a, W: Write + ?Sized> Fit<'a, W> {
     }
 }
 
-impl<W: Write + ?Sized> Write for Fit<'_, W> {
+impl<W: Write + ?Sized> Write for Escaper<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             if c == '\n' && self.has_lines {
@@ -79,7 +79,7 @@ impl<W: Write + ?Sized> Write for Fit<'_, W> {
             match self.left {
                 0 => continue,
                 1 => self.out.write_char('…')?,
-                _ if acts(c) && c != '\t' => write!(self.out, "{}", c.escape_unicode())?,
+                _ if must_escape(c) && c != '\t' => write!(self.out, "{}", c.escape_unicode())?,
                 _ => self.out.write_char(c)?,
             }
             self.left -= 1;
@@ -96,7 +96,10 @@ pub(crate) struct Json<'a>(pub(crate) &'a str);
 impl Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| acts(*c) && *c != '\n') {
+        while let Some((at, c)) = rest
+            .char_indices()
+            .find(|(_, c)| must_escape(*c) && *c != '\n')
+        {
             f.write_str(&rest[..at])?;
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(f, "\\u{unit:04x}")?;
@@ -152,7 +155,7 @@ mod tests {
         ];
         let json = serde_json::to_string(&texts).unwrap();
         let shown = Json(&json).to_string();
-        assert!(!shown.chars().any(acts), "{shown}");
+        assert!(!shown.chars().any(must_escape), "{shown}");
         assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), texts);
     }
 }

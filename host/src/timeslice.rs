@@ -28,7 +28,7 @@ pub(crate) const OF_LATER_WORKER: Duration = Duration::from_micros(500);
 pub(crate) const OF_TICKER: Duration = Duration::from_micros(100);
 
 /// The thread id that stands for the calling thread.
-const THIS: libc::c_long = 0;
+const CALLING_THREAD: libc::c_long = 0;
 const NO_FLAGS: libc::c_long = 0;
 
 /// Asks for slices of this length for the calling thread. Its priority stays as it is. An older
@@ -50,7 +50,7 @@ pub(crate) fn request(slice: Duration) -> io::Result<()> {
     let result = unsafe {
         libc::syscall(
             libc::SYS_sched_setattr,
-            THIS,
+            CALLING_THREAD,
             &raw const attributes,
             NO_FLAGS,
         )
@@ -79,7 +79,7 @@ fn current() -> io::Result<libc::sched_attr> {
     let result = unsafe {
         libc::syscall(
             libc::SYS_sched_getattr,
-            THIS,
+            CALLING_THREAD,
             &raw mut attributes,
             bytes,
             NO_FLAGS,

@@ -79,9 +79,9 @@ pub(super) fn misspelled(sources: &[impl AsRef<Path>]) -> anyhow::Result<Vec<Str
             "zig" => (&ZIG, ""),
             _ => (&C, C_PREFIX),
         };
-        let mut told = BTreeSet::new();
+        let mut warned = BTreeSet::new();
         for (line, name) in names {
-            if known.contains(name) || !told.insert(name) {
+            if known.contains(name) || !warned.insert(name) {
                 continue;
             }
             let missing = known
@@ -188,15 +188,16 @@ mod tests {
             ]
         );
         let c = "void wsrun_on_recieved(wsrun_connection c) { wsrun_on_recieved(c); }\nvoid wsrun_on_closed(void) {}\n// wsrun_on_message\n";
-        let told = warned("handler.c", c);
+        let warnings = warned("handler.c", c);
         assert_eq!(
-            told[0],
+            warnings[0],
             "1: nobody calls wsrun_on_recieved: is wsrun_on_received meant?"
         );
         assert!(
-            told[1].starts_with("3: nobody calls wsrun_on_message: there are wsrun_on_opened, ")
+            warnings[1]
+                .starts_with("3: nobody calls wsrun_on_message: there are wsrun_on_opened, ")
         );
-        assert_eq!(told.len(), 2);
+        assert_eq!(warnings.len(), 2);
         let zig = "comptime {\n    wsrun.handler(@This());\n}\npub fn recieved() void {}\nfn openned() void {}\npub fn main() void {}\n";
         assert_eq!(
             warned("main.zig", zig),

@@ -87,7 +87,7 @@ async fn develop(args: Args, folder: PathBuf, project: Project) -> Result<ExitCo
     say_error(&format!("building a project in {}", project.language()));
     let first = async {
         loop {
-            sources.look();
+            sources.scan();
             match build(&project).await {
                 Ok(file) => return file,
                 Err(failed) => say_error(&format!(
@@ -257,7 +257,7 @@ impl Sources {
         while self.events.recv().await.is_some() {
             tokio::time::sleep(SETTLE).await;
             while self.events.try_recv().is_ok() {}
-            if self.look() {
+            if self.scan() {
                 return;
             }
         }
@@ -266,7 +266,7 @@ impl Sources {
     }
 
     /// Scans every source, and watches new folders. Returns true when any source has changed.
-    fn look(&mut self) -> bool {
+    fn scan(&mut self) -> bool {
         let mut seen = BTreeMap::new();
         let mut folders = vec![self.folder.clone()];
         while let Some(folder) = folders.pop() {

@@ -36,7 +36,7 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     exports
         .iter()
         .for_each(|name| say(&format!("  {name}  {}", export_meaning(name))));
-    tell_imports(&imports);
+    print_imports(&imports);
     say("needs granted");
     let needs = needs(&imports, &exports);
     needs.iter().for_each(|need| say(&format!("  {need}")));
@@ -58,11 +58,11 @@ fn program(engine: &Engine, config: &Config, file: &Path) -> Result<ExitCode, Fa
     ));
     say("exports");
     exports.iter().for_each(|name| say(&format!("  {name}")));
-    tell_imports(&imports);
+    print_imports(&imports);
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell_imports(imports: &[String]) {
+fn print_imports(imports: &[String]) {
     say("imports");
     if imports.is_empty() {
         say("  nothing");

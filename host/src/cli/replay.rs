@@ -14,9 +14,9 @@ use crate::tape::replay::{Found, replay};
 use crate::text;
 
 /// Characters of a value that are shown, at most.
-const SHOWN: usize = 400;
+const SHOWN_CHARS_MAX: usize = 400;
 /// Characters that are shown before the position where two values differ.
-const BEFORE: usize = 80;
+const SHOWN_CHARS_BEFORE: usize = 80;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -160,16 +160,16 @@ fn time(at_ms: u64) -> String {
 /// Returns an excerpt of a text around the character number `matters`, escaped for one line.
 fn shown(value: &str, matters: usize) -> String {
     let length = value.chars().count();
-    let start = match length > SHOWN {
-        true => matters.saturating_sub(BEFORE),
+    let start = match length > SHOWN_CHARS_MAX {
+        true => matters.saturating_sub(SHOWN_CHARS_BEFORE),
         false => 0,
     };
     let mut out = String::new();
     if start > 0 {
         out.push('…');
     }
-    out.extend(value.chars().skip(start).take(SHOWN));
-    if length > start + SHOWN {
+    out.extend(value.chars().skip(start).take(SHOWN_CHARS_MAX));
+    if length > start + SHOWN_CHARS_MAX {
         out.push('…');
     }
     text::line(out)

@@ -353,11 +353,11 @@ impl Operating {
     /// Starts answering. Call it once the server accepts.
     fn start(self, server: &Running, stop: tokio::sync::mpsc::Sender<()>) {
         if let Some(listener) = self.metrics {
-            tell_metrics(listener, server.control());
+            serve_metrics(listener, server.control());
         }
         let Some(predecessor) = self.predecessor else {
             if let Some(socket) = self.admin {
-                answer(socket, server.control(), stop);
+                serve_admin(socket, server.control(), stop);
             }
             return;
         };
@@ -373,10 +373,10 @@ impl Operating {
             }
             // Until now the previous server has answered there.
             if let Some(socket) = admin {
-                answer(socket, control.clone(), stop);
+                serve_admin(socket, control.clone(), stop);
             }
             match later.map(http::Later::listen) {
-                Some(Ok(listener)) => tell_metrics(listener, control),
+                Some(Ok(listener)) => serve_metrics(listener, control),
                 Some(Err(error)) => tracing::error!("--metrics could not be started: {error}"),
                 None => {}
             }
@@ -384,7 +384,7 @@ impl Operating {
     }
 }
 
-fn answer(socket: AdminSocket, control: Control, stop: tokio::sync::mpsc::Sender<()>) {
+fn serve_admin(socket: AdminSocket, control: Control, stop: tokio::sync::mpsc::Sender<()>) {
     let serving = socket.serve(control, stop);
     tokio::spawn(async move {
         if let Err(error) = serving.await {
@@ -401,7 +401,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn tell_metrics(listener: TcpListener, control: Control) {
+fn serve_metrics(listener: TcpListener, control: Control) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!("metrics on http://{address}/metrics");
     }

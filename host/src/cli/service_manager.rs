@@ -38,27 +38,27 @@ pub(super) fn listeners() -> Result<Option<Vec<Listen>>, Failure> {
 pub(super) fn ready(status: &str) {
     // The protocol treats each line as a separate statement.
     let status = text::line(status);
-    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
 /// Notifies the service manager that files are being read again. [`ready`] ends this state.
 pub(super) fn reloading() {
     // Newer managers accept `Reloading` only with the time.
     if let Ok(now) = NotifyState::monotonic_usec_now() {
-        tell(&[NotifyState::Reloading, now]);
+        notify(&[NotifyState::Reloading, now]);
     }
 }
 
 /// Notifies the service manager that no more connections are accepted, and that the open ones are
 /// closed.
 pub(super) fn stopping() {
-    tell(&[
+    notify(&[
         NotifyState::Stopping,
         NotifyState::Status("closing the open connections"),
     ]);
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!("cannot tell the service manager (NOTIFY_SOCKET): {error}");
     }

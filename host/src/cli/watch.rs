@@ -14,7 +14,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// The interval between checks of the files. A link to another folder, on the path to a file or in
 /// its place, changes without an event in the folder of the file. A file on another machine may
 /// have no events either.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A set of files that are watched.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Watch {
     /// Reports changes at once, as long as it is not dropped.
     _watcher: Option<notify::RecommendedWatcher>,
     changes: mpsc::Receiver<()>,
-    looks: Interval,
+    checks: Interval,
     seen: Seen,
 }
 
@@ -41,13 +41,13 @@ impl Watch {
     /// Watches the files from now on.
     pub(super) fn new(files: Vec<PathBuf>) -> Self {
         let (changed, changes) = mpsc::channel(1);
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = tokio::time::interval(CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             _watcher: watch_folders(&files, changed),
             changes,
-            looks,
-            seen: look(files),
+            checks,
+            seen: scan(files),
         }
     }
 
@@ -58,12 +58,12 @@ impl Watch {
             // Both branches are cancel-safe: a channel and an interval keep what was not taken.
             tokio::select! {
                 Some(()) = self.changes.recv() => return,
-                _ = self.looks.tick() => {}
+                _ = self.checks.tick() => {}
             }
             // In a separate thread, so that a file system that does not answer delays nothing else.
             let files = files();
-            let looked = tokio::task::spawn_blocking(|| look(files)).await;
-            if looked.is_ok_and(|found| found != self.seen) {
+            let scanned = tokio::task::spawn_blocking(|| scan(files)).await;
+            if scanned.is_ok_and(|found| found != self.seen) {
                 return;
             }
         }
@@ -74,13 +74,13 @@ impl Watch {
     pub(super) async fn settle(&mut self, files: Vec<PathBuf>) {
         tokio::time::sleep(SETTLE).await;
         while self.changes.try_recv().is_ok() {}
-        if let Ok(found) = tokio::task::spawn_blocking(|| look(files)).await {
+        if let Ok(found) = tokio::task::spawn_blocking(|| scan(files)).await {
             self.seen = found;
         }
     }
 }
 
-fn look(files: Vec<PathBuf>) -> Seen {
+fn scan(files: Vec<PathBuf>) -> Seen {
     let files = files.into_iter().map(|file| {
         let found = std::fs::metadata(&file).ok().map(|found| Found {
             device: found.dev(),
@@ -135,7 +135,7 @@ fn watch_folders(
     watched
         .inspect_err(|error| {
             tracing::warn!(
-                "cannot watch the folder of {}, it is looked at every {LOOK_EVERY:?}: {error}",
+                "cannot watch the folder of {}, it is looked at every {CHECK_INTERVAL:?}: {error}",
                 first.display()
             )
         })

@@ -41,11 +41,11 @@ impl Kind {
     }
 }
 
-type Of = fn(&HandlerTally) -> u64;
+type ReadValue = fn(&HandlerTally) -> u64;
 
 /// Name, help and value of each counter that every handler has. The format adds `_total` to the
 /// names.
-const COUNTERS: &[(&str, &str, Of)] = &[
+const COUNTERS: &[(&str, &str, ReadValue)] = &[
     (
         "wsrun_connections_opened",
         "Connections of the handler, those that it makes included",
@@ -112,7 +112,7 @@ const COUNTERS: &[(&str, &str, Of)] = &[
 ];
 
 /// Name, help and value of each gauge that every handler has.
-const GAUGES: &[(&str, &str, Of)] = &[
+const GAUGES: &[(&str, &str, ReadValue)] = &[
     (
         "wsrun_connections",
         "Open connections, those that are being made or closed included",
@@ -152,11 +152,11 @@ impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let tallies = &self.0;
         for (name, help, of) in COUNTERS {
-            let values = each(tallies, *of);
+            let values = per_handler(tallies, *of);
             family(&mut encoder, name, help, Kind::Counter, values)?;
         }
         for (name, help, of) in GAUGES {
-            let values = each(tallies, *of);
+            let values = per_handler(tallies, *of);
             family(&mut encoder, name, help, Kind::Gauge, values)?;
         }
         let code = tallies.names.iter().enumerate();
@@ -192,14 +192,14 @@ impl Collector for Collected {
             |tally, at| tally.limits[at].get(),
         )?;
         let accepted = tallies.host_sum(|host| host.accepted.get());
-        one(
+        host_counter(
             &mut encoder,
             "wsrun_accepted",
             "Sockets that were accepted",
             accepted,
         )?;
         let turned_away = tallies.host_sum(|host| host.turned_away.get());
-        one(
+        host_counter(
             &mut encoder,
             "wsrun_turned_away",
             "Sockets beyond --max-connections or --max-connections-per-address",
@@ -217,7 +217,7 @@ impl Collector for Collected {
             refused.into_iter(),
         )?;
         let panics = tallies.host_sum(|host| host.panics.get());
-        one(
+        host_counter(
             &mut encoder,
             "wsrun_panics",
             "Panics of the host, each a defect of wsrun, that ended what they concerned and nothing else",
@@ -226,7 +226,7 @@ impl Collector for Collected {
     }
 }
 
-fn each(tallies: &Tallies, of: Of) -> impl Iterator<Item = (Vec<(&str, &str)>, u64)> {
+fn per_handler(tallies: &Tallies, of: ReadValue) -> impl Iterator<Item = (Vec<(&str, &str)>, u64)> {
     let handlers = tallies.names.iter().enumerate();
     handlers
         .map(move |(position, name)| (vec![("handler", name.as_str())], tallies.sum(position, of)))
@@ -269,7 +269,7 @@ fn family<'a>(
     Ok(())
 }
 
-fn one(
+fn host_counter(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

@@ -81,11 +81,16 @@ pub(crate) async fn open(outbound: &Outbound, options: &ConnectOptions) -> Resul
     let mut stream = match target.server_name.clone() {
         None => Stream::Plain(socket),
         Some(name) => {
-            let securing = secure(outbound, options, name, socket);
+            let securing = start_tls(outbound, options, name, socket);
             within(limit, Phase::Tls, securing).await?
         }
     };
-    let shaken = within(limit, Phase::Handshake, shake(&mut stream, &mut connect)).await;
+    let shaken = within(
+        limit,
+        Phase::Handshake,
+        handshake(&mut stream, &mut connect),
+    )
+    .await;
     let response = connect.response().map(|response| ResponseHead {
         status: response.status,
         headers: response
@@ -255,9 +260,11 @@ async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure>
             return Err(failure);
         }
         let ended = if untried.len() > 0 {
-            timeout(ATTEMPT_DELAY, first_of(&mut running)).await.ok()
+            timeout(ATTEMPT_DELAY, first_finished(&mut running))
+                .await
+                .ok()
         } else {
-            Some(first_of(&mut running).await)
+            Some(first_finished(&mut running).await)
         };
         match ended {
             None => {}
@@ -268,7 +275,7 @@ async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure>
 }
 
 /// Waits for the attempt that ends first, and returns its result. The others continue.
-async fn first_of(running: &mut Vec<Attempt>) -> Result<TcpStream, Failure> {
+async fn first_finished(running: &mut Vec<Attempt>) -> Result<TcpStream, Failure> {
     poll_fn(|cx| {
         for position in 0..running.len() {
             if let Poll::Ready(outcome) = running[position].as_mut().poll(cx) {
@@ -281,7 +288,7 @@ async fn first_of(running: &mut Vec<Attempt>) -> Result<TcpStream, Failure> {
     .await
 }
 
-async fn secure(
+async fn start_tls(
     outbound: &Outbound,
     options: &ConnectOptions,
     name: ServerName<'static>,
@@ -305,11 +312,11 @@ async fn secure(
     };
     match TlsConnector::from(config).connect(name, socket).await {
         Ok(stream) => Ok(Stream::ClientTls(Box::new(stream))),
-        Err(error) => Err(lost(&error)),
+        Err(error) => Err(transport_failure(&error)),
     }
 }
 
-async fn shake(
+async fn handshake(
     stream: &mut Stream,
     connect: &mut Connect,
 ) -> Result<(Established, Vec<u8>), Failure> {
@@ -323,7 +330,7 @@ async fn shake(
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let length = stream.read(&mut buffer).await;
-        let length = length.map_err(|error| lost(&error))?;
+        let length = length.map_err(|error| transport_failure(&error))?;
         if length == 0 {
             return Err(Failure::Ended);
         }
@@ -336,7 +343,7 @@ async fn shake(
 
 /// Returns the failure of a transport error: the reason of TLS if there is one, else that the peer
 /// ended it.
-fn lost(error: &io::Error) -> Failure {
+fn transport_failure(error: &io::Error) -> Failure {
     let tls = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());

@@ -62,8 +62,8 @@ impl Target {
             "wss" => true,
             other => return Err(TargetError::Scheme(other.to_owned())),
         };
-        // RFC 6455, 3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST
-        // NOT be used".
+        // RFC 6455, 3: "Fragment identifiers are meaningless in the context of WebSocket URIs and
+        // MUST NOT be used".
         if url.fragment().is_some() {
             return Err(TargetError::Fragment);
         }

@@ -91,7 +91,7 @@ impl ClientTls {
         let full = self.verifier()?;
         let verifier = match verify {
             Verify::Full => full,
-            Verify::AllowSelfSigned => Arc::new(OrSelfSigned(full)),
+            Verify::AllowSelfSigned => Arc::new(AcceptSelfSigned(full)),
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
@@ -138,7 +138,7 @@ impl ClientTls {
                 let built = builder.build();
                 built.map_err(|error| Error::Other(OtherError(Arc::new(error))))?
             }
-            Trust::DangerAnybody => Arc::new(Anybody(provider)),
+            Trust::DangerAnybody => Arc::new(AcceptAny(provider)),
         })
     }
 }
@@ -195,9 +195,9 @@ fn is_authority_as_server(error: &Error) -> bool {
 /// must have the right name, must be valid now, and must be for servers. The server proves that it
 /// has the key of such a certificate, but nothing proves who it is.
 #[derive(Debug)]
-struct OrSelfSigned(Arc<dyn ServerCertVerifier>);
+struct AcceptSelfSigned(Arc<dyn ServerCertVerifier>);
 
-impl ServerCertVerifier for OrSelfSigned {
+impl ServerCertVerifier for AcceptSelfSigned {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -264,9 +264,9 @@ fn self_signed<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificat
 
 /// A verifier that accepts every certificate whose key the server has.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AcceptAny(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

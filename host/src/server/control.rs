@@ -18,7 +18,7 @@ use crate::observability::{FailureKind, Tallies, exposition};
 /// listeners.
 const HANDSHAKES_TIMEOUT: Duration = Duration::from_secs(2);
 /// The interval of the checks for the end of those handshakes.
-const LOOK: Duration = Duration::from_millis(5);
+const HANDSHAKES_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A handle on a running server. It is cheap to clone, and may be sent to any thread.
 #[derive(Clone)]
@@ -229,9 +229,9 @@ impl Control {
         let timeout = HANDSHAKES_TIMEOUT.min(self.0.config.handshake_timeout);
         let until = Instant::now() + timeout;
         // Lets the accept loops run once, to see that they are to end.
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(HANDSHAKES_CHECK_INTERVAL).await;
         while self.0.handshakes.load(Ordering::Relaxed) > 0 && Instant::now() < until {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(HANDSHAKES_CHECK_INTERVAL).await;
         }
     }
 

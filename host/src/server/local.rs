@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 /// Polls of the tasks in one step, before control returns to the caller.
-const TURNS_PER_STEP: usize = 64;
+const POLLS_PER_STEP: usize = 64;
 
 /// A set of tasks that run when [`Turns::step`] is called.
 pub(super) struct Turns {
@@ -90,7 +90,7 @@ impl Turns {
         let handle = self.runtime().handle().clone();
         let _entered = handle.enter();
         let mut worked = false;
-        for _ in 0..TURNS_PER_STEP {
+        for _ in 0..POLLS_PER_STEP {
             if !self.signal.lower() {
                 break;
             }

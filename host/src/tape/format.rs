@@ -76,7 +76,7 @@ fn sent_message_bytes_max() -> usize {
 }
 
 /// The factor by which a callback may take longer in a replay: the machine may be slower.
-const PATIENCE: u32 = 10;
+const TIMEOUT_FACTOR: u32 = 10;
 
 /// The most bytes of a component that is replayed, and of its compiled code. They do not depend on
 /// a server's limits: the file is the user's own, and a server with a larger --max-component has
@@ -114,9 +114,9 @@ impl TapeLimits {
             effect_bytes_max: self.effect_bytes_max,
             sent_message_bytes_max: self.sent_message_bytes_max,
             callback_timeout: Duration::from_millis(self.callback_timeout_ms)
-                .saturating_mul(PATIENCE),
+                .saturating_mul(TIMEOUT_FACTOR),
             blocking_timeout: Duration::from_millis(self.blocking_timeout_ms)
-                .saturating_mul(PATIENCE),
+                .saturating_mul(TIMEOUT_FACTOR),
             ..HandlerLimits::default()
         };
         Config {

@@ -57,12 +57,12 @@ pub(crate) struct Script {
 /// difference.
 #[derive(Debug, thiserror::Error)]
 #[error("the callback is not the recorded one")]
-struct OffScript;
+struct Diverged;
 
 /// The trap of a recorded call.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Again(String);
+struct RecordedTrap(String);
 
 impl Playing {
     pub(super) fn new(redaction: Arc<Redaction>) -> Self {
@@ -95,7 +95,7 @@ impl Playing {
     pub(crate) fn answer(&self, call: &str, args: Value) -> wasmtime::Result<Value> {
         let mut script = self.script();
         if script.difference.is_some() || script.unreadable.is_some() {
-            return Err(OffScript.into());
+            return Err(Diverged.into());
         }
         let number = script.answered + 1;
         let Some(expected) = script.calls.pop_front() else {
@@ -105,7 +105,7 @@ impl Playing {
                     got: (call.to_owned(), args),
                 });
             }
-            return Err(OffScript.into());
+            return Err(Diverged.into());
         };
         if expected.call != call || expected.args != args {
             script.difference = Some(Difference::Call {
@@ -113,12 +113,12 @@ impl Playing {
                 expected: (expected.call, expected.args),
                 got: (call.to_owned(), args),
             });
-            return Err(OffScript.into());
+            return Err(Diverged.into());
         }
         script.answered = number;
         match expected.answer {
             Answer::Gave(value) => Ok(value),
-            Answer::Trapped(text) => Err(Again(text).into()),
+            Answer::Trapped(text) => Err(RecordedTrap(text).into()),
         }
     }
 
@@ -126,7 +126,7 @@ impl Playing {
     /// that ends the callback.
     pub(crate) fn unreadable(&self, call: &str, cause: &str) -> wasmtime::Error {
         self.script().unreadable = Some(format!("the answer to {call} is {cause}"));
-        OffScript.into()
+        Diverged.into()
     }
 
     pub(super) fn returned(&self, value: &impl Put) {

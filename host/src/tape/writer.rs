@@ -154,7 +154,7 @@ struct Output {
 
 impl Output {
     fn run(mut self, messages: &Receiver<Message>) {
-        if let Err(error) = self.take_all(messages) {
+        if let Err(error) = self.write_messages(messages) {
             self.shared.ended.store(true, Ordering::Relaxed);
             tracing::error!(
                 file = %self.path.display(),
@@ -163,7 +163,7 @@ impl Output {
         }
     }
 
-    fn take_all(&mut self, messages: &Receiver<Message>) -> std::io::Result<()> {
+    fn write_messages(&mut self, messages: &Receiver<Message>) -> std::io::Result<()> {
         loop {
             let message = match messages.try_recv() {
                 Ok(message) => message,

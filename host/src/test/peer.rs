@@ -35,19 +35,19 @@ pub(super) struct Peer {
     name: String,
     seen: Seen,
     /// None before the opening handshake is done, and after the connection is over.
-    line: RefCell<Option<Line>>,
+    open: RefCell<Option<OpenConnection>>,
     /// The waker of the task that reads and writes.
     waker: RefCell<Option<Waker>>,
     /// Set when a step ends the transport without a close frame.
     cut: Cell<bool>,
 }
 
-struct Line {
+struct OpenConnection {
     stream: DuplexStream,
     connection: ws::Connection,
     scratch: Scratch,
     /// Set once a close frame has arrived.
-    told_end: bool,
+    end_seen: bool,
 }
 
 impl Peer {
@@ -55,7 +55,7 @@ impl Peer {
         Rc::new(Self {
             name: name.to_owned(),
             seen: Rc::clone(seen),
-            line: RefCell::default(),
+            open: RefCell::default(),
             waker: RefCell::default(),
             cut: Cell::new(false),
         })
@@ -63,11 +63,11 @@ impl Peer {
 
     /// Makes the opening handshake, then reads and writes until the connection is over.
     pub(super) async fn live(self: Rc<Self>, mut stream: DuplexStream, options: ConnectOptions) {
-        let (established, early) = match shake_hands(&mut stream, options).await {
+        let (established, early) = match open_handshake(&mut stream, options).await {
             Ok(done) => done,
-            Err(effect) => return self.see(effect),
+            Err(effect) => return self.record(effect),
         };
-        self.see(Effect::Subprotocol(
+        self.record(Effect::Subprotocol(
             established.protocol.unwrap_or_default(),
         ));
         let config = Config {
@@ -86,30 +86,30 @@ impl Peer {
             deflate: established.deflate,
             ..Config::default()
         };
-        let mut line = Line {
+        let mut open = OpenConnection {
             stream,
             connection: ws::Connection::new(clock::now(), Role::Client, config),
             scratch: Scratch::with_mask_keys(|| MASK),
-            told_end: false,
+            end_seen: false,
         };
-        self.take(&mut line, early);
-        *self.line.borrow_mut() = Some(line);
+        self.take(&mut open, early);
+        *self.open.borrow_mut() = Some(open);
         poll_fn(|cx| self.poll(cx)).await;
-        *self.line.borrow_mut() = None;
+        *self.open.borrow_mut() = None;
     }
 
     /// Sends a message or frame, or ends the connection. The error says why that is not possible.
     pub(super) fn send(&self, what: &Sent) -> Result<(), String> {
-        let mut line = self.line.borrow_mut();
-        let line = line
+        let mut open = self.open.borrow_mut();
+        let open = open
             .as_mut()
-            .filter(|line| line.connection.state() == State::Open)
+            .filter(|open| open.connection.state() == State::Open)
             .ok_or("the connection is not open, so that nothing can be sent on it")?;
-        let Line {
+        let OpenConnection {
             connection,
             scratch,
             ..
-        } = line;
+        } = open;
         let sent = match what {
             Sent::Text(text) => {
                 connection.send_message(MessageKind::Text, text.as_bytes(), scratch)
@@ -137,34 +137,34 @@ impl Peer {
         sent.map_err(|error| error.to_string())
     }
 
-    fn see(&self, effect: Effect) {
+    fn record(&self, effect: Effect) {
         self.seen.borrow_mut().push((self.name.clone(), effect));
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         *self.waker.borrow_mut() = Some(cx.waker().clone());
-        let mut line = self.line.borrow_mut();
-        let Some(line) = line.as_mut() else {
+        let mut open = self.open.borrow_mut();
+        let Some(open) = open.as_mut() else {
             return Poll::Ready(());
         };
         loop {
             if self.cut.get() {
                 return Poll::Ready(());
             }
-            if line.poll_write(cx).is_err() {
-                self.end(line);
+            if open.poll_write(cx).is_err() {
+                self.end(open);
                 return Poll::Ready(());
             }
             let mut buffer = [0; 16 * 1024];
             let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut line.stream).poll_read(cx, &mut read) {
+            match Pin::new(&mut open.stream).poll_read(cx, &mut read) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => {
                     let bytes = read.filled().to_vec();
-                    self.take(line, bytes);
+                    self.take(open, bytes);
                 }
                 Poll::Ready(_) => {
-                    self.end(line);
+                    self.end(open);
                     return Poll::Ready(());
                 }
             }
@@ -172,20 +172,20 @@ impl Peer {
     }
 
     /// Records the end of a transport that ended without a close frame.
-    fn end(&self, line: &mut Line) {
-        if !line.told_end {
-            self.see(Effect::Cut);
+    fn end(&self, open: &mut OpenConnection) {
+        if !open.end_seen {
+            self.record(Effect::Cut);
         }
-        line.told_end = true;
+        open.end_seen = true;
     }
 
-    fn take(&self, line: &mut Line, mut bytes: Vec<u8>) {
-        let Line {
+    fn take(&self, open: &mut OpenConnection, mut bytes: Vec<u8>) {
+        let OpenConnection {
             connection,
             scratch,
-            told_end,
+            end_seen,
             ..
-        } = line;
+        } = open;
         let mut bytes = bytes.as_mut_slice();
         loop {
             let mut input = connection.handle_input(clock::now(), bytes, scratch);
@@ -196,7 +196,7 @@ impl Peer {
                     Event::Ping(payload) => Effect::Ping(payload.to_vec()),
                     Event::Pong { payload, .. } => Effect::Pong(payload.to_vec()),
                     Event::Close(frame) => {
-                        *told_end = true;
+                        *end_seen = true;
                         Effect::Close {
                             code: frame.reported_code(),
                             reason: frame.reason().to_owned(),
@@ -204,7 +204,7 @@ impl Peer {
                     }
                     Event::Chunk(_) => unreachable!("messages are delivered whole"),
                 };
-                self.see(effect);
+                self.record(effect);
             }
             if !connection.is_end_held() {
                 return;
@@ -214,7 +214,7 @@ impl Peer {
     }
 }
 
-impl Line {
+impl OpenConnection {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
         while !self.connection.output().is_empty() {
             let mut slices = [IoSlice::new(&[]); 16];
@@ -229,7 +229,7 @@ impl Line {
 }
 
 /// Makes the opening handshake. Returns its result, and the frames that came right behind it.
-async fn shake_hands(
+async fn open_handshake(
     stream: &mut DuplexStream,
     options: ConnectOptions,
 ) -> Result<(Established, Vec<u8>), Effect> {

@@ -24,11 +24,11 @@ use crate::worker::Worker;
 pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError> {
     let mut server = Server::new(config)?;
     let idle = Idle::default();
-    let told = idle.clone();
+    let notifier = idle.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .on_thread_park(move || told.tell())
+        .on_thread_park(move || notifier.tell())
         .build()
         .map_err(|error| StartError::Host(error.to_string()))?;
     let tasks = LocalSet::new();
@@ -36,7 +36,7 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
     let played = tasks.block_on(&runtime, async {
         let worker = server.start_within().await?;
         ended = Some(Rc::clone(&worker));
-        let mut stage = Stage {
+        let mut runner = Runner {
             worker,
             idle,
             seen: Seen::default(),
@@ -44,9 +44,9 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
             accepted: 0,
         };
         // The effects of the start belong to no step: nobody is connected.
-        stage.idle.wait().await;
+        runner.idle.wait().await;
         for (position, step) in scenario.steps.iter().enumerate() {
-            let outcome = stage.take(step).await;
+            let outcome = runner.run_step(step).await;
             outcome.map_err(|difference| Failed {
                 file: scenario.file.clone(),
                 step: position + 1,
@@ -67,7 +67,7 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
     played
 }
 
-struct Stage {
+struct Runner {
     worker: Rc<Worker>,
     idle: Idle,
     seen: Seen,
@@ -76,9 +76,9 @@ struct Stage {
     accepted: u16,
 }
 
-impl Stage {
+impl Runner {
     /// Runs a step. The error is the difference from what is expected, line by line.
-    async fn take(&mut self, step: &Step) -> Result<(), Vec<String>> {
+    async fn run_step(&mut self, step: &Step) -> Result<(), Vec<String>> {
         match &step.action {
             Action::Connect {
                 name,

@@ -87,7 +87,7 @@ const ENTRIES_MAX: usize = 4_096;
 impl Key {
     /// Returns the key of a component for this engine and its settings.
     pub(super) fn of(engine: &Engine, component: &[u8]) -> Self {
-        let mut digest = Digesting(Sha256::new_with_prefix(MAGIC));
+        let mut digest = DigestHasher(Sha256::new_with_prefix(MAGIC));
         engine.precompile_compatibility_hash().hash(&mut digest);
         let settings = digest.0.finalize();
         let key = Sha256::new_with_prefix(settings).chain_update(component);
@@ -101,9 +101,9 @@ impl Key {
 }
 
 /// A [`Hasher`] over SHA-256, so that nobody can make two engines' settings collide.
-struct Digesting(Sha256);
+struct DigestHasher(Sha256);
 
-impl Hasher for Digesting {
+impl Hasher for DigestHasher {
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -132,11 +132,11 @@ impl Cache {
             .ancestors()
             .find(|path| path.symlink_metadata().is_ok());
         if let Some(there) = there.filter(|there| *there != given) {
-            look(folder, there)?;
+            check_path(folder, there)?;
         }
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(unreachable)?;
-        let real = look(folder, &given)?;
+        let real = check_path(folder, &given)?;
         Ok(Self { folder: real })
     }
 
@@ -237,7 +237,7 @@ impl Cache {
 
 /// Checks that nobody else could write into a part of the path to a cache, or redirect it. Returns
 /// its location without links.
-fn look(folder: &Path, there: &Path) -> Result<PathBuf, CacheError> {
+fn check_path(folder: &Path, there: &Path) -> Result<PathBuf, CacheError> {
     let unreachable = |cause| CacheError::Unreachable {
         folder: folder.display().to_string(),
         cause,

@@ -66,14 +66,14 @@ impl Code {
 
 impl Drop for Code {
     fn drop(&mut self) {
-        let gone = Gone {
+        let pending = PendingFree {
             component: self.component.take(),
             bytes: self.weight.loaded_bytes,
             counted: self.counted.take(),
         };
-        static FREES: OnceLock<Option<Sender<Gone>>> = OnceLock::new();
+        static FREES: OnceLock<Option<Sender<PendingFree>>> = OnceLock::new();
         let frees = FREES.get_or_init(|| {
-            let (sender, receiver) = channel::<Gone>();
+            let (sender, receiver) = channel::<PendingFree>();
             thread::Builder::new()
                 .name("wsrun-free".into())
                 .spawn(move || receiver.into_iter().for_each(drop))
@@ -82,19 +82,19 @@ impl Drop for Code {
         });
         // Where the thread could not be started, the code is freed here.
         if let Some(frees) = frees {
-            let _ = frees.send(gone);
+            let _ = frees.send(pending);
         }
     }
 }
 
 /// Code that is to be freed.
-struct Gone {
+struct PendingFree {
     component: Option<Component>,
     bytes: u64,
     counted: Option<Arc<SharedGauge>>,
 }
 
-impl Drop for Gone {
+impl Drop for PendingFree {
     fn drop(&mut self) {
         drop(self.component.take());
         if let Some(counted) = &self.counted {

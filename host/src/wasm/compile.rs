@@ -90,15 +90,15 @@ pub(super) fn compile(
         }
         return Ok(Compiled { code, weight });
     }
-    let other = Other {
+    let process = CompilerProcess {
         settings,
         engine: engine_config,
         file,
     };
-    let code = other.run(Task::Compile, component)?;
+    let code = process.run(Task::Compile, component)?;
     // Code that takes too much is not loaded in this process. Loading copies its bytes, so it takes
     // at least as many.
-    let weight = match other.run(Task::Weigh, &code) {
+    let weight = match process.run(Task::Weigh, &code) {
         Ok(told) => Weight::parse(&String::from_utf8_lossy(&told)),
         Err(ComponentError::CompileMemory { .. }) => None,
         Err(error) => return Err(error),
@@ -132,13 +132,13 @@ pub(crate) enum Task {
 }
 
 /// A process to be started for one task.
-struct Other<'a> {
+struct CompilerProcess<'a> {
     settings: &'a Compilation,
     engine: &'a EngineConfig,
     file: &'a str,
 }
 
-impl Other<'_> {
+impl CompilerProcess<'_> {
     /// Runs the process with this input. Returns its output.
     fn run(&self, task: Task, input: &[u8]) -> Result<Vec<u8>, ComponentError> {
         let (settings, file) = (self.settings, self.file);
@@ -150,7 +150,7 @@ impl Other<'_> {
             program: command.get_program().display().to_string(),
             cause,
         })?;
-        let Ended {
+        let ProcessEnd {
             status,
             output,
             complaint,
@@ -169,11 +169,11 @@ impl Other<'_> {
         }
         let mut lines = complaint.lines();
         let complaint = text::line(lines.find(|line| !line.is_empty()).unwrap_or_default());
-        if status.signal().is_some() || is_of_memory(&complaint) {
+        if status.signal().is_some() || is_out_of_memory(&complaint) {
             return Err(ComponentError::CompileMemory {
                 file: file.to_owned(),
                 limit: settings.memory_bytes_max,
-                how: how(status, complaint),
+                how: describe_end(status, complaint),
             });
         }
         if status.code() == Some(INVALID.into()) {
@@ -185,12 +185,12 @@ impl Other<'_> {
         if status.code() == Some(PANICKED.into()) {
             return Err(ComponentError::CompilerPanicked {
                 file: file.to_owned(),
-                how: how(status, complaint),
+                how: describe_end(status, complaint),
             });
         }
         Err(ComponentError::CompilerFailed {
             file: file.to_owned(),
-            how: how(status, complaint),
+            how: describe_end(status, complaint),
         })
     }
 
@@ -233,7 +233,7 @@ impl Other<'_> {
 }
 
 /// The end of a process.
-struct Ended {
+struct ProcessEnd {
     status: ExitStatus,
     output: Vec<u8>,
     complaint: String,
@@ -246,7 +246,7 @@ fn feed(
     input: &[u8],
     output_max: u64,
     timeout: Duration,
-) -> io::Result<Option<Ended>> {
+) -> io::Result<Option<ProcessEnd>> {
     let deadline = Instant::now() + timeout;
     let mut stdin = child.stdin.take().expect("it is piped");
     let stdout = child.stdout.take().expect("it is piped");
@@ -267,7 +267,7 @@ fn feed(
             child.wait()?;
             return Ok(None);
         };
-        Ok(Some(Ended {
+        Ok(Some(ProcessEnd {
             status: child.wait()?,
             output,
             complaint: String::from_utf8_lossy(&complaint).into_owned(),
@@ -296,7 +296,7 @@ fn read_in<'scope>(
     read
 }
 
-fn how(status: ExitStatus, complaint: String) -> String {
+fn describe_end(status: ExitStatus, complaint: String) -> String {
     match (status.signal(), status.code()) {
         _ if !complaint.is_empty() => complaint,
         (Some(signal), _) => format!("signal {signal}"),
@@ -307,7 +307,7 @@ fn how(status: ExitStatus, complaint: String) -> String {
 
 /// Returns true when the process reports that it did not get more memory, or a thread (which needs
 /// memory too).
-fn is_of_memory(complaint: &str) -> bool {
+fn is_out_of_memory(complaint: &str) -> bool {
     ["os error 12", "os error 11", "emory allocation"]
         .iter()
         .any(|words| complaint.contains(words))
@@ -345,7 +345,7 @@ pub(crate) fn run(
     }
     // The parent, which waits for the result, may be stopped meanwhile.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    end_with_a_panic();
+    exit_on_panic();
     // A server that serves meanwhile has priority.
     let _ = rustix::process::setpriority_process(None, NICE);
     let engine = engine(engine_config).map_err(|error| first_line(&error))?;
@@ -375,7 +375,7 @@ pub(crate) fn run(
 
 /// Makes the first panic of any thread end the process, with one line of error output: nothing can
 /// go on after it.
-fn end_with_a_panic() {
+fn exit_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or_default();
         let message = text::line(message.lines().next().unwrap_or_default());

@@ -71,7 +71,7 @@ impl EpochTicker {
     pub(crate) fn start(engine: &Engine, pulses: Arc<[Arc<Pulse>]>) -> std::io::Result<Self> {
         let engine = engine.weak();
         let (stop, stopped) = channel::<()>();
-        let mut look = Look::new(pulses.len());
+        let mut monitor = WorkerMonitor::new(pulses.len());
         let thread = std::thread::Builder::new()
             .name("wsrun-epoch".into())
             .spawn(move || {
@@ -80,13 +80,14 @@ impl EpochTicker {
                 // Without this the ticker is late when the processors are busy, and guests compute
                 // for longer.
                 let _ = timeslice::request(timeslice::OF_TICKER);
-                let mut interval = LOOK_IDLE;
+                let mut interval = CHECK_INTERVAL_IDLE;
                 while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
                     let Some(engine) = engine.upgrade() else {
                         return;
                     };
                     let long;
-                    (long, interval) = look.at(Instant::now(), pulses.iter().map(Seeing::of));
+                    (long, interval) =
+                        monitor.check(Instant::now(), pulses.iter().map(Observation::of));
                     if long {
                         engine.increment_epoch();
                     }
@@ -110,14 +111,14 @@ impl Drop for EpochTicker {
 
 /// The state of a worker at one check.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seeing {
+struct Observation {
     /// The slice that a guest is running, and the time since its begin.
     slice: Option<(u64, Duration)>,
     /// True when no other handler can wait for the guest.
     alone: bool,
 }
 
-impl Seeing {
+impl Observation {
     fn of(pulse: &Arc<Pulse>) -> Self {
         Self {
             slice: pulse.slice(),
@@ -128,8 +129,8 @@ impl Seeing {
 
 /// The history of all workers, which decides when guests yield and when the next check is.
 #[derive(Debug)]
-struct Look {
-    workers: Vec<Seen>,
+struct WorkerMonitor {
+    workers: Vec<WorkerHistory>,
     /// The last time that a guest computed for long while others may have waited.
     last_long: Option<Instant>,
     /// The last time that a guest yielded: one that computed for long, or one after many in a row.
@@ -138,16 +139,16 @@ struct Look {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct WorkerHistory {
     slice: Option<u64>,
     /// Checks in a row that found the worker in a guest, the same or another.
     busy: u32,
 }
 
-impl Look {
+impl WorkerMonitor {
     fn new(workers: usize) -> Self {
         Self {
-            workers: vec![Seen::default(); workers],
+            workers: vec![WorkerHistory::default(); workers],
             last_long: None,
             last_yield: None,
             last_busy: None,
@@ -155,10 +156,14 @@ impl Look {
     }
 
     /// Returns true when a guest is to yield, and the interval until the next check.
-    fn at(&mut self, now: Instant, workers: impl Iterator<Item = Seeing>) -> (bool, Duration) {
-        let is_close = within(now, self.last_long, CLOSE_ATTENTION);
+    fn check(
+        &mut self,
+        now: Instant,
+        workers: impl Iterator<Item = Observation>,
+    ) -> (bool, Duration) {
+        let is_close = within(now, self.last_long, SHORTEST_CHECKS_TIME);
         let (mut busy, mut long, mut wanted, mut many) = (false, false, false, false);
-        for (seen, Seeing { slice, alone }) in self.workers.iter_mut().zip(workers) {
+        for (seen, Observation { slice, alone }) in self.workers.iter_mut().zip(workers) {
             let number = slice.map(|(number, _)| number);
             seen.busy = if slice.is_some() { seen.busy + 1 } else { 0 };
             busy |= slice.is_some();
@@ -167,7 +172,9 @@ impl Look {
             long |= is_same || (is_over && is_close && !alone);
             wanted |= !alone && (is_same || (is_over && is_close));
             // Many short callbacks in a row keep the others waiting as one long one does.
-            if seen.busy >= BUSY_LOOKS_MAX && !within(now, self.last_yield, MANY_INTERVAL) {
+            if seen.busy >= BUSY_CHECKS_MAX
+                && !within(now, self.last_yield, BUSY_YIELD_INTERVAL_MIN)
+            {
                 many = true;
                 seen.busy = 0;
             }
@@ -182,16 +189,16 @@ impl Look {
         if busy {
             self.last_busy = Some(now);
         }
-        let interval = if within(now, self.last_long, CLOSE_ATTENTION) {
-            LOOK_CLOSE
-        } else if within(now, self.last_long, ATTENTION) {
-            LOOK_AFTER
-        } else if busy || within(now, self.last_yield, ATTENTION) {
-            LOOK_BUSY
-        } else if within(now, self.last_busy, PATIENCE) {
-            LOOK
+        let interval = if within(now, self.last_long, SHORTEST_CHECKS_TIME) {
+            CHECK_INTERVAL_SHORTEST
+        } else if within(now, self.last_long, FREQUENT_CHECKS_TIME) {
+            CHECK_INTERVAL_SHORT
+        } else if busy || within(now, self.last_yield, FREQUENT_CHECKS_TIME) {
+            CHECK_INTERVAL_BUSY
+        } else if within(now, self.last_busy, IDLE_AFTER) {
+            CHECK_INTERVAL
         } else {
-            LOOK_IDLE
+            CHECK_INTERVAL_IDLE
         };
         (long || many, interval)
     }
@@ -202,54 +209,54 @@ fn within(now: Instant, then: Option<Instant>, time: Duration) -> bool {
 }
 
 /// The interval of the checks when no worker is in a guest, but one was within the last
-/// [`PATIENCE`].
-const LOOK: Duration = Duration::from_millis(2);
+/// [`IDLE_AFTER`].
+const CHECK_INTERVAL: Duration = Duration::from_millis(2);
 /// The interval while a worker is in a guest, and after a guest yielded within the last
-/// [`ATTENTION`]. A guest that is found twice in the same slice yields.
-const LOOK_BUSY: Duration = Duration::from_micros(500);
-/// The interval after a guest computed for long within the last [`CLOSE_ATTENTION`]: the grain of
-/// fairness.
-const LOOK_CLOSE: Duration = Duration::from_micros(100);
+/// [`FREQUENT_CHECKS_TIME`]. A guest that is found twice in the same slice yields.
+const CHECK_INTERVAL_BUSY: Duration = Duration::from_micros(500);
+/// The interval after a guest computed for long within the last [`SHORTEST_CHECKS_TIME`]. This is
+/// the granularity of fairness.
+const CHECK_INTERVAL_SHORTEST: Duration = Duration::from_micros(100);
 /// A guest that has computed for at least this long at such a check yields.
 const SLICE: Duration = Duration::from_micros(50);
 /// The time for which the checks stay at the shortest interval.
-const CLOSE_ATTENTION: Duration = Duration::from_millis(20);
-/// The interval after no worker was in a guest for [`PATIENCE`].
-const LOOK_IDLE: Duration = Duration::from_millis(5);
-/// The interval after a guest computed for long within the last [`ATTENTION`]: it may do so again
-/// at its next message.
-const LOOK_AFTER: Duration = Duration::from_micros(200);
+const SHORTEST_CHECKS_TIME: Duration = Duration::from_millis(20);
+/// The interval after no worker was in a guest for [`IDLE_AFTER`].
+const CHECK_INTERVAL_IDLE: Duration = Duration::from_millis(5);
+/// The interval after a guest computed for long within the last [`FREQUENT_CHECKS_TIME`]: the guest
+/// may do so again at its next message.
+const CHECK_INTERVAL_SHORT: Duration = Duration::from_micros(200);
 /// The time for which the checks stay frequent after a guest had to yield.
-const ATTENTION: Duration = Duration::from_millis(100);
+const FREQUENT_CHECKS_TIME: Duration = Duration::from_millis(100);
 /// The time without a guest after which the checks become rare.
-const PATIENCE: Duration = Duration::from_secs(1);
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// Checks in a row that find a worker in one guest or another, after which it yields.
-const BUSY_LOOKS_MAX: u32 = 4;
+const BUSY_CHECKS_MAX: u32 = 4;
 /// The shortest time between two such yields, however short the interval of the checks is. A worker
 /// that is only busy must not yield more often because it is checked more often.
-const MANY_INTERVAL: Duration = Duration::from_millis(2);
+const BUSY_YIELD_INTERVAL_MIN: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const fn nothing() -> Seeing {
-        Seeing {
+    const fn nothing() -> Observation {
+        Observation {
             slice: None,
             alone: false,
         }
     }
 
     /// Returns the state of a worker with a slice that has lasted for `micros` microseconds.
-    const fn slice(number: u64, micros: u64) -> Seeing {
-        Seeing {
+    const fn slice(number: u64, micros: u64) -> Observation {
+        Observation {
             slice: Some((number, Duration::from_micros(micros))),
             alone: false,
         }
     }
 
-    const fn alone(seeing: Seeing) -> Seeing {
-        Seeing {
+    const fn alone(seeing: Observation) -> Observation {
+        Observation {
             alone: true,
             ..seeing
         }
@@ -257,48 +264,75 @@ mod tests {
 
     #[test]
     fn long_slice_yields_at_the_second_look() {
-        let mut look = Look::new(2);
+        let mut monitor = WorkerMonitor::new(2);
         let now = Instant::now();
-        let mut at = |workers: [Seeing; 2]| look.at(now, workers.into_iter());
-        assert_eq!(at([nothing(), nothing()]), (false, LOOK_IDLE));
-        assert_eq!(at([nothing(), slice(7, 90)]), (false, LOOK_BUSY));
-        assert_eq!(at([nothing(), slice(7, 590)]), (true, LOOK_CLOSE));
+        let mut at = |workers: [Observation; 2]| monitor.check(now, workers.into_iter());
+        assert_eq!(at([nothing(), nothing()]), (false, CHECK_INTERVAL_IDLE));
+        assert_eq!(at([nothing(), slice(7, 90)]), (false, CHECK_INTERVAL_BUSY));
+        assert_eq!(
+            at([nothing(), slice(7, 590)]),
+            (true, CHECK_INTERVAL_SHORTEST)
+        );
     }
 
     #[test]
     fn later_slices_yield_at_the_first_look_that_finds_them_over() {
-        let mut look = Look::new(1);
+        let mut monitor = WorkerMonitor::new(1);
         let now = Instant::now();
-        let mut at = |after, worker| look.at(now + after, [worker].into_iter());
+        let mut at = |after, worker| monitor.check(now + after, [worker].into_iter());
         at(Duration::ZERO, slice(7, 90));
         at(Duration::ZERO, slice(7, 590));
-        assert_eq!(at(Duration::ZERO, slice(9, 49)), (false, LOOK_CLOSE));
-        assert_eq!(at(CLOSE_ATTENTION / 2, slice(11, 50)), (true, LOOK_CLOSE));
-        assert_eq!(at(CLOSE_ATTENTION, slice(13, 99)), (true, LOOK_CLOSE));
-        assert_eq!(at(2 * CLOSE_ATTENTION, slice(15, 99)), (false, LOOK_AFTER));
+        assert_eq!(
+            at(Duration::ZERO, slice(9, 49)),
+            (false, CHECK_INTERVAL_SHORTEST)
+        );
+        assert_eq!(
+            at(SHORTEST_CHECKS_TIME / 2, slice(11, 50)),
+            (true, CHECK_INTERVAL_SHORTEST)
+        );
+        assert_eq!(
+            at(SHORTEST_CHECKS_TIME, slice(13, 99)),
+            (true, CHECK_INTERVAL_SHORTEST)
+        );
+        assert_eq!(
+            at(2 * SHORTEST_CHECKS_TIME, slice(15, 99)),
+            (false, CHECK_INTERVAL_SHORT)
+        );
     }
 
     #[test]
     fn guest_that_nobody_waits_for_is_not_looked_at_closely() {
-        let mut look = Look::new(2);
+        let mut monitor = WorkerMonitor::new(2);
         let now = Instant::now();
-        let mut at = |workers: [Seeing; 2]| look.at(now, workers.into_iter());
+        let mut at = |workers: [Observation; 2]| monitor.check(now, workers.into_iter());
         at([nothing(), alone(slice(7, 90))]);
-        assert_eq!(at([nothing(), alone(slice(7, 590))]), (true, LOOK_BUSY));
-        assert_eq!(at([slice(3, 90), alone(slice(9, 400))]), (false, LOOK_BUSY));
-        assert_eq!(at([slice(3, 590), nothing()]), (true, LOOK_CLOSE));
-        assert_eq!(at([nothing(), alone(slice(11, 90))]), (false, LOOK_CLOSE));
+        assert_eq!(
+            at([nothing(), alone(slice(7, 590))]),
+            (true, CHECK_INTERVAL_BUSY)
+        );
+        assert_eq!(
+            at([slice(3, 90), alone(slice(9, 400))]),
+            (false, CHECK_INTERVAL_BUSY)
+        );
+        assert_eq!(
+            at([slice(3, 590), nothing()]),
+            (true, CHECK_INTERVAL_SHORTEST)
+        );
+        assert_eq!(
+            at([nothing(), alone(slice(11, 90))]),
+            (false, CHECK_INTERVAL_SHORTEST)
+        );
     }
 
     #[test]
     fn short_slices_in_a_row_yield_as_a_long_one() {
-        let mut look = Look::new(1);
+        let mut monitor = WorkerMonitor::new(1);
         let now = Instant::now();
         let long: Vec<bool> = (0..8)
             .map(|number| {
-                let now = now + LOOK_BUSY * number;
+                let now = now + CHECK_INTERVAL_BUSY * number;
                 let worker = slice(u64::from(number) * 2 + 1, 1);
-                look.at(now, [worker].into_iter()).0
+                monitor.check(now, [worker].into_iter()).0
             })
             .collect();
         assert_eq!(long, [false, false, false, true, false, false, false, true]);
@@ -306,14 +340,14 @@ mod tests {
 
     #[test]
     fn looks_grow_rare_when_nothing_happens() {
-        let mut look = Look::new(1);
+        let mut monitor = WorkerMonitor::new(1);
         let now = Instant::now();
-        look.at(now, [slice(1, 0)].into_iter());
-        look.at(now, [slice(1, 500)].into_iter());
-        let mut after = |time| look.at(now + time, [nothing()].into_iter()).1;
-        assert_eq!(after(Duration::from_millis(19)), LOOK_CLOSE);
-        assert_eq!(after(Duration::from_millis(99)), LOOK_AFTER);
-        assert_eq!(after(Duration::from_millis(101)), LOOK);
-        assert_eq!(after(Duration::from_millis(1_001)), LOOK_IDLE);
+        monitor.check(now, [slice(1, 0)].into_iter());
+        monitor.check(now, [slice(1, 500)].into_iter());
+        let mut after = |time| monitor.check(now + time, [nothing()].into_iter()).1;
+        assert_eq!(after(Duration::from_millis(19)), CHECK_INTERVAL_SHORTEST);
+        assert_eq!(after(Duration::from_millis(99)), CHECK_INTERVAL_SHORT);
+        assert_eq!(after(Duration::from_millis(101)), CHECK_INTERVAL);
+        assert_eq!(after(Duration::from_millis(1_001)), CHECK_INTERVAL_IDLE);
     }
 }

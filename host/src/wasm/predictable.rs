@@ -8,7 +8,7 @@ use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 /// The time at which the wall clock begins: 2026-01-01T00:00:00Z.
-const BEGIN: Duration = Duration::from_secs(1_767_225_600);
+const WALL_CLOCK_BEGIN: Duration = Duration::from_secs(1_767_225_600);
 
 /// The time at which the monotonic clock begins.
 const MONOTONIC_BEGIN: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ impl HostWallClock for Clock {
     }
 
     fn now(&self) -> Duration {
-        BEGIN + self.passed()
+        WALL_CLOCK_BEGIN + self.passed()
     }
 }
 

@@ -178,18 +178,18 @@ fn nanos(duration: Duration) -> u64 {
 /// A plain `yield_now` ends with the next poll, whatever causes it. Each event for a busy handler
 /// polls it, so its slices would come before the tasks that wait.
 pub(super) async fn others_had_their_turn() {
-    let turn = Arc::new(Turn::default());
-    let waker = Waker::from(Arc::clone(&turn));
+    let state = Arc::new(YieldState::default());
+    let waker = Waker::from(Arc::clone(&state));
     let mut yielded = pin!(tokio::task::yield_now());
     let mut begun = false;
     poll_fn(move |cx| {
-        turn.keep(cx.waker());
+        state.register(cx.waker());
         if !begun {
             begun = true;
             // Wakes after every task that is ready now, and after the sockets were polled.
             return yielded.as_mut().poll(&mut Context::from_waker(&waker));
         }
-        match turn.over.load(Ordering::Acquire) {
+        match state.is_done.load(Ordering::Acquire) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
@@ -198,13 +198,13 @@ pub(super) async fn others_had_their_turn() {
 }
 
 #[derive(Default)]
-struct Turn {
-    over: AtomicBool,
+struct YieldState {
+    is_done: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
-impl Turn {
-    fn keep(&self, waker: &Waker) {
+impl YieldState {
+    fn register(&self, waker: &Waker) {
         let mut kept = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *kept {
             Some(kept) => kept.clone_from(waker),
@@ -213,13 +213,13 @@ impl Turn {
     }
 }
 
-impl Wake for Turn {
+impl Wake for YieldState {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.over.store(true, Ordering::Release);
+        self.is_done.store(true, Ordering::Release);
         let waker = self
             .waker
             .lock()

@@ -11,10 +11,10 @@ pub(super) const CLIENTS_MAX: usize = 16;
 
 /// The clients that are connected now.
 #[derive(Debug, Default)]
-pub(super) struct Clients(Mutex<Entered>);
+pub(super) struct Clients(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct Entered {
+struct State {
     next: u64,
     clients: Vec<Client>,
 }
@@ -22,7 +22,7 @@ struct Entered {
 #[derive(Debug)]
 struct Client {
     id: u64,
-    /// The time from which the client has been silent. None while another client may not replace it.
+    /// The time since which the client has been silent. None while no other may replace it.
     silent_since: Option<Instant>,
     /// Notified when another client replaces this one.
     leave: Arc<Notify>,
@@ -40,17 +40,17 @@ impl Clients {
     /// Admits one more client, in place of a silent one when there are [`CLIENTS_MAX`]. Returns
     /// none when all of them are being answered.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Seat> {
-        let mut entered = self.lock();
-        if entered.clients.len() >= CLIENTS_MAX {
-            let silent = entered.clients.iter().enumerate();
+        let mut state = self.lock();
+        if state.clients.len() >= CLIENTS_MAX {
+            let silent = state.clients.iter().enumerate();
             let silent = silent.filter_map(|(at, client)| Some((client.silent_since?, at)));
             let (_, at) = silent.min()?;
-            entered.clients.remove(at).leave.notify_one();
+            state.clients.remove(at).leave.notify_one();
         }
-        let id = entered.next;
-        entered.next += 1;
+        let id = state.next;
+        state.next += 1;
         let leave = Arc::<Notify>::default();
-        entered.clients.push(Client {
+        state.clients.push(Client {
             id,
             silent_since: Some(Instant::now()),
             leave: Arc::clone(&leave),
@@ -62,7 +62,7 @@ impl Clients {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entered> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,8 +71,8 @@ impl Seat {
     /// Begins the client's silence, during which another may replace it (`true`), or ends the
     /// silence (`false`).
     pub(super) fn listens(&self, listens: bool) {
-        let mut entered = self.clients.lock();
-        let found = entered.clients.iter_mut();
+        let mut state = self.clients.lock();
+        let found = state.clients.iter_mut();
         if let Some(client) = found.into_iter().find(|client| client.id == self.id) {
             client.silent_since = listens.then(Instant::now);
         }
@@ -86,8 +86,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut entered = self.clients.lock();
-        entered.clients.retain(|client| client.id != self.id);
+        let mut state = self.clients.lock();
+        state.clients.retain(|client| client.id != self.id);
     }
 }
 

@@ -88,7 +88,7 @@ impl AdminSocket {
         if self.is_inherited {
             file.take();
         }
-        let desk = Arc::new(Desk {
+        let server = Arc::new(AdminServer {
             listener: UnixListener::from_std(self.listener)?,
             control,
             stop,
@@ -98,11 +98,11 @@ impl AdminSocket {
             handed_over: watch::Sender::new(false),
             file: file.ownership().clone(),
         });
-        let mut handed_over = desk.handed_over.subscribe();
+        let mut handed_over = server.handed_over.subscribe();
         loop {
             // Both branches are cancel-safe: an accept that was not finished has taken nothing.
             let accepted = tokio::select! {
-                accepted = desk.listener.accept() => accepted,
+                accepted = server.listener.accept() => accepted,
                 _ = handed_over.wait_for(|handed_over| *handed_over) => {
                     file.ownership().leave();
                     return Ok(());
@@ -121,9 +121,9 @@ impl AdminSocket {
                     continue;
                 }
             };
-            let desk = Arc::clone(&desk);
+            let server = Arc::clone(&server);
             tokio::spawn(async move {
-                if let Err(error) = desk.attend(stream).await {
+                if let Err(error) = server.serve_client(stream).await {
                     tracing::debug!("an admin connection ended: {error}");
                 }
             });
@@ -132,7 +132,7 @@ impl AdminSocket {
 }
 
 /// The state that all clients share.
-struct Desk {
+struct AdminServer {
     listener: UnixListener,
     control: Control,
     stop: mpsc::Sender<()>,
@@ -145,19 +145,19 @@ struct Desk {
     file: Ownership,
 }
 
-impl Desk {
+impl AdminServer {
     /// Answers the requests of one client.
-    async fn attend(&self, stream: UnixStream) -> io::Result<()> {
+    async fn serve_client(&self, stream: UnixStream) -> io::Result<()> {
         // The right to take over, and whether the successor gets this socket as well.
         let mut successor = None;
-        let ended = self.converse(stream, &mut successor).await;
+        let ended = self.serve_requests(stream, &mut successor).await;
         // Not reached when this future is dropped because the server ends: the files belong to the
         // successor then.
         self.give_up(successor);
         ended
     }
 
-    async fn converse(
+    async fn serve_requests(
         &self,
         stream: UnixStream,
         successor: &mut Option<(Turn, bool)>,
@@ -211,7 +211,7 @@ impl Desk {
                         self.leave_files(admin);
                         *successor = Some((turn, admin));
                         let handing = self.hand_over(&mut stream, admin);
-                        if !timely(handing).await? {
+                        if !within_answer_timeout(handing).await? {
                             self.give_up(successor.take());
                         }
                         continue;
@@ -345,11 +345,11 @@ fn is_trusted(peer: &UCred) -> bool {
 async fn answer(stream: &mut BufReader<UnixStream>, reply: &Reply) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
-    timely(stream.write_all(&line)).await
+    within_answer_timeout(stream.write_all(&line)).await
 }
 
 /// Limits the time of an answer, for a client that does not read.
-async fn timely<T>(sending: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+async fn within_answer_timeout<T>(sending: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let sent = tokio::time::timeout(ANSWER_TIMEOUT, sending).await;
     sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -11,12 +11,12 @@ pub(super) fn below(prefix: &str) -> impl Iterator<Item = (&'static str, &'stati
 
 /// Returns the languages that have templates.
 pub(super) fn languages() -> Vec<&'static str> {
-    firsts(below("templates/"))
+    first_parts(below("templates/"))
 }
 
 /// Returns the templates of a language.
 pub(super) fn templates(language: &str) -> Vec<&'static str> {
-    firsts(below(&format!("templates/{language}/")))
+    first_parts(below(&format!("templates/{language}/")))
 }
 
 /// Returns the templates of all languages.
@@ -29,7 +29,7 @@ pub(super) fn all_templates() -> Vec<&'static str> {
 }
 
 /// Returns the distinct first parts of paths, which must be sorted.
-fn firsts(paths: impl Iterator<Item = (&'static str, &'static [u8])>) -> Vec<&'static str> {
+fn first_parts(paths: impl Iterator<Item = (&'static str, &'static [u8])>) -> Vec<&'static str> {
     let mut names: Vec<_> = paths
         .filter_map(|(path, _)| Some(path.split_once('/')?.0))
         .collect();

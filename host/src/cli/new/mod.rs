@@ -196,7 +196,7 @@ fn write(folder: &Path, name: &str, language: &str, template: &str) -> anyhow::R
             let text = std::str::from_utf8(bytes).ok().filter(|_| is_template);
             let text = text.map(|text| text.replace("{{name}}", name));
             let bytes = text.as_ref().map_or(bytes, String::as_bytes);
-            put(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+            write_file(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
             written += 1;
         }
     }
@@ -212,7 +212,7 @@ fn renamed(path: &str, name: &str) -> PathBuf {
     parts.collect()
 }
 
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

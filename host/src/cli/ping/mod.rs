@@ -107,7 +107,7 @@ async fn ping(
     let mut pinger = Pinger::new(args.plan());
     let mut terminal = Terminal::new(args, request.peer);
     let started = Instant::now();
-    terminal.tell_start(&args.url);
+    terminal.print_start(&args.url);
     client.handle_early(early, |_| {});
     let ended_early = loop {
         let now = Instant::now();
@@ -119,7 +119,7 @@ async fn ping(
         {
             let (connection, scratch) = client.connection();
             connection.send_ping(&payload, scratch)?;
-            terminal.tell_ping();
+            terminal.print_ping();
         }
         if !client.is_open() {
             break true;
@@ -133,7 +133,7 @@ async fn ping(
             if let Event::Pong { payload, .. } = event
                 && let Some(answered) = pinger.handle_pong(Instant::now(), payload)
             {
-                terminal.tell_pong(answered);
+                terminal.print_pong(answered);
             }
         };
         // Every branch is cancel-safe: signals are kept, and a step handles everything that it
@@ -145,7 +145,7 @@ async fn ping(
             _ = terminate.recv() => break false,
         }
     };
-    terminal.tell_summary(&pinger, started.elapsed());
+    terminal.print_summary(&pinger, started.elapsed());
     client.close();
     while !client.is_over() {
         tokio::select! {
@@ -219,19 +219,19 @@ impl Terminal {
         }
     }
 
-    fn tell_start(&mut self, url: &str) {
+    fn print_start(&mut self, url: &str) {
         let Self { peer, size, .. } = self;
         let line = format!("PING {url} ({peer}): {size} bytes\n");
         self.print(&line);
     }
 
-    fn tell_ping(&mut self) {
+    fn print_ping(&mut self) {
         if self.shows == Shows::Dots {
             self.print(".");
         }
     }
 
-    fn tell_pong(&mut self, answered: Answered) {
+    fn print_pong(&mut self, answered: Answered) {
         match self.shows {
             Shows::Nothing => {}
             Shows::Dots => self.print(&"\u{8} \u{8}".repeat(1 + answered.skipped)),
@@ -245,7 +245,7 @@ impl Terminal {
         }
     }
 
-    fn tell_summary(&mut self, pinger: &Pinger, time: Duration) {
+    fn print_summary(&mut self, pinger: &Pinger, time: Duration) {
         let (sent, received) = (pinger.sent(), pinger.statistics().count());
         let beside = |number: u64, what: &str| match number {
             0 => String::new(),

@@ -20,7 +20,7 @@ const SOURCES_MAX: usize = 10_000;
 pub(super) const RUST_TARGET: &str = "wasm32-wasip2";
 
 /// Folders that a build writes, or that nobody edits. They are not watched.
-const WRITTEN: [&str; 11] = [
+const GENERATED_FOLDERS: [&str; 11] = [
     "target",
     "dist",
     "build",
@@ -192,7 +192,7 @@ impl Project {
         let mut parts = inside.components();
         let written = |part: std::path::Component<'_>| {
             let name = part.as_os_str();
-            WRITTEN.iter().any(|written| name == *written)
+            GENERATED_FOLDERS.iter().any(|written| name == *written)
         };
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         // Editors write temporary files beside the file that they replace, and lock files belong to
@@ -328,15 +328,15 @@ impl Project {
             command.env("WSRUN", program);
         }
         let mut child = command.spawn().map_err(not_started)?;
-        let tells_by_stdout = self.language == Language::Rust;
+        let reports_on_stdout = self.language == Language::Rust;
         let stdout = child
             .stdout
             .take()
-            .map(|stdout| thread::spawn(move || shown(stdout, !tells_by_stdout)));
+            .map(|stdout| thread::spawn(move || read_output(stdout, !reports_on_stdout)));
         let stderr = child
             .stderr
             .take()
-            .map(|stderr| thread::spawn(move || shown(stderr, true)));
+            .map(|stderr| thread::spawn(move || read_output(stderr, true)));
         let status = child.wait().map_err(not_started)?;
         let text = |reading: Option<thread::JoinHandle<Vec<u8>>>| {
             let bytes = reading.and_then(|reading| reading.join().ok());
@@ -344,7 +344,7 @@ impl Project {
         };
         let (stdout, stderr) = (text(stdout), text(stderr));
         if !status.success() {
-            let output = match tells_by_stdout {
+            let output = match reports_on_stdout {
                 true => stderr,
                 false => format!("{stdout}{stderr}"),
             };
@@ -354,7 +354,7 @@ impl Project {
                 output,
             });
         }
-        Ok(match tells_by_stdout {
+        Ok(match reports_on_stdout {
             true => artifact(&stdout),
             false => None,
         })
@@ -376,7 +376,7 @@ impl Project {
     }
 
     fn rust_target(&self) -> PathBuf {
-        let told = Command::new("cargo")
+        let output = Command::new("cargo")
             .args([
                 "metadata",
                 "--no-deps",
@@ -387,12 +387,12 @@ impl Project {
             .current_dir(&self.folder)
             .stderr(Stdio::null())
             .output();
-        let told: Option<Value> = told
+        let output: Option<Value> = output
             .ok()
-            .and_then(|told| serde_json::from_slice(&told.stdout).ok());
-        let folder = told
+            .and_then(|output| serde_json::from_slice(&output.stdout).ok());
+        let folder = output
             .as_ref()
-            .and_then(|told| told["target_directory"].as_str());
+            .and_then(|output| output["target_directory"].as_str());
         folder.map_or_else(|| self.folder.join("target"), PathBuf::from)
     }
 }
@@ -411,7 +411,7 @@ fn artifact(messages: &str) -> Option<PathBuf> {
 }
 
 /// Reads to the end. With `show`, copies it to standard error and keeps only the beginning.
-fn shown(mut source: impl Read, show: bool) -> Vec<u8> {
+fn read_output(mut source: impl Read, show: bool) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut buffer = [0; 8192];
     while let Ok(length @ 1..) = source.read(&mut buffer) {

@@ -94,12 +94,12 @@ fn needs(tool: &Tool) -> Result<(), BuildError> {
 /// Checks that the standard library of the target is installed. When rustc cannot be asked, the
 /// build itself shows that.
 fn rust_target() -> Result<(), BuildError> {
-    let told = Command::new("rustc")
+    let output = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", RUST_TARGET])
         .stderr(Stdio::null())
         .output();
-    let folder = told.ok().filter(|told| told.status.success());
-    let folder = folder.map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned());
+    let folder = output.ok().filter(|output| output.status.success());
+    let folder = folder.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     match folder {
         Some(folder) if !Path::new(&folder).is_dir() => Err(BuildError::Missing {
             tool: RUST_TARGET,
@@ -111,12 +111,12 @@ fn rust_target() -> Result<(), BuildError> {
 }
 
 fn has_ziglang() -> bool {
-    let told = Command::new("python3")
+    let output = Command::new("python3")
         .args(["-c", "import ziglang"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    told.is_ok_and(|status| status.success())
+    output.is_ok_and(|status| status.success())
 }
 
 /// Returns true when a program is in the path.
