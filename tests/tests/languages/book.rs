@@ -94,7 +94,7 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("seed-api.md", "scripts/seed"),
     (
         "testing.md",
-        "e2e/commands/scenario.rs; its scenario is parsed below, and belongs to no handler that is shown",
+        "tests/embedding/scenarios.rs parses its scenario, which belongs to no handler that is shown",
     ),
     ("adr/", "no blocks"),
     ("README.md", "no blocks"),
@@ -429,18 +429,6 @@ fn data_in_pages_is_what_it_is_said_to_be() {
         }
     }
     assert!(seen > 0);
-}
-
-/// The page on testing shows a scenario without a handler for it.
-#[test]
-fn scenario_in_the_page_on_testing_is_one() {
-    let blocks = guide::blocks(&source("docs/testing.md")).expect("the page can be read");
-    let mut scenarios = 0;
-    for block in blocks.iter().filter(|block| block.info == "toml") {
-        wsrun::test::Scenario::parse("testing.md", &block.text).expect("it is a scenario");
-        scenarios += 1;
-    }
-    assert_eq!(scenarios, 1);
 }
 
 #[test]

@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use wsrun::config::{Config, HandlerConfig, HandlerSource, RecordConfig, Scope};
 use wsrun_tests::frame::{Frame, PONG, TEXT};
 use wsrun_tests::handlers;
 use wsrun_tests::handshake::Request;
@@ -489,34 +487,6 @@ fn requests_by_wasi_http_are_left_out_and_the_rest_is_recorded() {
     let ended = tape.is_identical(handlers::built("wasi-http"));
     assert!(ended.stderr.contains("wasi:http"), "{ended:?}");
     assert!(!tape.text().contains("/count"));
-}
-
-#[test]
-fn handlers_in_rust_are_not_recorded() {
-    struct Silent;
-    impl wsrun::native::Handler for Silent {}
-    let tape = Tape::new();
-    let silent = wsrun::native::Native::new("silent", || Silent);
-    let config = Config {
-        handlers: vec![HandlerConfig {
-            protocol: None,
-            source: HandlerSource::Native(silent),
-            config: Arc::default(),
-            scope: Scope::default(),
-            own_worker: false,
-            own_worker_nice: 0,
-        }],
-        listen: Vec::new(),
-        record: Some(RecordConfig::new(&tape.path)),
-        ..Config::default()
-    };
-    let error = wsrun::server::Server::new(config).err();
-    let error = error.expect("it is refused").to_string();
-    assert!(
-        error.contains("only handlers that are components can be recorded"),
-        "{error}"
-    );
-    assert!(!tape.path.exists());
 }
 
 #[test]

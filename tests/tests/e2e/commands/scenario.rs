@@ -1,13 +1,10 @@
-//! `wsrun test`: scenarios without a network and in virtual time, and the same through the library.
+//! `wsrun test`: scenarios without a network and in virtual time. `tests/embedding` does the same through the library.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use wsrun::contract::{ConnectionId, Message};
-use wsrun::native::{Context, Handler, Native};
-use wsrun::test::{self, Scenario, TestError};
 use wsrun_tests::handlers;
 use wsrun_tests::server::{self, Ended};
 
@@ -200,46 +197,4 @@ fn plain_requests_are_answered() {
     let ended = run_scenario("http-only", &text.replace("200", "404"));
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("expected  status 404"), "{ended:?}");
-}
-
-struct Later;
-
-impl Handler for Later {
-    fn received(&mut self, cx: &mut Context<'_>, connection: ConnectionId, message: Message<'_>) {
-        if matches!(message, Message::Text("later")) {
-            cx.set_timer(Duration::from_secs(60), 0, Some(connection))
-                .expect("a timer can be set");
-        } else {
-            let _ = cx.send(connection, message);
-        }
-    }
-
-    fn timer(
-        &mut self,
-        cx: &mut Context<'_>,
-        _: wsrun::contract::TimerId,
-        _: u64,
-        connection: Option<ConnectionId>,
-    ) {
-        if let Some(connection) = connection {
-            let _ = cx.send(connection, Message::Text("now"));
-        }
-    }
-}
-
-#[test]
-fn library_runs_scenarios_on_components_and_on_handlers_in_rust() {
-    test::Handler::new(handlers::echo())
-        .cache_dir(server::kept_folder("cache"))
-        .check(&conformance("echo")[0]);
-    let later = test::Handler::new(Native::new("later", || Later));
-    let text = "about = \"x\"\n[[step]]\nconnect = \"ann\"\n[[step]]\nfrom = \"ann\"\ntext = \"later\"\n\
-                [[step]]\nadvance = \"1m\"\nexpect = [{ to = \"ann\", text = \"now\" }]\n";
-    let scenario = Scenario::parse("later", text).expect("it is a scenario");
-    later.run(&scenario).expect("it passes");
-    let scenario = Scenario::parse("later", &text.replace("1m", "59s")).expect("it is a scenario");
-    match later.run(&scenario) {
-        Err(TestError::Failed(failed)) => assert_eq!((failed.step, failed.line), (3, 7)),
-        other => panic!("it comes too early: {other:?}"),
-    }
 }

@@ -1,4 +1,0 @@
-//! Programs that have the host as their library.
-
-mod allocations;
-mod server;
