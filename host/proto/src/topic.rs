@@ -127,14 +127,14 @@ impl Topics {
         if mine.is_empty() {
             self.subscriptions.remove(&subscriber);
         }
-        self.forget(subscriber, topic);
+        self.remove_subscriber(subscriber, topic);
         true
     }
 
     /// Ends every subscription of one subscriber.
     pub fn unsubscribe_all(&mut self, subscriber: u64) {
         for topic in self.subscriptions.remove(&subscriber).unwrap_or_default() {
-            self.forget(subscriber, &topic);
+            self.remove_subscriber(subscriber, &topic);
         }
     }
 
@@ -171,7 +171,7 @@ impl Topics {
         self.subscribers.is_empty()
     }
 
-    fn forget(&mut self, subscriber: u64, topic: &str) {
+    fn remove_subscriber(&mut self, subscriber: u64, topic: &str) {
         if let Some(set) = self.subscribers.get_mut(topic) {
             set.remove(&subscriber);
             if set.is_empty() {

@@ -36,7 +36,7 @@ pub struct MalformedExtensions;
 /// Fails if any part of the value does not follow the grammar, because no extension of an
 /// unreadable list can be agreed to.
 pub fn parse(value: &str) -> Result<Vec<Extension<'_>>, MalformedExtensions> {
-    let mut rest = Rest(value);
+    let mut rest = Cursor(value);
     let mut extensions = Vec::new();
     loop {
         rest.skip_space();
@@ -63,9 +63,9 @@ pub fn parse(value: &str) -> Result<Vec<Extension<'_>>, MalformedExtensions> {
 }
 
 /// The part of the value that was not read yet.
-struct Rest<'a>(&'a str);
+struct Cursor<'a>(&'a str);
 
-impl<'a> Rest<'a> {
+impl<'a> Cursor<'a> {
     fn skip_space(&mut self) {
         self.0 = self.0.trim_start_matches([' ', '\t']);
     }

@@ -53,3 +53,11 @@ pub(crate) fn texts<'a>(
             .map(trim)
     })
 }
+
+/// Returns true if the lists of a header contain a token, compared without regard to case.
+pub(crate) fn has_token(headers: &[(&str, &[u8])], name: &'static str, wanted: &str) -> bool {
+    texts(headers, name)
+        .flatten()
+        .flat_map(list)
+        .any(|element| element.eq_ignore_ascii_case(wanted))
+}

@@ -8,7 +8,7 @@ use super::authority::Authority;
 use super::head::HeadError;
 use super::response::{Response, ResponseReader};
 use super::upgrade::accept_value;
-use crate::header::token::{is_token, list, texts};
+use crate::header::token::{has_token, is_token, texts};
 use crate::limits::Limits;
 use crate::ws::deflate::{self, Agreed, DeflateConfig, DeflateResponseError};
 
@@ -252,7 +252,9 @@ impl Connect {
             headers: owned(headers),
         });
         check_status(&response)?;
-        if !names(headers, "upgrade", "websocket") || !names(headers, "connection", "upgrade") {
+        if !has_token(headers, "upgrade", "websocket")
+            || !has_token(headers, "connection", "upgrade")
+        {
             return Err(ConnectError::NotUpgraded);
         }
         let mut accepts = texts(headers, "sec-websocket-accept");
@@ -298,14 +300,14 @@ fn check_options(options: &ConnectOptions) -> Result<(), ConnectError> {
     {
         return Err(ConnectError::InvalidOption("subprotocol"));
     }
-    let own = |name: &str| {
+    let is_reserved = |name: &str| {
         let name = name.to_ascii_lowercase();
-        name.starts_with("sec-websocket-") || OWN_HEADERS.contains(&name.as_str())
+        name.starts_with("sec-websocket-") || RESERVED_HEADERS.contains(&name.as_str())
     };
     if options
         .headers
         .iter()
-        .any(|(name, text)| !is_token(name) || own(name) || !value(text))
+        .any(|(name, text)| !is_token(name) || is_reserved(name) || !value(text))
     {
         return Err(ConnectError::InvalidOption("header"));
     }
@@ -356,13 +358,6 @@ fn chosen_deflate(
     Ok(agreed)
 }
 
-fn names(headers: &[(&str, &[u8])], name: &'static str, wanted: &str) -> bool {
-    texts(headers, name)
-        .flatten()
-        .flat_map(list)
-        .any(|element| element.eq_ignore_ascii_case(wanted))
-}
-
 fn owned(headers: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
     headers
         .iter()
@@ -371,7 +366,7 @@ fn owned(headers: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Headers that the handshake sets itself, or that would announce a body.
-const OWN_HEADERS: [&str; 7] = [
+const RESERVED_HEADERS: [&str; 7] = [
     "host",
     "upgrade",
     "connection",

@@ -21,7 +21,7 @@ pub struct Framing {
 
 #[derive(Debug)]
 enum Stage {
-    Head(Lines),
+    Head(HeadLines),
     Body(u64),
     Chunked(Chunked),
     /// The request was refused, and so is all further input.
@@ -30,12 +30,12 @@ enum Stage {
 
 /// The lines of a head that is not complete.
 #[derive(Debug, Default)]
-struct Lines {
+struct HeadLines {
     /// The number of bytes that were read.
-    seen: usize,
+    bytes_read: usize,
     line_start: usize,
     /// True once a line was not empty. Empty lines before it are skipped (RFC 9112, 2.2).
-    begun: bool,
+    has_content: bool,
     /// True once the method is complete.
     has_method: bool,
 }
@@ -137,7 +137,7 @@ impl Framing {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            stage: Stage::Head(Lines::default()),
+            stage: Stage::Head(HeadLines::default()),
         }
     }
 
@@ -150,7 +150,7 @@ impl Framing {
     /// Fails if the request is refused, and then each time.
     pub fn next(&mut self, input: &[u8]) -> Result<usize, RequestError> {
         let result = match &mut self.stage {
-            Stage::Head(lines) => match lines.end(input, self.limits.header_bytes_max) {
+            Stage::Head(lines) => match lines.find_end(input, self.limits.header_bytes_max) {
                 Ok(None) => return Ok(0),
                 Ok(Some(end)) => check_head(&input[..end], &self.limits).map(|next| (end, next)),
                 Err(error) => Err(error),
@@ -165,7 +165,7 @@ impl Framing {
             Stage::Chunked(chunked) => {
                 let trailers_max = self.limits.header_bytes_max;
                 chunked
-                    .pass(input, trailers_max)
+                    .advance(input, trailers_max)
                     .map(|(passed, over)| (passed, over.then(Stage::head)))
             }
             Stage::Refused(error) => Err(*error),
@@ -196,28 +196,28 @@ impl Framing {
 
 impl Stage {
     fn head() -> Self {
-        Self::Head(Lines::default())
+        Self::Head(HeadLines::default())
     }
 }
 
-impl Lines {
+impl HeadLines {
     /// Returns the length of the head, once its end has arrived.
-    fn end(&mut self, input: &[u8], limit: usize) -> Result<Option<usize>, RequestError> {
-        while let Some(&byte) = input.get(self.seen) {
-            if self.seen == limit {
+    fn find_end(&mut self, input: &[u8], limit: usize) -> Result<Option<usize>, RequestError> {
+        while let Some(&byte) = input.get(self.bytes_read) {
+            if self.bytes_read == limit {
                 return Err(RequestError::HeadTooLong { limit });
             }
-            let position = self.seen;
-            self.seen += 1;
+            let position = self.bytes_read;
+            self.bytes_read += 1;
             if byte == b'\n' {
                 if position == self.line_start || input[position - 1] != b'\r' {
                     return Err(RequestError::BareLineFeed);
                 }
                 let is_empty = position - 1 == self.line_start;
-                if is_empty && self.begun {
+                if is_empty && self.has_content {
                     return Ok(Some(position + 1));
                 }
-                self.begun |= !is_empty;
+                self.has_content |= !is_empty;
                 self.line_start = position + 1;
             } else if !self.has_method && !self.is_in_method(position, byte) {
                 // A client that speaks another protocol, such as TLS, may wait for an answer and
@@ -317,7 +317,11 @@ fn body(minor_version: u8, headers: &[(&str, &[u8])]) -> Result<Body, RequestErr
 
 impl Chunked {
     /// Returns the number of bytes that belong to the body, and true if it ends with them.
-    fn pass(&mut self, input: &[u8], trailers_max: usize) -> Result<(usize, bool), RequestError> {
+    fn advance(
+        &mut self,
+        input: &[u8],
+        trailers_max: usize,
+    ) -> Result<(usize, bool), RequestError> {
         const MALFORMED: RequestError = RequestError::ChunksMalformed;
         let mut position = 0;
         while let Some(&byte) = input.get(position) {

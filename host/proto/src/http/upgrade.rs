@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use super::authority::Authority;
-use crate::header::token::{is_token, list, texts, values};
+use crate::header::token::{has_token, is_token, list, texts, values};
 use crate::ws::deflate::{self, Agreed, DeflateConfig};
 
 /// Checks a request for an upgrade. `minor_version` is 0 for HTTP/1.0 and 1 for HTTP/1.1. Header
@@ -21,7 +21,7 @@ pub fn check(
     minor_version: u8,
     headers: &[(&str, &[u8])],
 ) -> Result<Upgrade, UpgradeError> {
-    if !has_in_list(headers, "upgrade", "websocket") {
+    if !has_token(headers, "upgrade", "websocket") {
         return Err(UpgradeError::NotAnUpgrade);
     }
     if method != "GET" {
@@ -30,7 +30,7 @@ pub fn check(
     if minor_version == 0 {
         return Err(UpgradeError::HttpTooOld);
     }
-    if !has_in_list(headers, "connection", "upgrade") {
+    if !has_token(headers, "connection", "upgrade") {
         return Err(UpgradeError::ConnectionNotUpgrade);
     }
     if announces_body(headers) {
@@ -249,13 +249,6 @@ fn offered_protocols(headers: &[(&str, &[u8])]) -> Result<Vec<String>, UpgradeEr
         }
     }
     Ok(offered)
-}
-
-fn has_in_list(headers: &[(&str, &[u8])], name: &'static str, wanted: &str) -> bool {
-    texts(headers, name)
-        .flatten()
-        .flat_map(list)
-        .any(|element| element.eq_ignore_ascii_case(wanted))
 }
 
 fn exactly_one<'a>(headers: &'a [(&'a str, &'a [u8])], name: &'static str) -> Option<&'a str> {

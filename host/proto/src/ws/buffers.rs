@@ -17,19 +17,19 @@ impl MessageBuffers {
     }
 
     /// Takes back the buffer of the message that was assembled last.
-    pub(super) fn retire_message(&mut self) {
+    pub(super) fn reclaim_message(&mut self) {
         if self.text.capacity() > 0 {
             let buffer = std::mem::take(&mut self.text).into_bytes();
-            self.give(buffer);
+            self.put_back(buffer);
         }
         if self.binary.capacity() > 0 {
             let buffer = std::mem::take(&mut self.binary);
-            self.give(buffer);
+            self.put_back(buffer);
         }
     }
 
     /// Keeps a buffer for the next message, unless it is large or there are enough.
-    fn give(&mut self, mut buffer: Vec<u8>) {
+    fn put_back(&mut self, mut buffer: Vec<u8>) {
         if self.empty.len() < POOLED_MAX && (1..=BUFFER_BYTES_MAX).contains(&buffer.capacity()) {
             buffer.clear();
             self.empty.push(buffer);

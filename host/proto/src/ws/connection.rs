@@ -212,7 +212,7 @@ impl Connection {
             .is_some_and(|deadline| deadline <= now)
         {
             let close = CloseFrame::with_code(CloseCode::POLICY_VIOLATION, "message took too long");
-            let key = self.spare_mask_key();
+            let key = self.seeded_mask_key();
             self.fail(now, &close, Cause::TimedOut(Timer::Message), key);
         } else if self.ping_deadline().is_some_and(|deadline| deadline <= now) {
             self.send_keep_alive(now);
@@ -279,9 +279,9 @@ impl Connection {
     /// Handles the failure of the transport's write side, while there may still be something to
     /// read. The queued output is dropped, and all further output too.
     pub fn handle_write_failed(&mut self) {
-        let has_said_all = self.state == State::Closing && self.output.is_empty();
+        let has_sent_close = self.state == State::Closing && self.output.is_empty();
         self.output.clear();
-        self.ending().unanswerable |= !has_said_all;
+        self.ending().unanswerable |= !has_sent_close;
     }
 
     /// Starts the closing handshake: queues a close frame, after the queued output. Does nothing if
@@ -379,7 +379,7 @@ impl Connection {
     }
 
     /// Returns true if a pong answers the core's own ping, and stops waiting for it.
-    pub(super) fn take_keep_alive(&mut self, payload: &[u8]) -> bool {
+    pub(super) fn accept_keep_alive(&mut self, payload: &[u8]) -> bool {
         let answers =
             self.keep_alive.awaited && payload == keep_alive_payload(self.keep_alive.number);
         if answers {
@@ -391,7 +391,7 @@ impl Connection {
     fn send_keep_alive(&mut self, now: Instant) {
         // A ping behind output that the transport does not take would not arrive. The idle timeout
         // runs anyway.
-        let Some(key) = self.spare_mask_key().filter(|_| self.output.is_empty()) else {
+        let Some(key) = self.seeded_mask_key().filter(|_| self.output.is_empty()) else {
             self.keep_alive.sent = Some(now);
             return;
         };
@@ -416,7 +416,7 @@ impl Connection {
         } else {
             Party::Peer
         };
-        let decisive = match &local {
+        let reported = match &local {
             Some(local) => local,
             None => {
                 // RFC 6455, 5.5.1: "the endpoint typically echos the status code it received". The
@@ -427,8 +427,8 @@ impl Connection {
             }
         };
         let end = End {
-            code: decisive.reported_code(),
-            reason: decisive.reason().to_owned(),
+            code: reported.reported_code(),
+            reason: reported.reason().to_owned(),
             by,
             clean: !self.is_unanswerable(),
             cause: Cause::CloseFrame,
@@ -506,7 +506,7 @@ impl Connection {
         self.held = None;
         self.sending = None;
         self.contexts = None;
-        self.output.drop_late_pong();
+        self.output.drop_deferred_pong();
         let deadline = now.checked_add(self.config.timeouts.close_timeout);
         let ending = self.ending();
         ending.end = Some(end);
@@ -516,7 +516,7 @@ impl Connection {
     fn queue_close(&mut self, close: &CloseFrame, key: Option<[u8; 4]>) {
         let mut payload = [0; CONTROL_BYTES_MAX];
         let length = close.encode(&mut payload);
-        self.output.drop_late_pong();
+        self.output.drop_deferred_pong();
         self.output
             .push_control(&ControlFrame::new(Opcode::Close, &payload[..length], key));
     }
@@ -568,8 +568,8 @@ impl Connection {
     pub(super) fn count_control_frame(&mut self, now: Instant) -> Result<(), ProtocolError> {
         let limit = self.config.limits.control_frames_per_second_max;
         let too_many = ProtocolError::TooManyControlFrames { limit };
-        let price = SECOND.checked_div(limit).ok_or(too_many)?;
-        let until = self.control_frames_until.max(now) + price;
+        let interval = SECOND.checked_div(limit).ok_or(too_many)?;
+        let until = self.control_frames_until.max(now) + interval;
         if until > now + SECOND {
             return Err(too_many);
         }
@@ -587,7 +587,7 @@ impl Connection {
         self.masks().then(|| scratch.mask_key())
     }
 
-    /// Seeds the keys of [`spare_mask_key`](Self::spare_mask_key), once.
+    /// Seeds the keys of [`seeded_mask_key`](Self::seeded_mask_key), once.
     #[inline]
     pub(super) fn seed_masks(&mut self, scratch: &mut Scratch) {
         if self.masks() && self.mask_seed.is_none() {
@@ -600,7 +600,7 @@ impl Connection {
     /// Returns a masking key, or `Some(None)` in the server role, for the frames of
     /// [`handle_timeout`](Self::handle_timeout). The peer cannot choose the payloads of those
     /// frames, so that the keys need not be strong. Returns `None` before the first [`Scratch`].
-    fn spare_mask_key(&mut self) -> Option<Option<[u8; 4]>> {
+    fn seeded_mask_key(&mut self) -> Option<Option<[u8; 4]>> {
         if !self.masks() {
             return Some(None);
         }

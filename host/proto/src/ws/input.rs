@@ -11,7 +11,7 @@ use super::error::ProtocolError;
 use super::event::{Chunk, Event};
 use super::frame::{self, Header, Opcode};
 use super::mask::{self, Mask};
-use super::partial::{Frame, Message, Part, Partial};
+use super::partial::{ChunkInfo, Frame, Message, Partial};
 use super::scratch::Scratch;
 use super::{MessageKind, Role};
 
@@ -50,7 +50,7 @@ impl Connection {
             self.last_input = now;
         }
         self.seed_masks(scratch);
-        scratch.messages.retire_message();
+        scratch.messages.reclaim_message();
         Input::new(now, self, bytes, scratch)
     }
 }
@@ -78,7 +78,7 @@ impl<'a> Input<'a> {
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
         if let Some((kind, payload)) = self.take_whole_message() {
-            return self.lend_payload(kind, payload);
+            return self.deliver_payload(kind, payload);
         }
         self.poll_other_event()
     }
@@ -149,7 +149,7 @@ impl<'a> Input<'a> {
     }
 
     #[inline]
-    fn lend_payload(&mut self, kind: MessageKind, payload: Range<usize>) -> Option<Event<'_>> {
+    fn deliver_payload(&mut self, kind: MessageKind, payload: Range<usize>) -> Option<Event<'_>> {
         let data = &self.bytes[payload];
         let whole = match kind {
             MessageKind::Binary => Event::Binary(data),
@@ -179,7 +179,7 @@ impl<'a> Input<'a> {
 
     #[inline(never)]
     fn poll_other_event(&mut self) -> Option<Event<'_>> {
-        self.scratch.messages.retire_message();
+        self.scratch.messages.reclaim_message();
         if !self.delivered
             && let Some(held) = self.connection.held.take()
         {
@@ -188,15 +188,15 @@ impl<'a> Input<'a> {
                 Held::Error(error) => self.fail(error),
                 Held::Close(close) => {
                     self.connection.receive_close(self.now, close, self.scratch);
-                    return self.lend(Found::Close);
+                    return self.deliver(LocatedEvent::Close);
                 }
             }
         }
         loop {
-            match self.step() {
-                Step::Again => {}
-                Step::Blocked => return None,
-                Step::Found(found) => return self.lend(found),
+            match self.decode_next() {
+                Progress::Continue => {}
+                Progress::NoEvent => return None,
+                Progress::Event(found) => return self.deliver(found),
             }
         }
     }
@@ -207,53 +207,59 @@ impl<'a> Input<'a> {
         fail(connection, self.now, error, self.delivered, scratch);
     }
 
-    fn lend(&mut self, found: Found) -> Option<Event<'_>> {
+    fn deliver(&mut self, found: LocatedEvent) -> Option<Event<'_>> {
         self.delivered |= matches!(
             found,
-            Found::Assembled(_) | Found::Chunk { .. } | Found::InflatedChunk { .. }
+            LocatedEvent::Assembled(_)
+                | LocatedEvent::Chunk { .. }
+                | LocatedEvent::InflatedChunk { .. }
         );
         Some(match found {
-            Found::Payload { kind, range } => return self.lend_payload(kind, range),
-            Found::Assembled(MessageKind::Text) => Event::Text(&self.scratch.messages.text),
-            Found::Assembled(MessageKind::Binary) => Event::Binary(&self.scratch.messages.binary),
-            Found::Chunk { part, range } => Event::Chunk(part.lend(&self.bytes[range])),
-            Found::InflatedChunk { part, length } => {
-                Event::Chunk(part.lend(&self.scratch.step[..length]))
+            LocatedEvent::Payload { kind, range } => return self.deliver_payload(kind, range),
+            LocatedEvent::Assembled(MessageKind::Text) => Event::Text(&self.scratch.messages.text),
+            LocatedEvent::Assembled(MessageKind::Binary) => {
+                Event::Binary(&self.scratch.messages.binary)
             }
-            Found::Ping => Event::Ping(self.scratch.control()),
-            Found::Pong { keep_alive } => Event::Pong {
+            LocatedEvent::Chunk { info, range } => Event::Chunk(info.with_data(&self.bytes[range])),
+            LocatedEvent::InflatedChunk { info, length } => {
+                Event::Chunk(info.with_data(&self.scratch.step[..length]))
+            }
+            LocatedEvent::Ping => Event::Ping(self.scratch.control()),
+            LocatedEvent::Pong { keep_alive } => Event::Pong {
                 payload: self.scratch.control(),
                 keep_alive,
             },
-            Found::Close => return self.connection.peer_close().map(Event::Close),
+            LocatedEvent::Close => return self.connection.peer_close().map(Event::Close),
         })
     }
 
-    fn step(&mut self) -> Step {
+    fn decode_next(&mut self) -> Progress {
         if self.connection.state == State::Finished {
             self.position = self.bytes.len();
-            return Step::Blocked;
+            return Progress::NoEvent;
         }
         let mut partial = match self.connection.partial.take() {
             Some(partial) => partial,
-            None if self.position == self.bytes.len() => return Step::Blocked,
+            None if self.position == self.bytes.len() => return Progress::NoEvent,
             None => {
                 let mut partial = self.scratch.take_partial();
                 partial.started = Some(self.now);
                 partial
             }
         };
-        match self.advance(&mut partial) {
+        match self.decode(&mut partial) {
             Ok(step) => {
                 if matches!(
                     step,
-                    Step::Found(Found::Chunk { .. } | Found::InflatedChunk { .. })
+                    Progress::Event(
+                        LocatedEvent::Chunk { .. } | LocatedEvent::InflatedChunk { .. }
+                    )
                 ) {
                     // The peer has new time for the next chunk.
                     partial.started = Some(self.now);
                 }
-                if partial.is_over() {
-                    self.scratch.give_partial(partial);
+                if partial.is_complete() {
+                    self.scratch.return_partial(partial);
                 } else if self.connection.state != State::Finished {
                     self.connection.partial = Some(partial);
                 }
@@ -261,12 +267,12 @@ impl<'a> Input<'a> {
             }
             Err(error) => {
                 self.fail(error);
-                Step::Again
+                Progress::Continue
             }
         }
     }
 
-    fn advance(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+    fn decode(&mut self, partial: &mut Partial) -> Result<Progress, ProtocolError> {
         match (&partial.frame, &partial.message) {
             (None, _) => self.read_header(partial),
             (Some(frame), _) if frame.opcode.is_control() => self.read_control(partial),
@@ -275,7 +281,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn read_header(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+    fn read_header(&mut self, partial: &mut Partial) -> Result<Progress, ProtocolError> {
         loop {
             let known = &partial.header[..partial.header_len];
             let missing = frame::header_bytes_wanted(known) - known.len();
@@ -290,14 +296,14 @@ impl<'a> Input<'a> {
             if taken < missing {
                 // A broken rule is reported before the header is complete.
                 Header::decode(&partial.header[..partial.header_len])?;
-                return Ok(Step::Blocked);
+                return Ok(Progress::NoEvent);
             }
         }
         let header = Header::decode(&partial.header[..partial.header_len])?;
         let (header, _) = header.expect("all bytes that the header wants are there");
         partial.header_len = 0;
         self.begin_frame(partial, header)?;
-        Ok(Step::Again)
+        Ok(Progress::Continue)
     }
 
     fn begin_frame(&mut self, partial: &mut Partial, header: Header) -> Result<(), ProtocolError> {
@@ -375,9 +381,9 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    fn read_control(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+    fn read_control(&mut self, partial: &mut Partial) -> Result<Progress, ProtocolError> {
         let Some(frame) = &mut partial.frame else {
-            return Ok(Step::Again);
+            return Ok(Progress::Continue);
         };
         let payload = frame.take(self.bytes, &mut self.position);
         let end = partial.control_len + payload.len();
@@ -385,30 +391,30 @@ impl<'a> Input<'a> {
         partial.control[partial.control_len..end].copy_from_slice(&self.bytes[payload]);
         partial.control_len = end;
         if frame.remaining > 0 {
-            return Ok(Step::Blocked);
+            return Ok(Progress::NoEvent);
         }
         let opcode = frame.opcode;
         partial.frame = None;
         self.scratch.control = partial.control;
         self.scratch.control_len = end;
-        Ok(Step::Found(match opcode {
+        Ok(Progress::Event(match opcode {
             Opcode::Close => {
                 let close = CloseFrame::decode(self.scratch.control())?;
                 if self.delivered {
                     self.position = self.bytes.len();
                     self.connection.held = Some(Box::new(Held::Close(close)));
-                    return Ok(Step::Blocked);
+                    return Ok(Progress::NoEvent);
                 }
                 self.connection.receive_close(self.now, close, self.scratch);
                 self.position = self.bytes.len();
-                Found::Close
+                LocatedEvent::Close
             }
             Opcode::Ping => {
                 self.connection.answer_ping(self.scratch);
-                Found::Ping
+                LocatedEvent::Ping
             }
-            Opcode::Pong => Found::Pong {
-                keep_alive: self.connection.take_keep_alive(self.scratch.control()),
+            Opcode::Pong => LocatedEvent::Pong {
+                keep_alive: self.connection.accept_keep_alive(self.scratch.control()),
             },
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {
                 unreachable!("only control frames come here")
@@ -416,13 +422,13 @@ impl<'a> Input<'a> {
         }))
     }
 
-    fn read_plain(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+    fn read_plain(&mut self, partial: &mut Partial) -> Result<Progress, ProtocolError> {
         let (Some(frame), Some(message)) = (&mut partial.frame, &mut partial.message) else {
             unreachable!("a data frame belongs to a message")
         };
         let range = frame.take(self.bytes, &mut self.position);
         if range.is_empty() && frame.remaining > 0 {
-            return Ok(Step::Blocked);
+            return Ok(Progress::NoEvent);
         }
         let remaining = frame.remaining;
         let frame_over = remaining == 0;
@@ -431,7 +437,7 @@ impl<'a> Input<'a> {
             partial.frame = None;
         }
         let found = match self.connection.config.delivery {
-            Delivery::Messages if fin && message.is_empty() => Some(Found::Payload {
+            Delivery::Messages if fin && message.is_empty() => Some(LocatedEvent::Payload {
                 kind: message.kind,
                 range,
             }),
@@ -439,23 +445,23 @@ impl<'a> Input<'a> {
                 message.append(&self.bytes[range], remaining, &mut self.scratch.messages)?;
                 if fin {
                     message.finish(&mut self.scratch.messages)?;
-                    Some(Found::Assembled(message.kind))
+                    Some(LocatedEvent::Assembled(message.kind))
                 } else {
                     None
                 }
             }
             Delivery::Chunks => {
-                let part = message.part(&self.bytes[range.clone()], fin, remaining)?;
-                part.map(|part| Found::Chunk { part, range })
+                let info = message.chunk(&self.bytes[range.clone()], fin, remaining)?;
+                info.map(|info| LocatedEvent::Chunk { info, range })
             }
         };
         if fin {
             partial.message = None;
         }
-        Ok(found.map_or(Step::Again, Step::Found))
+        Ok(found.map_or(Progress::Continue, Progress::Event))
     }
 
-    fn read_compressed(&mut self, partial: &mut Partial) -> Result<Step, ProtocolError> {
+    fn read_compressed(&mut self, partial: &mut Partial) -> Result<Progress, ProtocolError> {
         let (Some(frame), Some(message)) = (&mut partial.frame, &mut partial.message) else {
             unreachable!("a data frame belongs to a message")
         };
@@ -474,12 +480,12 @@ impl<'a> Input<'a> {
         let (produced, fin) = if frame.remaining > 0 {
             let Some(produced) = frame.inflate(self.bytes, &mut self.position, inflater, output)?
             else {
-                return Ok(Step::Blocked);
+                return Ok(Progress::NoEvent);
             };
             (produced, false)
         } else if !frame.fin {
             partial.frame = None;
-            return Ok(Step::Again);
+            return Ok(Progress::Continue);
         } else if message.wire_bytes == 0 {
             // Strictly, an empty message has a payload of one byte. An empty payload can mean
             // nothing else.
@@ -503,15 +509,15 @@ impl<'a> Input<'a> {
                 message.append(inflated, 0, &mut self.scratch.messages)?;
                 if fin {
                     message.finish(&mut self.scratch.messages)?;
-                    Some(Found::Assembled(message.kind))
+                    Some(LocatedEvent::Assembled(message.kind))
                 } else {
                     None
                 }
             }
             Delivery::Chunks => {
-                let part = message.part(&self.scratch.step[..produced], fin, remaining)?;
-                part.map(|part| Found::InflatedChunk {
-                    part,
+                let info = message.chunk(&self.scratch.step[..produced], fin, remaining)?;
+                info.map(|info| LocatedEvent::InflatedChunk {
+                    info,
                     length: produced,
                 })
             }
@@ -522,9 +528,9 @@ impl<'a> Input<'a> {
         if fin {
             let inflater = partial.message.take().and_then(|message| message.inflater);
             partial.frame = None;
-            self.give_inflater(inflater);
+            self.return_inflater(inflater);
         }
-        Ok(found.map_or(Step::Again, Step::Found))
+        Ok(found.map_or(Progress::Continue, Progress::Event))
     }
 
     fn take_inflater(&mut self) -> Inflater {
@@ -536,25 +542,25 @@ impl<'a> Input<'a> {
         own.unwrap_or_else(|| self.scratch.pool.take_inflater())
     }
 
-    fn give_inflater(&mut self, inflater: Option<Inflater>) {
+    fn return_inflater(&mut self, inflater: Option<Inflater>) {
         let Some(inflater) = inflater else { return };
         if self.connection.inflates_with_takeover() {
             self.connection.contexts.get_or_insert_default().inflater = Some(inflater);
         } else {
-            self.scratch.pool.give_inflater(inflater);
+            self.scratch.pool.return_inflater(inflater);
         }
     }
 }
 
 /// The result of decoding some bytes.
-enum Step {
-    Again,
-    Blocked,
-    Found(Found),
+enum Progress {
+    Continue,
+    NoEvent,
+    Event(LocatedEvent),
 }
 
 /// An event, described by the place of its bytes.
-enum Found {
+enum LocatedEvent {
     /// A message that is whole in the input. Text is not validated yet.
     Payload {
         kind: MessageKind,
@@ -562,11 +568,11 @@ enum Found {
     },
     Assembled(MessageKind),
     Chunk {
-        part: Part,
+        info: ChunkInfo,
         range: Range<usize>,
     },
     InflatedChunk {
-        part: Part,
+        info: ChunkInfo,
         length: usize,
     },
     Ping,

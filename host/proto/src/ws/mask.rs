@@ -35,7 +35,7 @@ impl Mask {
 pub fn apply(key: [u8; 4], payload: &mut [u8]) {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let rest = if payload.len() < WIDE {
+    let rest = if payload.len() < BLOCK_BYTES {
         payload
     } else {
         apply_blocks(word, payload)
@@ -57,7 +57,7 @@ pub fn apply(key: [u8; 4], payload: &mut [u8]) {
 /// the rest. Not inlined: next to short payloads its set-up costs more than it saves.
 #[inline(never)]
 fn apply_blocks(word: u64, payload: &mut [u8]) -> &mut [u8] {
-    let (blocks, rest) = payload.as_chunks_mut::<WIDE>();
+    let (blocks, rest) = payload.as_chunks_mut::<BLOCK_BYTES>();
     for block in blocks {
         let (words, _) = block.as_chunks_mut::<8>();
         for bytes in words {
@@ -67,7 +67,7 @@ fn apply_blocks(word: u64, payload: &mut [u8]) -> &mut [u8] {
     rest
 }
 
-const WIDE: usize = 64;
+const BLOCK_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,7 @@ struct Pongs {
     /// The position in the stream at which the last queued pong ends.
     end: u64,
     /// The answer to the newest ping beyond the queued ones.
-    late: Option<Box<ControlFrame>>,
+    deferred: Option<Box<ControlFrame>>,
 }
 
 /// An encoded control frame.
@@ -138,14 +138,14 @@ impl Output {
         if self.tail_read == self.tail.len() {
             self.tail.clear();
             self.tail_read = 0;
-        } else if self.tail_read >= COMPACT_BYTES && self.tail_read >= self.tail.len() / 2 {
+        } else if self.tail_read >= COMPACT_BYTES_MIN && self.tail_read >= self.tail.len() / 2 {
             // A tail that is never written to its end must not keep the consumed bytes.
             self.tail.drain(..self.tail_read);
             self.tail_read = 0;
         }
         if self.pongs.queued > 0 && self.consumed >= self.pongs.end {
             self.pongs.queued = 0;
-            if let Some(pong) = self.pongs.late.take() {
+            if let Some(pong) = self.pongs.deferred.take() {
                 self.push_pong(&pong);
             }
         }
@@ -197,7 +197,7 @@ impl Output {
     /// most recently processed Ping frame."
     pub(super) fn push_pong(&mut self, pong: &ControlFrame) {
         if self.pongs.queued >= PONGS_QUEUED_MAX {
-            self.pongs.late = Some(Box::new(*pong));
+            self.pongs.deferred = Some(Box::new(*pong));
             return;
         }
         self.tail.extend_from_slice(pong.as_slice());
@@ -210,8 +210,8 @@ impl Output {
     }
 
     /// Drops the pong that was kept, as nothing may follow a close frame.
-    pub(super) fn drop_late_pong(&mut self) {
-        self.pongs.late = None;
+    pub(super) fn drop_deferred_pong(&mut self) {
+        self.pongs.deferred = None;
     }
 
     /// Drops everything that waits.
@@ -221,7 +221,7 @@ impl Output {
         self.segments_len = 0;
         self.tail.clear();
         self.tail_read = 0;
-        self.pongs.late = None;
+        self.pongs.deferred = None;
     }
 }
 
@@ -229,7 +229,7 @@ impl Output {
 const PONGS_QUEUED_MAX: u8 = 16;
 /// The number of consumed bytes from which on the rest of the tail is moved to its start. For less
 /// the copy costs more than it saves.
-const COMPACT_BYTES: usize = 64 << 10;
+const COMPACT_BYTES_MIN: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -292,7 +292,7 @@ mod tests {
             output.consume(1000);
         }
         assert!(
-            output.tail.capacity() < 4 * COMPACT_BYTES,
+            output.tail.capacity() < 4 * COMPACT_BYTES_MIN,
             "{}",
             output.tail.capacity()
         );

@@ -43,7 +43,7 @@ impl Default for Partial {
 }
 
 impl Partial {
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.header_len == 0 && self.frame.is_none() && self.message.is_none()
     }
 }
@@ -80,7 +80,7 @@ impl Frame {
         output: &mut [u8],
     ) -> Result<Option<usize>, ProtocolError> {
         let start = *position;
-        let available = self.available(bytes.len() - start).min(INFLATE_BYTES);
+        let available = self.available(bytes.len() - start).min(UNMASK_BYTES_MAX);
         if available == 0 {
             return Ok(None);
         }
@@ -105,8 +105,8 @@ impl Frame {
         Ok(Some(step.produced))
     }
 
-    pub(super) fn available(&self, there: usize) -> usize {
-        usize::try_from(self.remaining).map_or(there, |remaining| remaining.min(there))
+    pub(super) fn available(&self, arrived: usize) -> usize {
+        usize::try_from(self.remaining).map_or(arrived, |remaining| remaining.min(arrived))
     }
 }
 
@@ -174,11 +174,11 @@ impl Message {
                     .map_err(|_| ProtocolError::TextNotUtf8)
             }
             MessageKind::Binary => {
-                let there = self.binary.len() + data.len();
-                if there > self.binary.capacity() {
+                let length = self.binary.len() + data.len();
+                if length > self.binary.capacity() {
                     let more = usize::try_from(declared).unwrap_or(usize::MAX);
                     self.binary
-                        .reserve_exact(data.len() + more.min(there * GROWTH));
+                        .reserve_exact(data.len() + more.min(length * RESERVE_FACTOR));
                 }
                 self.binary.extend_from_slice(data);
                 Ok(())
@@ -195,12 +195,12 @@ impl Message {
     }
 
     /// Describes a chunk. Returns `None` for an empty chunk that does not end the message.
-    pub(super) fn part(
+    pub(super) fn chunk(
         &mut self,
         data: &[u8],
         fin: bool,
         remaining: u64,
-    ) -> Result<Option<Part>, ProtocolError> {
+    ) -> Result<Option<ChunkInfo>, ProtocolError> {
         if self.kind == MessageKind::Text {
             self.utf8
                 .push(data, |_| {})
@@ -213,7 +213,7 @@ impl Message {
             return Ok(None);
         }
         let first = std::mem::take(&mut self.untouched);
-        Ok(Some(Part {
+        Ok(Some(ChunkInfo {
             kind: self.kind,
             first,
             fin,
@@ -223,15 +223,15 @@ impl Message {
 }
 
 /// A chunk without its bytes.
-pub(super) struct Part {
+pub(super) struct ChunkInfo {
     pub(super) kind: MessageKind,
     pub(super) first: bool,
     pub(super) fin: bool,
     pub(super) remaining: u64,
 }
 
-impl Part {
-    pub(super) fn lend<'a>(&self, data: &'a [u8]) -> Chunk<'a> {
+impl ChunkInfo {
+    pub(super) fn with_data<'a>(&self, data: &'a [u8]) -> Chunk<'a> {
         Chunk {
             kind: self.kind,
             data,
@@ -244,7 +244,7 @@ impl Part {
 
 /// The most that is reserved beyond the data that has arrived, as a multiple of it. Reserved memory
 /// that is never written is not used up.
-const GROWTH: usize = 3;
+const RESERVE_FACTOR: usize = 3;
 /// The most payload that is unmasked at once to be inflated. Bytes that are not consumed are masked
 /// again.
-const INFLATE_BYTES: usize = 4 << 10;
+const UNMASK_BYTES_MAX: usize = 4 << 10;

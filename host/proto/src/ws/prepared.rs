@@ -75,10 +75,10 @@ impl Prepared {
                     &mut scratch.step,
                     &mut scratch.compressed,
                 );
-                scratch.pool.give_deflater(settings, deflater);
+                scratch.pool.return_deflater(settings, deflater);
                 let smaller = scratch.compressed.len() < self.payload().len();
                 let frame = smaller.then(|| encode(self.kind, true, &scratch.compressed).0);
-                scratch.retire_compressed();
+                scratch.shrink_compressed();
                 self.compressed.push((settings, frame));
                 self.compressed.len() - 1
             });

@@ -77,14 +77,14 @@ impl Scratch {
     }
 
     /// Keeps the allocation of a partial message that is complete, for the next one.
-    pub(super) fn give_partial(&mut self, partial: Box<Partial>) {
+    pub(super) fn return_partial(&mut self, partial: Box<Partial>) {
         if self.partials.len() < POOLED_MAX {
             self.partials.push(partial);
         }
     }
 
     /// Frees the compressed message if it is large.
-    pub(super) fn retire_compressed(&mut self) {
+    pub(super) fn shrink_compressed(&mut self) {
         if self.compressed.capacity() > COMPRESSED_BYTES_MAX {
             self.compressed = Vec::new();
         }

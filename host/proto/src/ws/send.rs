@@ -69,7 +69,7 @@ impl Connection {
         payload: Bytes,
         scratch: &mut Scratch,
     ) -> Result<(), SendError> {
-        if self.masks() || self.deflates(payload.len()).is_some() {
+        if self.masks() || self.compression_for(payload.len()).is_some() {
             return self.send_promised_message(kind, &payload, scratch);
         }
         if self.state != State::Open {
@@ -220,7 +220,7 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Result<(), SendError> {
         self.fits(message.payload().len())?;
-        let deflates = self.deflates(message.payload().len());
+        let deflates = self.compression_for(message.payload().len());
         let shareable = !deflates.is_some_and(|agreed| agreed.context_takeover(self.role));
         if self.masks() || !shareable {
             self.queue_message(message.kind(), message.payload(), scratch);
@@ -301,7 +301,7 @@ impl Connection {
             mask,
             length: payload.len() as u64,
         };
-        if let Some(agreed) = self.deflates(payload.len()) {
+        if let Some(agreed) = self.compression_for(payload.len()) {
             self.compress(agreed, payload, scratch);
             // With context takeover the message is in the window, so that the peer must receive it
             // compressed.
@@ -309,7 +309,7 @@ impl Connection {
                 header.rsv1 = true;
                 header.length = scratch.compressed.len() as u64;
                 self.push_frame(header, &scratch.compressed);
-                scratch.retire_compressed();
+                scratch.shrink_compressed();
                 return;
             }
         }
@@ -332,12 +332,12 @@ impl Connection {
         } else {
             let mut deflater = pool.take_deflater(settings);
             deflate(&mut deflater, payload, step, compressed);
-            pool.give_deflater(settings, deflater);
+            pool.return_deflater(settings, deflater);
         }
     }
 
     #[inline]
-    fn deflates(&self, payload_bytes: usize) -> Option<Agreed> {
+    fn compression_for(&self, payload_bytes: usize) -> Option<Agreed> {
         self.config
             .deflate
             .filter(|agreed| payload_bytes >= agreed.message_bytes_min())

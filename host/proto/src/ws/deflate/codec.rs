@@ -22,7 +22,7 @@ impl Pool {
         }
     }
 
-    pub(in crate::ws) fn give_deflater(&mut self, settings: Settings, mut deflater: Deflate) {
+    pub(in crate::ws) fn return_deflater(&mut self, settings: Settings, mut deflater: Deflate) {
         deflater.reset();
         if self.deflaters.len() >= DEFLATERS_MAX {
             // The oldest is dropped, so that settings that are no longer in use do not keep new
@@ -36,7 +36,7 @@ impl Pool {
         self.inflaters.pop().unwrap_or_else(Inflater::new)
     }
 
-    pub(in crate::ws) fn give_inflater(&mut self, mut inflater: Inflater) {
+    pub(in crate::ws) fn return_inflater(&mut self, mut inflater: Inflater) {
         if self.inflaters.len() < INFLATERS_MAX {
             inflater.reset();
             self.inflaters.push(inflater);
@@ -123,7 +123,7 @@ impl fmt::Debug for Inflater {
 
 /// The result of one step of inflating.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::ws) struct Step {
+pub(in crate::ws) struct Inflated {
     pub(in crate::ws) consumed: usize,
     pub(in crate::ws) produced: usize,
 }
@@ -158,7 +158,7 @@ impl Inflater {
         &mut self,
         input: &[u8],
         output: &mut [u8],
-    ) -> Result<Step, ProtocolError> {
+    ) -> Result<Inflated, ProtocolError> {
         self.check()?;
         if self.ended && !input.is_empty() {
             // RFC 7692, 7.2.3.4: a block with BFINAL may be followed by others. A compressor that
@@ -184,7 +184,7 @@ impl Inflater {
         if self.failed && produced == 0 {
             return Err(ProtocolError::DeflateInvalid);
         }
-        Ok(Step { consumed, produced })
+        Ok(Inflated { consumed, produced })
     }
 
     /// Inflates the rest after the whole payload was consumed. Returns the number of bytes

@@ -149,7 +149,7 @@ impl Parameters {
         let mut parameters = Self::default();
         for parameter in &extension.parameters {
             let value = parameter.value.as_deref();
-            let fresh = match (parameter.name, value) {
+            let is_first = match (parameter.name, value) {
                 (SERVER_NO_CONTEXT_TAKEOVER, None) => {
                     !std::mem::replace(&mut parameters.server_no_context_takeover, true)
                 }
@@ -166,7 +166,7 @@ impl Parameters {
                     .is_none(),
                 _ => false,
             };
-            if !fresh {
+            if !is_first {
                 return Err(DeflateResponseError::InvalidParameter);
             }
         }
