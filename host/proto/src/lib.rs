@@ -79,8 +79,8 @@
 //!     }
 //! }
 //!
-//! // A transport with the bytes of RFC 6455, 5.7 and then a close frame with code 1000, masked with
-//! // zeros.
+//! // A transport with the bytes of RFC 6455, 5.7 and then a close frame with code 1000, masked
+//! // with zeros.
 //! struct Transport(std::io::Cursor<Vec<u8>>, Vec<u8>);
 //! # impl Read for Transport {
 //! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -104,9 +104,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! No input can make the core panic or hold more than [`limits::Limits`] allow. A rule that the peer
-//! breaks is a [`ws::ProtocolError`], and the peer receives its close code. Every connection ends
-//! with a [`ws::End`], which is not an error.
+//! No input can make the core panic or hold more than [`limits::Limits`] allow. A rule that the
+//! peer breaks is a [`ws::ProtocolError`], and the peer receives its close code. Every connection
+//! ends with a [`ws::End`], which is not an error.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
