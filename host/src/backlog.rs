@@ -44,7 +44,7 @@ pub(crate) struct Backlog {
     /// are gone already.
     droppable: VecDeque<u64>,
     /// The number of the newest message of each source. None until [`replace`](Self::replace) is
-    /// called for the first time. Boxed, because few connections have one.
+    /// called, and again once the backlog is empty. Boxed, because few connections have one.
     #[expect(
         clippy::box_collection,
         reason = "every session has the field, and few have a map"

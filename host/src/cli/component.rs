@@ -119,8 +119,9 @@ fn contract(resolve: &mut Resolve) -> Result<WorldId> {
     resolve.select_world(&[package], Some(WORLD))
 }
 
-/// Removes from the world the interfaces that the module does not export. Fails when the module
-/// exports a part of an interface only. Returns the names of the interfaces that stay.
+/// Removes from the world the interfaces that the module does not export. Returns the names of the
+/// interfaces that stay. Fails when the module exports only a part of an interface, lacks
+/// [`REQUIRED`], or exports a function that the contract does not have.
 fn narrow(
     resolve: &mut Resolve,
     world: WorldId,

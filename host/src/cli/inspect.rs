@@ -1,4 +1,5 @@
-//! `wsrun inspect FILE`.
+//! `wsrun inspect FILE`: prints the exports and imports of a component, and the grants that it
+//! needs.
 
 use std::path::Path;
 use std::process::ExitCode;

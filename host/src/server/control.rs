@@ -209,7 +209,8 @@ impl Control {
         self.own_files(Ownership::leave);
     }
 
-    /// Removes the socket files at the end again, after the other process has given up.
+    /// Takes the socket files back, after the other process has given up: this process removes them
+    /// again when it ends.
     pub(crate) fn keep_files(&self) {
         self.own_files(Ownership::keep);
     }

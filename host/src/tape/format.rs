@@ -258,7 +258,7 @@ pub(crate) enum TapeError {
     },
 }
 
-/// Reads a tape line by line.
+/// A reader of a tape, line by line.
 #[derive(Debug)]
 pub(crate) struct Reader {
     file: String,

@@ -417,5 +417,5 @@ fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
 const KEY: [u8; 16] = [7; 16];
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// The most bytes of a message and of a frame: more than a handler may send.
+/// The most bytes of a message and of a frame. A handler may not send more.
 const BYTES_MAX: u64 = 1 << 32;
