@@ -10,4 +10,5 @@ mod limits;
 mod model;
 mod operating;
 mod protocol;
+mod readme;
 mod topics;

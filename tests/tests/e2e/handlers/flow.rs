@@ -1,4 +1,4 @@
-//! Rows 7, 8, 9, 16 and 22 of the 2011 interface: who waits for whom, and messages that are larger than memory.
+//! Who waits for whom, and messages that are larger than memory: rows 7, 8, 9, 14 and 16 of the 2011 interface.
 
 use std::io::Write;
 use std::net::TcpStream;
