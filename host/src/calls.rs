@@ -14,12 +14,12 @@ use wsrun_proto::ws::{MessageKind, SendError as Refused};
 use crate::command::{
     Command, Commands, Connect, FRAME_HEADER_BYTES_MAX, Fixed, Payload, SetAutoReply,
 };
+use crate::contract::packed;
 use crate::contract::{
-    AutoReplyError, ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken,
+    AutoReplyError, ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken, Limit,
     PublishError, SendError, SlowPolicy, SubscribeError, TimerError, TimerId, is_sendable,
 };
-use crate::handler::{Limit, Registry, SessionRoom};
-use crate::packed;
+use crate::handler::{Registry, SessionRoom};
 use crate::reservations::Reservation;
 use crate::session::Session;
 

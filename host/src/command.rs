@@ -12,9 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use wsrun_proto::ws::MessageKind;
 
-use crate::config::HandlerLimits;
-use crate::contract::{ConnectOptions, ConnectionId, ContractBroken, SlowPolicy, TimerId};
-use crate::handler::{Limit, SessionRoom};
+use crate::contract::{
+    ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, SlowPolicy, TimerId,
+};
+use crate::handler::SessionRoom;
 use crate::observability::HandlerTally;
 use crate::reservations::Reservations;
 pub(crate) use asked::{AllAdditions, Asked};

@@ -13,6 +13,8 @@ use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
+use crate::contract::LONGEST;
+pub use crate::contract::{HandlerLimits, Scope};
 use crate::dev::Dev;
 pub use crate::listener::Inherited;
 use crate::native::Native;
@@ -137,9 +139,6 @@ impl Config {
     }
 }
 
-/// The longest time that anything is waited for: the timers of the runtime reach two years, and the clock not without end.
-pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -256,21 +255,6 @@ pub struct HandlerConfig {
     /// The nice value of that worker's thread (setpriority(2)), from 0, which is the default, to 19: where processors are short, those who
     /// are less nice come first.
     pub own_worker_nice: u8,
-}
-
-/// Which connections of a handler share an instance. In all of them the events of one connection come in order and one at a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// All of them: one worker has the instance, and gets the connections that others have accepted. The handler's globals are the same
-    /// for everybody, and it has one thread.
-    #[default]
-    Shared,
-    /// None: each has an instance of its own, on the worker that accepted it, made for its first event. Globals are those of one connection,
-    /// which is the strongest isolation and costs the most memory. A handler that filters broadcasts cannot be in it. What belongs to no connection, as plain requests do, has one for each
-    /// worker.
-    Connection,
-    /// Those of one worker: each worker has an instance with globals of its own, and connections stay where they were accepted.
-    Worker,
 }
 
 impl HandlerConfig {
@@ -400,126 +384,6 @@ impl Origins {
     pub(crate) fn allows(&self, origin: &str, host: &str, secure: bool) -> bool {
         wsrun_proto::http::origin::is_same_origin(origin, host, secure)
             || self.allowed.contains(origin)
-    }
-}
-
-/// Limits of one instance of a handler.
-#[derive(Clone, Debug)]
-pub struct HandlerLimits {
-    /// Bytes of all its memories and tables, 64 MiB by default. Growing beyond it fails inside the handler, which mostly traps.
-    pub memory_bytes_max: usize,
-    /// Time that one callback may compute, 100 ms by default, counted in ticks of 5 ms. Beyond it the callback is stopped like a trap.
-    pub callback_timeout: Duration,
-    /// Time that one callback may take in all, waiting in a host call included: 5 s by default.
-    pub blocking_timeout: Duration,
-    /// Effects (sends, closes, timers…) of one callback, 262,144 by default. One more traps.
-    pub effects_max: usize,
-    /// Calls of imports, of the contract and of WASI, in one callback: 1,000,000 by default. One more traps.
-    pub host_calls_max: u64,
-    /// Bytes of the effects of one callback, 64 MiB by default. More traps.
-    pub effect_bytes_max: usize,
-    /// Bytes of a message that is published or broadcast, 2 MiB by default: as much as a queue holds. More traps.
-    pub sent_message_bytes_max: usize,
-    /// Bytes of session data of a connection, 64 KiB by default. More is refused with `too-large`.
-    pub session_bytes_max: usize,
-    /// Timers of a handler on one worker, 10,000 by default. One more is refused with `limit`.
-    pub timers_max: usize,
-    /// Topics of a handler on one worker, 100,000 by default. One more is refused with `limit`.
-    pub topics_max: usize,
-    /// Topics that one connection is subscribed to, 64 by default. One more is refused with `limit`.
-    pub subscriptions_max: usize,
-    /// Instances that answer plain requests by `wasi:http` at a time on one worker, 64 by default. One more request waits for as long as
-    /// [`Config::handshake_timeout`], and is then answered with 503.
-    pub http_instances_max: usize,
-    /// Bytes that a version may hand over to the next, 16 MiB by default. More keeps the old version.
-    pub state_bytes_max: usize,
-    /// Callbacks that may fail within [`failure_window`](Self::failure_window), 50 by default. With one more the handler is left alone for
-    /// a second, twice as long each time up to a minute: its connections are closed, new ones are answered with 503.
-    pub failures_max: usize,
-    /// 10 s by default.
-    pub failure_window: Duration,
-    /// The code that connections are closed with then: 1013 (try again later) by default, or 1011.
-    pub failing_close_code: u16,
-    /// Callbacks that a new version must survive, 100 by default; one that fails earlier brings the old version back.
-    pub trial_callbacks: u32,
-    /// How long a new version is on trial at most where fewer callbacks come: 2 s by default.
-    pub trial_time: Duration,
-    /// Instances of a handler on one worker, with spare ones and those that answer plain requests: 10,000 by default. At it, in the scope
-    /// `connection`, a handshake is answered 503, and an event that would wake an instance waits for another to end, as long as
-    /// [`Config::handshake_timeout`]; then its connection fails.
-    pub instances_max: usize,
-    /// Memories and tables of all instances of a handler on one worker, 4 GiB by default. Growing beyond it fails in the handler.
-    pub handler_memory_bytes_max: usize,
-    /// An instance that is told of nothing for so long is let go, and its memory given back. Its connections stay, and the next event makes
-    /// another instance, which is told them by `lifecycle.resumed`. None, the default, for never: globals are lost with the instance.
-    pub hibernate_after: Option<Duration>,
-    /// Inbound connections of a handler over all workers. None, the default, for as many as [`Config::connections_max`]. One more handshake
-    /// is answered 503.
-    pub connections_max: Option<usize>,
-    /// Messages per second that one connection is read at, with what a second brings in one go; none, the default, for no limit. A peer that
-    /// sends faster is not read meanwhile, its control frames neither, and nothing is lost.
-    pub message_rate_max: Option<u64>,
-    /// The same for the bytes of frames, as they are on the wire.
-    pub byte_rate_max: Option<u64>,
-    /// Messages per second that all connections of a handler on one worker are read at together; none, the default, for no limit.
-    pub handler_message_rate_max: Option<u64>,
-    /// The same for the bytes of frames.
-    pub handler_byte_rate_max: Option<u64>,
-    /// Messages, pings and pongs per second that a handler sends on one worker, a published one counted for each subscriber; none, the
-    /// default, for no limit. Beyond it sends are refused with `queue-full`, and publishes with `waiting` of 0.
-    pub send_rate_max: Option<u64>,
-    /// The same for the bytes of payloads.
-    pub send_byte_rate_max: Option<u64>,
-    /// Bytes queued for all connections of a handler on one worker together, 256 MiB by default; a message that several wait for counts for
-    /// each. Beyond it sends are refused with `queue-full`, and published messages follow the policies for slow subscribers. As many
-    /// bytes of events may wait for the handler; beyond that no connection of it is read.
-    pub queued_bytes_max: usize,
-    /// Session data of all connections of a handler on one worker together, 64 MiB by default. More is refused with `too-large`.
-    pub session_total_bytes_max: usize,
-    /// Percent of the time of its worker's thread that a handler may take, measured over a second: 100 by default, which is no limit.
-    /// Beyond it the handler's events wait.
-    pub cpu_share_max: u32,
-    /// Lines per second that a handler's stdout and stderr may log on one worker, 1,000 by default, with what a second brings in one go.
-    /// More are counted and not written.
-    pub log_lines_per_second_max: u64,
-}
-
-impl Default for HandlerLimits {
-    fn default() -> Self {
-        Self {
-            memory_bytes_max: 64 * 1024 * 1024,
-            callback_timeout: Duration::from_millis(100),
-            blocking_timeout: Duration::from_secs(5),
-            effects_max: 262_144,
-            host_calls_max: 1_000_000,
-            effect_bytes_max: 64 * 1024 * 1024,
-            sent_message_bytes_max: 2 * 1024 * 1024,
-            session_bytes_max: 64 * 1024,
-            timers_max: 10_000,
-            topics_max: 100_000,
-            subscriptions_max: 64,
-            http_instances_max: 64,
-            state_bytes_max: 16 * 1024 * 1024,
-            failures_max: 50,
-            failure_window: Duration::from_secs(10),
-            failing_close_code: 1013,
-            trial_callbacks: 100,
-            trial_time: Duration::from_secs(2),
-            instances_max: 10_000,
-            handler_memory_bytes_max: 4 << 30,
-            hibernate_after: None,
-            connections_max: None,
-            message_rate_max: None,
-            byte_rate_max: None,
-            handler_message_rate_max: None,
-            handler_byte_rate_max: None,
-            send_rate_max: None,
-            send_byte_rate_max: None,
-            queued_bytes_max: 256 * 1024 * 1024,
-            session_total_bytes_max: 64 * 1024 * 1024,
-            cpu_share_max: 100,
-            log_lines_per_second_max: 1_000,
-        }
     }
 }
 

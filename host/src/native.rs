@@ -29,12 +29,12 @@ use wsrun_proto::ws::MessageKind;
 use crate::calls::Calls;
 use crate::command::Commands;
 use crate::contract::{
-    Acceptance, AutoReplyError, Chunk, ChunkError, CloseInfo, ConnectError, ConnectOptions,
-    ConnectionId, ContractBroken, Failure, HttpBody, HttpResponse, Message, PublishError, Refusal,
-    Request, ResponseHead, SendError, SlowPolicy, SubscribeError, TimerError, TimerId,
+    Acceptance, AutoReplyError, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo,
+    ConnectError, ConnectOptions, ConnectionId, ContractBroken, Failure, HttpBody, HttpRequest,
+    HttpResponse, Message, PublishError, Refusal, Request, ResponseHead, SendError, SlowPolicy,
+    SubscribeError, TimerError, TimerId,
 };
-use crate::handler::{Exports, Guest, GuestFactory, HttpRequest, Registry};
-use crate::wasm::error::GuestError;
+use crate::handler::{Guest, GuestFactory, Registry};
 
 /// Which callbacks a handler wants that cost something, or change what else it is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -514,8 +514,8 @@ impl Native {
         &self.name
     }
 
-    pub(crate) fn exports(&self) -> Exports {
-        Exports {
+    pub(crate) fn exports(&self) -> Capabilities {
+        Capabilities {
             packed: false,
             plain_only: false,
             handshake: true,
@@ -545,7 +545,7 @@ impl fmt::Debug for Native {
 impl GuestFactory for Native {
     type Guest = NativeGuest;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<NativeGuest, GuestError> {
+    async fn make(&self, registry: &Rc<Registry>) -> Result<NativeGuest, CallbackError> {
         let handler = catch_unwind(AssertUnwindSafe(|| (self.make)()))
             .map_err(|panic| panicked(panic.as_ref()))?;
         Ok(NativeGuest {
@@ -571,7 +571,7 @@ impl NativeGuest {
     fn call<R>(
         &mut self,
         callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>) -> R,
-    ) -> Result<R, GuestError> {
+    ) -> Result<R, CallbackError> {
         let mut context = Context {
             calls: &mut self.calls,
             broken: None,
@@ -587,7 +587,7 @@ impl NativeGuest {
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> GuestError {
+fn panicked(panic: &(dyn std::any::Any + Send)) -> CallbackError {
     let text = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
@@ -595,26 +595,26 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> GuestError {
     trap(format!("panic: {}", text.unwrap_or_default()))
 }
 
-fn trap(message: String) -> GuestError {
-    GuestError::Trap {
+fn trap(message: String) -> CallbackError {
+    CallbackError::Trap {
         message,
         backtrace: String::new(),
     }
 }
 
 impl Guest for NativeGuest {
-    async fn started(&mut self) -> Result<(), GuestError> {
+    async fn started(&mut self) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.started(cx))
     }
 
     async fn requested(
         &mut self,
         request: &Request,
-    ) -> Result<Result<Acceptance, Refusal>, GuestError> {
+    ) -> Result<Result<Acceptance, Refusal>, CallbackError> {
         self.call(|handler, cx| handler.handshake(cx, request))
     }
 
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.opened(cx, connection))
     }
 
@@ -623,7 +623,7 @@ impl Guest for NativeGuest {
         connection: ConnectionId,
         kind: MessageKind,
         payload: &[u8],
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.received(cx, connection, message(kind, payload)))
     }
 
@@ -631,7 +631,7 @@ impl Guest for NativeGuest {
         &mut self,
         connection: ConnectionId,
         chunk: &Chunk<'_>,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.received_chunk(cx, connection, chunk))
     }
 
@@ -639,7 +639,7 @@ impl Guest for NativeGuest {
         &mut self,
         connection: ConnectionId,
         info: &CloseInfo,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.closed(cx, connection, info))
     }
 
@@ -649,11 +649,11 @@ impl Guest for NativeGuest {
         info: &CloseInfo,
         attempt: u32,
         after: Duration,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.lost(cx, connection, info, attempt, after))
     }
 
-    async fn restored(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn restored(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.restored(cx, connection))
     }
 
@@ -662,15 +662,15 @@ impl Guest for NativeGuest {
         connection: ConnectionId,
         kind: MessageKind,
         payload: &[u8],
-    ) -> Result<bool, GuestError> {
+    ) -> Result<bool, CallbackError> {
         self.call(|handler, cx| handler.wanted(cx, connection, message(kind, payload)))
     }
 
-    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, GuestError> {
+    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, CallbackError> {
         self.call(|handler, cx| handler.accepts(cx, peer, local))
     }
 
-    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, GuestError> {
+    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError> {
         let HttpRequest {
             method,
             request,
@@ -680,11 +680,15 @@ impl Guest for NativeGuest {
             .map(Some)
     }
 
-    async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn writable(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.writable(cx, connection))
     }
 
-    async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError> {
+    async fn pong(
+        &mut self,
+        connection: ConnectionId,
+        payload: &[u8],
+    ) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.pong(cx, connection, payload))
     }
 
@@ -693,7 +697,7 @@ impl Guest for NativeGuest {
         timer: TimerId,
         tag: u64,
         connection: Option<ConnectionId>,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.timer(cx, timer, tag, connection))
     }
 
@@ -701,20 +705,20 @@ impl Guest for NativeGuest {
         self.calls.of_request = beside;
     }
 
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.resumed(cx, connection))
     }
 
-    async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
+    async fn save(&mut self) -> Result<Vec<u8>, CallbackError> {
         // It is linked in and has no next version.
         Ok(Vec::new())
     }
 
-    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, GuestError> {
+    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, CallbackError> {
         Ok(Ok(()))
     }
 
-    async fn draining(&mut self, deadline: Duration) -> Result<(), GuestError> {
+    async fn draining(&mut self, deadline: Duration) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.draining(cx, deadline))
     }
 

@@ -1,6 +1,7 @@
 //! What the host keeps for one connection: its protocol state, its stream, and what the handler stored with it.
 
 mod fan;
+mod stored_request;
 mod write;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -12,14 +13,15 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Sending, State};
 
+use self::stored_request::Kept;
 use crate::backlog::{Backlog, Published, Waiting};
 use crate::clock;
+use crate::contract::Request;
+use crate::contract::packed;
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
 use crate::observability::HandlerTally;
-use crate::packed;
-use crate::request::{Kept, Request};
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
 pub(crate) use fan::Fanned;

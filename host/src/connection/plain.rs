@@ -15,9 +15,9 @@ use hyper::{Method, Request as HttpRequest, Response, StatusCode};
 use super::answer::{Body, empty, full, last_text, text};
 use super::body;
 use super::upgrade::{Addresses, FAILED, header, host_of, request, upgrade};
-use crate::contract::{HttpBody, HttpResponse};
+use crate::contract::{HttpBody, HttpRequest as HandlerRequest, HttpResponse, NotServed};
 use crate::dev::Page;
-use crate::handler::{Handler, HttpRequest as HandlerRequest, NotServed};
+use crate::handler::Handler;
 use crate::seldom::Seldom;
 use crate::worker::Worker;
 

@@ -13,7 +13,7 @@ use super::queue::{Event, cost};
 use super::recover::InHand;
 use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
-use crate::packed::PREFIX_BYTES;
+use crate::contract::packed::PREFIX_BYTES;
 use crate::session::Session;
 
 /// Messages in one call, at most.

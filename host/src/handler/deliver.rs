@@ -7,17 +7,18 @@ use std::task::Poll;
 
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
-use super::limit::Limit;
 use super::place::Place;
 use super::queue::{Event, Own, Queue, cost, subject};
 use super::recover::InHand;
 use super::swap::RESUMED_FIRST;
-use super::{DecisionFailed, Guest, GuestFactory, Handler, NotServed};
+use super::{DecisionFailed, Guest, GuestFactory, Handler};
 use crate::clock::{self, thread_time};
-use crate::contract::{Acceptance, Chunk, ClosedBy, ConnectionId, HttpResponse, Refusal};
+use crate::contract::{
+    Acceptance, CallbackError, Chunk, ClosedBy, ConnectionId, HttpResponse, Limit, NotServed,
+    Refusal,
+};
 use crate::observability::FailureKind;
 use crate::panics::{contained, plant, spawn};
-use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
 
 /// What a callback answered.
@@ -273,7 +274,7 @@ impl Handler {
         place: &mut Place<F>,
         callback: &str,
         connection: Option<ConnectionId>,
-        error: &GuestError,
+        error: &CallbackError,
     ) {
         self.end_guest(place, callback, connection, error);
         // To end one and to begin another takes a while each.
@@ -289,7 +290,7 @@ impl Handler {
         place: &mut Place<F>,
         callback: &str,
         connection: Option<ConnectionId>,
-        error: &GuestError,
+        error: &CallbackError,
     ) {
         let began = thread_time();
         if let Some(mut guest) = place.guest.take() {
@@ -308,7 +309,7 @@ impl Handler {
         &self,
         place: &mut Place<F>,
         incoming: &Rc<Incoming>,
-        error: &GuestError,
+        error: &CallbackError,
     ) -> bool {
         let serves = self
             .incoming
@@ -469,7 +470,10 @@ impl Handler {
         });
     }
 
-    pub(super) async fn make<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
+    pub(super) async fn make<F: GuestFactory>(
+        &self,
+        factory: &F,
+    ) -> Result<F::Guest, CallbackError> {
         plant("make");
         let mut guest = factory.make(&self.registry).await?;
         self.registry.tally().instances.add(1);
@@ -554,7 +558,11 @@ const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// The messages of connections have their calls in the handler's life, which is as large as the largest of them. Those of anything else are
 /// on the heap meanwhile, so that each instance with a life of its own does not have room for them all the time.
-async fn call<G: Guest>(guest: &mut G, event: &Event, data: &[u8]) -> Result<Answer, GuestError> {
+async fn call<G: Guest>(
+    guest: &mut G,
+    event: &Event,
+    data: &[u8],
+) -> Result<Answer, CallbackError> {
     plant("call");
     if let Event::Received {
         session,
@@ -589,7 +597,7 @@ async fn call_other<G: Guest>(
     guest: &mut G,
     event: &Event,
     data: &[u8],
-) -> Result<Answer, GuestError> {
+) -> Result<Answer, CallbackError> {
     match event {
         Event::Requested { request, .. } => {
             return guest.requested(request).await.map(Answer::Handshake);
@@ -620,20 +628,20 @@ async fn call_other<G: Guest>(
 }
 
 /// What the metrics say of a callback that failed.
-fn count(registry: &super::Registry, callback: &str, error: &GuestError) {
+fn count(registry: &super::Registry, callback: &str, error: &CallbackError) {
     let kind = match error {
         _ if callback == "lifecycle.started" => FailureKind::Start,
-        GuestError::Trap { .. } | GuestError::HostCalls { .. } => FailureKind::Trap,
-        GuestError::Deadline { .. } => FailureKind::Deadline,
-        GuestError::Blocked { .. } => FailureKind::Blocked,
-        GuestError::Types { .. } => FailureKind::Start,
+        CallbackError::Trap { .. } | CallbackError::HostCalls { .. } => FailureKind::Trap,
+        CallbackError::Deadline { .. } => FailureKind::Deadline,
+        CallbackError::Blocked { .. } => FailureKind::Blocked,
+        CallbackError::Types { .. } => FailureKind::Start,
     };
     registry.tally().failures[kind as usize].add(1);
     match error {
-        GuestError::Deadline { .. } => registry.note_limit(Limit::CallbackTimeout),
-        GuestError::Blocked { .. } => registry.note_limit(Limit::BlockingTimeout),
-        GuestError::HostCalls { .. } => registry.note_limit(Limit::HostCalls),
-        GuestError::Trap { .. } | GuestError::Types { .. } => {}
+        CallbackError::Deadline { .. } => registry.note_limit(Limit::CallbackTimeout),
+        CallbackError::Blocked { .. } => registry.note_limit(Limit::BlockingTimeout),
+        CallbackError::HostCalls { .. } => registry.note_limit(Limit::HostCalls),
+        CallbackError::Trap { .. } | CallbackError::Types { .. } => {}
     }
 }
 
@@ -641,7 +649,7 @@ pub(crate) fn report(
     registry: &super::Registry,
     callback: &str,
     connection: Option<ConnectionId>,
-    error: &GuestError,
+    error: &CallbackError,
 ) {
     count(registry, callback, error);
     let backtrace = Some(error.backtrace()).filter(|frames| !frames.is_empty());

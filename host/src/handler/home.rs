@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{DecisionFailed, Exports, Handler, HttpRequest, Limit, NotServed, SessionRoom};
+use super::{DecisionFailed, Handler, SessionRoom};
 use crate::connection::{HttpBody, Moving, adopt};
-use crate::contract::{Acceptance, HttpResponse, Refusal, Request};
+use crate::contract::{
+    Acceptance, Capabilities, HttpRequest, HttpResponse, Limit, NotServed, Refusal, Request,
+};
 use crate::panics::{plant, spawn};
 
 /// What other workers have for the home of a handler.
@@ -62,20 +64,20 @@ pub(crate) enum NotAdmitted {
 pub(crate) struct Way {
     sender: mpsc::Sender<AtHome>,
     /// Of the version that serves.
-    exports: watch::Receiver<Exports>,
+    exports: watch::Receiver<Capabilities>,
 }
 
 /// The end of all ways, at the home.
 pub(crate) struct Door {
     receiver: mpsc::Receiver<AtHome>,
-    exports: watch::Sender<Exports>,
+    exports: watch::Sender<Capabilities>,
 }
 
 /// What waits at a door; more wait with their connections.
 const WAITING_MAX: usize = 256;
 
 /// A door, and the way to it.
-pub(crate) fn door(exports: Exports) -> (Door, Way) {
+pub(crate) fn door(exports: Capabilities) -> (Door, Way) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let (publisher, exports) = watch::channel(exports);
     let door = Door {
@@ -86,7 +88,7 @@ pub(crate) fn door(exports: Exports) -> (Door, Way) {
 }
 
 impl Way {
-    pub(super) fn exports(&self) -> Exports {
+    pub(super) fn exports(&self) -> Capabilities {
         *self.exports.borrow()
     }
 

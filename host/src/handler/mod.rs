@@ -43,11 +43,10 @@ use wsrun_proto::ws::{CloseCode, MessageKind, SendError};
 
 pub(crate) use self::deliver::{HANDLE, report};
 pub(crate) use self::home::{Admitted, Door, NotAdmitted, Way, door};
-pub(crate) use self::limit::Limit;
 use self::outbox::Outbox;
 use self::place::{Failures, Place};
+pub(crate) use self::queue::Queue;
 use self::queue::{Event, Own};
-pub(crate) use self::queue::{HttpRequest, Queue};
 use self::recover::InHand;
 pub(crate) use self::registry::Registry;
 pub(crate) use self::seat::Seated;
@@ -57,15 +56,13 @@ pub(crate) use self::swap::{Extras, Trial};
 pub(crate) use self::usage::{RatesIn, SessionRoom, Usage};
 use crate::clock;
 use crate::command::{Commands, Connect};
-use crate::config::Scope;
 use crate::connection::{self, HttpBody};
 use crate::contract::{
-    Acceptance, Chunk, CloseInfo, ConnectError, ConnectOptions, ConnectionId, HttpResponse,
-    Refusal, Request, TimerId,
+    Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectError, ConnectOptions,
+    ConnectionId, HttpRequest, HttpResponse, NotServed, Refusal, Request, Scope, TimerId,
 };
 use crate::panics::{caught, contained, plant, spawn};
 use crate::server::Connecting;
-use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::wasm::linker::Linked;
@@ -73,18 +70,18 @@ use crate::worker::Worker;
 
 /// The callbacks of a handler, whatever runs them. An error has ended the guest: its commands are dropped and it is never called again.
 pub(crate) trait Guest: 'static {
-    async fn started(&mut self) -> Result<(), GuestError>;
+    async fn started(&mut self) -> Result<(), CallbackError>;
     async fn requested(
         &mut self,
         request: &Request,
-    ) -> Result<Result<Acceptance, Refusal>, GuestError>;
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
+    ) -> Result<Result<Acceptance, Refusal>, CallbackError>;
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError>;
     async fn received(
         &mut self,
         connection: ConnectionId,
         kind: MessageKind,
         payload: &[u8],
-    ) -> Result<(), GuestError>;
+    ) -> Result<(), CallbackError>;
     /// Whether it takes several messages in one call.
     fn takes_packed(&self) -> bool {
         false
@@ -96,7 +93,7 @@ pub(crate) trait Guest: 'static {
         connection: ConnectionId,
         messages: &[u8],
         room: u32,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         unreachable!(
             "{} packed bytes for {connection}, room {room}",
             messages.len()
@@ -106,45 +103,46 @@ pub(crate) trait Guest: 'static {
         &mut self,
         connection: ConnectionId,
         chunk: &Chunk<'_>,
-    ) -> Result<(), GuestError>;
+    ) -> Result<(), CallbackError>;
     async fn closed(
         &mut self,
         connection: ConnectionId,
         info: &CloseInfo,
-    ) -> Result<(), GuestError>;
+    ) -> Result<(), CallbackError>;
     async fn lost(
         &mut self,
         connection: ConnectionId,
         info: &CloseInfo,
         attempt: u32,
         after: Duration,
-    ) -> Result<(), GuestError>;
-    async fn restored(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
+    ) -> Result<(), CallbackError>;
+    async fn restored(&mut self, connection: ConnectionId) -> Result<(), CallbackError>;
     /// Whether a broadcast is for this connection.
     async fn wanted(
         &mut self,
         connection: ConnectionId,
         kind: MessageKind,
         payload: &[u8],
-    ) -> Result<bool, GuestError>;
-    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, GuestError>;
+    ) -> Result<bool, CallbackError>;
+    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, CallbackError>;
     /// None where it does not answer plain requests: the version that was asked may be gone.
-    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, GuestError>;
-    async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
-    async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError>;
+    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError>;
+    async fn writable(&mut self, connection: ConnectionId) -> Result<(), CallbackError>;
+    async fn pong(&mut self, connection: ConnectionId, payload: &[u8])
+    -> Result<(), CallbackError>;
     async fn fired(
         &mut self,
         timer: TimerId,
         tag: u64,
         connection: Option<ConnectionId>,
-    ) -> Result<(), GuestError>;
+    ) -> Result<(), CallbackError>;
     /// A connection of an earlier instance is this one's.
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError>;
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError>;
     /// What the next version is to know; empty for nothing.
-    async fn save(&mut self) -> Result<Vec<u8>, GuestError>;
+    async fn save(&mut self) -> Result<Vec<u8>, CallbackError>;
     /// Takes what the version before saved. The inner error is the handler's own.
-    async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, GuestError>;
-    async fn draining(&mut self, deadline: Duration) -> Result<(), GuestError>;
+    async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, CallbackError>;
+    async fn draining(&mut self, deadline: Duration) -> Result<(), CallbackError>;
     /// Whether it runs beside the instance of the sockets, which counts on its own what queues take.
     fn set_beside(&mut self, beside: bool);
     /// What the last callback asked for.
@@ -155,50 +153,13 @@ pub(crate) trait Guest: 'static {
 pub(crate) trait GuestFactory: 'static {
     type Guest: Guest;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<Self::Guest, GuestError>;
+    async fn make(&self, registry: &Rc<Registry>) -> Result<Self::Guest, CallbackError>;
 
     /// Lets go of the one that is ready.
     fn release(&self);
 
     /// Gets the next one ready, where that takes time.
     async fn prepare(&self, registry: &Rc<Registry>);
-}
-
-/// Which optional callbacks a handler has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one for each optional interface of the contract"
-)]
-pub(crate) struct Exports {
-    pub(crate) handshake: bool,
-    pub(crate) writable: bool,
-    pub(crate) chunks: bool,
-    pub(crate) packed: bool,
-    pub(crate) broadcast_filter: bool,
-    pub(crate) network_filter: bool,
-    pub(crate) http: bool,
-    pub(crate) reconnection: bool,
-    pub(crate) pong: bool,
-    pub(crate) timer_handler: bool,
-    pub(crate) lifecycle: bool,
-    /// `wasi:http/incoming-handler`.
-    pub(crate) wasi_http: bool,
-    /// That alone: it takes no connections.
-    pub(crate) plain_only: bool,
-}
-
-/// Why a plain request has no answer of the handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotServed {
-    /// It trapped, overran a deadline, or answered with an error or not at all.
-    Failed,
-    /// As many requests are being answered as may be, and none has ended in time.
-    Busy,
-    /// The version that serves answers none: another did when the request came.
-    NotExported,
-    /// The version that was asked has failed its trial with that. The one before serves, and nothing was sent yet.
-    GivenUp,
 }
 
 /// The callback that should have decided failed.
@@ -268,7 +229,7 @@ pub(crate) const REMOTE_QUEUE_MAX: usize = 64;
 /// One handler on one worker.
 pub(crate) struct Handler {
     pub(crate) registry: Rc<Registry>,
-    exports: Cell<Exports>,
+    exports: Cell<Capabilities>,
     /// For the tasks of outbound connections.
     me: Weak<Self>,
     worker: Rc<Worker>,
@@ -304,14 +265,14 @@ pub(crate) struct Handler {
     /// What new lives began with before the version that is on trial.
     before: RefCell<Option<Before>>,
     /// Tells the other workers which callbacks the version that serves has.
-    tell_exports: RefCell<Option<watch::Sender<Exports>>>,
+    tell_exports: RefCell<Option<watch::Sender<Capabilities>>>,
 }
 
 impl Handler {
     pub(crate) fn new(
         registry: Rc<Registry>,
         worker: Rc<Worker>,
-        exports: Exports,
+        exports: Capabilities,
         peers: Vec<mpsc::Sender<Remote>>,
         way: Option<Way>,
         scope: Scope,
@@ -380,7 +341,7 @@ impl Handler {
     pub(crate) async fn start<F: GuestFactory>(
         self: &Rc<Self>,
         factory: F,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         let guest = self.make(&factory).await?;
         factory.prepare(&self.registry).await;
         let factory = Rc::new(factory);
@@ -400,7 +361,7 @@ impl Handler {
     }
 
     /// Which optional callbacks the version that serves has.
-    pub(crate) fn exports(&self) -> Exports {
+    pub(crate) fn exports(&self) -> Capabilities {
         self.way
             .as_ref()
             .map_or_else(|| self.exports.get(), Way::exports)

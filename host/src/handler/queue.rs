@@ -4,17 +4,17 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{Chunk, MessageKind};
 
 use super::swap::Next;
 use super::timers::Timer;
-use super::{Decision, DecisionFailed, NotServed, Remote};
-use crate::contract::{CloseInfo, ConnectionId, HttpResponse, Request};
-use crate::packed;
+use super::{Decision, DecisionFailed, Remote};
+use crate::contract::packed;
+use crate::contract::{
+    CallbackError, CloseInfo, ConnectionId, HttpRequest, HttpResponse, NotServed, Request,
+};
 use crate::session::Session;
-use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
 use crate::worker::Worker;
 
@@ -89,18 +89,10 @@ pub(super) enum Own {
     RequestFailed {
         /// What made its instance.
         incoming: Rc<Incoming>,
-        error: Box<GuestError>,
+        error: Box<CallbackError>,
         /// Told whether the version was given up for it.
         given_up: oneshot::Sender<bool>,
     },
-}
-
-/// A plain request.
-#[derive(Debug)]
-pub(crate) struct HttpRequest {
-    pub(crate) method: String,
-    pub(crate) request: Request,
-    pub(crate) body: Bytes,
 }
 
 /// A chunk without its bytes.

@@ -10,15 +10,15 @@ use rustc_hash::FxBuildHasher;
 use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
-use super::limit::{Limit, Reached};
+use super::limit::Reached;
 use super::log_rate::LogRate;
 use super::timers::Timers;
 use super::usage::{SessionRoom, Usage};
 use crate::clock;
 use crate::command::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
-use crate::config::HandlerLimits;
 use crate::contract::{
-    ConnectError, ConnectOptions, ConnectionId, ContractBroken, PublishError, SlowPolicy, TimerId,
+    ConnectError, ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, PublishError,
+    SlowPolicy, TimerId,
 };
 use crate::observability::HandlerTally;
 use crate::reservations::Reservations;

@@ -13,10 +13,10 @@ use std::task::{Wake, Waker};
 
 use rustc_hash::FxBuildHasher;
 
+use super::Handler;
 use super::queue::Event;
-use super::{Handler, Limit};
 use crate::clock;
-use crate::contract::ConnectionId;
+use crate::contract::{ConnectionId, Limit};
 
 /// What a life is made with.
 pub(super) type MakeLife = Box<dyn Fn(Rc<Handler>) -> Pin<Box<dyn Future<Output = ()>>>>;

@@ -21,17 +21,16 @@ use tokio::sync::oneshot;
 use super::place::{Place, Previous};
 use super::queue::Own;
 use super::recover::InHand;
-use super::{Exports, Guest as _, GuestFactory, Handler, Limit, report};
+use super::{Guest as _, GuestFactory, Handler, report};
 use crate::clock;
-use crate::contract::ConnectionId;
+use crate::contract::{CallbackError, Capabilities, ConnectionId, Limit};
 use crate::text::Line;
-use crate::wasm::error::GuestError;
 use crate::wasm::incoming::Incoming;
 
 /// What a version is beside its instances.
 #[derive(Clone)]
 pub(crate) struct Extras {
-    pub(crate) exports: Exports,
+    pub(crate) exports: Capabilities,
     /// Makes an instance for each plain request, where the handler exports `wasi:http/incoming-handler`.
     pub(crate) incoming: Option<Rc<Incoming>>,
 }
@@ -64,7 +63,7 @@ struct Version<F: GuestFactory> {
 /// The version before the one that is on trial, as new seats begin with it.
 pub(super) struct Before {
     restore: Box<dyn FnOnce()>,
-    exports: Exports,
+    exports: Capabilities,
 }
 
 impl Handler {
@@ -125,7 +124,7 @@ impl Handler {
     pub(crate) async fn note_request_failed(
         &self,
         incoming: Rc<Incoming>,
-        error: GuestError,
+        error: CallbackError,
     ) -> bool {
         let (given_up, verdict) = oneshot::channel();
         let error = Box::new(error);
@@ -237,7 +236,7 @@ impl Handler {
         }
     }
 
-    async fn make_beside<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, GuestError> {
+    async fn make_beside<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, CallbackError> {
         let mut guest = factory.make(&self.registry).await?;
         guest.set_beside(true);
         guest.started().await?;
@@ -264,7 +263,7 @@ impl Handler {
     }
 
     /// Has lives begin with another version, until the end of its trial at least.
-    fn begin_lives_with<F: GuestFactory>(&self, factory: &Rc<F>, exports: Exports) {
+    fn begin_lives_with<F: GuestFactory>(&self, factory: &Rc<F>, exports: Capabilities) {
         let Some(current) = self.current::<F>() else {
             return;
         };
@@ -358,7 +357,7 @@ impl Handler {
         &self,
         place: &mut Place<F>,
         callback: &str,
-        error: &GuestError,
+        error: &CallbackError,
     ) -> bool {
         let gives_up = self.fails_trial(place, callback, error);
         if gives_up {
@@ -372,7 +371,7 @@ impl Handler {
         &self,
         place: &mut Place<F>,
         callback: &str,
-        error: &GuestError,
+        error: &CallbackError,
     ) -> bool {
         let Some(previous) = place.failed_trial() else {
             return false;
@@ -535,7 +534,7 @@ const RESUME_SLICE: std::time::Duration = std::time::Duration::from_millis(1);
 /// How many connections an instance is told of before its first event, however slow it is. A handler with few connections knows them all.
 pub(super) const RESUMED_FIRST: usize = 16;
 
-fn failed(what: &str, error: &GuestError) -> String {
+fn failed(what: &str, error: &CallbackError) -> String {
     match error.backtrace() {
         "" => format!("{what}: {error}"),
         frames => format!("{what}: {error}\n{frames}"),

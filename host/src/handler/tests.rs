@@ -14,20 +14,20 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
-use super::{Exports, Guest, GuestFactory, Handler, HttpRequest, NotAdmitted, Registry, Remote};
+use super::{Guest, GuestFactory, Handler, NotAdmitted, Registry, Remote};
 use crate::calls::Calls;
 use crate::command::Commands;
-use crate::config::{Config, HandlerLimits, Scope};
+use crate::config::Config;
 use crate::connection::Folders;
 use crate::contract::{
-    Acceptance, Chunk, ChunkError, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse,
-    Refusal, Request, SendError, TimerId,
+    Acceptance, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo, ClosedBy, ConnectionId,
+    HandlerLimits, HttpBody, HttpRequest, HttpResponse, Refusal, Request, Scope, SendError,
+    TimerId,
 };
 use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::session::Session;
 use crate::transport::{Socket, Stream};
-use crate::wasm::error::GuestError;
 use crate::worker::{Held, Shared, Slot, Worker};
 
 /// What the guests of a test share with it.
@@ -45,8 +45,8 @@ struct Fake {
     calls: Calls,
 }
 
-fn failure() -> GuestError {
-    GuestError::Blocked {
+fn failure() -> CallbackError {
+    CallbackError::Blocked {
         limit: Duration::ZERO,
     }
 }
@@ -58,7 +58,7 @@ impl Fake {
 }
 
 impl Guest for Fake {
-    async fn started(&mut self) -> Result<(), GuestError> {
+    async fn started(&mut self) -> Result<(), CallbackError> {
         let failing = self.script.failing_starts.get();
         if failing > 0 {
             self.script.failing_starts.set(failing - 1);
@@ -69,7 +69,10 @@ impl Guest for Fake {
         Ok(())
     }
 
-    async fn requested(&mut self, _: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
+    async fn requested(
+        &mut self,
+        _: &Request,
+    ) -> Result<Result<Acceptance, Refusal>, CallbackError> {
         self.log("requested".into());
         let bytes = self.script.session.get().ok_or_else(failure)?;
         Ok(Ok(Acceptance {
@@ -78,7 +81,7 @@ impl Guest for Fake {
         }))
     }
 
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.log(format!("opened {connection}"));
         Ok(())
     }
@@ -89,7 +92,7 @@ impl Guest for Fake {
         connection: ConnectionId,
         kind: MessageKind,
         payload: &[u8],
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         self.log(format!("received {connection}"));
         let set = self.calls.set_session(connection, payload.to_vec());
         assert_eq!(set, Ok(Ok(())));
@@ -106,16 +109,20 @@ impl Guest for Fake {
         &mut self,
         connection: ConnectionId,
         info: &CloseInfo,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         self.log(format!("closed {connection} {}", info.code));
         Ok(())
     }
 
-    async fn writable(&mut self, _: ConnectionId) -> Result<(), GuestError> {
+    async fn writable(&mut self, _: ConnectionId) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    async fn received_chunk(&mut self, _: ConnectionId, _: &Chunk<'_>) -> Result<(), GuestError> {
+    async fn received_chunk(
+        &mut self,
+        _: ConnectionId,
+        _: &Chunk<'_>,
+    ) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -125,11 +132,11 @@ impl Guest for Fake {
         _: &CloseInfo,
         _: u32,
         _: Duration,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    async fn restored(&mut self, _: ConnectionId) -> Result<(), GuestError> {
+    async fn restored(&mut self, _: ConnectionId) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -139,7 +146,7 @@ impl Guest for Fake {
         connection: ConnectionId,
         _: MessageKind,
         payload: &[u8],
-    ) -> Result<bool, GuestError> {
+    ) -> Result<bool, CallbackError> {
         self.log(format!("wanted {connection}"));
         if connection == 1 && payload == b"fail" {
             return Err(failure());
@@ -154,14 +161,14 @@ impl Guest for Fake {
         Ok(connection != 2)
     }
 
-    async fn accepts(&mut self, peer: &str, _: &str) -> Result<bool, GuestError> {
+    async fn accepts(&mut self, peer: &str, _: &str) -> Result<bool, CallbackError> {
         match peer {
             "fail" => Err(failure()),
             peer => Ok(peer == "good"),
         }
     }
 
-    async fn http(&mut self, _: &HttpRequest) -> Result<Option<HttpResponse>, GuestError> {
+    async fn http(&mut self, _: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError> {
         Ok(Some(HttpResponse {
             status: 204,
             headers: Vec::new(),
@@ -169,7 +176,7 @@ impl Guest for Fake {
         }))
     }
 
-    async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), GuestError> {
+    async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -178,27 +185,27 @@ impl Guest for Fake {
         timer: TimerId,
         _: u64,
         _: Option<ConnectionId>,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         self.log(format!("fired {timer}"));
         Ok(())
     }
 
     fn set_beside(&mut self, _: bool) {}
 
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.log(format!("resumed {connection}"));
         Ok(())
     }
 
-    async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
+    async fn save(&mut self) -> Result<Vec<u8>, CallbackError> {
         Ok(Vec::new())
     }
 
-    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, GuestError> {
+    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, CallbackError> {
         Ok(Ok(()))
     }
 
-    async fn draining(&mut self, _: Duration) -> Result<(), GuestError> {
+    async fn draining(&mut self, _: Duration) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -212,7 +219,7 @@ struct Factory(Rc<Script>);
 impl GuestFactory for Factory {
     type Guest = Fake;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<Fake, GuestError> {
+    async fn make(&self, registry: &Rc<Registry>) -> Result<Fake, CallbackError> {
         Ok(Fake {
             script: Rc::clone(&self.0),
             calls: Calls::new(Rc::clone(registry)),
@@ -268,12 +275,12 @@ impl Bench {
             Arc::default(),
             Rc::clone(&worker),
         ));
-        let exports = Exports {
+        let exports = Capabilities {
             handshake: true,
             pong: true,
             broadcast_filter: true,
             network_filter: true,
-            ..Exports::default()
+            ..Capabilities::default()
         };
         let handler = Handler::new(
             registry,

@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 
-use crate::config::LONGEST;
-use crate::contract::TimerId;
+use crate::contract::{LONGEST, TimerId};
 use crate::session::ConnectionId;
 
 /// What a timer was set with.

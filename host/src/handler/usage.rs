@@ -8,10 +8,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::limit::Limit;
 use crate::bucket::Bucket;
 use crate::clock::{self, thread_time};
-use crate::config::HandlerLimits;
+use crate::contract::{HandlerLimits, Limit};
 use crate::observability::HandlerTally;
 
 /// Sums over all connections, against the limits of the handler.

@@ -1,5 +1,6 @@
 //! The metrics as text for Prometheus.
 
+use crate::contract::Limit;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +12,6 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::tally::{FailureKind, HandlerTally, RefusalReason, Tallies};
-use crate::handler::Limit;
 
 /// Returns all metrics in the text format of OpenMetrics 1.0, which Prometheus reads.
 pub(crate) fn exposition(tallies: &Arc<Tallies>) -> String {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Server, StartError};
-use crate::config::{Config, HandlerConfig, HandlerSource, Inherited, Listen, Scope, TlsFiles};
+use crate::config::{Config, HandlerConfig, HandlerSource, Inherited, Listen, TlsFiles};
+use crate::contract::Scope;
 
 /// The builder of a [`Server`]. It can set everything that the command line can. Settings without a
 /// method of their own are set with [`configure`](Self::configure).

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::Swapper;
 use crate::config::Config;
-use crate::handler::Limit;
+use crate::contract::Limit;
 use crate::listener::{Bound, Ownership, SocketFile};
 use crate::observability::{FailureKind, Tallies, exposition};
 

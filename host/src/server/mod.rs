@@ -56,22 +56,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+pub use self::builder::Builder;
+pub use self::control::{Control, HandlerStatus, Phase, Status};
+pub use self::publisher::{ConnectFailed, Connecting, PublishFailed, Publisher};
+pub use self::swap::{SwapError, Swapped, Swapper};
 use crate::admission::Admission;
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen};
 use crate::connection::Folders;
-use crate::handler::Exports;
+pub use crate::contract::CallbackError;
+use crate::contract::Capabilities;
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
 pub use crate::tape::RecordError;
 pub use crate::tls::TlsError;
 pub use crate::wasm::cache::CacheError;
 pub use crate::wasm::component::ComponentError;
-pub use crate::wasm::error::GuestError;
-
-pub use self::builder::Builder;
-pub use self::control::{Control, HandlerStatus, Phase, Status};
-pub use self::publisher::{ConnectFailed, Connecting, PublishFailed, Publisher};
-pub use self::swap::{SwapError, Swapped, Swapper};
 
 use self::control::Listeners;
 use self::life::{Plan, closed};
@@ -113,7 +112,7 @@ pub enum StartError {
         /// Its name.
         name: String,
         /// What happened.
-        cause: GuestError,
+        cause: CallbackError,
     },
     /// The certificate cannot be used.
     #[error(transparent)]
@@ -135,7 +134,7 @@ pub enum StartError {
     Host(String),
 }
 
-fn frames(error: &GuestError) -> String {
+fn frames(error: &CallbackError) -> String {
     match error.backtrace() {
         "" => String::new(),
         frames => format!("\n{frames}"),
@@ -152,7 +151,7 @@ enum Source {
 }
 
 impl Source {
-    fn exports(&self) -> Exports {
+    fn exports(&self) -> Capabilities {
         match self {
             Self::Component(linked, _) => linked.exports,
             Self::Native(native) => native.exports(),
@@ -161,7 +160,7 @@ impl Source {
     }
 
     /// Of a file that can be replaced: what it exports, and the content that was compiled.
-    fn served(&self) -> Option<(Exports, component::Content)> {
+    fn served(&self) -> Option<(Capabilities, component::Content)> {
         match self {
             Self::Component(linked, content) => Some((linked.exports, *content)),
             Self::Native(_) | Self::Program(_) => None,

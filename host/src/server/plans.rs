@@ -6,8 +6,9 @@ use super::Source;
 use super::life::{InstancePlace, Plan};
 use super::publisher::Publisher;
 use super::swap::Threads;
-use crate::config::{Config, Scope};
-use crate::handler::{Exports, FromOthers, ToWorker, door, to_worker};
+use crate::config::Config;
+use crate::contract::{Capabilities, Scope};
+use crate::handler::{FromOthers, ToWorker, door, to_worker};
 use crate::listener::Bound;
 use crate::tls::Tls;
 use crate::worker;
@@ -96,7 +97,7 @@ impl Parts {
 }
 
 /// Why a handler with these exports cannot be in this scope.
-pub(super) fn misfit(scope: Scope, exports: Exports) -> Option<&'static str> {
+pub(super) fn misfit(scope: Scope, exports: Capabilities) -> Option<&'static str> {
     // The filter is asked about every connection, and here no instance knows more than one.
     (scope == Scope::Connection && exports.broadcast_filter).then_some(
         "it exports wsrun:websocket/broadcast-filter, which one instance answers for all connections: --scope connection has none that could; \

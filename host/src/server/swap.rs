@@ -11,8 +11,9 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use super::plans::misfit;
-use crate::config::{Config, HandlerSource, Scope};
-use crate::handler::{Exports, ToHandler, ToWorker, Trial};
+use crate::config::{Config, HandlerSource};
+use crate::contract::{Capabilities, Scope};
+use crate::handler::{ToHandler, ToWorker, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
 use crate::text;
@@ -78,7 +79,7 @@ struct Swappable {
 #[derive(Clone)]
 struct Served {
     file: PathBuf,
-    exports: Exports,
+    exports: Capabilities,
     /// The content that was compiled.
     content: Content,
     /// What was found when a version was tried last, and did not serve.
@@ -185,7 +186,7 @@ impl Swapper {
         (engine, linker): (Engine, Linker<GuestState>),
         config: Arc<Config>,
         recorder: Option<Recorder>,
-        served: &[Option<(Exports, Content)>],
+        served: &[Option<(Capabilities, Content)>],
         workers: Vec<Vec<ToWorker>>,
         threads: Threads,
     ) -> Self {

@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::StartError;
-use crate::config::{Config, Scope};
+use crate::config::Config;
+use crate::contract::Scope;
 
 /// As setpriority(2) has it. What is below 0 is for privileged users.
 const NICE_MAX: u8 = 19;

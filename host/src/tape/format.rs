@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{Compilation, Config, HandlerLimits};
+use crate::config::{Compilation, Config};
+use crate::contract::HandlerLimits;
 
 /// The format that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;

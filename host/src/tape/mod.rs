@@ -27,8 +27,8 @@ use serde_json::Value;
 use self::player::Playing;
 use self::recorder::{Recorder, Recording};
 use self::value::Put;
-use crate::handler::{Exports, Registry};
-use crate::wasm::error::GuestError;
+use crate::contract::{CallbackError, Capabilities};
+use crate::handler::Registry;
 
 /// What is recorded, and where to.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ pub(crate) enum Tape {
 
 impl Tape {
     /// The track of a new instance.
-    pub(crate) fn track(&self, registry: &Registry, exports: Exports) -> Option<Track> {
+    pub(crate) fn track(&self, registry: &Registry, exports: Capabilities) -> Option<Track> {
         match self {
             Self::Record { recorder, sha256 } => recorder
                 .track(registry.worker().index, registry.name(), sha256, exports)
@@ -118,7 +118,7 @@ impl Track {
 
     /// The callback is over.
     #[cold]
-    pub(crate) fn end<T: Put>(&mut self, result: Result<&T, &GuestError>) {
+    pub(crate) fn end<T: Put>(&mut self, result: Result<&T, &CallbackError>) {
         match self {
             Self::Recording(recording) => recording.end(result),
             Self::Playing(playing) => {

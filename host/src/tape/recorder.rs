@@ -16,8 +16,7 @@ use super::value::Put;
 use super::writer::Writer;
 use super::{RecordConfig, RecordError};
 use crate::config::Config;
-use crate::handler::Exports;
-use crate::wasm::error::GuestError;
+use crate::contract::{CallbackError, Capabilities};
 
 /// Where every instance of a server is recorded. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -96,7 +95,7 @@ impl Recorder {
         worker: u16,
         handler: &str,
         sha256: &str,
-        exports: Exports,
+        exports: Capabilities,
     ) -> Option<Recording> {
         if !self.0.writer.is_on() {
             return None;
@@ -128,8 +127,8 @@ impl Recorder {
 }
 
 /// The optional exports that a version has.
-pub(crate) fn names(exports: Exports) -> Vec<&'static str> {
-    let Exports {
+pub(crate) fn names(exports: Capabilities) -> Vec<&'static str> {
+    let Capabilities {
         handshake,
         writable,
         chunks,
@@ -232,7 +231,7 @@ impl Recording {
         open.calls.push_str(&text);
     }
 
-    pub(super) fn end<T: Put>(&self, result: Result<&T, &GuestError>) {
+    pub(super) fn end<T: Put>(&self, result: Result<&T, &CallbackError>) {
         if !self.is_on() {
             return;
         }
@@ -291,13 +290,13 @@ impl Drop for Recording {
 }
 
 /// How a callback ended that did not return.
-pub(crate) fn failed(error: &GuestError) -> Outcome {
+pub(crate) fn failed(error: &CallbackError) -> Outcome {
     match error {
-        GuestError::Trap { message, .. } => Outcome::Trapped(message.clone()),
-        GuestError::Types { .. } => Outcome::Trapped(error.to_string()),
-        GuestError::Deadline { .. } | GuestError::Blocked { .. } | GuestError::HostCalls { .. } => {
-            Outcome::Stopped(error.to_string())
-        }
+        CallbackError::Trap { message, .. } => Outcome::Trapped(message.clone()),
+        CallbackError::Types { .. } => Outcome::Trapped(error.to_string()),
+        CallbackError::Deadline { .. }
+        | CallbackError::Blocked { .. }
+        | CallbackError::HostCalls { .. } => Outcome::Stopped(error.to_string()),
     }
 }
 

@@ -20,14 +20,13 @@ use super::value::{Take, args};
 use crate::admission::Admission;
 use crate::config::{Config, OutboundConfig};
 use crate::connection::Folders;
-use crate::contract::{self, Chunk, ConnectionId};
-use crate::handler::{Exports, Guest as _, GuestFactory as _, HttpRequest, Registry};
+use crate::contract::{self, CallbackError, Capabilities, Chunk, ConnectionId, HttpRequest};
+use crate::handler::{Guest as _, GuestFactory as _, Registry};
 use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::wasm::bindings::wsrun::websocket::types;
 use crate::wasm::component::{self, ComponentError, Loaded};
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
-use crate::wasm::error::GuestError;
 use crate::wasm::instance::{Instance, Instances};
 use crate::wasm::linker::Linked;
 use crate::wasm::taped::taped_linker;
@@ -194,7 +193,7 @@ impl Choice {
                 .is_none_or(|sha256| *sha256 == made.sha256)
     }
 
-    fn notes(&self, exports: Exports) -> Vec<String> {
+    fn notes(&self, exports: Capabilities) -> Vec<String> {
         let mut notes = Vec::new();
         if self.sha256.is_none() {
             notes.push("the component is another than the recorded one".to_owned());
@@ -234,7 +233,7 @@ impl Stage {
         engine: &Engine,
         config: Config,
         handler: &str,
-        exports: Exports,
+        exports: Capabilities,
     ) -> Result<Self, ReplayError> {
         let host = |error: &dyn std::fmt::Display| ReplayError::Host(error.to_string());
         let limits = config.handler_limits.clone();
@@ -429,7 +428,7 @@ impl Player {
 }
 
 /// Whether a component with these exports has the callback.
-fn has(exports: Exports, event: &str) -> bool {
+fn has(exports: Capabilities, event: &str) -> bool {
     match event
         .split_once('.')
         .map_or(event, |(interface, _)| interface)
@@ -439,7 +438,7 @@ fn has(exports: Exports, event: &str) -> bool {
     }
 }
 
-type Called = Result<Result<(), GuestError>, String>;
+type Called = Result<Result<(), CallbackError>, String>;
 
 /// Makes a recorded callback. The outer error is the tape's.
 async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {

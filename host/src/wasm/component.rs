@@ -14,8 +14,8 @@ use super::code::Code;
 use super::compile;
 use super::engine::EngineConfig;
 use crate::config::Config;
+use crate::contract::Capabilities;
 use crate::file::ReadError;
-use crate::handler::Exports;
 use crate::text;
 
 /// The package that handlers speak.
@@ -299,7 +299,7 @@ pub(crate) struct Content([u8; 32]);
 /// A component that was checked.
 pub(crate) struct Loaded {
     pub(crate) component: Arc<Code>,
-    pub(crate) exports: Exports,
+    pub(crate) exports: Capabilities,
     /// Of the component, which is not that of the file where it is text: in hexadecimal digits.
     pub(crate) sha256: Arc<str>,
 }
@@ -507,7 +507,11 @@ fn of_kind(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>, ComponentError> {
     Ok(bytes)
 }
 
-fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, ComponentError> {
+fn check(
+    engine: &Engine,
+    component: &Component,
+    file: &str,
+) -> Result<Capabilities, ComponentError> {
     let (imports, exports) = names(engine, component);
     let file = file.to_owned();
     let is_other = |export: &String| Interface::parse(export).is_none();
@@ -515,7 +519,7 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
         return Err(ComponentError::Program { file });
     }
     let mut handler = false;
-    let mut optional = Exports::default();
+    let mut optional = Capabilities::default();
     for name in exports {
         if name
             .strip_prefix(WASI_HTTP)
@@ -575,9 +579,9 @@ fn check(engine: &Engine, component: &Component, file: &str) -> Result<Exports, 
     }
     if !handler {
         let other = optional
-            != Exports {
+            != Capabilities {
                 wasi_http: true,
-                ..Exports::default()
+                ..Capabilities::default()
             };
         if other {
             return Err(ComponentError::NoHandler { file });

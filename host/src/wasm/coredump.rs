@@ -13,7 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wasmtime::{Store, WasmCoreDump};
 
 use super::state::GuestState;
-use crate::handler::{Limit, Registry};
+use crate::contract::Limit;
+use crate::handler::Registry;
 
 /// Dumps what an instance was when it trapped, if that is wanted and was not done a moment ago.
 pub(super) fn dump(store: &mut Store<GuestState>, error: &wasmtime::Error) {

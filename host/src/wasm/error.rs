@@ -4,92 +4,37 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// Why a callback had no effect. Each of them ends the instance.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GuestError {
-    /// The handler trapped: a panic, an out-of-bounds access, a broken contract…
-    #[error("trap: {message}")]
-    Trap {
-        /// What happened.
-        message: String,
-        /// Where, innermost frame first, one line per frame; empty when unknown.
-        backtrace: String,
-    },
-    /// The callback computed for longer than it may.
-    #[error("callback ran for longer than {limit:?} (--callback-timeout)")]
-    Deadline {
-        /// The limit.
-        limit: Duration,
-        /// Where it was when it was stopped.
-        backtrace: String,
-    },
-    /// The callback waited in a host call for longer than it may.
-    #[error("callback waited for longer than {limit:?} (--blocking-timeout)")]
-    Blocked {
-        /// The limit.
-        limit: Duration,
-    },
-    /// The callback called the host more often than it may.
-    #[error("callback called the host more than {limit} times (--max-host-calls)")]
-    HostCalls {
-        /// The limit.
-        limit: u64,
-        /// Where it was when it was stopped.
-        backtrace: String,
-    },
-    /// An exported interface does not have the functions and types of the contract.
-    #[error(
-        "its {interface} does not have the types of the contract ({cause}); rebuild it with the matching SDK or wit/ folder"
-    )]
-    Types {
-        /// The interface.
-        interface: &'static str,
-        /// What differs.
-        cause: String,
-    },
-}
+use crate::contract::CallbackError;
 
-impl GuestError {
-    /// The frames of the handler at the moment of the error, innermost first; empty when unknown.
-    pub fn backtrace(&self) -> &str {
-        match self {
-            Self::Trap { backtrace, .. }
-            | Self::Deadline { backtrace, .. }
-            | Self::HostCalls { backtrace, .. } => backtrace,
-            Self::Blocked { .. } | Self::Types { .. } => "",
-        }
-    }
-
-    pub(super) fn from_wasmtime(error: &wasmtime::Error) -> Self {
-        let backtrace = error
-            .downcast_ref::<wasmtime::WasmBacktrace>()
-            .map(describe)
-            .unwrap_or_default();
-        if let Some(deadline) = error.downcast_ref::<DeadlineExceeded>() {
-            return Self::Deadline {
-                limit: deadline.0,
-                backtrace,
-            };
-        }
-        if let Some(exceeded) = error.downcast_ref::<HostCallsExceeded>() {
-            return Self::HostCalls {
-                limit: exceeded.0,
-                backtrace,
-            };
-        }
-        // The backtrace is the outermost context; the cause is the trap itself.
-        let message = match error.downcast_ref::<wasmtime::Trap>() {
-            Some(trap) => trap.to_string(),
-            None => {
-                let mut text = String::new();
-                let cause = error.root_cause();
-                show(&mut text, MESSAGE_CHARS_MAX, format_args!("{cause}"));
-                text
-            }
+/// Tells by what a call of wasmtime has failed.
+pub(super) fn callback_error(error: &wasmtime::Error) -> CallbackError {
+    let backtrace = error
+        .downcast_ref::<wasmtime::WasmBacktrace>()
+        .map(describe)
+        .unwrap_or_default();
+    if let Some(deadline) = error.downcast_ref::<DeadlineExceeded>() {
+        return CallbackError::Deadline {
+            limit: deadline.0,
+            backtrace,
         };
-        Self::Trap { message, backtrace }
     }
+    if let Some(exceeded) = error.downcast_ref::<HostCallsExceeded>() {
+        return CallbackError::HostCalls {
+            limit: exceeded.0,
+            backtrace,
+        };
+    }
+    // The backtrace is the outermost context; the cause is the trap itself.
+    let message = match error.downcast_ref::<wasmtime::Trap>() {
+        Some(trap) => trap.to_string(),
+        None => {
+            let mut text = String::new();
+            let cause = error.root_cause();
+            show(&mut text, MESSAGE_CHARS_MAX, format_args!("{cause}"));
+            text
+        }
+    };
+    CallbackError::Trap { message, backtrace }
 }
 
 /// What the epoch callback returns when a callback has used up its time.

@@ -22,14 +22,13 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView as _};
 
-use super::error::GuestError;
 use super::instance::{begin, bounded, explain, store};
 use super::linker::Linked;
 use super::state::Log;
 use crate::command::Commands;
-use crate::config::HandlerLimits;
 use crate::connection::HttpBody;
-use crate::handler::{HANDLE, Handler, Limit, NotServed, Registry, report};
+use crate::contract::{CallbackError, HandlerLimits, Limit, NotServed};
+use crate::handler::{HANDLE, Handler, Registry, report};
 use crate::panics::{plant, spawn};
 use crate::seldom::Seldom;
 
@@ -208,7 +207,7 @@ impl Incoming {
         secure: bool,
         head: oneshot::Sender<Head>,
         failed: &AtomicBool,
-    ) -> Result<Commands, GuestError> {
+    ) -> Result<Commands, CallbackError> {
         let Self {
             linked,
             limits,

@@ -20,19 +20,18 @@ use super::bindings::wsrun::websocket::types;
 use super::code::Code;
 use super::component::{PACKAGE, VERSION};
 use super::coredump;
-use super::error::{DeadlineExceeded, GuestError, HostCallsExceeded};
+use super::error::{DeadlineExceeded, HostCallsExceeded, callback_error};
 use super::linker::Linked;
 use super::message::{ChunkIn, MessageIn};
 use super::pulse::{Pulse, others_had_their_turn};
 use super::state::{GuestState, Log};
 use crate::clock::thread_time;
 use crate::command::Commands;
-use crate::config::HandlerLimits;
 use crate::contract::{
-    Acceptance, Chunk, CloseInfo, ClosedBy, ConnectionId, HttpBody, HttpResponse, Refusal, Request,
-    TimerId,
+    Acceptance, CallbackError, Chunk, CloseInfo, ClosedBy, ConnectionId, HandlerLimits, HttpBody,
+    HttpRequest, HttpResponse, Limit, Refusal, Request, TimerId,
 };
-use crate::handler::{Guest, GuestFactory, HttpRequest, Limit, Registry};
+use crate::handler::{Guest, GuestFactory, Registry};
 use crate::panics::contained;
 use crate::tape::value::Two;
 
@@ -72,7 +71,7 @@ impl Instances {
 impl GuestFactory for Instances {
     type Guest = Instance;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<Instance, GuestError> {
+    async fn make(&self, registry: &Rc<Registry>) -> Result<Instance, CallbackError> {
         self.log.begin(registry);
         let spare = self.spare.borrow_mut().take();
         match spare {
@@ -127,7 +126,7 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    async fn new(instances: &Instances, registry: Rc<Registry>) -> Result<Self, GuestError> {
+    async fn new(instances: &Instances, registry: Rc<Registry>) -> Result<Self, CallbackError> {
         let Instances {
             linked,
             limits,
@@ -204,7 +203,7 @@ impl Instance {
 
 impl Instance {
     /// What a callback failed with. To find that out is part of what failures cost.
-    fn failure(&mut self, error: wasmtime::Error) -> GuestError {
+    fn failure(&mut self, error: wasmtime::Error) -> CallbackError {
         let began = thread_time();
         let failure = explain(&mut self.store, error);
         let took = thread_time().saturating_sub(began);
@@ -255,8 +254,8 @@ fn copied_bytes_max(limits: &HandlerLimits) -> usize {
         .saturating_add(HOSTCALL_SLACK_BYTES)
 }
 
-fn types(interface: &'static str) -> impl Fn(wasmtime::Error) -> GuestError {
-    move |error| GuestError::Types {
+fn types(interface: &'static str) -> impl Fn(wasmtime::Error) -> CallbackError {
+    move |error| CallbackError::Types {
         interface,
         cause: error.root_cause().to_string(),
     }
@@ -301,7 +300,7 @@ macro_rules! call {
 }
 
 impl Guest for Instance {
-    async fn started(&mut self) -> Result<(), GuestError> {
+    async fn started(&mut self) -> Result<(), CallbackError> {
         match &self.lifecycle {
             Some(lifecycle) => call!(
                 self,
@@ -316,7 +315,7 @@ impl Guest for Instance {
     async fn requested(
         &mut self,
         request: &Request,
-    ) -> Result<Result<Acceptance, Refusal>, GuestError> {
+    ) -> Result<Result<Acceptance, Refusal>, CallbackError> {
         let Some(handshake) = &self.handshake else {
             return Ok(Ok(Acceptance::default()));
         };
@@ -341,7 +340,7 @@ impl Guest for Instance {
         })
     }
 
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         match &self.sockets {
             Some((handler, _)) => call!(
                 self,
@@ -358,7 +357,7 @@ impl Guest for Instance {
         connection: ConnectionId,
         kind: MessageKind,
         payload: &[u8],
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         let Some((_, received)) = &self.sockets else {
             return Ok(());
         };
@@ -382,7 +381,7 @@ impl Guest for Instance {
         &mut self,
         connection: ConnectionId,
         info: &CloseInfo,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         let Some((handler, _)) = &self.sockets else {
             return Ok(());
         };
@@ -395,7 +394,7 @@ impl Guest for Instance {
         )
     }
 
-    async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn writable(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         match &self.writable {
             Some(writable) => call!(
                 self,
@@ -411,7 +410,7 @@ impl Guest for Instance {
         &mut self,
         connection: ConnectionId,
         chunk: &Chunk<'_>,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         let Some(received_chunk) = &self.received_chunk else {
             return Ok(());
         };
@@ -440,7 +439,7 @@ impl Guest for Instance {
         connection: ConnectionId,
         messages: &[u8],
         room: u32,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         let Some(received_packed) = &self.received_packed else {
             return Ok(());
         };
@@ -462,7 +461,7 @@ impl Guest for Instance {
         info: &CloseInfo,
         attempt: u32,
         after: Duration,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         let Some(reconnection) = &self.reconnection else {
             return Ok(());
         };
@@ -476,7 +475,7 @@ impl Guest for Instance {
         )
     }
 
-    async fn restored(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn restored(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         match &self.reconnection {
             Some(reconnection) => call!(
                 self,
@@ -493,7 +492,7 @@ impl Guest for Instance {
         connection: ConnectionId,
         kind: MessageKind,
         payload: &[u8],
-    ) -> Result<bool, GuestError> {
+    ) -> Result<bool, CallbackError> {
         let Some(filter) = &self.broadcast_filter else {
             return Ok(true);
         };
@@ -511,7 +510,7 @@ impl Guest for Instance {
         )
     }
 
-    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, GuestError> {
+    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, CallbackError> {
         match &self.network_filter {
             Some(filter) => call!(
                 self,
@@ -523,7 +522,7 @@ impl Guest for Instance {
         }
     }
 
-    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, GuestError> {
+    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError> {
         let Some(http) = &self.http else {
             return Ok(None);
         };
@@ -553,7 +552,11 @@ impl Guest for Instance {
         }))
     }
 
-    async fn pong(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<(), GuestError> {
+    async fn pong(
+        &mut self,
+        connection: ConnectionId,
+        payload: &[u8],
+    ) -> Result<(), CallbackError> {
         match &self.pong {
             Some(pong) => call!(
                 self,
@@ -570,7 +573,7 @@ impl Guest for Instance {
         timer: TimerId,
         tag: u64,
         connection: Option<ConnectionId>,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         match &self.timer_handler {
             Some(handler) => call!(
                 self,
@@ -586,7 +589,7 @@ impl Guest for Instance {
         self.store.data_mut().calls.of_request = beside;
     }
 
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         match &self.lifecycle {
             Some(lifecycle) => call!(
                 self,
@@ -598,7 +601,7 @@ impl Guest for Instance {
         }
     }
 
-    async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
+    async fn save(&mut self) -> Result<Vec<u8>, CallbackError> {
         let fuel = self.store.hostcall_fuel();
         self.store.set_hostcall_fuel(self.response_bytes_max);
         let state = match &self.lifecycle {
@@ -614,7 +617,7 @@ impl Guest for Instance {
         state
     }
 
-    async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, GuestError> {
+    async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, CallbackError> {
         match &self.lifecycle {
             Some(lifecycle) => call!(
                 self,
@@ -626,7 +629,7 @@ impl Guest for Instance {
         }
     }
 
-    async fn draining(&mut self, deadline: Duration) -> Result<(), GuestError> {
+    async fn draining(&mut self, deadline: Duration) -> Result<(), CallbackError> {
         let deadline = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         match &self.lifecycle {
             Some(lifecycle) => call!(
@@ -689,42 +692,42 @@ pub(super) async fn bounded<T>(
     }
 }
 
-pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> GuestError {
+pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> CallbackError {
     if let Some(blocked) = error.downcast_ref::<Blocked>() {
-        return GuestError::Blocked { limit: blocked.0 };
+        return CallbackError::Blocked { limit: blocked.0 };
     }
     coredump::dump(store, &error);
     let state = store.data_mut();
     let registry = &state.calls.registry;
     let out_of_memory = state.limiter.take_refused();
     let overflow = error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow);
-    match GuestError::from_wasmtime(&error) {
-        GuestError::Trap { message, backtrace } if out_of_memory => GuestError::Trap {
+    match callback_error(&error) {
+        CallbackError::Trap { message, backtrace } if out_of_memory => CallbackError::Trap {
             message: format!(
                 "{message} (it had asked for more memory than --max-memory, or for more than 131,072 elements of tables)"
             ),
             backtrace,
         },
-        GuestError::Trap { message, backtrace } if copied_too_much(&error) => {
+        CallbackError::Trap { message, backtrace } if copied_too_much(&error) => {
             registry.note_limit(Limit::CopiedBytes);
-            GuestError::Trap { message, backtrace }
+            CallbackError::Trap { message, backtrace }
         }
-        GuestError::Trap { message, backtrace } if has_too_many_resources(&error) => {
+        CallbackError::Trap { message, backtrace } if has_too_many_resources(&error) => {
             registry.note_limit(Limit::Resources);
-            GuestError::Trap { message, backtrace }
+            CallbackError::Trap { message, backtrace }
         }
-        GuestError::Trap { message, backtrace } if overflow => {
+        CallbackError::Trap { message, backtrace } if overflow => {
             registry.note_limit(Limit::WasmStack);
-            GuestError::Trap {
+            CallbackError::Trap {
                 message: format!("{message} (--max-wasm-stack)"),
                 backtrace,
             }
         }
-        error @ (GuestError::Trap { .. }
-        | GuestError::HostCalls { .. }
-        | GuestError::Deadline { .. }
-        | GuestError::Blocked { .. }
-        | GuestError::Types { .. }) => error,
+        error @ (CallbackError::Trap { .. }
+        | CallbackError::HostCalls { .. }
+        | CallbackError::Deadline { .. }
+        | CallbackError::Blocked { .. }
+        | CallbackError::Types { .. }) => error,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
-use crate::handler::Limit;
+use crate::contract::Limit;
 use crate::observability::HandlerTally;
 
 /// Bytes that a table element takes of the host's memory.

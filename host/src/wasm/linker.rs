@@ -14,7 +14,7 @@ use super::code::Code;
 use super::component::{ComponentError, first_line};
 use super::host;
 use super::state::GuestState;
-use crate::handler::Exports;
+use crate::contract::Capabilities;
 use crate::observability::HandlerTally;
 use crate::tape::Tape;
 
@@ -44,7 +44,7 @@ pub(crate) struct Linked {
     pub(super) timer_handler: Option<timer_handler::GuestIndices>,
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
     pub(super) wasi_http: Option<incoming_handler::GuestIndices>,
-    pub(crate) exports: Exports,
+    pub(crate) exports: Capabilities,
     /// What its instances are recorded on, or played from.
     pub(crate) tape: Option<Tape>,
     /// Behind all that runs it.
@@ -60,7 +60,7 @@ impl Linked {
     pub(crate) fn new(
         linker: &Linker<GuestState>,
         code: &Arc<Code>,
-        exports: Exports,
+        exports: Capabilities,
         file: &str,
     ) -> Result<Self, ComponentError> {
         let pre =

@@ -18,17 +18,18 @@ use wsrun_proto::ws::MessageKind;
 
 use super::code::Code;
 use super::component::{ComponentError, first_line};
-use super::error::{DeadlineExceeded, GuestError};
+use super::error::DeadlineExceeded;
 use super::instance::{COMPONENT_HANDLES_MAX, HOSTCALL_SLACK_BYTES, explain};
 use super::line::Line;
 use super::pulse::others_had_their_turn;
 use super::state::{GuestState, Log, ProgramIo};
 use crate::command::Commands;
-use crate::config::{HandlerLimits, ProgramFormat};
+use crate::config::ProgramFormat;
 use crate::contract::{
-    Acceptance, Chunk, CloseInfo, ConnectionId, HttpResponse, Refusal, Request, TimerId,
+    Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectionId, HandlerLimits,
+    HttpRequest, HttpResponse, Limit, Refusal, Request, TimerId,
 };
-use crate::handler::{Exports, Guest, GuestFactory, HttpRequest, Limit, Registry, report};
+use crate::handler::{Guest, GuestFactory, Registry, report};
 use crate::observability::HandlerTally;
 use crate::seldom::Seldom;
 
@@ -84,11 +85,11 @@ impl Program {
     }
 
     /// What all programs of a server together seem to export.
-    pub(crate) fn exports() -> Exports {
-        Exports {
+    pub(crate) fn exports() -> Capabilities {
+        Capabilities {
             handshake: true,
             writable: true,
-            ..Exports::default()
+            ..Capabilities::default()
         }
     }
 }
@@ -113,7 +114,7 @@ impl Programs {
 impl GuestFactory for Programs {
     type Guest = AllPrograms;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<AllPrograms, GuestError> {
+    async fn make(&self, registry: &Rc<Registry>) -> Result<AllPrograms, CallbackError> {
         Ok(AllPrograms {
             starter: Starter {
                 program: self.program.clone(),
@@ -161,11 +162,14 @@ struct Running {
 }
 
 impl Guest for AllPrograms {
-    async fn started(&mut self) -> Result<(), GuestError> {
+    async fn started(&mut self) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    async fn requested(&mut self, _: &Request) -> Result<Result<Acceptance, Refusal>, GuestError> {
+    async fn requested(
+        &mut self,
+        _: &Request,
+    ) -> Result<Result<Acceptance, Refusal>, CallbackError> {
         let registry = &self.starter.registry;
         // Those that are about to begin, and those that have not ended yet.
         let running = registry.tally().live_instances.get().max(self.lines.len());
@@ -180,7 +184,7 @@ impl Guest for AllPrograms {
         }))
     }
 
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         let Some(session) = self.starter.registry.get(connection) else {
             return Ok(());
         };
@@ -196,18 +200,26 @@ impl Guest for AllPrograms {
         connection: ConnectionId,
         kind: MessageKind,
         payload: &[u8],
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         if let Some(running) = self.lines.get(&connection) {
             running.line.put(kind, payload);
         }
         Ok(())
     }
 
-    async fn received_chunk(&mut self, _: ConnectionId, _: &Chunk<'_>) -> Result<(), GuestError> {
+    async fn received_chunk(
+        &mut self,
+        _: ConnectionId,
+        _: &Chunk<'_>,
+    ) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    async fn closed(&mut self, connection: ConnectionId, _: &CloseInfo) -> Result<(), GuestError> {
+    async fn closed(
+        &mut self,
+        connection: ConnectionId,
+        _: &CloseInfo,
+    ) -> Result<(), CallbackError> {
         if let Some(running) = self.lines.remove(&connection) {
             running.line.end();
             running.gone.notify_one();
@@ -221,11 +233,11 @@ impl Guest for AllPrograms {
         _: &CloseInfo,
         _: u32,
         _: Duration,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    async fn restored(&mut self, _: ConnectionId) -> Result<(), GuestError> {
+    async fn restored(&mut self, _: ConnectionId) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -234,26 +246,26 @@ impl Guest for AllPrograms {
         _: ConnectionId,
         _: MessageKind,
         _: &[u8],
-    ) -> Result<bool, GuestError> {
+    ) -> Result<bool, CallbackError> {
         Ok(true)
     }
 
-    async fn accepts(&mut self, _: &str, _: &str) -> Result<bool, GuestError> {
+    async fn accepts(&mut self, _: &str, _: &str) -> Result<bool, CallbackError> {
         Ok(true)
     }
 
-    async fn http(&mut self, _: &HttpRequest) -> Result<Option<HttpResponse>, GuestError> {
+    async fn http(&mut self, _: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError> {
         Ok(None)
     }
 
-    async fn writable(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn writable(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         if let Some(running) = self.lines.get(&connection) {
             running.line.send_waiting();
         }
         Ok(())
     }
 
-    async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), GuestError> {
+    async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -262,23 +274,23 @@ impl Guest for AllPrograms {
         _: TimerId,
         _: u64,
         _: Option<ConnectionId>,
-    ) -> Result<(), GuestError> {
+    ) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), GuestError> {
+    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.opened(connection).await
     }
 
-    async fn save(&mut self) -> Result<Vec<u8>, GuestError> {
+    async fn save(&mut self) -> Result<Vec<u8>, CallbackError> {
         Ok(Vec::new())
     }
 
-    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, GuestError> {
+    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, CallbackError> {
         Ok(Ok(()))
     }
 
-    async fn draining(&mut self, _: Duration) -> Result<(), GuestError> {
+    async fn draining(&mut self, _: Duration) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -292,7 +304,7 @@ impl Guest for AllPrograms {
 /// How a program ended.
 enum Ended {
     Exit(i32),
-    Failed(GuestError),
+    Failed(CallbackError),
     /// It went on for too long when its connection was gone.
     Abandoned,
 }

@@ -17,7 +17,7 @@ use super::predictable;
 use super::pulse::Pulse;
 use super::stdio::OutputLog;
 use crate::calls::Calls;
-use crate::config::HandlerLimits;
+use crate::contract::HandlerLimits;
 use crate::handler::Registry;
 use crate::tape::Track;
 

@@ -10,7 +10,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::handler::{Limit, Registry};
+use crate::contract::Limit;
+use crate::handler::Registry;
 use crate::text::Line;
 
 /// A longer line is logged in pieces of this size.

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use crate::request::Request;
-
 /// The number of a connection while the host runs: the worker in the upper 16 bits, a counter
 /// below. Numbers are never reused.
 pub type ConnectionId = u64;
@@ -379,9 +377,3 @@ pub struct ResponseHead {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ContractBroken(pub(crate) String);
-
-/// Returns true for close codes that a handler may send (RFC 6455, 7.4), and for 1005, which stands
-/// for no code.
-pub(crate) fn is_sendable(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1005 | 1007..=1014 | 3000..=4999)
-}

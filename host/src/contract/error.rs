@@ -1,0 +1,61 @@
+//! Why a callback had no effect.
+
+use std::time::Duration;
+
+/// Why a callback had no effect. Each of them ends the instance.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallbackError {
+    /// The handler trapped: a panic, an out-of-bounds access, a broken contract…
+    #[error("trap: {message}")]
+    Trap {
+        /// What happened.
+        message: String,
+        /// Where, innermost frame first, one line per frame; empty when unknown.
+        backtrace: String,
+    },
+    /// The callback computed for longer than it may.
+    #[error("callback ran for longer than {limit:?} (--callback-timeout)")]
+    Deadline {
+        /// The limit.
+        limit: Duration,
+        /// Where it was when it was stopped.
+        backtrace: String,
+    },
+    /// The callback waited in a host call for longer than it may.
+    #[error("callback waited for longer than {limit:?} (--blocking-timeout)")]
+    Blocked {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The callback called the host more often than it may.
+    #[error("callback called the host more than {limit} times (--max-host-calls)")]
+    HostCalls {
+        /// The limit.
+        limit: u64,
+        /// Where it was when it was stopped.
+        backtrace: String,
+    },
+    /// An exported interface does not have the functions and types of the contract.
+    #[error(
+        "its {interface} does not have the types of the contract ({cause}); rebuild it with the matching SDK or wit/ folder"
+    )]
+    Types {
+        /// The interface.
+        interface: &'static str,
+        /// What differs.
+        cause: String,
+    },
+}
+
+impl CallbackError {
+    /// The frames of the handler at the moment of the error, innermost first; empty when unknown.
+    pub fn backtrace(&self) -> &str {
+        match self {
+            Self::Trap { backtrace, .. }
+            | Self::Deadline { backtrace, .. }
+            | Self::HostCalls { backtrace, .. } => backtrace,
+            Self::Blocked { .. } | Self::Types { .. } => "",
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The contract of `wit/` in Rust: values, limits and errors that the host, connections and instances share.
+//!
+//! It knows no socket, no runtime and no wasmtime.
+
+mod capabilities;
+mod close_code;
+mod error;
+mod http;
+mod limits;
+pub(crate) mod packed;
+mod request;
+mod scope;
+mod values;
+
+pub(crate) use self::capabilities::Capabilities;
+pub(crate) use self::close_code::is_sendable;
+pub use self::error::CallbackError;
+pub(crate) use self::http::{HttpRequest, NotServed};
+pub use self::limits::HandlerLimits;
+pub(crate) use self::limits::{LONGEST, Limit};
+pub use self::request::Request;
+pub use self::scope::Scope;
+pub use self::values::*;
