@@ -16,7 +16,7 @@ use crate::contract::{
     ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, SlowPolicy, TimerId,
 };
 use crate::handler::SessionRoom;
-use crate::observability::HandlerTally;
+use crate::metrics::HandlerTally;
 use crate::reservations::Reservations;
 pub(crate) use asked::{AllAdditions, Asked};
 

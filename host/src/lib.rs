@@ -13,7 +13,7 @@
 //!   `reservations`: the room that it counts on.
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
 //! * `tape`: records what instances were called with and asked for, and plays it again.
-//! * `observability`: what is counted. `admission`, `bucket`: connections and rates against their limits.
+//! * `metrics`: counters, and the rate limits of the log. `admission`: connections against their limits.
 //! * `privileges`: who the process is. `file`: reading what somebody outside named. `text`: foreign text in a
 //!   line. `seldom`: lines of the log that peers can cause. `descriptors`: those that are kept for the operator.
 //! * `panics`: a defect of the host is kept to what it concerns.
@@ -21,7 +21,6 @@
 
 mod admission;
 mod backlog;
-mod bucket;
 mod calls;
 pub mod cli;
 mod clock;
@@ -34,8 +33,8 @@ pub mod dev;
 mod file;
 mod handler;
 mod listener;
+mod metrics;
 pub mod native;
-mod observability;
 mod outbound;
 mod panics;
 mod privileges;

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::observability::HostTally;
+use crate::metrics::HostTally;
 use crate::text;
 
 /// Characters of a panic's message that are logged.

@@ -21,7 +21,7 @@ use crate::contract::packed;
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
-use crate::observability::HandlerTally;
+use crate::metrics::HandlerTally;
 use crate::transport::Stream;
 use crate::worker::{Held, Worker};
 pub(crate) use fan::Fanned;

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::connection::Folders;
 use crate::contract::ConnectionId;
 use crate::handler::Handler;
-use crate::observability::{HostTally, Tallies};
+use crate::metrics::{HostTally, Tallies};
 use crate::outbound;
 use crate::session::Session;
 use crate::wasm::pulse::Pulse;

@@ -4,7 +4,7 @@ use hyper::Response;
 
 use super::answer::Body;
 use super::upgrade::Addresses;
-use crate::observability::RefusalReason;
+use crate::metrics::RefusalReason;
 use crate::seldom::Seldom;
 use crate::text::line;
 use crate::worker::Worker;

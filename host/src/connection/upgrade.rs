@@ -14,7 +14,7 @@ use super::refusal::{Refused, shown};
 use crate::admission::HandlerSlot;
 use crate::contract::{Limit, Refusal, Request, Role};
 use crate::handler::{Admitted, Handler, NotAdmitted, Seated, SessionRoom};
-use crate::observability::RefusalReason;
+use crate::metrics::RefusalReason;
 use crate::panics::plant;
 use crate::seldom::Seldom;
 use crate::worker::Worker;

@@ -17,7 +17,6 @@ use crate::contract::{
     Acceptance, CallbackError, Chunk, ClosedBy, ConnectionId, HttpResponse, Limit, NotServed,
     Refusal,
 };
-use crate::observability::FailureKind;
 use crate::panics::{contained, plant, spawn};
 use crate::wasm::incoming::Incoming;
 
@@ -296,7 +295,9 @@ impl Handler {
         if let Some(mut guest) = place.guest.take() {
             guest.commands().clear();
         }
-        report(&self.registry, callback, connection, error);
+        self.registry
+            .metrics()
+            .report_failure(callback, connection, error);
         self.fail(connection);
         let took = thread_time().saturating_sub(began);
         self.registry.usage().add_failing(took);
@@ -424,7 +425,9 @@ impl Handler {
                 self.prepare_spare_after(factory, failed);
             }
             Err(error) => {
-                report(&self.registry, "lifecycle.started", None, &error);
+                self.registry
+                    .metrics()
+                    .report_failure("lifecycle.started", None, &error);
                 place.not_made();
             }
         }
@@ -625,36 +628,4 @@ async fn call_other<G: Guest>(
         Event::Hibernate => unreachable!("it is the host's own"),
     }
     Ok(Answer::Nothing)
-}
-
-/// What the metrics say of a callback that failed.
-fn count(registry: &super::Registry, callback: &str, error: &CallbackError) {
-    let kind = match error {
-        _ if callback == "lifecycle.started" => FailureKind::Start,
-        CallbackError::Trap { .. } | CallbackError::HostCalls { .. } => FailureKind::Trap,
-        CallbackError::Deadline { .. } => FailureKind::Deadline,
-        CallbackError::Blocked { .. } => FailureKind::Blocked,
-        CallbackError::Types { .. } => FailureKind::Start,
-    };
-    registry.tally().failures[kind as usize].add(1);
-    match error {
-        CallbackError::Deadline { .. } => registry.note_limit(Limit::CallbackTimeout),
-        CallbackError::Blocked { .. } => registry.note_limit(Limit::BlockingTimeout),
-        CallbackError::HostCalls { .. } => registry.note_limit(Limit::HostCalls),
-        CallbackError::Trap { .. } | CallbackError::Types { .. } => {}
-    }
-}
-
-pub(crate) fn report(
-    registry: &super::Registry,
-    callback: &str,
-    connection: Option<ConnectionId>,
-    error: &CallbackError,
-) {
-    count(registry, callback, error);
-    let backtrace = Some(error.backtrace()).filter(|frames| !frames.is_empty());
-    tracing::error!(
-        handler = %registry.name(), callback, connection, backtrace = backtrace.map(tracing::field::display),
-        "callback failed and had no effect: {error}"
-    );
 }

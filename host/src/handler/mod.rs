@@ -13,8 +13,6 @@ mod auto_reply;
 mod batch;
 mod deliver;
 mod home;
-mod limit;
-mod log_rate;
 mod outbox;
 mod place;
 mod queue;
@@ -41,7 +39,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use wsrun_proto::ws::{CloseCode, MessageKind, SendError};
 
-pub(crate) use self::deliver::{HANDLE, report};
+pub(crate) use self::deliver::HANDLE;
 pub(crate) use self::home::{Admitted, Door, NotAdmitted, Way, door};
 use self::outbox::Outbox;
 use self::place::{Failures, Place};

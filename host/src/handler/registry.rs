@@ -10,8 +10,6 @@ use rustc_hash::FxBuildHasher;
 use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
 use super::auto_reply::AutoReplies;
-use super::limit::Reached;
-use super::log_rate::LogRate;
 use super::timers::Timers;
 use super::usage::{SessionRoom, Usage};
 use crate::clock;
@@ -20,7 +18,7 @@ use crate::contract::{
     ConnectError, ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, PublishError,
     SlowPolicy, TimerId,
 };
-use crate::observability::HandlerTally;
+use crate::metrics::{HandlerMetrics, HandlerTally};
 use crate::reservations::Reservations;
 use crate::session::Session;
 use crate::wasm::pulse::Pulse;
@@ -28,7 +26,6 @@ use crate::worker::{Outbound, Worker};
 
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
 pub(crate) struct Registry {
-    name: Arc<str>,
     config: Arc<BTreeMap<String, String>>,
     limits: HandlerLimits,
     has_timers: Cell<bool>,
@@ -47,10 +44,7 @@ pub(crate) struct Registry {
     waits: Cell<bool>,
     usage: Rc<Usage>,
     additions: AllAdditions,
-    tally: Arc<HandlerTally>,
-    reached: Reached,
-    log_rate: RefCell<LogRate>,
-    dumped: Cell<Option<Instant>>,
+    metrics: Rc<HandlerMetrics>,
 }
 
 /// What a topic says about subscribers without room.
@@ -60,29 +54,23 @@ struct TopicPolicy {
     dropped: u64,
 }
 
-/// Between two core dumps of a handler: the worker makes nothing else meanwhile.
-const DUMP_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Topics that have a policy.
 const TOPIC_POLICIES_MAX: usize = 1_000;
 
 impl Registry {
     pub(crate) fn new(
-        name: Arc<str>,
         config: Arc<BTreeMap<String, String>>,
         limits: HandlerLimits,
         has_timers: bool,
-        tally: Arc<HandlerTally>,
+        metrics: Rc<HandlerMetrics>,
         worker: Rc<Worker>,
     ) -> Self {
         let topic_limits = TopicLimits {
             topics_max: limits.topics_max,
             subscriptions_max: limits.subscriptions_max,
         };
-        let usage = Rc::new(Usage::new(&limits, Arc::clone(&tally)));
-        let log_rate = LogRate::new(clock::now(), limits.log_lines_per_second_max);
+        let usage = Rc::new(Usage::new(&limits, Arc::clone(metrics.counters())));
         Self {
-            name,
             config,
             limits,
             has_timers: Cell::new(has_timers),
@@ -98,15 +86,17 @@ impl Registry {
             waits: Cell::new(false),
             usage,
             additions: Rc::default(),
-            reached: Reached::new(Arc::clone(&tally)),
-            tally,
-            log_rate: RefCell::new(log_rate),
-            dumped: Cell::new(None),
+            metrics,
         }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
+        self.metrics.name()
+    }
+
+    /// Returns what is counted and logged about the handler on this worker.
+    pub(crate) fn metrics(&self) -> &Rc<HandlerMetrics> {
+        &self.metrics
     }
 
     pub(crate) fn config(&self, key: &str) -> Option<&str> {
@@ -132,33 +122,15 @@ impl Registry {
         &self.additions
     }
 
-    /// What is counted of it.
+    /// Returns the handler's counters.
+    #[inline]
     pub(crate) fn tally(&self) -> &Arc<HandlerTally> {
-        &self.tally
+        self.metrics.counters()
     }
 
-    /// Counts that a limit was reached, and tells so in the log now and then.
+    /// Counts that a limit was reached, and warns about it in the log now and then.
     pub(crate) fn note_limit(&self, limit: Limit) {
-        self.reached.note(&self.name, limit);
-    }
-
-    /// Whether a line of the handler's output may be logged now. If so, how many were left out before it, told once.
-    pub(crate) fn take_log_line(&self) -> Option<u64> {
-        let taken = self.log_rate.borrow_mut().take(clock::now());
-        if taken.is_none() {
-            self.note_limit(Limit::LogRate);
-        }
-        taken
-    }
-
-    /// Whether a core dump may be written; if so, it is the last for a while.
-    pub(crate) fn may_dump(&self) -> bool {
-        let now = clock::now();
-        let may = self.dumped.get().is_none_or(|at| now >= at + DUMP_INTERVAL);
-        if may {
-            self.dumped.set(Some(now));
-        }
-        may
+        self.metrics.note_limit(limit);
     }
 
     /// A message of `length` bytes was not queued: notes whose limit that was.
@@ -211,7 +183,7 @@ impl Registry {
         }
         self.usage.relieved();
         tracing::debug!(
-            handler = %self.name, connections = cut,
+            handler = %self.name(), connections = cut,
             "connections were cut off that held most: more than --max-handler-queue waited"
         );
     }
@@ -254,7 +226,7 @@ impl Registry {
 
     pub(crate) fn set_backed_off(&self, until: Option<Instant>) {
         self.backed_off.set(until);
-        self.tally.backed_off.set(usize::from(until.is_some()));
+        self.tally().backed_off.set(usize::from(until.is_some()));
     }
 
     /// Connections that an instance was told of and that have not failed.
@@ -273,15 +245,15 @@ impl Registry {
     pub(crate) fn insert(&self, session: Rc<Session>) {
         session.join(&self.usage);
         self.sessions.borrow_mut().insert(session.id, session);
-        self.tally.opened.add(1);
-        self.tally.connections.set(self.len());
+        self.tally().opened.add(1);
+        self.tally().connections.set(self.len());
         self.worker.live.send_modify(|live| *live += 1);
     }
 
     /// Forgets a connection whose `closed` has been delivered.
     pub(crate) fn remove(&self, connection: ConnectionId) {
         if self.sessions.borrow_mut().remove(&connection).is_some() {
-            self.tally.connections.set(self.len());
+            self.tally().connections.set(self.len());
             self.worker.live.send_modify(|live| *live -= 1);
         }
     }

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use super::place::{Place, Previous};
 use super::queue::Own;
 use super::recover::InHand;
-use super::{Guest as _, GuestFactory, Handler, report};
+use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
 use crate::contract::{CallbackError, Capabilities, ConnectionId, Limit};
 use crate::text::Line;
@@ -361,7 +361,9 @@ impl Handler {
     ) -> bool {
         let gives_up = self.fails_trial(place, callback, error);
         if gives_up {
-            report(&self.registry, callback, None, error);
+            self.registry
+                .metrics()
+                .report_failure(callback, None, error);
         }
         gives_up
     }

@@ -24,7 +24,7 @@ use crate::contract::{
     HandlerLimits, HttpBody, HttpRequest, HttpResponse, Refusal, Request, Scope, SendError,
     TimerId,
 };
-use crate::observability::Tallies;
+use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
 use crate::session::Session;
 use crate::transport::{Socket, Stream};
@@ -267,12 +267,13 @@ impl Bench {
             shutdown,
         };
         let worker = Rc::new(Worker::new(0, shared));
+        let lines = limits.log_lines_per_second_max;
+        let metrics = HandlerMetrics::new("test".into(), Arc::default(), lines, Instant::now());
         let registry = Rc::new(Registry::new(
-            "test".into(),
             Arc::default(),
             limits,
             true,
-            Arc::default(),
+            Rc::new(metrics),
             Rc::clone(&worker),
         ));
         let exports = Capabilities {

@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::bucket::Bucket;
 use crate::clock::{self, thread_time};
 use crate::contract::{HandlerLimits, Limit};
-use crate::observability::HandlerTally;
+use crate::metrics::Bucket;
+use crate::metrics::HandlerTally;
 
 /// Sums over all connections, against the limits of the handler.
 pub(crate) struct Usage {

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Swapper;
+use super::exposition::exposition;
 use crate::config::Config;
 use crate::contract::Limit;
 use crate::listener::{Bound, Ownership, SocketFile};
-use crate::observability::{FailureKind, Tallies, exposition};
+use crate::metrics::{FailureKind, Tallies};
 
 /// The longest time that a server waits for handshakes that have begun, when it hands over its
 /// listeners.

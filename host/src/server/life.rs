@@ -14,6 +14,7 @@ use super::{Source, StartError};
 use crate::clock;
 use crate::handler::{Door, FromOthers, Handler, Registry, Remote, Way};
 use crate::listener::{self, Bound};
+use crate::metrics::HandlerMetrics;
 use crate::timeslice;
 use crate::tls::Tls;
 use crate::wasm::incoming::Incoming;
@@ -156,12 +157,17 @@ impl Plan {
             let limits = self.shared.config.handler_limits.clone();
             let name: Arc<str> = config.name().into();
             let exports = source.exports();
-            let registry = Registry::new(
+            let metrics = HandlerMetrics::new(
                 Arc::clone(&name),
+                Arc::clone(tally),
+                limits.log_lines_per_second_max,
+                clock::now(),
+            );
+            let registry = Registry::new(
                 Arc::clone(&config.config),
                 limits.clone(),
                 exports.timer_handler,
-                Arc::clone(tally),
+                Rc::new(metrics),
                 Rc::clone(&worker),
             );
             let (door, way) = match place {

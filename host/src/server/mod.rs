@@ -37,6 +37,7 @@
 
 mod builder;
 mod control;
+mod exposition;
 mod life;
 mod local;
 mod plans;
@@ -81,8 +82,8 @@ pub(crate) use self::starting::Starting;
 use self::swap::Threads;
 use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
+use crate::metrics::Tallies;
 use crate::native::Native;
-use crate::observability::Tallies;
 use crate::outbound::Outbound;
 use crate::privileges::Identity;
 use crate::tape::recorder::{Finish, Recorder};

@@ -18,11 +18,12 @@ use super::recorder::{failed, names};
 use super::redact::Redaction;
 use super::value::{Take, args};
 use crate::admission::Admission;
+use crate::clock;
 use crate::config::{Config, OutboundConfig};
 use crate::connection::Folders;
 use crate::contract::{self, CallbackError, Capabilities, Chunk, ConnectionId, HttpRequest};
 use crate::handler::{Guest as _, GuestFactory as _, Registry};
-use crate::observability::Tallies;
+use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
 use crate::wasm::bindings::wsrun::websocket::types;
 use crate::wasm::component::{self, ComponentError, Loaded};
@@ -258,12 +259,13 @@ impl Stage {
             pulses,
             config,
         };
+        let lines = limits.log_lines_per_second_max;
+        let metrics = HandlerMetrics::new(handler.into(), Arc::default(), lines, clock::now());
         let registry = Registry::new(
-            handler.into(),
             Arc::default(),
             limits,
             exports.timer_handler,
-            Arc::default(),
+            Rc::new(metrics),
             Rc::new(Worker::new(0, shared)),
         );
         Ok(Self {

@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wasmtime::{Store, WasmCoreDump};
 
 use super::state::GuestState;
+use crate::clock;
 use crate::contract::Limit;
 use crate::handler::Registry;
 
@@ -23,7 +24,7 @@ pub(super) fn dump(store: &mut Store<GuestState>, error: &wasmtime::Error) {
     };
     let registry = Rc::clone(&store.data().calls.registry);
     let config = registry.worker().config.coredumps.as_ref();
-    let Some(settings) = config.filter(|_| registry.may_dump()) else {
+    let Some(settings) = config.filter(|_| registry.metrics().take_core_dump(clock::now())) else {
         return;
     };
     if store.data().limiter.used() as u64 > settings.bytes_max {

@@ -28,7 +28,7 @@ use super::state::Log;
 use crate::command::Commands;
 use crate::connection::HttpBody;
 use crate::contract::{CallbackError, HandlerLimits, Limit, NotServed};
-use crate::handler::{HANDLE, Handler, Registry, report};
+use crate::handler::{HANDLE, Handler, Registry};
 use crate::panics::{plant, spawn};
 use crate::seldom::Seldom;
 
@@ -190,7 +190,10 @@ impl Incoming {
             Ok(commands) => handler.apply_of_request(commands).await,
             // Nothing was counted on any connection: what it asked for is just forgotten.
             Err(error) => {
-                report(&handler.registry, HANDLE, None, &error);
+                handler
+                    .registry
+                    .metrics()
+                    .report_failure(HANDLE, None, &error);
                 let counted = handler.note_request_failed(self, error).await;
                 let _ = given_up.send(counted);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 use crate::contract::Limit;
-use crate::observability::HandlerTally;
+use crate::metrics::HandlerTally;
 
 /// Bytes that a table element takes of the host's memory.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();

@@ -15,7 +15,7 @@ use super::component::{ComponentError, first_line};
 use super::host;
 use super::state::GuestState;
 use crate::contract::Capabilities;
-use crate::observability::HandlerTally;
+use crate::metrics::HandlerTally;
 use crate::tape::Tape;
 
 /// Everything that a handler may import.

@@ -29,8 +29,8 @@ use crate::contract::{
     Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectionId, HandlerLimits,
     HttpRequest, HttpResponse, Limit, Refusal, Request, TimerId,
 };
-use crate::handler::{Guest, GuestFactory, Registry, report};
-use crate::observability::HandlerTally;
+use crate::handler::{Guest, GuestFactory, Registry};
+use crate::metrics::HandlerTally;
 use crate::seldom::Seldom;
 
 /// How long a program may go on when its connection is gone: it has read the end of its input by then.
@@ -337,7 +337,9 @@ impl Starter {
                 )
             }
             Ended::Failed(error) => {
-                report(&self.registry, "wasi:cli/run", Some(connection), &error);
+                self.registry
+                    .metrics()
+                    .report_failure("wasi:cli/run", Some(connection), &error);
                 (1011, "the program failed".to_owned())
             }
             Ended::Abandoned => {

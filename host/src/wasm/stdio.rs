@@ -10,6 +10,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::clock;
 use crate::contract::Limit;
 use crate::handler::Registry;
 use crate::text::Line;
@@ -97,7 +98,7 @@ impl GuestLog {
         if text.trim().is_empty() {
             return;
         }
-        let Some(left_out) = self.registry.take_log_line() else {
+        let Some(left_out) = self.registry.metrics().take_log_line(clock::now()) else {
             return;
         };
         let OutputLog {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bucket::Bucket;
+use super::token_bucket::Bucket;
 
 /// Lines over the rate are counted, and told when there is room for lines again.
 #[derive(Debug)]
