@@ -4,7 +4,7 @@
 //! ```text
 //!  cli, main ──▶ server ──▶ listener ──▶ connection ──▶ handler ◀── wasm
 //!                  │                        │   core: wsrun-proto     │
-//!                  └── config, tls          └── session, transport ───┘ command
+//!                  └── config, tls          └── session, stream ──────┘ command
 //! ```
 //!
 //! * [`config`]: every setting with its default. [`server`]: starts and stops all of it.
@@ -42,11 +42,11 @@ mod reservations;
 mod seldom;
 pub mod server;
 mod session;
+mod stream;
 mod tape;
 pub mod test;
 mod text;
 mod timeslice;
 mod tls;
-mod transport;
 mod wasm;
 mod worker;

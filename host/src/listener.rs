@@ -20,8 +20,8 @@ use crate::connection;
 use crate::descriptors;
 use crate::panics;
 use crate::seldom::Seldom;
+use crate::stream::{Socket, set_options};
 use crate::tls::Tls;
-use crate::transport::{Socket, set_options};
 use crate::worker::Worker;
 
 const BACKLOG: i32 = 4_096;

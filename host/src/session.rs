@@ -22,7 +22,7 @@ pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
 use crate::metrics::HandlerTally;
-use crate::transport::Stream;
+use crate::stream::Stream;
 use crate::worker::{Held, Worker};
 pub(crate) use fan::Fanned;
 

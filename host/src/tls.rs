@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsFiles;
-use crate::transport::Socket;
+use crate::stream::Socket;
 
 /// Why a certificate cannot be used. What was in use before stays in use.
 #[derive(Debug, thiserror::Error)]

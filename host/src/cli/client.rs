@@ -17,8 +17,8 @@ use crate::clock;
 use crate::contract::{ConnectOptions, Failure as Failed, Verify};
 use crate::outbound::tls::{Trust, roots};
 use crate::outbound::{self, Opened, Outbound, random};
+use crate::stream::Stream;
 use crate::text::Line;
-use crate::transport::Stream;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 * 1024;

@@ -25,8 +25,8 @@ use crate::listener::Handshake;
 use crate::panics::plant;
 use crate::seldom::Seldom;
 use crate::session::Session;
+use crate::stream::{Socket, Stream};
 use crate::tls::Tls;
-use crate::transport::{Socket, Stream};
 use crate::worker::{Held, Slot, Worker};
 
 /// How long a client that is turned away has to read why.

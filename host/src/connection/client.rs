@@ -17,7 +17,7 @@ use crate::handler::Handler;
 use crate::outbound::{self, Failed, Opened};
 use crate::panics::{contained, plant};
 use crate::session::{Opening, Session};
-use crate::transport::Stream;
+use crate::stream::Stream;
 use crate::worker::{Held, Worker};
 
 /// Begins to make a connection. It is in the registry from here on.

@@ -22,7 +22,7 @@ use super::framed::Framed;
 use super::plain;
 use super::upgrade::{Addresses, Upgraded, is_upgrade, malformed, upgrade};
 use crate::clock::{self, Patience};
-use crate::transport::Stream;
+use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// What is left of an HTTP connection that was upgraded.

@@ -10,7 +10,7 @@ use super::upgrade::Upgraded;
 use crate::contract::Request;
 use crate::handler::{Handler, Seated, SessionRoom};
 use crate::listener::Handshake;
-use crate::transport::Detached;
+use crate::stream::Detached;
 use crate::worker::Slot;
 
 /// A connection whose opening handshake is done, without anything of the worker that did it.

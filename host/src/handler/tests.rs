@@ -27,7 +27,7 @@ use crate::contract::{
 use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
 use crate::session::Session;
-use crate::transport::{Socket, Stream};
+use crate::stream::{Socket, Stream};
 use crate::worker::{Held, Shared, Slot, Worker};
 
 /// What the guests of a test share with it.

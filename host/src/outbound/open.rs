@@ -21,7 +21,7 @@ use super::{Outbound, Prepared, random, tls};
 use crate::clock::timeout;
 use crate::contract::{ConnectOptions, Failure, Phase, Request, ResponseHead, Role};
 use crate::descriptors;
-use crate::transport::{Socket, Stream, set_options};
+use crate::stream::{Socket, Stream, set_options};
 
 /// The most addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 16;

@@ -22,7 +22,7 @@ use wsrun_proto::http::upgrade;
 
 use super::*;
 use crate::contract::{Failure, Phase, ResponseHead, Role, Verify};
-use crate::transport::Stream;
+use crate::stream::Stream;
 
 fn config() -> OutboundConfig {
     let grants = ["127.0.0.1", "localhost", "wrong.example"];

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::connection;
 use crate::listener::Handshake;
 use crate::server::{Server, StartError};
-use crate::transport::Socket;
+use crate::stream::Socket;
 use crate::worker::Worker;
 
 /// Runs every step, until one has another result than expected.
