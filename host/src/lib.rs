@@ -48,5 +48,6 @@ pub mod test;
 mod text;
 mod timeslice;
 mod tls;
+mod transport;
 mod wasm;
 mod worker;

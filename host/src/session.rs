@@ -1,4 +1,4 @@
-//! What the host keeps for one connection: its protocol state, its stream, and what the handler stored with it.
+//! What the host keeps for one connection: its protocol state, its transport, and what the handler stored with it.
 
 mod fan;
 mod stored_request;
@@ -22,7 +22,7 @@ pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
 use crate::metrics::HandlerTally;
-use crate::stream::Stream;
+use crate::transport::{Transport, Unconnected};
 use crate::worker::{Held, Worker};
 pub(crate) use fan::Fanned;
 
@@ -54,7 +54,7 @@ pub(crate) struct Session {
     in_low_queue: Cell<Option<u64>>,
     in_low_events: Cell<Option<u64>>,
     pub(crate) connection: RefCell<ws::Connection>,
-    pub(crate) stream: RefCell<Stream>,
+    pub(crate) transport: RefCell<Box<dyn Transport>>,
     /// The connection's task, to be woken when something changed that it did not do itself.
     waker: RefCell<Option<Waker>>,
     /// Bytes of the queue that callbacks which run count on: see [`Reservations`](crate::reservations::Reservations).
@@ -112,7 +112,7 @@ impl Session {
         worker: Rc<Worker>,
         data: Vec<u8>,
         connection: ws::Connection,
-        stream: Stream,
+        transport: Box<dyn Transport>,
         slot: Held,
     ) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl Session {
             in_low_queue: Cell::new(None),
             in_low_events: Cell::new(None),
             connection: RefCell::new(connection),
-            stream: RefCell::new(stream),
+            transport: RefCell::new(transport),
             waker: RefCell::new(None),
             reserved: Cell::new(0),
             backlog: RefCell::default(),
@@ -251,7 +251,7 @@ impl Session {
     /// Lets go of a transport that has ended, and of what was queued for it, before another is made.
     pub(crate) fn release_transport(&self) {
         *self.opening.borrow_mut() = None;
-        *self.stream.borrow_mut() = Stream::Unconnected;
+        *self.transport.borrow_mut() = Box::new(Unconnected);
         *self.connection.borrow_mut() =
             ws::Connection::new(clock::now(), ws::Role::Client, ws::Config::default());
         self.backlog.borrow_mut().clear();
@@ -270,13 +270,13 @@ impl Session {
         request: &Request,
         protocol: Option<String>,
         connection: ws::Connection,
-        stream: Stream,
+        transport: Box<dyn Transport>,
         response: ResponseHead,
     ) {
         *self.request.borrow_mut() = Kept::from(request);
         *self.protocol.borrow_mut() = protocol;
         *self.connection.borrow_mut() = connection;
-        *self.stream.borrow_mut() = stream;
+        *self.transport.borrow_mut() = transport;
         *self.opening.borrow_mut() = Some(Box::new(Opening {
             failure: None,
             response: Some(response),
@@ -529,7 +529,7 @@ impl Session {
 
     /// The socket, for those who want to look at it.
     pub(crate) fn raw_fd(&self) -> Option<std::os::fd::RawFd> {
-        self.stream.borrow().raw_fd()
+        self.transport.borrow().raw_fd()
     }
 
     pub(crate) fn data(&self) -> Vec<u8> {

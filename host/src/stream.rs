@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use crate::transport::Transport;
+
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -46,9 +48,7 @@ impl Detached {
             Unbound::Unix(socket) => Socket::Unix(UnixStream::from_std(socket)?),
         };
         let mut stream = self.stream;
-        if let Some(place) = stream.socket_mut() {
-            *place = socket;
-        }
+        *stream.socket_mut() = socket;
         Ok(stream)
     }
 }
@@ -60,24 +60,13 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<Socket>>),
     /// TLS of the client role.
     ClientTls(Box<tokio_rustls::client::TlsStream<Socket>>),
-    /// No transport yet: reads and writes wait for ever.
-    Unconnected,
 }
 
 impl Stream {
-    /// Whether the transport has failed, without reading from it: a connection that is not read would not notice.
-    pub(crate) fn has_failed(&self) -> bool {
-        let error = match self.socket() {
-            Some(Socket::Tcp(stream)) => SockRef::from(stream).take_error(),
-            Some(Socket::Unix(stream)) => SockRef::from(stream).take_error(),
-            Some(Socket::Memory(_) | Socket::Gone) | None => Ok(None),
-        };
-        !matches!(error, Ok(None))
-    }
-
-    /// Bytes that the kernel holds because the peer has not taken them; none where no kernel is between.
+    /// Returns how many bytes the kernel holds because the peer has not taken them. Returns none
+    /// where no kernel is in between.
     pub(crate) fn untaken_bytes(&self) -> Option<usize> {
-        let socket = match self.socket()? {
+        let socket = match self.socket() {
             Socket::Tcp(stream) => stream.as_fd(),
             Socket::Unix(stream) => stream.as_fd(),
             Socket::Memory(_) | Socket::Gone => return None,
@@ -85,9 +74,19 @@ impl Stream {
         untaken::untaken_bytes(socket).ok()
     }
 
-    /// The file descriptor of the socket.
+    /// Returns true when the socket has failed, without reading from it.
+    fn has_failed(&self) -> bool {
+        let error = match self.socket() {
+            Socket::Tcp(stream) => SockRef::from(stream).take_error(),
+            Socket::Unix(stream) => SockRef::from(stream).take_error(),
+            Socket::Memory(_) | Socket::Gone => Ok(None),
+        };
+        !matches!(error, Ok(None))
+    }
+
+    /// Returns the file descriptor of the socket.
     pub(crate) fn raw_fd(&self) -> Option<RawFd> {
-        match self.socket()? {
+        match self.socket() {
             Socket::Tcp(stream) => Some(stream.as_raw_fd()),
             Socket::Unix(stream) => Some(stream.as_raw_fd()),
             Socket::Memory(_) | Socket::Gone => None,
@@ -96,8 +95,7 @@ impl Stream {
 
     /// Takes it out of the runtime of this thread.
     pub(crate) fn detach(mut self) -> io::Result<Detached> {
-        let socket = self.socket_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let socket = match std::mem::replace(socket, Socket::Gone) {
+        let socket = match std::mem::replace(self.socket_mut(), Socket::Gone) {
             Socket::Tcp(socket) => Unbound::Tcp(socket.into_std()?),
             Socket::Unix(socket) => Unbound::Unix(socket.into_std()?),
             Socket::Memory(_) | Socket::Gone => return Err(io::ErrorKind::NotConnected.into()),
@@ -108,22 +106,63 @@ impl Stream {
         })
     }
 
-    fn socket_mut(&mut self) -> Option<&mut Socket> {
+    fn socket_mut(&mut self) -> &mut Socket {
         match self {
-            Self::Plain(socket) => Some(socket),
-            Self::Tls(stream) => Some(stream.get_mut().0),
-            Self::ClientTls(stream) => Some(stream.get_mut().0),
-            Self::Unconnected => None,
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_mut().0,
+            Self::ClientTls(stream) => stream.get_mut().0,
         }
     }
 
-    fn socket(&self) -> Option<&Socket> {
+    fn socket(&self) -> &Socket {
         match self {
-            Self::Plain(socket) => Some(socket),
-            Self::Tls(stream) => Some(stream.get_ref().0),
-            Self::ClientTls(stream) => Some(stream.get_ref().0),
-            Self::Unconnected => None,
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::ClientTls(stream) => stream.get_ref().0,
         }
+    }
+}
+
+impl Transport for Stream {
+    #[inline]
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut read = ReadBuf::new(buffer);
+        let result = AsyncRead::poll_read(Pin::new(self), cx, &mut read);
+        let length = read.filled().len();
+        result.map_ok(|()| length)
+    }
+
+    #[inline]
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match slices {
+            // A `send` is cheaper than a `writev` of one.
+            [slice] => AsyncWrite::poll_write(Pin::new(self), cx, slice),
+            slices => AsyncWrite::poll_write_vectored(Pin::new(self), cx, slices),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(Pin::new(self), cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(Pin::new(self), cx)
+    }
+
+    fn has_failed(&self) -> bool {
+        Self::has_failed(self)
+    }
+
+    fn untaken_bytes(&self) -> Option<usize> {
+        Self::untaken_bytes(self)
+    }
+
+    fn raw_fd(&self) -> Option<RawFd> {
+        Self::raw_fd(self)
     }
 }
 
@@ -177,11 +216,7 @@ delegate_io!(
     [Socket::Tcp, Socket::Unix, Socket::Memory],
     [Socket::Gone]
 );
-delegate_io!(
-    Stream,
-    [Stream::Plain, Stream::Tls, Stream::ClientTls],
-    [Stream::Unconnected]
-);
+delegate_io!(Stream, [Stream::Plain, Stream::Tls, Stream::ClientTls], []);
 
 /// Sets the options of a TCP connection, whoever made it.
 pub(crate) fn set_options(stream: &TcpStream) {

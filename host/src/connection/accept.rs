@@ -207,7 +207,7 @@ fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
         Rc::clone(worker),
         upgraded.session,
         connection,
-        stream,
+        Box::new(stream),
         Held::Inbound(slot),
     ));
     tracing::debug!(

@@ -17,7 +17,7 @@ use crate::handler::Handler;
 use crate::outbound::{self, Failed, Opened};
 use crate::panics::{contained, plant};
 use crate::session::{Opening, Session};
-use crate::stream::Stream;
+use crate::transport::Unconnected;
 use crate::worker::{Held, Worker};
 
 /// Begins to make a connection. It is in the registry from here on.
@@ -44,7 +44,7 @@ pub(crate) fn connect(
         data,
         // Replaced when there is a transport.
         ws::Connection::new(clock::now(), Role::Client, ws::Config::default()),
-        Stream::Unconnected,
+        Box::new(Unconnected),
         Held::Outbound(handler.registry.count_outbound()),
     ));
     session.begin_opening();
@@ -193,7 +193,7 @@ impl Client {
         let config = ws_config(&self.worker, &self.handler, deflate);
         let connection = ws::Connection::new(clock::now(), Role::Client, config);
         let session = &self.session;
-        session.establish(&request, protocol, connection, stream, response);
+        session.establish(&request, protocol, connection, Box::new(stream), response);
         session.reconnects.set(self.options.reconnect.is_some());
         let opened = clock::now();
         tracing::debug!(

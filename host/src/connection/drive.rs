@@ -18,7 +18,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Sleep;
 use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, State};
 
@@ -263,12 +262,15 @@ impl Driver {
         }
         let mut buffer = self.worker.take_read_buffer();
         let length_max = self.readable_bytes().min(buffer.len());
-        let mut read = ReadBuf::new(&mut buffer[..length_max]);
-        let result = Pin::new(&mut *self.session.stream.borrow_mut()).poll_read(cx, &mut read);
-        let length = read.filled().len();
+        let read = &mut buffer[..length_max];
+        let result = self.session.transport.borrow_mut().poll_read(cx, read);
+        let length = match result {
+            Poll::Ready(Ok(length)) => length,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
         self.count_read(length);
         let progress = match result {
-            Poll::Ready(Ok(())) if length > 0 => {
+            Poll::Ready(Ok(_)) if length > 0 => {
                 let left = self.feed(&mut buffer[..length], now);
                 self.unread = buffer[length - left..length].to_vec();
                 true

@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
@@ -27,7 +25,8 @@ use crate::contract::{
 use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
 use crate::session::Session;
-use crate::stream::{Socket, Stream};
+use crate::transport::Transport;
+use crate::transport::memory::{MemoryPeer, pipe};
 use crate::worker::{Held, Shared, Slot, Worker};
 
 /// What the guests of a test share with it.
@@ -231,13 +230,16 @@ impl GuestFactory for Factory {
     async fn prepare(&self, _: &Rc<Registry>) {}
 }
 
+/// What the socket takes of a connection whose peer does not read.
+const SOCKET_BYTES: usize = 200_000;
+
 /// A handler on a worker without listeners.
 struct Bench {
     script: Rc<Script>,
     worker: Rc<Worker>,
     handler: Rc<Handler>,
     /// Ends of the transports: they stay open as long as the test.
-    peers: Vec<UnixStream>,
+    peers: Vec<MemoryPeer>,
 }
 
 impl Bench {
@@ -302,12 +304,13 @@ impl Bench {
     }
 
     fn open(&mut self) -> Rc<Session> {
-        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (ours, theirs) = pipe();
+        theirs.set_room(SOCKET_BYTES);
         self.peers.push(theirs);
-        self.open_on(Stream::Plain(Socket::Unix(ours)))
+        self.open_on(Box::new(ours))
     }
 
-    fn open_on(&self, stream: Stream) -> Rc<Session> {
+    fn open_on(&self, transport: Box<dyn Transport>) -> Rc<Session> {
         let connection = ws::Connection::new(Instant::now(), Role::Server, ws::Config::default());
         let session = Rc::new(Session::new(
             self.worker.next_connection_id(),
@@ -316,7 +319,7 @@ impl Bench {
             Rc::clone(&self.worker),
             Vec::new(),
             connection,
-            stream,
+            transport,
             Held::Inbound(Slot::take(&self.worker).unwrap()),
         ));
         self.handler.registry.insert(Rc::clone(&session));
@@ -393,8 +396,8 @@ fn much_to_write_goes_out_in_turns() {
 
     run(async {
         let bench = Bench::new().await;
-        let (ours, mut theirs) = tokio::io::duplex(2 * MESSAGE);
-        let session = bench.open_on(Stream::Plain(Socket::Memory(ours)));
+        let (ours, theirs) = pipe();
+        let session = bench.open_on(Box::new(ours));
         let woken = Arc::new(Woken::default());
         session.set_waker(&Waker::from(Arc::clone(&woken)));
         let mut cx = Context::from_waker(Waker::noop());
@@ -421,8 +424,7 @@ fn much_to_write_goes_out_in_turns() {
         }
         assert!(session.poll_write(&mut cx).is_ready());
         assert!(session.is_flushed());
-        let mut written = vec![0; all];
-        theirs.read_exact(&mut written).await.unwrap();
+        let written = theirs.take_written();
         assert_eq!(written[all - MESSAGE..], message);
     });
 }

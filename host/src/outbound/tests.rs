@@ -603,23 +603,6 @@ async fn unix_sockets_are_for_the_operator() {
     assert_eq!(opened.request.peer, "unix");
 }
 
-#[tokio::test]
-async fn a_stream_without_transport_waits() {
-    let mut stream = Stream::Unconnected;
-    assert!(!stream.has_failed() && stream.raw_fd().is_none());
-    let mut buffer = [0];
-    tokio::select! {
-        biased;
-        _ = stream.read(&mut buffer) => panic!("nothing can be read"),
-        () = std::future::ready(()) => {}
-    }
-    tokio::select! {
-        biased;
-        _ = stream.write(b"x") => panic!("nothing can be written"),
-        () = std::future::ready(()) => {}
-    }
-}
-
 /// A certificate and its key, in PEM.
 struct Pem {
     chain: String,

@@ -1,11 +1,9 @@
 //! What is queued for a connection goes to its socket: as far as that takes it, and in turns where it is much.
 
 use std::io::IoSlice;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::AsyncWrite;
 use wsrun_proto::ws;
 
 use super::Session;
@@ -68,7 +66,7 @@ impl Session {
             }
             return Written::All;
         }
-        let mut stream = self.stream.borrow_mut();
+        let mut transport = self.transport.borrow_mut();
         let mut progress = false;
         let mut left = WRITTEN_PER_TURN_MAX;
         let mut in_part = false;
@@ -76,7 +74,7 @@ impl Session {
             self.refill_waiting(&mut connection);
             let output = connection.output_mut();
             if output.is_empty() {
-                break Pin::new(&mut *stream).poll_flush(cx);
+                break transport.poll_flush(cx);
             }
             if left == 0 {
                 self.wake_after_others();
@@ -85,12 +83,7 @@ impl Session {
             }
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let count = output.slices_within(&mut slices, left);
-            let written = match &slices[..count] {
-                // A `send` is cheaper than a `writev` of one.
-                [slice] => Pin::new(&mut *stream).poll_write(cx, slice),
-                slices => Pin::new(&mut *stream).poll_write_vectored(cx, slices),
-            };
-            match written {
+            match transport.poll_write(cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => {
                     progress = true;

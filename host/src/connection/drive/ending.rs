@@ -1,10 +1,7 @@
 //! The end of a transport.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Driver, FAR, READS_PER_TURN};
 
@@ -37,7 +34,7 @@ impl Driver {
                 self.writing = None;
                 return Poll::Pending;
             }
-            match Pin::new(&mut *self.session.stream.borrow_mut()).poll_shutdown(cx) {
+            match self.session.transport.borrow_mut().poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => {
                     self.shut_down = true;
                     self.writing = None;
@@ -59,7 +56,7 @@ impl Driver {
         let timeouts = &self.worker.config.timeouts;
         let patience = timeouts.message_timeout.unwrap_or(DISCARD_TIME);
         let mut buffer = self.worker.take_read_buffer();
-        let mut stream = self.session.stream.borrow_mut();
+        let mut transport = self.session.transport.borrow_mut();
         let (mut length, mut reads) = (0, 0);
         let end = loop {
             if reads == READS_PER_TURN {
@@ -67,14 +64,13 @@ impl Driver {
                 break Discarded::SoFar;
             }
             reads += 1;
-            let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut *stream).poll_read(cx, &mut read) {
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => length += read.filled().len(),
-                Poll::Ready(Ok(()) | Err(_)) => break Discarded::ToTheEnd,
+            match transport.poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(read)) if read > 0 => length += read,
+                Poll::Ready(Ok(_) | Err(_)) => break Discarded::ToTheEnd,
                 Poll::Pending => break Discarded::SoFar,
             }
         };
-        drop(stream);
+        drop(transport);
         self.worker.give_read_buffer(buffer);
         if length == 0 {
             return end;

@@ -63,7 +63,7 @@ impl Driver {
             self.session.broken.set(true);
         } else {
             self.looked = now;
-            if self.session.stream.borrow().has_failed() {
+            if self.session.transport.borrow().has_failed() {
                 self.session.broken.set(true);
             }
             self.session.connection.borrow_mut().handle_timeout(now);
@@ -134,7 +134,7 @@ impl Driver {
         let Some((since, _)) = self.untaken_since() else {
             return;
         };
-        let untaken = self.session.stream.borrow().untaken_bytes();
+        let untaken = self.session.transport.borrow().untaken_bytes();
         let rare = self.rare.get_or_insert_default();
         let is_first = rare.looked.replace(now).is_none_or(|at| at < since);
         let before = std::mem::replace(&mut rare.untaken, untaken);
