@@ -30,6 +30,7 @@ mod connection;
 pub mod contract;
 mod descriptors;
 pub mod dev;
+mod driver;
 mod file;
 mod handler;
 mod listener;

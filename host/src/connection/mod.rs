@@ -4,7 +4,6 @@ mod accept;
 mod answer;
 mod body;
 mod client;
-mod drive;
 mod files;
 mod framed;
 mod http;

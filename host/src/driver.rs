@@ -45,7 +45,7 @@ const PINGS_PER_WRITE: u32 = 16;
 /// handshake.
 ///
 /// The future of every connection: it has the size of its [`Driver`].
-pub(super) fn drive(
+pub(crate) fn drive(
     session: Rc<Session>,
     handler: Rc<Handler>,
     worker: Rc<Worker>,
