@@ -12,13 +12,10 @@
 mod ending;
 mod timers;
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::time::Sleep;
 use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, State};
 
 use crate::clock;
@@ -26,7 +23,7 @@ use crate::command::Fixed;
 use crate::contract::ClosedBy;
 use crate::handler::{Handler, RatesIn, Usage};
 use crate::outbound;
-use crate::panics::{Panicked, caught, plant};
+use crate::panics::{Panicked, plant};
 use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::worker::Worker;
@@ -41,27 +38,8 @@ const READS_PER_TURN: u32 = 8;
 /// not read.
 const PINGS_PER_WRITE: u32 = 16;
 
-/// Runs a connection until its transport is gone, and closes it when the server stops. `early` is what the peer sent behind its
-/// handshake.
-///
-/// The future of every connection: it has the size of its [`Driver`].
-pub(crate) fn drive(
-    session: Rc<Session>,
-    handler: Rc<Handler>,
-    worker: Rc<Worker>,
-    early: Vec<u8>,
-) -> impl Future<Output = ()> {
-    let mut driver = Driver::new(session, handler, worker, early);
-    poll_fn(move |cx| match caught(|| driver.poll(cx)) {
-        Ok(polled) => polled,
-        Err(panicked) => {
-            driver.fail(&panicked);
-            Poll::Ready(())
-        }
-    })
-}
-
-struct Driver {
+/// Runs one connection: the loop around the protocol core, without a timer of its own.
+pub(crate) struct Driver {
     session: Rc<Session>,
     handler: Rc<Handler>,
     worker: Rc<Worker>,
@@ -70,8 +48,7 @@ struct Driver {
     unread_from: usize,
     /// The core was stopped between two messages: there may be more in it even if nothing is unread.
     stopped_early: bool,
-    sleep: Pin<Box<Sleep>>,
-    /// When `sleep` ends. It may be earlier than what is due: then it is set again.
+    /// When something is due, as of the last poll.
     deadline: Instant,
     /// `closed` was pushed.
     told: bool,
@@ -155,12 +132,19 @@ impl Drop for Writing {
 }
 
 impl Driver {
-    fn new(session: Rc<Session>, handler: Rc<Handler>, worker: Rc<Worker>, early: Vec<u8>) -> Self {
-        let sleep = Box::pin(tokio::time::sleep(worker.config.timeouts.close_timeout));
+    /// Makes the driver of a connection whose opening handshake is done. `early` is what the peer
+    /// sent behind its handshake.
+    pub(crate) fn new(
+        session: Rc<Session>,
+        handler: Rc<Handler>,
+        worker: Rc<Worker>,
+        early: Vec<u8>,
+    ) -> Self {
+        let now = clock::now();
         let limits = handler.registry.limits();
         let rates = RatesIn::new(limits.message_rate_max, limits.byte_rate_max);
         Self {
-            deadline: sleep.deadline().into_std(),
+            deadline: now + FAR,
             session,
             handler,
             writing: Some(Writing::new(&worker)),
@@ -168,9 +152,8 @@ impl Driver {
             unread: early,
             unread_from: 0,
             stopped_early: false,
-            sleep,
             told: false,
-            looked: clock::now(),
+            looked: now,
             shut_down: false,
             looked_again: false,
             rare: None,
@@ -181,10 +164,12 @@ impl Driver {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Does what can be done at `now`, and is ready when the transport is gone. While it is pending,
+    /// it wants to be polled again when its waker is woken, and at its [`deadline`](Self::deadline).
+    ///
+    /// The time is taken once: a turn is short, and a callback that is not gives way.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         self.session.set_waker(cx.waker());
-        // Asked once: a turn is short, and a callback that is not gives way.
-        let now = clock::now();
         if matches!(self.stop, Stop::No) && self.worker.is_draining() {
             self.stop = Stop::At(now + self.worker.close_delay());
         }
@@ -211,8 +196,13 @@ impl Driver {
         Poll::Pending
     }
 
+    /// Returns when a driver that is pending is to be polled again at the latest.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// Ends the connection after a panic of the host: the handler is told, if it was not yet.
-    fn fail(&mut self, panicked: &Panicked) {
+    pub(crate) fn fail(&mut self, panicked: &Panicked) {
         let session = &self.session;
         panicked.report(
             &self.worker.tally,

@@ -31,7 +31,7 @@ const DROPPABLE_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// One connection of a handler.
 ///
-/// Its task (`connection::drive`) reads; everybody on the worker may queue and write, through the borrow of a moment.
+/// Its task reads (`driver`); everybody on the worker may queue and write, through the borrow of a moment.
 pub(crate) struct Session {
     pub(crate) id: ConnectionId,
     request: RefCell<Kept>,

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep;
 use wsrun_proto::ws::{self, Role};
 
+use super::drive::drive;
 use super::http::{Raw, Served, serve as serve_http};
 use super::moving::Moving;
 use super::upgrade::Addresses;
@@ -19,7 +20,6 @@ use super::ws_config;
 use crate::admission::AddressSlot;
 use crate::clock::{self, timeout};
 use crate::contract::Limit;
-use crate::driver::drive;
 use crate::handler::Handler;
 use crate::listener::Handshake;
 use crate::panics::plant;

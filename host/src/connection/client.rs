@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Role};
 
+use super::drive::drive;
 use super::ws_config;
 use crate::clock;
 use crate::command::Connect;
 use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
-use crate::driver::drive;
 use crate::handler::Handler;
 use crate::outbound::{self, Failed, Opened};
 use crate::panics::{contained, plant};

@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod body;
 mod client;
+mod drive;
 mod files;
 mod framed;
 mod http;

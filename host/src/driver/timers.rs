@@ -10,7 +10,7 @@ use crate::clock;
 use crate::contract::ClosedBy;
 
 impl Driver {
-    /// Runs what is due and sets the timer for what is next, in a turn that began then. At the end of a turn that has read all that it may,
+    /// Runs what is due and notes when the next is, in a turn that began then. At the end of a turn that has read all that it may,
     /// which is later, the socket was looked at already. True when something happened.
     pub(super) fn poll_timers(
         &mut self,
@@ -18,21 +18,13 @@ impl Driver {
         asked: Instant,
         turn_began: Instant,
     ) -> bool {
-        let next = self.next_deadline(asked);
-        if next < self.deadline {
-            self.deadline = next;
-            self.sleep.as_mut().reset(next.into());
-        }
-        // A runtime that always has a task to run looks at its timers rarely.
-        if self.sleep.as_mut().poll(cx).is_pending() && next > asked {
+        self.deadline = self.next_deadline(asked);
+        if self.deadline > asked {
             return false;
         }
         let now = clock::now();
-        if next > now {
-            self.deadline = next;
-            self.sleep.as_mut().reset(next.into());
-            return self.sleep.as_mut().poll(cx).is_ready();
-        }
+        // Far away until the next look says otherwise.
+        self.deadline = now + FAR;
         if let Some(due) = self.patience_ends()
             && due <= now
         {
@@ -70,9 +62,6 @@ impl Driver {
             self.session.mark_dirty();
             self.worker.flush();
         }
-        // Far away until the next look says otherwise.
-        self.deadline = now + FAR;
-        self.sleep.as_mut().reset(self.deadline.into());
         true
     }
 
