@@ -10,6 +10,7 @@
 //! events of this connection than it may, and while the handler said so.
 
 mod ending;
+mod retry;
 mod timers;
 
 use std::rc::Rc;
@@ -18,11 +19,11 @@ use std::time::{Duration, Instant};
 
 use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, State};
 
+use self::retry::retries_end;
 use crate::clock;
 use crate::command::Fixed;
 use crate::contract::ClosedBy;
 use crate::handler::{Handler, RatesIn, Usage};
-use crate::outbound;
 use crate::panics::{Panicked, plant};
 use crate::seldom::Seldom;
 use crate::session::Session;
@@ -558,7 +559,7 @@ impl Driver {
         self.worker.tell_room();
         let session = &self.session;
         let may_retry = session.reconnects.get() && !session.failed.get();
-        if may_retry && !*self.worker.shutdown.borrow() && outbound::retries_end(&info) {
+        if may_retry && !*self.worker.shutdown.borrow() && retries_end(&info) {
             // Whoever makes it again tells the handler: topics and timers stay.
             session.lose(info);
             return;

@@ -1,8 +1,8 @@
-//! The rules for connecting again: after which ends and failures, and with which wait.
+//! The rules for connecting again: after which failures, and with which wait.
 
 use std::time::Duration;
 
-use crate::contract::{CloseInfo, ClosedBy, Failure, Reconnect};
+use crate::contract::{Failure, Reconnect};
 
 /// The shortest first wait. It protects a server that ends connections as fast as it accepts them.
 const DELAY_MIN: Duration = Duration::from_millis(10);
@@ -24,18 +24,6 @@ pub(crate) fn delay(reconnect: &Reconnect, failed: u32, random: u32) -> Duration
         .min(longest);
     let half = doubled / 2;
     half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX)))
-}
-
-/// Returns true when a connection with this end is made again.
-pub(crate) fn retries_end(info: &CloseInfo) -> bool {
-    match (info.by, info.code) {
-        (ClosedBy::Handler, _) => false,
-        // The transport was lost, or a time limit was reached. A callback that failed (1011) would
-        // fail again.
-        (ClosedBy::Host, code) => code == 1006,
-        // The peer goes away, restarts, is overloaded or broken. 1005 gives no reason to stay away.
-        (ClosedBy::Peer, code) => matches!(code, 1001 | 1005 | 1006 | 1011..=1014),
-    }
 }
 
 /// Returns true when another attempt follows this failure.
@@ -99,25 +87,6 @@ mod tests {
             attempts_max: 0,
         };
         assert!(delay(&endless, 3, u32::MAX) > millis(u64::from(u32::MAX)));
-    }
-
-    #[test]
-    fn ends_that_another_attempt_may_mend_are_retried() {
-        let retried = |by| -> Vec<u16> {
-            let info = |code| CloseInfo {
-                code,
-                reason: String::new(),
-                by,
-                clean: false,
-            };
-            (1000..5000)
-                .filter(|code| retries_end(&info(*code)))
-                .collect()
-        };
-        let by_peer = [1001, 1005, 1006, 1011, 1012, 1013, 1014];
-        assert_eq!(retried(ClosedBy::Peer), by_peer);
-        assert_eq!(retried(ClosedBy::Host), [1006]);
-        assert!(retried(ClosedBy::Handler).is_empty());
     }
 
     #[test]

@@ -39,7 +39,7 @@ use crate::config::TlsFiles;
 use crate::contract::{ConnectError, ConnectOptions};
 use crate::tls::TlsError;
 
-pub(crate) use self::backoff::{delay, retries_end, retries_failure};
+pub(crate) use self::backoff::{delay, retries_failure};
 pub(crate) use self::open::{Failed, Opened, open};
 
 /// The configuration of outbound connections.
