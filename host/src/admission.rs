@@ -101,6 +101,23 @@ fn network_of(peer: IpAddr) -> IpAddr {
     }
 }
 
+/// A socket that was accepted and is not yet a connection.
+#[derive(Debug)]
+pub(crate) struct Handshake(Arc<AtomicUsize>);
+
+impl Handshake {
+    pub(crate) fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,22 +7,18 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Listen;
-use crate::connection;
 use crate::descriptors;
-use crate::panics;
 use crate::seldom::Seldom;
 use crate::stream::{Socket, set_options};
-use crate::tls::Tls;
-use crate::worker::Worker;
 
 const BACKLOG: i32 = 4_096;
 
@@ -384,94 +380,6 @@ impl Drop for SocketFile {
     }
 }
 
-/// A socket that was accepted and is not yet a connection.
-#[derive(Debug)]
-pub(crate) struct Handshake(Arc<AtomicUsize>);
-
-impl Handshake {
-    pub(crate) fn begin(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Accepts until the server shuts down. No error ends it, and no panic: it logs, waits, and goes on.
-pub(crate) async fn accept(
-    bound: Bound,
-    worker: Rc<Worker>,
-    tls: Option<Arc<Tls>>,
-) -> io::Result<()> {
-    let listener = Listener::new(bound)?;
-    loop {
-        let accepting = panics::contained(accept_all(&listener, &worker, tls.as_ref())).await;
-        let Err(panicked) = accepting else {
-            return Ok(());
-        };
-        panicked.report(&worker.tally, "", "accept-loop");
-        // One that panics each time must not take the worker.
-        tokio::time::sleep(BACKOFF_MIN).await;
-    }
-}
-
-/// Accepts until the server shuts down.
-async fn accept_all(listener: &Listener, worker: &Rc<Worker>, tls: Option<&Arc<Tls>>) {
-    static FAILED: Seldom = Seldom::new();
-    // Each worker may take one more before it sees that there is no more.
-    let margin = u64::from(worker.config.threads());
-    let mut retiring = worker.retiring.clone();
-    let mut shutdown = worker.shutdown.clone();
-    let mut backoff = BACKOFF_MIN;
-    let mut is_low = false;
-    loop {
-        // Both arms are safe to cancel: an accept that was not finished has taken nothing.
-        let accepted = tokio::select! {
-            accepted = listener.accept(), if !is_low => accepted,
-            () = tokio::time::sleep(backoff), if is_low => {
-                is_low = !descriptors::has_room(listener, margin);
-                if is_low { Err(descriptors::exhausted()) } else { continue }
-            }
-            _ = shutdown.wait_for(|shutdown| *shutdown) => return,
-            _ = retiring.wait_for(|retiring| *retiring) => return,
-        };
-        match accepted {
-            Ok(Accepted {
-                socket,
-                number,
-                peer,
-                local,
-            }) => {
-                panics::plant("accept-loop");
-                backoff = BACKOFF_MIN;
-                is_low = descriptors::is_reserve(number, margin);
-                // TLS is for TCP: who can open the Unix socket is on this machine already.
-                let tls = tls.cloned().filter(|_| matches!(socket, Socket::Tcp(_)));
-                // The task ends by its own deadlines, and with the worker's runtime.
-                let handshake = Handshake::begin(&worker.handshakes);
-                let serving =
-                    connection::serve(Rc::clone(worker), handshake, socket, peer, local, tls);
-                panics::spawn(&worker.tally, "serve", serving);
-            }
-            // The client was gone before it was accepted: nothing is wrong here.
-            Err(error) if is_clients(&error) => {}
-            Err(error) => {
-                if let Some(left_out) = FAILED.take() {
-                    tracing::warn!(left_out, "cannot accept connections, trying again: {error}");
-                }
-                if !is_low {
-                    tokio::time::sleep(backoff).await;
-                }
-                backoff = (backoff * 2).min(BACKOFF_MAX);
-            }
-        }
-    }
-}
-
 /// An inherited socket may be one of IPv6 for both, which shows IPv4 addresses as `::ffff:192.0.2.1`.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
@@ -489,7 +397,8 @@ fn is_clients(error: &io::Error) -> bool {
     )
 }
 
-enum Listener {
+/// A bound listener that is part of a runtime.
+pub(crate) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
 }
@@ -504,14 +413,65 @@ impl AsFd for Listener {
 }
 
 impl Listener {
-    fn new(bound: Bound) -> io::Result<Self> {
+    /// Makes the listener part of the runtime of this thread.
+    pub(crate) fn new(bound: Bound) -> io::Result<Self> {
         Ok(match bound {
             Bound::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
             Bound::Unix(listener, path) => Self::Unix(UnixListener::from_std(listener)?, path),
         })
     }
 
-    async fn accept(&self) -> io::Result<Accepted> {
+    /// Gives every socket that is accepted to `on_accepted`, until `stopped` is ready. No error ends
+    /// it: it logs, waits, and goes on.
+    ///
+    /// `margin`: how many sockets other threads may accept before they notice that descriptors run
+    /// out.
+    pub(crate) async fn accept(
+        &self,
+        margin: u64,
+        stopped: impl Future<Output = ()>,
+        on_accepted: impl Fn(Accepted),
+    ) {
+        static FAILED: Seldom = Seldom::new();
+        let mut stopped = pin!(stopped);
+        let mut backoff = BACKOFF_MIN;
+        let mut is_low = false;
+        loop {
+            // Both arms are safe to cancel: an accept that was not finished has taken nothing.
+            let accepted = tokio::select! {
+                accepted = self.accept_one(), if !is_low => accepted,
+                () = tokio::time::sleep(backoff), if is_low => {
+                    is_low = !descriptors::has_room(self, margin);
+                    if is_low { Err(descriptors::exhausted()) } else { continue }
+                }
+                () = &mut stopped => return,
+            };
+            match accepted {
+                Ok((number, accepted)) => {
+                    backoff = BACKOFF_MIN;
+                    is_low = descriptors::is_reserve(number, margin);
+                    on_accepted(accepted);
+                }
+                // The client was gone before it was accepted: nothing is wrong here.
+                Err(error) if is_clients(&error) => {}
+                Err(error) => {
+                    if let Some(left_out) = FAILED.take() {
+                        tracing::warn!(
+                            left_out,
+                            "cannot accept connections, trying again: {error}"
+                        );
+                    }
+                    if !is_low {
+                        tokio::time::sleep(backoff).await;
+                    }
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+            }
+        }
+    }
+
+    /// Returns the next socket, and the number of its descriptor.
+    async fn accept_one(&self) -> io::Result<(RawFd, Accepted)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -520,31 +480,34 @@ impl Listener {
                     .local_addr()
                     .map(|address| canonical(address).to_string())
                     .unwrap_or_default();
-                Ok(Accepted {
-                    number: stream.as_raw_fd(),
+                let number = stream.as_raw_fd();
+                let accepted = Accepted {
                     socket: Socket::Tcp(stream),
                     peer: canonical(peer).to_string(),
                     local,
-                })
+                };
+                Ok((number, accepted))
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Accepted {
-                    number: stream.as_raw_fd(),
+                let number = stream.as_raw_fd();
+                let accepted = Accepted {
                     socket: Socket::Unix(stream),
                     peer: "unix".into(),
                     local: path.display().to_string(),
-                })
+                };
+                Ok((number, accepted))
             }
         }
     }
 }
 
-struct Accepted {
-    socket: Socket,
-    /// Of its descriptor.
-    number: RawFd,
-    /// The peer's address, and the address that it connected to.
-    peer: String,
-    local: String,
+/// A socket that was accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) socket: Socket,
+    /// The address of the peer.
+    pub(crate) peer: String,
+    /// The address that the peer connected to.
+    pub(crate) local: String,
 }

@@ -17,12 +17,12 @@ use super::http::{Raw, Served, serve as serve_http};
 use super::moving::Moving;
 use super::upgrade::Addresses;
 use super::ws_config;
-use crate::admission::AddressSlot;
+use crate::admission::{AddressSlot, Handshake};
 use crate::clock::{self, timeout};
 use crate::contract::Limit;
 use crate::handler::Handler;
-use crate::listener::Handshake;
-use crate::panics::plant;
+use crate::listener::{Accepted, Bound, Listener};
+use crate::panics::{contained, plant, spawn};
 use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::stream::{Socket, Stream};
@@ -42,16 +42,64 @@ const DISCARD_READ_PAUSE: Duration = Duration::from_millis(5);
 /// Clients that are told why at the same time; more are cut off without a word.
 const TURNED_AWAY_MAX: usize = 64;
 
+/// After a panic of the accept loop: how long to wait before it goes on. One that panics each time
+/// must not take the worker.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(5);
+
+/// Serves every socket of a listener until the server stops accepting. No error ends that, and no
+/// panic.
+pub(crate) async fn accept(
+    bound: Bound,
+    worker: Rc<Worker>,
+    tls: Option<Arc<Tls>>,
+) -> std::io::Result<()> {
+    let listener = Listener::new(bound)?;
+    // Each worker may take one more before it sees that there is no more.
+    let margin = u64::from(worker.config.threads());
+    let serve_in_task = |accepted: Accepted| {
+        plant("accept-loop");
+        // TLS is for TCP: who can open the Unix socket is on this machine already.
+        let tls = tls
+            .clone()
+            .filter(|_| matches!(accepted.socket, Socket::Tcp(_)));
+        // The task ends by its own deadlines, and with the worker's runtime.
+        let handshake = Handshake::begin(&worker.handshakes);
+        let serving = serve(Rc::clone(&worker), handshake, accepted, tls);
+        spawn(&worker.tally, "serve", serving);
+    };
+    loop {
+        let accepting = listener.accept(margin, is_over(&worker), serve_in_task);
+        let Err(panicked) = contained(accepting).await else {
+            return Ok(());
+        };
+        panicked.report(&worker.tally, "", "accept-loop");
+        sleep(ACCEPT_AGAIN).await;
+    }
+}
+
+/// Waits until the server stops, or another process accepts in its place.
+async fn is_over(worker: &Worker) {
+    let mut retiring = worker.retiring.clone();
+    let mut shutdown = worker.shutdown.clone();
+    tokio::select! {
+        _ = shutdown.wait_for(|shutdown| *shutdown) => {}
+        _ = retiring.wait_for(|retiring| *retiring) => {}
+    }
+}
+
 /// Serves one accepted socket until it is gone. Holds a slot of `--max-connections` meanwhile. Who may not connect from where it does is
 /// cut off before anything of it is read.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     handshake: Handshake,
-    socket: Socket,
-    peer: String,
-    local: String,
+    accepted: Accepted,
     tls: Option<Arc<Tls>>,
 ) {
+    let Accepted {
+        socket,
+        peer,
+        local,
+    } = accepted;
     plant("accept");
     if !is_allowed(&worker, &socket) {
         tracing::debug!(%peer, "connection refused: --allow-from, --deny-from");

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use wsrun_proto::ws::deflate::Agreed;
 use wsrun_proto::ws::{self, Delivery};
 
-pub(crate) use self::accept::{adopt, serve};
+pub(crate) use self::accept::{accept, adopt, serve};
 pub(crate) use self::answer::Body as HttpBody;
 pub(crate) use self::client::connect;
 pub(crate) use self::files::Folders;

@@ -7,9 +7,9 @@ use wsrun_proto::ws::deflate;
 
 use super::http::Raw;
 use super::upgrade::Upgraded;
+use crate::admission::Handshake;
 use crate::contract::Request;
 use crate::handler::{Handler, Seated, SessionRoom};
-use crate::listener::Handshake;
 use crate::stream::Detached;
 use crate::worker::Slot;
 

@@ -12,8 +12,9 @@ use tokio::task::LocalSet;
 use super::swap::Threads;
 use super::{Source, StartError};
 use crate::clock;
+use crate::connection;
 use crate::handler::{Door, FromOthers, Handler, Registry, Remote, Way};
-use crate::listener::{self, Bound};
+use crate::listener::Bound;
 use crate::metrics::HandlerMetrics;
 use crate::timeslice;
 use crate::tls::Tls;
@@ -128,7 +129,7 @@ impl Plan {
             stopping.stop();
         });
         for bound in std::mem::take(&mut self.bound) {
-            let accepting = listener::accept(bound, Rc::clone(&worker), self.tls.clone());
+            let accepting = connection::accept(bound, Rc::clone(&worker), self.tls.clone());
             tokio::task::spawn_local(async move {
                 if let Err(error) = accepting.await {
                     tracing::error!("a listener could not be started: {error}");

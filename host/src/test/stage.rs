@@ -13,9 +13,10 @@ use super::file::{ANSWER, Action, Scenario, Sent, Step};
 use super::idle::Idle;
 use super::peer::{PIPE_BYTES, PORT, Peer, Seen, ask, handshake, plain_request};
 use super::{Failed, TestError};
+use crate::admission::Handshake;
 use crate::config::Config;
 use crate::connection;
-use crate::listener::Handshake;
+use crate::listener::Accepted;
 use crate::server::{Server, StartError};
 use crate::stream::Socket;
 use crate::worker::Worker;
@@ -127,9 +128,11 @@ impl Runner {
         tokio::task::spawn_local(connection::serve(
             Rc::clone(&self.worker),
             Handshake::begin(&self.worker.handshakes),
-            Socket::Memory(theirs),
-            format!("127.0.0.1:{}", PORT_MIN.saturating_add(self.accepted)),
-            format!("127.0.0.1:{PORT}"),
+            Accepted {
+                socket: Socket::Memory(theirs),
+                peer: format!("127.0.0.1:{}", PORT_MIN.saturating_add(self.accepted)),
+                local: format!("127.0.0.1:{PORT}"),
+            },
             None,
         ));
         ours
