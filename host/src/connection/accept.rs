@@ -13,8 +13,8 @@ use tokio::time::sleep;
 use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive;
+use super::hand_off::HandOff;
 use super::http::{Raw, Served, serve as serve_http};
-use super::moving::Moving;
 use super::upgrade::Addresses;
 use super::ws_config;
 use crate::admission::{AddressSlot, Handshake};
@@ -180,13 +180,13 @@ pub(crate) async fn serve(
         Served::Lost => return,
     };
     let handler = Rc::clone(&*raw.upgraded.handler);
-    let Some(way) = handler.way() else {
+    let Some(remote) = handler.remote_handler() else {
         return run(&worker, raw, slot, handshake);
     };
     let mut raw = raw;
     slot.hold_handler(raw.upgraded.slot.take());
-    match Moving::leave(raw, slot, handshake) {
-        Ok(moving) => Box::pin(way.hand_over(moving)).await,
+    match HandOff::detach(raw, slot, handshake) {
+        Ok(hand_off) => Box::pin(remote.hand_over(hand_off)).await,
         Err(error) => lost(&error),
     }
 }
@@ -218,8 +218,8 @@ fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>,
 struct AddressFull;
 
 /// Serves a connection that another worker has accepted.
-pub(crate) fn adopt(worker: &Rc<Worker>, handler: &Rc<Handler>, moving: Moving) {
-    match moving.arrive(handler) {
+pub(crate) fn accept_hand_off(worker: &Rc<Worker>, handler: &Rc<Handler>, hand_off: HandOff) {
+    match hand_off.attach(handler) {
         Ok((raw, slot, handshake)) => run(worker, raw, slot, handshake),
         Err(error) => lost(&error),
     }

@@ -7,8 +7,8 @@ mod client;
 mod drive;
 mod files;
 mod framed;
+mod hand_off;
 mod http;
-mod moving;
 mod plain;
 mod refusal;
 mod upgrade;
@@ -18,11 +18,11 @@ use std::sync::Arc;
 use wsrun_proto::ws::deflate::Agreed;
 use wsrun_proto::ws::{self, Delivery};
 
-pub(crate) use self::accept::{accept, adopt, serve};
+pub(crate) use self::accept::{accept, accept_hand_off, serve};
 pub(crate) use self::answer::Body as HttpBody;
 pub(crate) use self::client::connect;
 pub(crate) use self::files::Folders;
-pub(crate) use self::moving::Moving;
+pub(crate) use self::hand_off::HandOff;
 use crate::handler::Handler;
 use crate::worker::Worker;
 

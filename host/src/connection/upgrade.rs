@@ -122,7 +122,7 @@ async fn decide<B>(
     let Admitted {
         acceptance,
         session_room,
-    } = handler.knock(&request).await.map_err(not_admitted)?;
+    } = handler.admit(&request).await.map_err(not_admitted)?;
     let protocol = acceptance.protocol.or(routed);
     let limit = worker.config.handler_limits.session_bytes_max;
     if acceptance.session.len() > limit {

@@ -12,12 +12,12 @@ mod apply;
 mod auto_reply;
 mod batch;
 mod deliver;
-mod home;
 mod outbox;
 mod place;
 mod queue;
 mod recover;
 mod registry;
+mod remote;
 mod seat;
 mod swap;
 #[cfg(test)]
@@ -40,13 +40,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use wsrun_proto::ws::{CloseCode, MessageKind, SendError};
 
 pub(crate) use self::deliver::HANDLE;
-pub(crate) use self::home::{Admitted, Door, NotAdmitted, Way, door};
 use self::outbox::Outbox;
 use self::place::{Failures, Place};
 pub(crate) use self::queue::Queue;
 use self::queue::{Event, Own};
 use self::recover::InHand;
 pub(crate) use self::registry::Registry;
+pub(crate) use self::remote::{
+    Admitted, NotAdmitted, RemoteHandler, RemoteRequests, remote_channel,
+};
 pub(crate) use self::seat::Seated;
 use self::seat::{MakeLife, Owner, Seat, Seats};
 use self::swap::Before;
@@ -245,7 +247,7 @@ pub(crate) struct Handler {
     /// To the same handler on the other workers.
     outbox: Rc<Outbox>,
     /// To the instance, where another worker has it.
-    way: Option<Way>,
+    remote: Option<RemoteHandler>,
     /// Which connections it is told of.
     owner: Owner,
     /// A seat without a life, which begins with its next event.
@@ -272,7 +274,7 @@ impl Handler {
         worker: Rc<Worker>,
         exports: Capabilities,
         peers: Vec<mpsc::Sender<Remote>>,
-        way: Option<Way>,
+        remote: Option<RemoteHandler>,
         scope: Scope,
     ) -> Rc<Self> {
         let owner = match scope {
@@ -299,7 +301,7 @@ impl Handler {
             waker: OnceCell::new(),
             incoming: RefCell::default(),
             outbox: Outbox::new(peers),
-            way,
+            remote,
             tell_exports: RefCell::default(),
         })
     }
@@ -318,7 +320,7 @@ impl Handler {
             waker: OnceCell::new(),
             incoming: RefCell::default(),
             outbox: Rc::clone(&handler.outbox),
-            way: None,
+            remote: None,
             owner: Owner::Seat(seat),
             asleep: Cell::new(true),
             last_event: Cell::new(clock::now()),
@@ -360,9 +362,9 @@ impl Handler {
 
     /// Which optional callbacks the version that serves has.
     pub(crate) fn exports(&self) -> Capabilities {
-        self.way
+        self.remote
             .as_ref()
-            .map_or_else(|| self.exports.get(), Way::exports)
+            .map_or_else(|| self.exports.get(), RemoteHandler::exports)
     }
 
     /// Adds events to the queue. Ends with a [`turn`](Self::turn).
@@ -399,8 +401,8 @@ impl Handler {
 
     /// Asks the handler's `network-filter` export. A filter that fails lets nobody in.
     pub(crate) async fn accepts(&self, peer: String, local: String) -> bool {
-        if let Some(way) = &self.way {
-            return way.accepts(peer, local).await;
+        if let Some(remote) = &self.remote {
+            return remote.accepts(peer, local).await;
         }
         let (reply, decision) = oneshot::channel();
         self.push(|queue| queue.push(Event::Accepts { peer, local, reply }));
@@ -409,8 +411,8 @@ impl Handler {
 
     /// Asks the handler's `http` export.
     pub(crate) async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, NotServed> {
-        if let Some(way) = &self.way {
-            return way.answer(request).await;
+        if let Some(remote) = &self.remote {
+            return remote.answer(request).await;
         }
         let (reply, response) = oneshot::channel();
         let request = Rc::new(request);
@@ -425,7 +427,7 @@ impl Handler {
 
     /// Tells the handler that the server stops, and how long it takes at most.
     pub(crate) fn tell_draining(&self, deadline: Duration) {
-        if self.way.is_none() {
+        if self.remote.is_none() {
             self.push(|queue| queue.push(Event::Draining(deadline)));
         }
         for seat in self.awake_seats() {
@@ -439,8 +441,8 @@ impl Handler {
         request: hyper::Request<Bytes>,
         secure: bool,
     ) -> Result<hyper::Response<HttpBody>, NotServed> {
-        if let Some(way) = &self.way {
-            return way.incoming(request, secure).await;
+        if let Some(remote) = &self.remote {
+            return remote.incoming(request, secure).await;
         }
         let incoming = self.incoming.borrow().clone();
         let incoming = incoming.ok_or(NotServed::NotExported)?;

@@ -646,13 +646,13 @@ fn session_data_of_handshakes_that_are_under_way_counts() {
         let bench = Bench::with_limits(limits).await;
         bench.script.session.set(Some(60));
         let request = Rc::<Request>::default();
-        let under_way = bench.handler.knock(&request).await;
+        let under_way = bench.handler.admit(&request).await;
         assert!(under_way.is_ok());
-        let another = bench.handler.knock(&request).await;
+        let another = bench.handler.admit(&request).await;
         assert!(matches!(another, Err(NotAdmitted::SessionFull)));
         drop(under_way);
         assert!(
-            bench.handler.knock(&request).await.is_ok(),
+            bench.handler.admit(&request).await.is_ok(),
             "it came to nothing"
         );
     });

@@ -13,7 +13,7 @@ use super::swap::Threads;
 use super::{Source, StartError};
 use crate::clock;
 use crate::connection;
-use crate::handler::{Door, FromOthers, Handler, Registry, Remote, Way};
+use crate::handler::{FromOthers, Handler, Registry, Remote, RemoteHandler, RemoteRequests};
 use crate::listener::Bound;
 use crate::metrics::HandlerMetrics;
 use crate::timeslice;
@@ -46,9 +46,9 @@ pub(super) enum InstancePlace {
     /// Each worker has one.
     Here,
     /// This one alone.
-    Home(Door),
+    Home(RemoteRequests),
     /// Another.
-    Elsewhere(Way),
+    Elsewhere(RemoteHandler),
 }
 
 impl Plan {
@@ -171,15 +171,21 @@ impl Plan {
                 Rc::new(metrics),
                 Rc::clone(&worker),
             );
-            let (door, way) = match place {
+            let (requests, remote) = match place {
                 InstancePlace::Here => (None, None),
-                InstancePlace::Home(door) => (Some(door), None),
-                InstancePlace::Elsewhere(way) => (None, Some(way)),
+                InstancePlace::Home(requests) => (Some(requests), None),
+                InstancePlace::Elsewhere(remote) => (None, Some(remote)),
             };
-            let is_elsewhere = way.is_some();
+            let is_elsewhere = remote.is_some();
             let worker = Rc::clone(&worker);
-            let handler =
-                Handler::new(Rc::new(registry), worker, exports, peers, way, config.scope);
+            let handler = Handler::new(
+                Rc::new(registry),
+                worker,
+                exports,
+                peers,
+                remote,
+                config.scope,
+            );
             if is_elsewhere {
                 handlers.push(handler);
                 continue;
@@ -202,8 +208,8 @@ impl Plan {
                 name: name.to_string(),
                 cause,
             })?;
-            if let Some(door) = door {
-                handler.open_door(door);
+            if let Some(requests) = requests {
+                handler.serve_remote(requests);
             }
             handlers.push(handler);
         }

@@ -8,7 +8,7 @@ use super::publisher::Publisher;
 use super::swap::Threads;
 use crate::config::Config;
 use crate::contract::{Capabilities, Scope};
-use crate::handler::{FromOthers, ToWorker, door, to_worker};
+use crate::handler::{FromOthers, ToWorker, remote_channel, to_worker};
 use crate::listener::Bound;
 use crate::tls::Tls;
 use crate::worker;
@@ -76,19 +76,19 @@ impl Parts {
                     places.push(if has_instance(config, position, index) {
                         InstancePlace::Here
                     } else {
-                        // A way that leads nowhere: a worker that accepts nothing has no connections of this handler.
-                        InstancePlace::Elsewhere(door(source.exports()).1)
+                        // A handle that is never used: this worker accepts no connections.
+                        InstancePlace::Elsewhere(remote_channel(source.exports()).1)
                     });
                 }
                 continue;
             }
-            let (door, way) = door(source.exports());
-            let mut door = Some(door);
+            let (requests, remote) = remote_channel(source.exports());
+            let mut requests = Some(requests);
             for (index, places) in (0..config.threads()).zip(&mut places) {
                 let is_home = has_instance(config, position, index);
-                places.push(match door.take_if(|_| is_home) {
-                    Some(door) => InstancePlace::Home(door),
-                    None => InstancePlace::Elsewhere(way.clone()),
+                places.push(match requests.take_if(|_| is_home) {
+                    Some(requests) => InstancePlace::Home(requests),
+                    None => InstancePlace::Elsewhere(remote.clone()),
                 });
             }
         }

@@ -1,4 +1,4 @@
-//! A connection on its way to the worker that has the instance of its handler.
+//! The hand-off of a connection to the worker that has the instance of its handler.
 
 use std::io;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::stream::Detached;
 use crate::worker::Slot;
 
 /// A connection whose opening handshake is done, without anything of the worker that did it.
-pub(crate) struct Moving {
+pub(crate) struct HandOff {
     stream: Detached,
     early: Vec<u8>,
     request: Request,
@@ -27,8 +27,8 @@ pub(crate) struct Moving {
     handshake: Handshake,
 }
 
-impl Moving {
-    pub(super) fn leave(raw: Raw, slot: Slot, handshake: Handshake) -> io::Result<Self> {
+impl HandOff {
+    pub(super) fn detach(raw: Raw, slot: Slot, handshake: Handshake) -> io::Result<Self> {
         let Raw {
             stream,
             early,
@@ -47,7 +47,7 @@ impl Moving {
         })
     }
 
-    pub(super) fn arrive(self, handler: &Rc<Handler>) -> io::Result<(Raw, Slot, Handshake)> {
+    pub(super) fn attach(self, handler: &Rc<Handler>) -> io::Result<(Raw, Slot, Handshake)> {
         let upgraded = Upgraded {
             handler: Seated::new(Rc::clone(handler)),
             request: Rc::new(self.request),

@@ -1,5 +1,5 @@
-//! Scope `shared`: one worker has the instance, the handler's home. The others accept, do TLS and HTTP, ask there what the handler is to
-//! decide, and hand connections over.
+//! Scope `shared`: one worker has the instance of a handler. The others accept, do TLS and HTTP, ask
+//! that worker what the handler is to decide, and hand connections over to it.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{DecisionFailed, Handler, SessionRoom};
-use crate::connection::{HttpBody, Moving, adopt};
+use crate::connection::{HandOff, HttpBody, accept_hand_off};
 use crate::contract::{
     Acceptance, Capabilities, HttpRequest, HttpResponse, Limit, NotServed, Refusal, Request,
 };
 use crate::panics::{plant, spawn};
 
-/// What other workers have for the home of a handler.
-pub(crate) enum AtHome {
-    Knock {
+/// A request of another worker to the one that has the instance.
+pub(crate) enum RemoteRequest {
+    Admit {
         request: Box<Request>,
         reply: oneshot::Sender<Result<Admitted, NotAdmitted>>,
     },
@@ -35,7 +35,7 @@ pub(crate) enum AtHome {
         reply: oneshot::Sender<Result<hyper::Response<HttpBody>, NotServed>>,
     },
     /// A connection whose opening handshake is done.
-    Adopt(Box<Moving>),
+    HandOff(Box<HandOff>),
 }
 
 /// What a handshake is accepted with.
@@ -59,61 +59,64 @@ pub(crate) enum NotAdmitted {
     SessionFull,
 }
 
-/// The way from another worker to the home of a handler.
+/// A handler whose instance another worker has, as the other workers see it.
 #[derive(Clone)]
-pub(crate) struct Way {
-    sender: mpsc::Sender<AtHome>,
-    /// Of the version that serves.
+pub(crate) struct RemoteHandler {
+    sender: mpsc::Sender<RemoteRequest>,
+    /// The optional callbacks of the version that serves.
     exports: watch::Receiver<Capabilities>,
 }
 
-/// The end of all ways, at the home.
-pub(crate) struct Door {
-    receiver: mpsc::Receiver<AtHome>,
+/// Receives the requests of other workers.
+pub(crate) struct RemoteRequests {
+    receiver: mpsc::Receiver<RemoteRequest>,
     exports: watch::Sender<Capabilities>,
 }
 
-/// What waits at a door; more wait with their connections.
+/// Capacity of the channel. When it is full, senders wait.
 const WAITING_MAX: usize = 256;
 
-/// A door, and the way to it.
-pub(crate) fn door(exports: Capabilities) -> (Door, Way) {
+/// Returns the two ends of the channel to the worker that has the instance.
+pub(crate) fn remote_channel(exports: Capabilities) -> (RemoteRequests, RemoteHandler) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let (publisher, exports) = watch::channel(exports);
-    let door = Door {
+    let requests = RemoteRequests {
         receiver,
         exports: publisher,
     };
-    (door, Way { sender, exports })
+    (requests, RemoteHandler { sender, exports })
 }
 
-impl Way {
+impl RemoteHandler {
     pub(super) fn exports(&self) -> Capabilities {
         *self.exports.borrow()
     }
 
-    /// Asks, and waits for the answer; none when the home has ended.
-    async fn ask<R>(&self, question: impl FnOnce(oneshot::Sender<R>) -> AtHome) -> Option<R> {
+    /// Asks, and waits for the answer. Returns none when the worker with the instance has ended.
+    async fn ask<R>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<R>) -> RemoteRequest,
+    ) -> Option<R> {
         let (reply, answer) = oneshot::channel();
         self.sender.send(question(reply)).await.ok()?;
         answer.await.ok()
     }
 
-    pub(super) async fn knock(&self, request: &Request) -> Result<Admitted, NotAdmitted> {
+    pub(super) async fn admit(&self, request: &Request) -> Result<Admitted, NotAdmitted> {
         let request = Box::new(request.clone());
-        self.ask(|reply| AtHome::Knock { request, reply })
+        self.ask(|reply| RemoteRequest::Admit { request, reply })
             .await
             .unwrap_or(Err(NotAdmitted::Failed))
     }
 
     pub(super) async fn accepts(&self, peer: String, local: String) -> bool {
-        let asked = self.ask(|reply| AtHome::Accepts { peer, local, reply });
+        let asked = self.ask(|reply| RemoteRequest::Accepts { peer, local, reply });
         asked.await.unwrap_or(false)
     }
 
     pub(super) async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, NotServed> {
         let request = Box::new(request);
-        self.ask(|reply| AtHome::Http { request, reply })
+        self.ask(|reply| RemoteRequest::Http { request, reply })
             .await
             .unwrap_or(Err(NotServed::Failed))
     }
@@ -124,7 +127,7 @@ impl Way {
         secure: bool,
     ) -> Result<hyper::Response<HttpBody>, NotServed> {
         let request = Box::new(request);
-        let asked = self.ask(|reply| AtHome::Incoming {
+        let asked = self.ask(|reply| RemoteRequest::Incoming {
             request,
             secure,
             reply,
@@ -132,17 +135,20 @@ impl Way {
         asked.await.unwrap_or(Err(NotServed::Failed))
     }
 
-    /// Hands a connection over; one that cannot be is cut.
-    pub(crate) async fn hand_over(&self, moving: Moving) {
-        let _ = self.sender.send(AtHome::Adopt(Box::new(moving))).await;
+    /// Hands a connection over. It is cut when the worker with the instance has ended.
+    pub(crate) async fn hand_over(&self, hand_off: HandOff) {
+        let _ = self
+            .sender
+            .send(RemoteRequest::HandOff(Box::new(hand_off)))
+            .await;
     }
 }
 
 impl Handler {
-    /// Whether the handler takes a connection, and how: its callback decides where it has one.
-    pub(crate) async fn knock(&self, request: &Rc<Request>) -> Result<Admitted, NotAdmitted> {
-        if let Some(way) = &self.way {
-            return way.knock(request).await;
+    /// Decides whether the handler takes a connection, and how: its callback decides where it has one.
+    pub(crate) async fn admit(&self, request: &Rc<Request>) -> Result<Admitted, NotAdmitted> {
+        if let Some(remote) = &self.remote {
+            return remote.admit(request).await;
         }
         if let Some(left) = self.registry.backed_off() {
             return Err(NotAdmitted::BackedOff(left));
@@ -170,47 +176,48 @@ impl Handler {
         })
     }
 
-    /// The way to the instance, where another worker has it.
-    pub(crate) fn way(&self) -> Option<&Way> {
-        self.way.as_ref()
+    /// Returns the handler as another worker has it, if one does.
+    pub(crate) fn remote_handler(&self) -> Option<&RemoteHandler> {
+        self.remote.as_ref()
     }
 
-    /// Attends to what comes from other workers, each on its own: one that waits holds nobody up.
-    pub(crate) fn open_door(self: &Rc<Self>, door: Door) {
-        let Door {
+    /// Serves the requests of other workers, each in a task of its own: one that waits holds nobody
+    /// up.
+    pub(crate) fn serve_remote(self: &Rc<Self>, requests: RemoteRequests) {
+        let RemoteRequests {
             mut receiver,
             exports,
-        } = door;
+        } = requests;
         *self.tell_exports.borrow_mut() = Some(exports);
         let handler = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            while let Some(visit) = receiver.recv().await {
-                let attending = Rc::clone(&handler).attend(visit);
-                spawn(&handler.worker.tally, "door", attending);
+            while let Some(request) = receiver.recv().await {
+                let serving = Rc::clone(&handler).serve_remote_request(request);
+                spawn(&handler.worker.tally, "door", serving);
             }
         });
     }
 
-    async fn attend(self: Rc<Self>, visit: AtHome) {
+    async fn serve_remote_request(self: Rc<Self>, request: RemoteRequest) {
         plant("door");
-        match visit {
-            AtHome::Knock { request, reply } => {
-                let _ = reply.send(self.knock(&Rc::new(*request)).await);
+        match request {
+            RemoteRequest::Admit { request, reply } => {
+                let _ = reply.send(self.admit(&Rc::new(*request)).await);
             }
-            AtHome::Accepts { peer, local, reply } => {
+            RemoteRequest::Accepts { peer, local, reply } => {
                 let _ = reply.send(self.accepts(peer, local).await);
             }
-            AtHome::Http { request, reply } => {
+            RemoteRequest::Http { request, reply } => {
                 let _ = reply.send(self.answer(*request).await);
             }
-            AtHome::Incoming {
+            RemoteRequest::Incoming {
                 request,
                 secure,
                 reply,
             } => {
                 let _ = reply.send(self.answer_by_wasi(*request, secure).await);
             }
-            AtHome::Adopt(moving) => adopt(&self.worker, &self, *moving),
+            RemoteRequest::HandOff(hand_off) => accept_hand_off(&self.worker, &self, *hand_off),
         }
     }
 }
