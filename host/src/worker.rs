@@ -12,7 +12,7 @@ use wsrun_proto::ws::{self, Scratch};
 use crate::admission::{AddressSlot, Admission, HandlerSlot};
 use crate::config::Config;
 use crate::connection::Folders;
-use crate::contract::ConnectionId;
+use crate::contract::{ConnectionId, OutboundRules};
 use crate::handler::Handler;
 use crate::metrics::{HostTally, Tallies};
 use crate::outbound;
@@ -46,9 +46,9 @@ const WORKER_SHIFT: u32 = 48;
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
-    pub(crate) outbound: Arc<outbound::Outbound>,
+    pub(crate) outbound: Arc<dyn OutboundRules>,
     /// For connections of the program that runs the host.
-    pub(crate) trusted: Arc<outbound::Outbound>,
+    pub(crate) trusted: Arc<dyn OutboundRules>,
     /// What plain requests are answered from.
     pub(crate) folders: Arc<Folders>,
     /// Connections of all workers.
@@ -74,9 +74,9 @@ pub(crate) struct Worker {
     /// When it was made.
     pub(crate) began: tokio::time::Instant,
     pub(crate) config: Arc<Config>,
-    pub(crate) outbound: Arc<outbound::Outbound>,
+    pub(crate) outbound: Arc<dyn OutboundRules>,
     /// For connections of the program that runs the host.
-    pub(crate) trusted: Arc<outbound::Outbound>,
+    pub(crate) trusted: Arc<dyn OutboundRules>,
     /// What plain requests are answered from.
     pub(crate) folders: Arc<Folders>,
     /// Connections of all workers.

@@ -10,24 +10,19 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep;
-use wsrun_proto::ws::{self, Role};
 
-use super::drive::drive;
-use super::hand_off::HandOff;
-use super::http::{Raw, Served, serve as serve_http};
-use super::upgrade::Addresses;
-use super::ws_config;
+use super::addresses::Addresses;
+use super::hand_off::{detach, note_lost};
+use super::http::{Served, serve as serve_http};
+use super::upgraded::begin;
 use crate::admission::{AddressSlot, Handshake};
-use crate::clock::{self, timeout};
+use crate::clock::timeout;
 use crate::contract::Limit;
-use crate::handler::Handler;
 use crate::listener::{Accepted, Bound, Listener};
 use crate::panics::{contained, plant, spawn};
-use crate::seldom::Seldom;
-use crate::session::Session;
 use crate::stream::{Socket, Stream};
 use crate::tls::Tls;
-use crate::worker::{Held, Slot, Worker};
+use crate::worker::{Slot, Worker};
 
 /// How long a client that is turned away has to read why.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -181,13 +176,13 @@ pub(crate) async fn serve(
     };
     let handler = Rc::clone(&*raw.upgraded.handler);
     let Some(remote) = handler.remote_handler() else {
-        return run(&worker, raw, slot, handshake);
+        return begin(&worker, raw, slot, handshake);
     };
     let mut raw = raw;
     slot.hold_handler(raw.upgraded.slot.take());
-    match HandOff::detach(raw, slot, handshake) {
+    match detach(raw, slot, handshake) {
         Ok(hand_off) => Box::pin(remote.hand_over(hand_off)).await,
-        Err(error) => lost(&error),
+        Err(error) => note_lost(&error),
     }
 }
 
@@ -216,61 +211,6 @@ fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>,
 
 /// The address of the peer has as many connections as it may have.
 struct AddressFull;
-
-/// Serves a connection that another worker has accepted.
-pub(crate) fn accept_hand_off(worker: &Rc<Worker>, handler: &Rc<Handler>, hand_off: HandOff) {
-    match hand_off.attach(handler) {
-        Ok((raw, slot, handshake)) => run(worker, raw, slot, handshake),
-        Err(error) => lost(&error),
-    }
-}
-
-fn lost(error: &std::io::Error) {
-    static LOST: Seldom = Seldom::new();
-    if let Some(left_out) = LOST.take() {
-        tracing::warn!(
-            left_out,
-            "a connection was lost on its way between workers: {error}"
-        );
-    }
-}
-
-/// Begins the life of a connection.
-fn run(worker: &Rc<Worker>, raw: Raw, mut slot: Slot, handshake: Handshake) {
-    let Raw {
-        stream,
-        early,
-        upgraded,
-    } = raw;
-    if upgraded.slot.is_some() {
-        slot.hold_handler(upgraded.slot);
-    }
-    let handler = upgraded.handler.take();
-    let config = ws_config(worker, &handler, upgraded.deflate);
-    let connection = ws::Connection::new(clock::now(), Role::Server, config);
-    let session = Rc::new(Session::new(
-        worker.next_connection_id(),
-        &upgraded.request,
-        upgraded.protocol,
-        Rc::clone(worker),
-        upgraded.session,
-        connection,
-        Box::new(stream),
-        Held::Inbound(slot),
-    ));
-    tracing::debug!(
-        handler = %handler.registry.name(), connection = session.id, peer = %upgraded.request.peer, "connection opened"
-    );
-    handler.own(session.id);
-    handler.registry.insert(Rc::clone(&session));
-    // Its session data is counted with it from here on.
-    drop(upgraded.session_room);
-    drop(handshake);
-    handler.push(|queue| queue.push_opened(Rc::clone(&session)));
-    worker.flush();
-    // A task of its own: that of the beginning has the size of a handshake.
-    tokio::task::spawn_local(drive(session, handler, Rc::clone(worker), early));
-}
 
 /// Ends an HTTP connection: our side is shut, and what the client still sends is read and thrown away for a moment, so that the last
 /// response is not lost to a reset. Nobody has to wait for that: `handshake` is over before.

@@ -1,14 +1,13 @@
 //! Small plain-text answers of the host itself.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::{Response, StatusCode};
 
 use crate::text::Line;
 
-/// The body of every response.
-pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+pub(super) use crate::contract::ResponseBody as Body;
 
 /// A response with a line of text.
 pub(super) fn text(status: StatusCode, text: &str) -> Response<Body> {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,27 +10,49 @@ use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive;
-use super::ws_config;
+use super::ws_config::ws_config;
 use crate::clock;
 use crate::command::Connect;
 use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
-use crate::handler::Handler;
-use crate::outbound::{self, Failed, Opened};
+use crate::handler::{AskedBy, Connector, Handler};
+use crate::outbound::{self, Failed, Opened, Outbound};
 use crate::panics::{contained, plant};
 use crate::session::{Opening, Session};
 use crate::transport::Unconnected;
 use crate::worker::{Held, Worker};
 
-/// Begins to make a connection. It is in the registry from here on.
-///
-/// `trusted`: the program that runs the host asks for it, and the URL needs no grant. `ended` is told the end beside the handler.
-pub(crate) fn connect(
+/// Makes connections of the client role.
+pub(crate) struct OutboundConnector {
+    /// For handlers, which need a grant.
+    granted: Arc<Outbound>,
+    /// For the program that runs the host.
+    trusted: Arc<Outbound>,
+}
+
+impl OutboundConnector {
+    pub(crate) fn new(granted: Arc<Outbound>, trusted: Arc<Outbound>) -> Self {
+        Self { granted, trusted }
+    }
+}
+
+impl Connector for OutboundConnector {
+    fn connect(&self, handler: &Rc<Handler>, connect: &Connect, asked_by: AskedBy) {
+        let (outbound, ended) = match asked_by {
+            AskedBy::Handler => (&self.granted, None),
+            AskedBy::Host(ended) => (&self.trusted, Some(ended)),
+        };
+        begin(handler, connect, Arc::clone(outbound), ended);
+    }
+}
+
+/// Begins to make a connection. `ended` is notified of the end beside the handler.
+fn begin(
     handler: &Rc<Handler>,
-    worker: &Rc<Worker>,
     connect: &Connect,
-    trusted: bool,
+    outbound: Arc<Outbound>,
     ended: Option<oneshot::Sender<CloseInfo>>,
 ) {
+    let worker = handler.worker();
     let Connect {
         connection,
         options,
@@ -58,7 +81,7 @@ pub(crate) fn connect(
         handler: Rc::clone(handler),
         worker: Rc::clone(worker),
         options,
-        trusted,
+        outbound,
         was_open: false,
         failed_attempts: 0,
         waited: Duration::ZERO,
@@ -85,7 +108,7 @@ struct Client {
     handler: Rc<Handler>,
     worker: Rc<Worker>,
     options: ConnectOptions,
-    trusted: bool,
+    outbound: Arc<Outbound>,
     was_open: bool,
     /// In a row, since it was last open for longer than it was waited for.
     failed_attempts: u32,
@@ -136,13 +159,7 @@ impl Client {
 
     /// Makes the connection and drives it to its end.
     async fn live_once(&mut self) -> Ended {
-        let worker = Rc::clone(&self.worker);
-        let outbound = if self.trusted {
-            &worker.trusted
-        } else {
-            &worker.outbound
-        };
-        let opening = outbound::open(outbound, &self.options);
+        let opening = outbound::open(&self.outbound, &self.options);
         let opened = match self.unless_ended(opening).await {
             Ok(opened) => opened,
             Err(info) => {

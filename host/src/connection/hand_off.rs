@@ -5,16 +5,16 @@ use std::rc::Rc;
 
 use wsrun_proto::ws::deflate;
 
-use super::http::Raw;
-use super::upgrade::Upgraded;
+use super::upgraded::{Raw, Upgraded, begin};
 use crate::admission::Handshake;
 use crate::contract::Request;
-use crate::handler::{Handler, Seated, SessionRoom};
+use crate::handler::{HandOff, Handler, Seated, SessionRoom};
+use crate::seldom::Seldom;
 use crate::stream::Detached;
 use crate::worker::Slot;
 
 /// A connection whose opening handshake is done, without anything of the worker that did it.
-pub(crate) struct HandOff {
+struct Parts {
     stream: Detached,
     early: Vec<u8>,
     request: Request,
@@ -23,31 +23,46 @@ pub(crate) struct HandOff {
     session_room: SessionRoom,
     deflate: Option<deflate::Agreed>,
     slot: Slot,
-    /// Until somebody has it.
+    /// Held until a worker has the connection.
     handshake: Handshake,
 }
 
-impl HandOff {
-    pub(super) fn detach(raw: Raw, slot: Slot, handshake: Handshake) -> io::Result<Self> {
-        let Raw {
-            stream,
-            early,
-            upgraded,
-        } = raw;
-        Ok(Self {
-            stream: stream.detach()?,
-            early,
-            request: Rc::unwrap_or_clone(upgraded.request),
-            protocol: upgraded.protocol,
-            session: upgraded.session,
-            session_room: upgraded.session_room,
-            deflate: upgraded.deflate,
-            slot,
-            handshake,
-        })
-    }
+/// Takes a connection out of this worker, to be handed over to the one that has the instance.
+///
+/// # Errors
+///
+/// Fails when the runtime does not let go of the socket.
+pub(super) fn detach(raw: Raw, slot: Slot, handshake: Handshake) -> io::Result<HandOff> {
+    let Raw {
+        stream,
+        early,
+        upgraded,
+    } = raw;
+    let parts = Parts {
+        stream: stream.detach()?,
+        early,
+        request: Rc::unwrap_or_clone(upgraded.request),
+        protocol: upgraded.protocol,
+        session: upgraded.session,
+        session_room: upgraded.session_room,
+        deflate: upgraded.deflate,
+        slot,
+        handshake,
+    };
+    Ok(Box::new(move |handler| accept_hand_off(handler, parts)))
+}
 
-    pub(super) fn attach(self, handler: &Rc<Handler>) -> io::Result<(Raw, Slot, Handshake)> {
+/// Serves a connection that another worker has accepted.
+fn accept_hand_off(handler: &Rc<Handler>, parts: Parts) {
+    match parts.attach(handler) {
+        Ok((raw, slot, handshake)) => begin(handler.worker(), raw, slot, handshake),
+        Err(error) => note_lost(&error),
+    }
+}
+
+impl Parts {
+    /// Makes the connection part of this worker.
+    fn attach(self, handler: &Rc<Handler>) -> io::Result<(Raw, Slot, Handshake)> {
         let upgraded = Upgraded {
             handler: Seated::new(Rc::clone(handler)),
             request: Rc::new(self.request),
@@ -64,5 +79,16 @@ impl HandOff {
             upgraded,
         };
         Ok((raw, self.slot, self.handshake))
+    }
+}
+
+/// Logs that a connection could not be handed over.
+pub(super) fn note_lost(error: &io::Error) {
+    static LOST: Seldom = Seldom::new();
+    if let Some(left_out) = LOST.take() {
+        tracing::warn!(
+            left_out,
+            "a connection was lost on its way between workers: {error}"
+        );
     }
 }

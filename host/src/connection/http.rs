@@ -17,21 +17,15 @@ use hyper::{Request as HttpRequest, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::addresses::Addresses;
 use super::answer::{Body, last};
 use super::framed::Framed;
 use super::plain;
-use super::upgrade::{Addresses, Upgraded, is_upgrade, malformed, upgrade};
+use super::upgrade::{is_upgrade, malformed, upgrade};
+use super::upgraded::{Raw, Upgraded};
 use crate::clock::{self, Patience};
 use crate::stream::Stream;
 use crate::worker::Worker;
-
-/// What is left of an HTTP connection that was upgraded.
-pub(super) struct Raw {
-    pub(super) stream: Stream,
-    /// What the client sent behind its request: frames.
-    pub(super) early: Vec<u8>,
-    pub(super) upgraded: Upgraded,
-}
 
 /// How serving requests ended.
 pub(super) enum Served {

@@ -12,9 +12,10 @@ use hyper::header::{
 };
 use hyper::{Method, Request as HttpRequest, Response, StatusCode};
 
+use super::addresses::Addresses;
 use super::answer::{Body, empty, full, last_text, text};
 use super::body;
-use super::upgrade::{Addresses, FAILED, header, host_of, request, upgrade};
+use super::upgrade::{FAILED, header, host_of, request, upgrade};
 use crate::contract::{HttpBody, HttpRequest as HandlerRequest, HttpResponse, NotServed};
 use crate::dev::Page;
 use crate::handler::Handler;

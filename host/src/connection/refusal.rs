@@ -2,8 +2,8 @@
 
 use hyper::Response;
 
+use super::addresses::Addresses;
 use super::answer::Body;
-use super::upgrade::Addresses;
 use crate::metrics::RefusalReason;
 use crate::seldom::Seldom;
 use crate::text::line;

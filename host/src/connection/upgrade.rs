@@ -7,37 +7,18 @@ use hyper::{Request as HttpRequest, Response, StatusCode, Version};
 use wsrun_proto::http::authority::{Authority, default_port};
 use wsrun_proto::http::framing::RequestError;
 use wsrun_proto::http::upgrade::{self, UpgradeError};
-use wsrun_proto::ws::deflate;
 
+use super::addresses::Addresses;
 use super::answer::{Body, empty, full, last, last_text};
 use super::refusal::{Refused, shown};
+use super::upgraded::Upgraded;
 use crate::admission::HandlerSlot;
 use crate::contract::{Limit, Refusal, Request, Role};
-use crate::handler::{Admitted, Handler, NotAdmitted, Seated, SessionRoom};
+use crate::handler::{Admitted, Handler, NotAdmitted, Seated};
 use crate::metrics::RefusalReason;
 use crate::panics::plant;
 use crate::seldom::Seldom;
 use crate::worker::Worker;
-
-/// A handshake that was answered with 101.
-pub(super) struct Upgraded {
-    pub(super) handler: Seated,
-    pub(super) request: Rc<Request>,
-    pub(super) protocol: Option<String>,
-    pub(super) session: Vec<u8>,
-    pub(super) session_room: SessionRoom,
-    pub(super) deflate: Option<deflate::Agreed>,
-    /// One of `--max-handler-connections`, where those are limited.
-    pub(super) slot: Option<HandlerSlot>,
-}
-
-/// What the transport tells of a request.
-#[derive(Clone)]
-pub(super) struct Addresses {
-    pub(super) peer: String,
-    pub(super) local: String,
-    pub(super) secure: bool,
-}
 
 /// Whether a request asks for a WebSocket, rightly or not. Other upgrades are ignored (RFC 9110, 7.8).
 pub(super) fn is_upgrade<B>(request: &HttpRequest<B>) -> bool {

@@ -4,6 +4,9 @@ use bytes::Bytes;
 
 use super::Request;
 
+/// The body of every response to a plain request.
+pub(crate) type ResponseBody = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
+
 /// A plain request.
 #[derive(Debug)]
 pub(crate) struct HttpRequest {

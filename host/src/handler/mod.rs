@@ -11,6 +11,7 @@
 mod apply;
 mod auto_reply;
 mod batch;
+mod connecting;
 mod deliver;
 mod outbox;
 mod place;
@@ -39,6 +40,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use wsrun_proto::ws::{CloseCode, MessageKind, SendError};
 
+pub use self::connecting::Connecting;
 pub(crate) use self::deliver::HANDLE;
 use self::outbox::Outbox;
 use self::place::{Failures, Place};
@@ -47,7 +49,7 @@ use self::queue::{Event, Own};
 use self::recover::InHand;
 pub(crate) use self::registry::Registry;
 pub(crate) use self::remote::{
-    Admitted, NotAdmitted, RemoteHandler, RemoteRequests, remote_channel,
+    Admitted, HandOff, NotAdmitted, RemoteHandler, RemoteRequests, remote_channel,
 };
 pub(crate) use self::seat::Seated;
 use self::seat::{MakeLife, Owner, Seat, Seats};
@@ -56,13 +58,12 @@ pub(crate) use self::swap::{Extras, Trial};
 pub(crate) use self::usage::{RatesIn, SessionRoom, Usage};
 use crate::clock;
 use crate::command::{Commands, Connect};
-use crate::connection::{self, HttpBody};
 use crate::contract::{
     Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectError, ConnectOptions,
-    ConnectionId, HttpRequest, HttpResponse, NotServed, Refusal, Request, Scope, TimerId,
+    ConnectionId, HttpRequest, HttpResponse, NotServed, Refusal, Request, ResponseBody, Scope,
+    TimerId,
 };
 use crate::panics::{caught, contained, plant, spawn};
-use crate::server::Connecting;
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::wasm::linker::Linked;
@@ -162,6 +163,23 @@ pub(crate) trait GuestFactory: 'static {
     async fn prepare(&self, registry: &Rc<Registry>);
 }
 
+/// Makes connections of the client role for handlers.
+pub(crate) trait Connector: Send + Sync {
+    /// Begins to make a connection, which is in the registry of its handler from here on. The rules
+    /// were asked before.
+    fn connect(&self, handler: &Rc<Handler>, connect: &Connect, asked_by: AskedBy);
+}
+
+/// The party that asks for a connection.
+#[derive(Debug)]
+pub(crate) enum AskedBy {
+    /// The handler itself.
+    Handler,
+    /// The program that runs the host. It needs no grant, and is notified of the end beside the
+    /// handler.
+    Host(oneshot::Sender<CloseInfo>),
+}
+
 /// The callback that should have decided failed.
 #[derive(Debug)]
 pub(crate) struct DecisionFailed;
@@ -232,6 +250,7 @@ pub(crate) struct Handler {
     exports: Cell<Capabilities>,
     /// For the tasks of outbound connections.
     me: Weak<Self>,
+    connector: Arc<dyn Connector>,
     worker: Rc<Worker>,
     queue: RefCell<Queue>,
     /// What the host itself has for the life; bounded as its senders are.
@@ -276,6 +295,7 @@ impl Handler {
         peers: Vec<mpsc::Sender<Remote>>,
         remote: Option<RemoteHandler>,
         scope: Scope,
+        connector: Arc<dyn Connector>,
     ) -> Rc<Self> {
         let owner = match scope {
             Scope::Shared | Scope::Worker => Owner::All,
@@ -293,6 +313,7 @@ impl Handler {
             registry,
             exports: Cell::new(exports),
             me: Weak::clone(me),
+            connector,
             worker,
             queue: RefCell::default(),
             own: RefCell::default(),
@@ -312,6 +333,7 @@ impl Handler {
             registry: Rc::clone(&handler.registry),
             exports: Cell::new(handler.exports.get()),
             me: Weak::clone(me),
+            connector: Arc::clone(&handler.connector),
             worker: Rc::clone(&handler.worker),
             queue: RefCell::default(),
             own: RefCell::default(),
@@ -358,6 +380,11 @@ impl Handler {
         self.spawn_timers();
         self.spawn_sweeper();
         Ok(())
+    }
+
+    /// Returns the worker that the handler is on.
+    pub(crate) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
     }
 
     /// Which optional callbacks the version that serves has.
@@ -440,7 +467,7 @@ impl Handler {
         self: &Rc<Self>,
         request: hyper::Request<Bytes>,
         secure: bool,
-    ) -> Result<hyper::Response<HttpBody>, NotServed> {
+    ) -> Result<hyper::Response<ResponseBody>, NotServed> {
         if let Some(remote) = &self.remote {
             return remote.incoming(request, secure).await;
         }
@@ -453,7 +480,7 @@ impl Handler {
     /// Begins to make an outbound connection, which has an id already.
     pub(crate) fn connect(&self, connect: &Connect) {
         if let Some(handler) = self.me.upgrade() {
-            connection::connect(&handler, &self.worker, connect, false, None);
+            self.connector.connect(&handler, connect, AskedBy::Handler);
         }
     }
 
@@ -472,7 +499,8 @@ impl Handler {
             options,
         };
         if let Some(handler) = self.me.upgrade() {
-            connection::connect(&handler, &self.worker, &connect, true, Some(ended));
+            let asked_by = AskedBy::Host(ended);
+            self.connector.connect(&handler, &connect, asked_by);
         }
         Ok(Connecting::new(connection, end))
     }

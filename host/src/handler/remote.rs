@@ -8,11 +8,15 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{DecisionFailed, Handler, SessionRoom};
-use crate::connection::{HandOff, HttpBody, accept_hand_off};
 use crate::contract::{
     Acceptance, Capabilities, HttpRequest, HttpResponse, Limit, NotServed, Refusal, Request,
+    ResponseBody,
 };
 use crate::panics::{plant, spawn};
+
+/// A connection on its way to the worker that has the instance: called there, it attaches the
+/// connection to the handler.
+pub(crate) type HandOff = Box<dyn FnOnce(&Rc<Handler>) + Send>;
 
 /// A request of another worker to the one that has the instance.
 pub(crate) enum RemoteRequest {
@@ -32,10 +36,10 @@ pub(crate) enum RemoteRequest {
     Incoming {
         request: Box<hyper::Request<Bytes>>,
         secure: bool,
-        reply: oneshot::Sender<Result<hyper::Response<HttpBody>, NotServed>>,
+        reply: oneshot::Sender<Result<hyper::Response<ResponseBody>, NotServed>>,
     },
     /// A connection whose opening handshake is done.
-    HandOff(Box<HandOff>),
+    HandOff(HandOff),
 }
 
 /// What a handshake is accepted with.
@@ -125,7 +129,7 @@ impl RemoteHandler {
         &self,
         request: hyper::Request<Bytes>,
         secure: bool,
-    ) -> Result<hyper::Response<HttpBody>, NotServed> {
+    ) -> Result<hyper::Response<ResponseBody>, NotServed> {
         let request = Box::new(request);
         let asked = self.ask(|reply| RemoteRequest::Incoming {
             request,
@@ -137,10 +141,7 @@ impl RemoteHandler {
 
     /// Hands a connection over. It is cut when the worker with the instance has ended.
     pub(crate) async fn hand_over(&self, hand_off: HandOff) {
-        let _ = self
-            .sender
-            .send(RemoteRequest::HandOff(Box::new(hand_off)))
-            .await;
+        let _ = self.sender.send(RemoteRequest::HandOff(hand_off)).await;
     }
 }
 
@@ -217,7 +218,7 @@ impl Handler {
             } => {
                 let _ = reply.send(self.answer_by_wasi(*request, secure).await);
             }
-            RemoteRequest::HandOff(hand_off) => accept_hand_off(&self.worker, &self, *hand_off),
+            RemoteRequest::HandOff(accept) => accept(&self),
         }
     }
 }

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
-use super::{Guest, GuestFactory, Handler, NotAdmitted, Registry, Remote};
+use super::{AskedBy, Connector, Guest, GuestFactory, Handler, NotAdmitted, Registry, Remote};
 use crate::calls::Calls;
-use crate::command::Commands;
+use crate::command::{Commands, Connect};
 use crate::config::Config;
 use crate::connection::Folders;
 use crate::contract::{
@@ -230,6 +230,13 @@ impl GuestFactory for Factory {
     async fn prepare(&self, _: &Rc<Registry>) {}
 }
 
+/// Makes no connections.
+struct NoConnector;
+
+impl Connector for NoConnector {
+    fn connect(&self, _: &Rc<Handler>, _: &Connect, _: AskedBy) {}
+}
+
 /// What the socket takes of a connection whose peer does not read.
 const SOCKET_BYTES: usize = 200_000;
 
@@ -292,6 +299,7 @@ impl Bench {
             Vec::new(),
             None,
             Scope::Shared,
+            Arc::new(NoConnector),
         );
         handler.start(Factory(Rc::clone(&script))).await.unwrap();
         tokio::task::yield_now().await;

@@ -36,7 +36,7 @@ use self::grants::{Denied, Grants};
 use self::target::{Place, Target};
 use self::tls::{ClientTls, Trust};
 use crate::config::TlsFiles;
-use crate::contract::{ConnectError, ConnectOptions};
+use crate::contract::{ConnectError, ConnectOptions, OutboundRules};
 use crate::tls::TlsError;
 
 pub(crate) use self::backoff::{delay, retries_failure};
@@ -253,6 +253,12 @@ fn explain(error: &CoreError) -> String {
         _ => "it has characters that a request cannot have",
     };
     format!("{error}: {rule}")
+}
+
+impl OutboundRules for Outbound {
+    fn check(&self, options: &ConnectOptions) -> Result<(), ConnectError> {
+        Self::check(self, options)
+    }
 }
 
 /// Returns random bytes of the operating system. Without them no mask is safe, so it panics and no

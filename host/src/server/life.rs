@@ -13,7 +13,9 @@ use super::swap::Threads;
 use super::{Source, StartError};
 use crate::clock;
 use crate::connection;
-use crate::handler::{FromOthers, Handler, Registry, Remote, RemoteHandler, RemoteRequests};
+use crate::handler::{
+    Connector, FromOthers, Handler, Registry, Remote, RemoteHandler, RemoteRequests,
+};
 use crate::listener::Bound;
 use crate::metrics::HandlerMetrics;
 use crate::timeslice;
@@ -32,6 +34,7 @@ pub(super) struct Plan {
     pub(super) bound: Vec<Bound>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: Shared,
+    pub(super) connector: Arc<dyn Connector>,
     /// Per handler, the senders to the other workers.
     pub(super) peers: Vec<Vec<mpsc::Sender<Remote>>>,
     pub(super) remotes: Vec<FromOthers>,
@@ -185,6 +188,7 @@ impl Plan {
                 peers,
                 remote,
                 config.scope,
+                Arc::clone(&self.connector),
             );
             if is_elsewhere {
                 handlers.push(handler);

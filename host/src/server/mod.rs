@@ -59,13 +59,14 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::builder::Builder;
 pub use self::control::{Control, HandlerStatus, Phase, Status};
-pub use self::publisher::{ConnectFailed, Connecting, PublishFailed, Publisher};
+pub use self::publisher::{ConnectFailed, PublishFailed, Publisher};
 pub use self::swap::{SwapError, Swapped, Swapper};
 use crate::admission::Admission;
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen};
-use crate::connection::Folders;
+use crate::connection::{Folders, OutboundConnector};
 pub use crate::contract::CallbackError;
 use crate::contract::Capabilities;
+pub use crate::handler::Connecting;
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
 pub use crate::tape::RecordError;
@@ -311,10 +312,14 @@ impl Server {
             handlers,
             tls: tls.clone(),
             threads: threads.clone(),
+            connector: Arc::new(OutboundConnector::new(
+                Arc::clone(&outbound),
+                Arc::clone(&trusted),
+            )),
             shared: worker::Shared {
                 config: Arc::clone(&config),
-                outbound,
-                trusted,
+                outbound: Arc::clone(&outbound) as _,
+                trusted: Arc::clone(&trusted) as _,
                 folders: Arc::new(folders),
                 live: live.clone(),
                 slots: Arc::default(),

@@ -8,7 +8,7 @@ use super::publisher::Publisher;
 use super::swap::Threads;
 use crate::config::Config;
 use crate::contract::{Capabilities, Scope};
-use crate::handler::{FromOthers, ToWorker, remote_channel, to_worker};
+use crate::handler::{Connector, FromOthers, ToWorker, remote_channel, to_worker};
 use crate::listener::Bound;
 use crate::tls::Tls;
 use crate::worker;
@@ -19,6 +19,7 @@ pub(super) struct Parts {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: worker::Shared,
     pub(super) threads: Threads,
+    pub(super) connector: Arc<dyn Connector>,
 }
 
 impl Parts {
@@ -61,6 +62,7 @@ impl Parts {
                     .collect(),
                 remotes,
                 threads: self.threads.clone(),
+                connector: Arc::clone(&self.connector),
                 places: std::mem::take(&mut places[usize::from(index)]),
             });
         }

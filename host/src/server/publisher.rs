@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use wsrun_proto::ws::MessageKind;
 
-use crate::contract::{CloseInfo, ConnectError, ConnectOptions, ConnectionId, Message};
-use crate::handler::{Remote, ToHandler, ToWorker};
+use crate::contract::{ConnectError, ConnectOptions, Message};
+use crate::handler::{Connecting, Remote, ToHandler, ToWorker};
 
 /// A handle that publishes, broadcasts and connects on behalf of a handler. It is cheap to clone,
 /// and may be sent to any thread.
@@ -55,27 +55,6 @@ pub enum ConnectFailed {
     /// A worker has not caught up with earlier messages, or the server has stopped.
     #[error("the worker takes no more at this time")]
     Busy,
-}
-
-/// An outbound connection of the embedding program. The handler gets its events like those of any
-/// other connection.
-#[derive(Debug)]
-pub struct Connecting {
-    /// The id of the connection.
-    pub connection: ConnectionId,
-    ended: oneshot::Receiver<CloseInfo>,
-}
-
-impl Connecting {
-    pub(crate) fn new(connection: ConnectionId, ended: oneshot::Receiver<CloseInfo>) -> Self {
-        Self { connection, ended }
-    }
-
-    /// Waits until the connection has ended or has failed, and the handler has been notified.
-    /// Returns none when the server ended before.
-    pub async fn ended(self) -> Option<CloseInfo> {
-        self.ended.await.ok()
-    }
 }
 
 impl Publisher {

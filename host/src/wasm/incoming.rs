@@ -26,7 +26,7 @@ use super::instance::{begin, bounded, explain, store};
 use super::linker::Linked;
 use super::state::Log;
 use crate::command::Commands;
-use crate::connection::HttpBody;
+use crate::contract::ResponseBody;
 use crate::contract::{CallbackError, HandlerLimits, Limit, NotServed};
 use crate::handler::{HANDLE, Handler, Registry};
 use crate::panics::{plant, spawn};
@@ -81,7 +81,7 @@ impl Incoming {
         request: Request<Bytes>,
         secure: bool,
         patience: Duration,
-    ) -> Result<Response<HttpBody>, NotServed> {
+    ) -> Result<Response<ResponseBody>, NotServed> {
         if handler.registry.backed_off().is_some() {
             return Err(NotServed::Failed);
         }
