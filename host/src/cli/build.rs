@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::failure::Failure;
+use super::output::{say, say_error, size};
 use super::project::{Built, Project};
-use super::{Failure, say, say_error};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -34,36 +35,4 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         say_error("nothing has changed since it was built");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Formats a size: `12.3 KiB`.
-pub(super) fn size(bytes: u64) -> String {
-    let mut units = ["KiB", "MiB", "GiB"].into_iter();
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    // The conversion is exact up to 2^53 bytes.
-    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = units.next().unwrap_or_default();
-    for next in units {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    format!("{value:.1} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_told_in_the_largest_unit() {
-        assert_eq!(size(1_023), "1023 bytes");
-        assert_eq!(size(1_536), "1.5 KiB");
-        assert_eq!(size(3 << 20), "3.0 MiB");
-    }
 }

@@ -11,8 +11,9 @@ use wsrun_proto::ws::{
     self, ABNORMAL_CLOSURE, CloseCode, CloseFrame, Config, Event, Role, Scratch, State,
 };
 
+use super::advice;
+use super::failure::Failure;
 use super::values::header;
-use super::{Failure, advice};
 use crate::clock;
 use crate::contract::{ConnectOptions, Failure as Failed, Verify};
 use crate::outbound::tls::{Trust, roots};

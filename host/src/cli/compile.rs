@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::say_error;
+use super::output::say_error;
 use crate::wasm::compile::{self, INVALID, Task};
 use crate::wasm::engine::EngineConfig;
 

@@ -19,7 +19,9 @@ use wasmparser::{ExternalKind, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap, WorldId, WorldItem};
 
-use super::{Failure, callbacks, say, say_error};
+use super::callbacks;
+use super::failure::Failure;
+use super::output::{say, say_error};
 
 /// The contract, as this binary contains it.
 const CONTRACT: [(&str, &str); 4] = [

@@ -10,8 +10,9 @@ use anyhow::{Context as _, anyhow};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::admin::verbs::{Answer, Reply, Request, StatusReply};
+use super::failure::Failure;
+use super::output::{say, say_as_it_is, say_lines};
 use super::values::duration;
-use super::{Failure, say, say_as_it_is, say_lines};
 use crate::text::Json;
 
 #[derive(Debug, clap::Args)]

@@ -11,12 +11,13 @@ use notify::Watcher as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::build::size;
-use super::project::Project;
+use super::failure::Failure;
+use super::output::size;
+use super::output::{say, say_error};
+use super::project::{PAGE_FOLDER, Project};
 use super::runtime::RuntimeArgs;
 use super::start::start;
 use super::values::{listen, scope};
-use super::{Failure, say, say_error};
 use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Scope};
 use crate::dev::{Dev, PATH};
 use crate::file::ReadError;
@@ -29,9 +30,6 @@ const SETTLE: Duration = Duration::from_millis(150);
 /// The most bytes of a source that are hashed. A larger file counts as changed by its size and time
 /// alone.
 const HASHED_BYTES_MAX: u64 = 4 << 20;
-
-/// The folder of a project whose files are served besides its sockets.
-pub(super) const PAGE_FOLDER: &str = "page";
 
 #[derive(Debug, clap::Args)]
 #[command(

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use wasmtime::Engine;
 
-use super::{Failure, say};
+use super::failure::Failure;
+use super::output::say;
 use crate::config::Config;
 use crate::text;
 use crate::wasm::component::ComponentError;

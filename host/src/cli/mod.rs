@@ -10,9 +10,12 @@ mod component;
 mod connect;
 mod ctl;
 mod dev;
+mod failure;
+mod hangup;
 mod inspect;
 mod logging;
 mod new;
+mod output;
 mod ping;
 mod privileges;
 mod project;
@@ -27,19 +30,16 @@ mod values;
 mod watch;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use nix::sys::signal::{SigSet, Signal};
 
-use crate::server::{PrivilegeError, StartError};
-use crate::text::{Line, Lines};
+use self::failure::USAGE;
+use self::hangup::Hangup;
+use self::output::say_error;
+use crate::text::Line;
 use crate::wasm::compile::COMMAND;
-
-/// The exit code for a wrong argument or a file that is not a handler.
-const USAGE: u8 = 2;
 
 /// A WebSocket runtime: serves a sandboxed WebAssembly handler.
 #[derive(Debug, Parser)]
@@ -139,69 +139,16 @@ pub fn run() -> ExitCode {
         }
     };
     result.unwrap_or_else(|failure| {
-        say_error(&format!("error: {:#}", failure.error));
+        let hint = failure
+            .missing
+            .map(|file| advice::of_missing_file(&file, &commands()));
+        say_error(&format!(
+            "error: {:#}{}",
+            failure.error,
+            hint.unwrap_or_default()
+        ));
         ExitCode::from(failure.code)
     })
-}
-
-/// SIGHUP, blocked so that it waits in the kernel.
-#[derive(Clone, Copy)]
-struct Hangup(SigSet);
-
-impl Hangup {
-    /// Blocks SIGHUP. Call it while this is the only thread.
-    fn hold() -> Self {
-        let hangup = SigSet::from(Signal::SIGHUP);
-        // Blocking a valid set cannot fail.
-        let _ = hangup.thread_block();
-        Self(hangup)
-    }
-
-    fn release(self) {
-        let _ = self.0.thread_unblock();
-    }
-}
-
-/// An error and its exit code.
-struct Failure {
-    error: anyhow::Error,
-    code: u8,
-}
-
-impl Failure {
-    fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            error: error.into(),
-            code: USAGE,
-        }
-    }
-
-    /// Returns the failure of a server that does not start.
-    fn of_start(error: StartError) -> Self {
-        match error {
-            StartError::Host(_)
-            | StartError::Stopped
-            | StartError::Listen(_)
-            | StartError::Privileges(
-                PrivilegeError::Refused { .. } | PrivilegeError::NotDropped(_),
-            ) => Self::from(error),
-            StartError::Config(_)
-            | StartError::Privileges(_)
-            | StartError::Component(_)
-            | StartError::Handler { .. }
-            | StartError::Record(_)
-            | StartError::Tls(_) => Self::usage(error),
-        }
-    }
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self {
-            error: error.into(),
-            code: 1,
-        }
-    }
 }
 
 /// Returns the names of the visible commands.
@@ -211,47 +158,6 @@ fn commands() -> Vec<String> {
         .get_subcommands()
         .filter(|command| !command.is_hide_set());
     shown.map(|command| command.get_name().to_owned()).collect()
-}
-
-/// Checks that the file of a handler exists. Loading it checks its content.
-fn is_there(file: &Path) -> Result<(), Failure> {
-    let Err(error) = std::fs::metadata(file) else {
-        return Ok(());
-    };
-    let hint = advice::of_missing_file(file, &commands());
-    Err(Failure::usage(anyhow::anyhow!(
-        "cannot read {}: {error}{hint}",
-        file.display()
-    )))
-}
-
-/// Prints a line on standard output and flushes it. A closed pipe is ignored.
-fn say(line: &str) {
-    say_as_it_is(&Line(line));
-}
-
-/// Prints several lines on standard output.
-fn say_lines(text: &str) {
-    say_as_it_is(&Lines(text));
-}
-
-/// Prints text of a peer or the handler. It is escaped for a terminal only, since a program may be
-/// reading it otherwise.
-fn say_foreign(text: &str) {
-    match std::io::stdout().is_terminal() {
-        true => say_lines(text),
-        false => say_as_it_is(&text),
-    }
-}
-
-fn say_as_it_is(text: &dyn std::fmt::Display) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-}
-
-/// Prints lines on standard error.
-fn say_error(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", Lines(text));
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The options about the user that the process runs as: `--user`, `--group`, `--allow-root`.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::Privileges;
 use crate::privileges;
 

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+use super::failure::Failure;
 use super::logging::{self, Format, Level};
+use super::output::{say, say_error};
 use super::runtime::default_cache;
-use super::{Failure, say, say_error};
 use crate::tape::format::Outcome;
 use crate::tape::player::Difference;
 use crate::tape::replay::{Found, replay};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
-use super::Failure;
+use super::failure::Failure;
 use super::logging::{self, Format, Level};
 use super::privileges::PrivilegeArgs;
 use super::record::RecordArgs;

@@ -13,12 +13,15 @@ use wsrun_proto::http::origin::Allowed;
 use super::admin::http;
 use super::admin::socket::AdminSocket;
 use super::admin::take_over::Predecessor;
+use super::failure::{Failure, is_there};
+use super::hangup::Hangup;
 use super::logging::log_swap;
+use super::output::say;
 use super::runtime::RuntimeArgs;
+use super::service_manager;
 use super::start::{SAME_SIGNAL, start};
 use super::values::{address, bytes, count, listen, network, protocol, scope};
 use super::watch::Watch;
-use super::{Failure, Hangup, is_there, say, service_manager};
 use crate::config::{
     Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat,
     Scope, TlsFiles,

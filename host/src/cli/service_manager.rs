@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{Inherited, Listen};
 use crate::text;
 

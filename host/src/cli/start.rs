@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::Signal;
 
-use super::{Failure, service_manager};
+use super::failure::Failure;
+use super::service_manager;
 use crate::config::Config;
 use crate::server::{Running, Server, StartError, Starting};
 

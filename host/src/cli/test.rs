@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 
+use super::failure::Failure;
 use super::logging::{self, Format, Level};
+use super::output::{say, say_lines};
 use super::project;
 use super::runtime::default_cache;
-use super::{Failure, say, say_lines};
 use crate::config::Compilation;
 use crate::test::{Handler, Scenario, TestError};
 

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Args;
-use crate::cli::{Failure, is_there, say_error};
+use super::args::Args;
+use crate::cli::failure::{Failure, is_there};
+use crate::cli::output::say_error;
 use crate::config::{Config, Grant, HandlerConfig, HandlerSource};
 use crate::contract::{CloseInfo, ConnectOptions};
 use crate::server::{ConnectFailed, Running, Server};

@@ -1,5 +1,6 @@
 //! `wsrun connect URL`: an interactive client, or one that a handler drives.
 
+mod args;
 mod handler;
 
 use std::process::ExitCode;
@@ -9,9 +10,10 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::{self, Config, Event, MessageKind};
 
-use super::client::{self, Client, PeerArgs};
-use super::runtime::RuntimeArgs;
-use super::{Failure, say, say_error, say_foreign};
+pub(super) use self::args::Args;
+use super::client::{self, Client};
+use super::failure::Failure;
+use super::output::{say, say_error, say_foreign};
 use crate::contract::ConnectOptions;
 use crate::outbound::{Opened, Outbound};
 
@@ -23,39 +25,6 @@ const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The most bytes of a message to the interactive client, unless --max-message is more.
 const MESSAGE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-#[derive(Debug, clap::Args)]
-#[command(override_usage = "wsrun connect [OPTIONS] [HANDLER] URL")]
-pub(super) struct Args {
-    /// ws://HOST:PORT/PATH, wss://… or, without a handler, ws+unix:PATH. With a HANDLER (a component) before it the connection is the
-    /// handler's, which may make more to the same host, and the command ends with the last of them
-    #[arg(value_name = "URL", required = true, num_args = 1..=2)]
-    target: Vec<String>,
-    /// Sends lines as binary messages
-    #[arg(long)]
-    binary: bool,
-    #[command(flatten)]
-    peer: PeerArgs,
-    /// With a handler: shows the client certificate of this name (--client-cert)
-    #[arg(long, value_name = "NAME")]
-    identity: Option<String>,
-    /// With a handler: connects again when the connection is lost, or cannot be made
-    #[arg(long)]
-    reconnect: bool,
-    #[command(flatten)]
-    runtime: RuntimeArgs,
-}
-
-impl Args {
-    fn options(&self, url: &str) -> ConnectOptions {
-        ConnectOptions {
-            identity: self.identity.clone(),
-            compression: self.runtime.compresses(),
-            reconnect: self.reconnect.then(Default::default),
-            ..self.peer.options(url)
-        }
-    }
-}
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.target.clone().as_slice() {

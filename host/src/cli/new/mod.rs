@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 
-use super::{Failure, say, say_error};
+use super::failure::Failure;
+use super::output::{say, say_error};
+use super::project::PAGE_FOLDER;
 
 /// The folder of a project that contains the SDK.
 const SDK_FOLDER: &str = "wsrun-sdk";
@@ -180,7 +182,7 @@ fn write(folder: &Path, name: &str, language: &str, template: &str) -> anyhow::R
     };
     let sources = [
         (format!("templates/{language}/{template}/"), PathBuf::new()),
-        (format!("pages/{template}/"), super::dev::PAGE_FOLDER.into()),
+        (format!("pages/{template}/"), PAGE_FOLDER.into()),
         (format!("sdk/{sdk}/"), SDK_FOLDER.into()),
         ("wit/".to_owned(), Path::new(SDK_FOLDER).join("wit")),
     ];

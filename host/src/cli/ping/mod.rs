@@ -13,8 +13,9 @@ use wsrun_proto::ws::{Config, Delivery, Event, Timeouts};
 
 use self::pinger::{Answered, PRELOAD_MAX, Pace, Pinger, Plan, SIZE_MAX};
 use super::client::{self, Client, PeerArgs};
+use super::failure::Failure;
+use super::output::say_error;
 use super::values::duration;
-use super::{Failure, say_error};
 use crate::contract::ConnectOptions;
 use crate::outbound::{Opened, Outbound};
 

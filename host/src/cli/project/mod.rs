@@ -1,5 +1,6 @@
 //! The project in a folder: its language, its toolchain, and the component that it builds.
 
+mod language;
 mod tools;
 
 use std::io::{Read, Write as _};
@@ -10,14 +11,16 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+pub(super) use self::language::{BuildError, Language, RUST_TARGET};
+
 /// The most bytes that are kept of a compiler's output.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// The most files and folders that are searched for a source newer than the component.
 const SOURCES_MAX: usize = 10_000;
 
-/// The target for which Rust builds components.
-pub(super) const RUST_TARGET: &str = "wasm32-wasip2";
+/// The folder of a project whose files are served besides its sockets.
+pub(super) const PAGE_FOLDER: &str = "page";
 
 /// Folders that a build writes, or that nobody edits. They are not watched.
 const GENERATED_FOLDERS: [&str; 11] = [
@@ -34,86 +37,10 @@ const GENERATED_FOLDERS: [&str; 11] = [
     "__pycache__",
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Language {
-    Rust,
-    JavaScript,
-    Python,
-    Go,
-    Zig,
-    C,
-}
-
-impl Language {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Rust => "Rust",
-            Self::JavaScript => "JavaScript or TypeScript",
-            Self::Python => "Python",
-            Self::Go => "Go",
-            Self::Zig => "Zig",
-            Self::C => "C or C++",
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct Project {
     folder: PathBuf,
     language: Language,
-}
-
-/// The reason why nothing was built.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BuildError {
-    #[error(
-        "{} has no project: none of Cargo.toml, package.json, pyproject.toml, requirements.txt, go.mod, build.zig or Makefile is there \
-         (wsrun new makes one)", .0.display()
-    )]
-    NoProject(PathBuf),
-    #[error("{tool} is missing, {what}; {install}")]
-    Missing {
-        tool: &'static str,
-        what: &'static str,
-        install: &'static str,
-    },
-    #[error("{command} could not be started: {cause}")]
-    NotStarted {
-        command: String,
-        cause: std::io::Error,
-    },
-    /// The command failed. Its output was shown already.
-    #[error("{command} failed ({status})")]
-    Failed {
-        command: String,
-        status: std::process::ExitStatus,
-        output: String,
-    },
-    #[error("{command} made no component: {expected}")]
-    NoComponent { command: String, expected: String },
-    /// The component is from an earlier build, and does not match the sources.
-    #[error(
-        "{command} left {} as it was, although {} is newer: the Makefile does not say that the one is made of the other", .component.display(),
-        .source_file.display()
-    )]
-    Stale {
-        command: String,
-        component: PathBuf,
-        source_file: PathBuf,
-    },
-    #[error("{} has a project that was not built yet: run `wsrun build`", .0.display())]
-    NotBuilt(PathBuf),
-}
-
-impl BuildError {
-    /// Returns the error, followed by the output of the command that failed.
-    pub(super) fn output(&self) -> String {
-        if let Self::Failed { output, .. } = self {
-            format!("{self}\n\n{output}")
-        } else {
-            self.to_string()
-        }
-    }
 }
 
 /// The result of a build.

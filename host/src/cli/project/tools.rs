@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{BuildError, Language, RUST_TARGET};
+use super::language::{BuildError, Language, RUST_TARGET};
 
 struct Tool {
     /// The names of programs, any of which is enough.
