@@ -113,3 +113,14 @@ fn hex(bytes: &[u8]) -> String {
         false => format!("\"{digits}\""),
     }
 }
+
+/// The event that a step sends from a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close { code: u16, reason: String },
+    Cut,
+}

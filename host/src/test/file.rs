@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::effect::{Answer, Effect};
+use super::effect::{Answer, Effect, Sent};
 use super::peer::{check_handshake, check_plain_request, handshake};
 
 /// The reason why a file is not a scenario.
@@ -82,16 +82,6 @@ pub(super) enum Action {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping(Vec<u8>),
-    Pong(Vec<u8>),
-    Close { code: u16, reason: String },
-    Cut,
 }
 
 /// The most bytes of a scenario, which is read as a whole.

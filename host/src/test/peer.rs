@@ -18,8 +18,7 @@ use wsrun_proto::ws::{
     self, CloseFrame, Config, Event, MessageKind, Role, Scratch, State, Timeouts,
 };
 
-use super::effect::{Answer, Effect};
-use super::file::Sent;
+use super::effect::{Answer, Effect, Sent};
 use crate::clock;
 
 /// The port that the server seems to listen on.

@@ -8,11 +8,11 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use super::effect::Effect;
-use super::file::{ANSWER, Action, Scenario, Sent, Step};
+use super::effect::{Effect, Sent};
+use super::error::{Failed, TestError};
+use super::file::{ANSWER, Action, Scenario, Step};
 use super::idle::Idle;
 use super::peer::{PIPE_BYTES, PORT, Peer, Seen, ask, handshake, plain_request};
-use super::{Failed, TestError};
 use crate::admission::Handshake;
 use crate::config::Config;
 use crate::connection;
