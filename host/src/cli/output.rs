@@ -55,7 +55,7 @@ pub(super) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::output::size;
+    use super::size;
 
     #[test]
     fn sizes_are_told_in_the_largest_unit() {
