@@ -360,7 +360,7 @@ impl Calls {
         if self.registry.get(connection).is_none() {
             return Err(SendError::Closed);
         }
-        let limit = self.registry.limits().session_bytes_max;
+        let limit = self.registry.limits().memory.session_bytes_max;
         if length > limit {
             self.registry.note_limit(Limit::Session);
             return Err(SendError::TooLarge(limit as u64));
@@ -590,7 +590,7 @@ impl Calls {
             return Ok(Err(TimerError::Closed));
         }
         let queued = self.registry.additions().get().timers;
-        if self.registry.timers().len() + queued >= self.registry.limits().timers_max {
+        if self.registry.timers().len() + queued >= self.registry.limits().contract.timers_max {
             self.registry.note_limit(Limit::Timers);
             return Ok(Err(TimerError::Limit));
         }
@@ -667,7 +667,7 @@ impl Calls {
 
     /// Whether a message of this length may be published.
     pub(crate) fn check_size(&self, length: usize) -> Result<(), PublishError> {
-        let limit = self.registry.limits().sent_message_bytes_max;
+        let limit = self.registry.limits().contract.sent_message_bytes_max;
         if length > limit {
             self.registry.note_limit(Limit::MessageSize);
             return Err(PublishError::TooLarge(limit as u64));

@@ -224,8 +224,8 @@ impl Commands {
             session_room: None,
             asked: None,
             in_filter: false,
-            count_max: limits.effects_max,
-            bytes_max: limits.effect_bytes_max,
+            count_max: limits.contract.effects_max,
+            bytes_max: limits.contract.effect_bytes_max,
             other_bytes: 0,
         }
     }

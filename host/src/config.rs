@@ -14,7 +14,10 @@ use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
 use crate::contract::LONGEST;
-pub use crate::contract::{HandlerLimits, Scope};
+pub use crate::contract::{
+    ComputeLimits, ContractLimits, HandlerLimits, MemoryLimits, Rates, Resilience, Scope,
+    TrafficLimits,
+};
 use crate::dev::Dev;
 pub use crate::listener::Inherited;
 use crate::native::Native;
@@ -113,7 +116,8 @@ impl Config {
 
     /// Bounds every time, so that moments which lie that far ahead can be told.
     pub(crate) fn bound_times(&mut self) {
-        let (timeouts, limits) = (&mut self.timeouts, &mut self.handler_limits);
+        self.handler_limits.bound_times();
+        let timeouts = &mut self.timeouts;
         let times = [
             &mut self.handshake_timeout,
             &mut self.write_timeout,
@@ -121,17 +125,12 @@ impl Config {
             &mut self.compilation.timeout,
             &mut self.outbound.connect_timeout,
             &mut timeouts.close_timeout,
-            &mut limits.callback_timeout,
-            &mut limits.blocking_timeout,
-            &mut limits.failure_window,
-            &mut limits.trial_time,
         ];
         let optional = [
             &mut self.drain_window,
             &mut timeouts.ping_interval,
             &mut timeouts.idle_timeout,
             &mut timeouts.message_timeout,
-            &mut limits.hibernate_after,
         ];
         for time in times.into_iter().chain(optional.into_iter().flatten()) {
             *time = LONGEST.min(*time);

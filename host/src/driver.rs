@@ -143,7 +143,10 @@ impl Driver {
     ) -> Self {
         let now = clock::now();
         let limits = handler.registry.limits();
-        let rates = RatesIn::new(limits.message_rate_max, limits.byte_rate_max);
+        let rates = RatesIn::new(
+            limits.traffic.received.messages_max,
+            limits.traffic.received.bytes_max,
+        );
         Self {
             deadline: now + FAR,
             session,

@@ -739,11 +739,11 @@ fn times_without_end_are_taken_for_very_long_ones() {
             config.compilation.timeout = Duration::MAX;
             config.outbound.connect_timeout = Duration::MAX;
             let limits = &mut config.handler_limits;
-            limits.callback_timeout = Duration::MAX;
-            limits.blocking_timeout = Duration::MAX;
-            limits.failure_window = Duration::MAX;
-            limits.trial_time = Duration::MAX;
-            limits.hibernate_after = Some(Duration::MAX);
+            limits.compute.callback_timeout = Duration::MAX;
+            limits.compute.blocking_timeout = Duration::MAX;
+            limits.resilience.failure_window = Duration::MAX;
+            limits.resilience.trial_time = Duration::MAX;
+            limits.resilience.hibernate_after = Some(Duration::MAX);
         })
         .build()
         .expect("it is bound")

@@ -17,7 +17,8 @@ use super::values::{
     OptionalDuration, bytes, configured, count, duration, identity, optional_duration,
 };
 use crate::config::{
-    Compilation, Config, Coredumps, Grant, HandlerLimits, OutboundConfig, TlsFiles,
+    Compilation, ComputeLimits, Config, ContractLimits, Coredumps, Grant, HandlerLimits,
+    MemoryLimits, OutboundConfig, Rates, Resilience, TlsFiles, TrafficLimits,
 };
 use crate::wasm::cache::{self, CacheError};
 
@@ -355,53 +356,70 @@ impl RuntimeArgs {
             },
             danger_unmasked_frames: self.danger_unmasked_frames,
             handler_limits: HandlerLimits {
-                memory_bytes_max: size(self.max_memory),
-                handler_memory_bytes_max: size(self.max_handler_memory),
-                instances_max: self.max_instances,
-                hibernate_after: self.hibernate_after,
-                callback_timeout: self.callback_timeout,
-                blocking_timeout: self.blocking_timeout,
-                host_calls_max: self.max_host_calls,
-                effect_bytes_max: HandlerLimits::default()
-                    .effect_bytes_max
-                    .max(size(max_queue).saturating_mul(2)),
-                sent_message_bytes_max: size(max_queue),
-                session_bytes_max: size(self.max_session),
-                timers_max: self.max_timers,
-                topics_max: self.max_topics,
-                subscriptions_max: self.max_subscriptions,
-                state_bytes_max: size(self.max_state),
-                failures_max: self.max_failures,
-                failure_window: self.failure_window,
-                failing_close_code: match self.failing_code.as_str() {
-                    "1011" => 1011,
-                    _ => 1013,
+                compute: ComputeLimits {
+                    callback_timeout: self.callback_timeout,
+                    blocking_timeout: self.blocking_timeout,
+                    host_calls_max: self.max_host_calls,
+                    cpu_share_max: self.max_cpu_share,
                 },
-                trial_callbacks: self.trial_callbacks,
-                trial_time: self.trial_time,
-                message_rate_max: self.max_message_rate,
-                byte_rate_max: self.max_byte_rate,
-                handler_message_rate_max: self.max_handler_message_rate,
-                handler_byte_rate_max: self.max_handler_byte_rate,
-                send_rate_max: self.max_send_rate,
-                send_byte_rate_max: self.max_send_byte_rate,
-                queued_bytes_max: self.max_handler_queue.map_or_else(
-                    || {
-                        let default = HandlerLimits::default().queued_bytes_max;
-                        default.max(size(max_queue).saturating_mul(2))
+                memory: MemoryLimits {
+                    instance_bytes_max: size(self.max_memory),
+                    handler_bytes_max: size(self.max_handler_memory),
+                    instances_max: self.max_instances,
+                    session_bytes_max: size(self.max_session),
+                    session_total_bytes_max: self.max_handler_session.map_or_else(
+                        || {
+                            let default = MemoryLimits::default().session_total_bytes_max;
+                            default.max(size(self.max_session))
+                        },
+                        size,
+                    ),
+                    state_bytes_max: size(self.max_state),
+                },
+                traffic: TrafficLimits {
+                    received: Rates {
+                        messages_max: self.max_message_rate,
+                        bytes_max: self.max_byte_rate,
                     },
-                    size,
-                ),
-                session_total_bytes_max: self.max_handler_session.map_or_else(
-                    || {
-                        let default = HandlerLimits::default().session_total_bytes_max;
-                        default.max(size(self.max_session))
+                    handler_received: Rates {
+                        messages_max: self.max_handler_message_rate,
+                        bytes_max: self.max_handler_byte_rate,
                     },
-                    size,
-                ),
-                cpu_share_max: self.max_cpu_share,
-                log_lines_per_second_max: self.max_log_rate,
-                ..HandlerLimits::default()
+                    sent: Rates {
+                        messages_max: self.max_send_rate,
+                        bytes_max: self.max_send_byte_rate,
+                    },
+                    queued_bytes_max: self.max_handler_queue.map_or_else(
+                        || {
+                            let default = TrafficLimits::default().queued_bytes_max;
+                            default.max(size(max_queue).saturating_mul(2))
+                        },
+                        size,
+                    ),
+                    log_lines_per_second_max: self.max_log_rate,
+                    ..TrafficLimits::default()
+                },
+                contract: ContractLimits {
+                    effect_bytes_max: ContractLimits::default()
+                        .effect_bytes_max
+                        .max(size(max_queue).saturating_mul(2)),
+                    sent_message_bytes_max: size(max_queue),
+                    timers_max: self.max_timers,
+                    topics_max: self.max_topics,
+                    subscriptions_max: self.max_subscriptions,
+                    ..ContractLimits::default()
+                },
+                resilience: Resilience {
+                    failures_max: self.max_failures,
+                    failure_window: self.failure_window,
+                    failing_close_code: match self.failing_code.as_str() {
+                        "1011" => 1011,
+                        _ => 1013,
+                    },
+                    trial_callbacks: self.trial_callbacks,
+                    trial_time: self.trial_time,
+                    hibernate_after: self.hibernate_after,
+                },
             },
             cache_dir: if self.no_cache {
                 None

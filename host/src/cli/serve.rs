@@ -586,10 +586,10 @@ fn config(args: Args) -> Result<Config, Failure> {
     };
     if args.stdio {
         // A program runs as long as its connection.
-        config.handler_limits.hibernate_after = None;
+        config.handler_limits.resilience.hibernate_after = None;
     }
-    config.handler_limits.connections_max = args.max_handler_connections;
-    config.handler_limits.http_instances_max = args.max_http_instances;
+    config.handler_limits.traffic.connections_max = args.max_handler_connections;
+    config.handler_limits.contract.http_instances_max = args.max_http_instances;
     Ok(config)
 }
 

@@ -105,7 +105,7 @@ async fn decide<B>(
         session_room,
     } = handler.admit(&request).await.map_err(not_admitted)?;
     let protocol = acceptance.protocol.or(routed);
-    let limit = worker.config.handler_limits.session_bytes_max;
+    let limit = worker.config.handler_limits.memory.session_bytes_max;
     if acceptance.session.len() > limit {
         return Err(broken(
             &handler,
@@ -170,7 +170,7 @@ fn not_admitted(why: NotAdmitted) -> Refused {
     reason = "once per handshake, and the caller wants the response"
 )]
 fn handler_slot(worker: &Worker, handler: &Rc<Handler>) -> Result<Option<HandlerSlot>, Refused> {
-    let Some(max) = worker.config.handler_limits.connections_max else {
+    let Some(max) = worker.config.handler_limits.traffic.connections_max else {
         return Ok(None);
     };
     let slot = worker

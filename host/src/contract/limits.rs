@@ -1,124 +1,327 @@
-//! What a handler may use, and what is told when it wants more.
+//! The limits of a handler, in groups, and what is told when it wants more.
 
 use std::time::Duration;
 
-/// Limits of one instance of a handler.
-#[derive(Clone, Debug)]
+/// The limits of one handler. Each counts on one worker, unless it says otherwise.
+#[derive(Clone, Debug, Default)]
 pub struct HandlerLimits {
-    /// Bytes of all its memories and tables, 64 MiB by default. Growing beyond it fails inside the handler, which mostly traps.
-    pub memory_bytes_max: usize,
-    /// Time that one callback may compute, 100 ms by default, counted in ticks of 5 ms. Beyond it the callback is stopped like a trap.
+    /// Time and calls.
+    pub compute: ComputeLimits,
+    /// Instances, and the memory of instances and sessions.
+    pub memory: MemoryLimits,
+    /// Connections, rates, and what is queued.
+    pub traffic: TrafficLimits,
+    /// What callbacks may ask for.
+    pub contract: ContractLimits,
+    /// Failures, trials of new versions, and hibernation.
+    pub resilience: Resilience,
+}
+
+/// The limits of a handler's time.
+#[derive(Clone, Debug)]
+pub struct ComputeLimits {
+    /// The time that one callback may compute, 100 ms by default. Beyond it the callback is stopped
+    /// like a trap.
     pub callback_timeout: Duration,
-    /// Time that one callback may take in all, waiting in a host call included: 5 s by default.
+    /// The time that one callback may take in all, waiting in a host call included: 5 s by default.
     pub blocking_timeout: Duration,
-    /// Effects (sends, closes, timers…) of one callback, 262,144 by default. One more traps.
-    pub effects_max: usize,
-    /// Calls of imports, of the contract and of WASI, in one callback: 1,000,000 by default. One more traps.
+    /// Calls of imports, of the contract and of WASI, in one callback: 1,000,000 by default. One
+    /// more traps.
     pub host_calls_max: u64,
-    /// Bytes of the effects of one callback, 64 MiB by default. More traps.
-    pub effect_bytes_max: usize,
-    /// Bytes of a message that is published or broadcast, 2 MiB by default: as much as a queue holds. More traps.
-    pub sent_message_bytes_max: usize,
+    /// Percent of the time of its worker's thread that a handler may take, measured over a second:
+    /// 100 by default, which is no limit. Beyond it the handler's events wait.
+    pub cpu_share_max: u32,
+}
+
+impl Default for ComputeLimits {
+    fn default() -> Self {
+        Self {
+            callback_timeout: Duration::from_millis(100),
+            blocking_timeout: Duration::from_secs(5),
+            host_calls_max: 1_000_000,
+            cpu_share_max: 100,
+        }
+    }
+}
+
+/// The limits of a handler's instances and of the memory that it holds.
+#[derive(Clone, Debug)]
+pub struct MemoryLimits {
+    /// Bytes of all memories and tables of one instance, 64 MiB by default. Growing beyond it fails
+    /// inside the handler, which mostly traps.
+    pub instance_bytes_max: usize,
+    /// Bytes of the memories and tables of all instances on one worker, 4 GiB by default. Growing
+    /// beyond it fails in the handler.
+    pub handler_bytes_max: usize,
+    /// Instances on one worker, with spare ones and those that answer plain requests: 10,000 by
+    /// default. At it, in the scope `connection`, a handshake is answered 503, and an event that
+    /// would wake an instance waits for another to end, as long as the handshake timeout; then its
+    /// connection fails.
+    pub instances_max: usize,
     /// Bytes of session data of a connection, 64 KiB by default. More is refused with `too-large`.
     pub session_bytes_max: usize,
-    /// Timers of a handler on one worker, 10,000 by default. One more is refused with `limit`.
-    pub timers_max: usize,
-    /// Topics of a handler on one worker, 100,000 by default. One more is refused with `limit`.
-    pub topics_max: usize,
-    /// Topics that one connection is subscribed to, 64 by default. One more is refused with `limit`.
-    pub subscriptions_max: usize,
-    /// Instances that answer plain requests by `wasi:http` at a time on one worker, 64 by default. One more request waits for as long as
-    /// [`Config::handshake_timeout`](crate::config::Config::handshake_timeout), and is then answered with 503.
-    pub http_instances_max: usize,
-    /// Bytes that a version may hand over to the next, 16 MiB by default. More keeps the old version.
-    pub state_bytes_max: usize,
-    /// Callbacks that may fail within [`failure_window`](Self::failure_window), 50 by default. With one more the handler is left alone for
-    /// a second, twice as long each time up to a minute: its connections are closed, new ones are answered with 503.
-    pub failures_max: usize,
-    /// 10 s by default.
-    pub failure_window: Duration,
-    /// The code that connections are closed with then: 1013 (try again later) by default, or 1011.
-    pub failing_close_code: u16,
-    /// Callbacks that a new version must survive, 100 by default; one that fails earlier brings the old version back.
-    pub trial_callbacks: u32,
-    /// How long a new version is on trial at most where fewer callbacks come: 2 s by default.
-    pub trial_time: Duration,
-    /// Instances of a handler on one worker, with spare ones and those that answer plain requests: 10,000 by default. At it, in the scope
-    /// `connection`, a handshake is answered 503, and an event that would wake an instance waits for another to end, as long as
-    /// [`Config::handshake_timeout`](crate::config::Config::handshake_timeout); then its connection fails.
-    pub instances_max: usize,
-    /// Memories and tables of all instances of a handler on one worker, 4 GiB by default. Growing beyond it fails in the handler.
-    pub handler_memory_bytes_max: usize,
-    /// An instance that is told of nothing for so long is let go, and its memory given back. Its connections stay, and the next event makes
-    /// another instance, which is told them by `lifecycle.resumed`. None, the default, for never: globals are lost with the instance.
-    pub hibernate_after: Option<Duration>,
-    /// Inbound connections of a handler over all workers. None, the default, for as many as [`Config::connections_max`](crate::config::Config::connections_max). One more handshake
-    /// is answered 503.
-    pub connections_max: Option<usize>,
-    /// Messages per second that one connection is read at, with what a second brings in one go; none, the default, for no limit. A peer that
-    /// sends faster is not read meanwhile, its control frames neither, and nothing is lost.
-    pub message_rate_max: Option<u64>,
-    /// The same for the bytes of frames, as they are on the wire.
-    pub byte_rate_max: Option<u64>,
-    /// Messages per second that all connections of a handler on one worker are read at together; none, the default, for no limit.
-    pub handler_message_rate_max: Option<u64>,
-    /// The same for the bytes of frames.
-    pub handler_byte_rate_max: Option<u64>,
-    /// Messages, pings and pongs per second that a handler sends on one worker, a published one counted for each subscriber; none, the
-    /// default, for no limit. Beyond it sends are refused with `queue-full`, and publishes with `waiting` of 0.
-    pub send_rate_max: Option<u64>,
-    /// The same for the bytes of payloads.
-    pub send_byte_rate_max: Option<u64>,
-    /// Bytes queued for all connections of a handler on one worker together, 256 MiB by default; a message that several wait for counts for
-    /// each. Beyond it sends are refused with `queue-full`, and published messages follow the policies for slow subscribers. As many
-    /// bytes of events may wait for the handler; beyond that no connection of it is read.
-    pub queued_bytes_max: usize,
-    /// Session data of all connections of a handler on one worker together, 64 MiB by default. More is refused with `too-large`.
+    /// Bytes of session data of all connections on one worker together, 64 MiB by default. More is
+    /// refused with `too-large`.
     pub session_total_bytes_max: usize,
-    /// Percent of the time of its worker's thread that a handler may take, measured over a second: 100 by default, which is no limit.
-    /// Beyond it the handler's events wait.
-    pub cpu_share_max: u32,
-    /// Lines per second that a handler's stdout and stderr may log on one worker, 1,000 by default, with what a second brings in one go.
-    /// More are counted and not written.
+    /// Bytes that a version may hand over to the next, 16 MiB by default. More keeps the old
+    /// version.
+    pub state_bytes_max: usize,
+}
+
+impl Default for MemoryLimits {
+    fn default() -> Self {
+        Self {
+            instance_bytes_max: 64 * 1024 * 1024,
+            handler_bytes_max: 4 << 30,
+            instances_max: 10_000,
+            session_bytes_max: 64 * 1024,
+            session_total_bytes_max: 64 * 1024 * 1024,
+            state_bytes_max: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// A rate of messages and of bytes, with what a second brings in one go. None, the default, is no
+/// limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Messages per second.
+    pub messages_max: Option<u64>,
+    /// Bytes per second.
+    pub bytes_max: Option<u64>,
+}
+
+/// The limits of a handler's connections and of what they carry.
+#[derive(Clone, Debug)]
+pub struct TrafficLimits {
+    /// The messages, and the bytes of frames on the wire, that one connection is read at. A peer
+    /// that sends faster is not read meanwhile, its control frames neither, and nothing is lost.
+    pub received: Rates,
+    /// The messages and bytes that all connections on one worker are read at together.
+    pub handler_received: Rates,
+    /// The messages, pings and pongs, and the bytes of their payloads, that a handler sends on one
+    /// worker. A published message counts for each subscriber. Beyond it sends are refused with
+    /// `queue-full`, and publishes with `waiting` of 0.
+    pub sent: Rates,
+    /// Bytes queued for all connections on one worker together, 256 MiB by default; a message that
+    /// several wait for counts for each. Beyond it sends are refused with `queue-full`, and
+    /// published messages follow the policies for slow subscribers. As many bytes of events may
+    /// wait for the handler; beyond that no connection of it is read.
+    pub queued_bytes_max: usize,
+    /// Inbound connections over all workers. None, the default, for as many as the server takes.
+    /// One more handshake is answered 503.
+    pub connections_max: Option<usize>,
+    /// Lines per second that a handler's stdout and stderr may log on one worker, 1,000 by default,
+    /// with what a second brings in one go. More are counted and not written.
     pub log_lines_per_second_max: u64,
 }
 
-impl Default for HandlerLimits {
+impl Default for TrafficLimits {
     fn default() -> Self {
         Self {
-            memory_bytes_max: 64 * 1024 * 1024,
-            callback_timeout: Duration::from_millis(100),
-            blocking_timeout: Duration::from_secs(5),
+            received: Rates::default(),
+            handler_received: Rates::default(),
+            sent: Rates::default(),
+            queued_bytes_max: 256 * 1024 * 1024,
+            connections_max: None,
+            log_lines_per_second_max: 1_000,
+        }
+    }
+}
+
+/// The limits of what callbacks may ask for.
+#[derive(Clone, Debug)]
+pub struct ContractLimits {
+    /// Effects (sends, closes, timers…) of one callback, 262,144 by default. One more traps.
+    pub effects_max: usize,
+    /// Bytes of the effects of one callback, 64 MiB by default. More traps.
+    pub effect_bytes_max: usize,
+    /// Bytes of a message that is published or broadcast, 2 MiB by default: as much as a queue
+    /// holds. More traps.
+    pub sent_message_bytes_max: usize,
+    /// Timers on one worker, 10,000 by default. One more is refused with `limit`.
+    pub timers_max: usize,
+    /// Topics on one worker, 100,000 by default. One more is refused with `limit`.
+    pub topics_max: usize,
+    /// Topics that one connection is subscribed to, 64 by default. One more is refused with
+    /// `limit`.
+    pub subscriptions_max: usize,
+    /// Instances that answer plain requests by `wasi:http` at a time on one worker, 64 by default.
+    /// One more request waits for as long as the handshake timeout, and is then answered with 503.
+    pub http_instances_max: usize,
+}
+
+impl Default for ContractLimits {
+    fn default() -> Self {
+        Self {
             effects_max: 262_144,
-            host_calls_max: 1_000_000,
             effect_bytes_max: 64 * 1024 * 1024,
             sent_message_bytes_max: 2 * 1024 * 1024,
-            session_bytes_max: 64 * 1024,
             timers_max: 10_000,
             topics_max: 100_000,
             subscriptions_max: 64,
             http_instances_max: 64,
-            state_bytes_max: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// The treatment of a handler that fails, that is replaced, or that is idle.
+#[derive(Clone, Debug)]
+pub struct Resilience {
+    /// Callbacks that may fail within [`failure_window`](Self::failure_window), 50 by default. With
+    /// one more the handler is left alone for a second, twice as long each time up to a minute: its
+    /// connections are closed, new ones are answered with 503.
+    pub failures_max: usize,
+    /// The time in which failures are counted, 10 s by default.
+    pub failure_window: Duration,
+    /// The code that connections are closed with then: 1013 (try again later) by default, or 1011.
+    pub failing_close_code: u16,
+    /// Callbacks that a new version must survive, 100 by default; one that fails earlier brings the
+    /// old version back.
+    pub trial_callbacks: u32,
+    /// The longest trial of a new version where fewer callbacks come: 2 s by default.
+    pub trial_time: Duration,
+    /// The silence after which an instance is let go, and its memory given back. Its connections
+    /// stay, and the next event makes another instance, which is told them by `lifecycle.resumed`.
+    /// None, the default, for never: globals are lost with the instance.
+    pub hibernate_after: Option<Duration>,
+}
+
+impl Default for Resilience {
+    fn default() -> Self {
+        Self {
             failures_max: 50,
             failure_window: Duration::from_secs(10),
             failing_close_code: 1013,
             trial_callbacks: 100,
             trial_time: Duration::from_secs(2),
-            instances_max: 10_000,
-            handler_memory_bytes_max: 4 << 30,
             hibernate_after: None,
-            connections_max: None,
-            message_rate_max: None,
-            byte_rate_max: None,
-            handler_message_rate_max: None,
-            handler_byte_rate_max: None,
-            send_rate_max: None,
-            send_byte_rate_max: None,
-            queued_bytes_max: 256 * 1024 * 1024,
-            session_total_bytes_max: 64 * 1024 * 1024,
-            cpu_share_max: 100,
-            log_lines_per_second_max: 1_000,
         }
+    }
+}
+
+/// The least instances: a worker has one for what belongs to no connection, and a spare one.
+const INSTANCES_MIN: usize = 3;
+
+/// Limits of a handler that contradict each other, or that nothing could be done within.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidLimits {
+    /// All instances together have less memory than one may have.
+    #[error(
+        "the handler's memory, {handler} bytes, is smaller than that of one instance, {instance} bytes"
+    )]
+    HandlerMemory {
+        /// Bytes of all instances.
+        handler: usize,
+        /// Bytes of one.
+        instance: usize,
+    },
+    /// There are too few instances.
+    #[error(
+        "{instances} instances: it must be at least {INSTANCES_MIN}, as a worker has one for what belongs to no connection, and a spare one"
+    )]
+    Instances {
+        /// The configured number.
+        instances: usize,
+    },
+    /// No instance may answer plain requests.
+    #[error("no instance may answer plain requests: no request could be answered")]
+    NoHttpInstances,
+    /// All session data together is less than that of one connection may be.
+    #[error(
+        "the session data of a handler, {total} bytes, is smaller than that of one connection, {one} bytes"
+    )]
+    SessionData {
+        /// Bytes of all connections.
+        total: usize,
+        /// Bytes of one.
+        one: usize,
+    },
+    /// The share of the processor is no percentage.
+    #[error("a processor share of {percent}: it must be 1 to 100 percent")]
+    CpuShare {
+        /// The configured share.
+        percent: u32,
+    },
+    /// The time of a callback in all is shorter than the time that it may compute.
+    #[error(
+        "the blocking timeout {blocking:?} is shorter than the callback timeout {callback:?}, which it contains"
+    )]
+    BlockingTimeout {
+        /// The time in all.
+        blocking: Duration,
+        /// The time of computing.
+        callback: Duration,
+    },
+}
+
+impl HandlerLimits {
+    /// Checks that the limits do not contradict each other.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the first contradiction.
+    pub fn check(&self) -> Result<(), InvalidLimits> {
+        self.memory.check()?;
+        if self.contract.http_instances_max == 0 {
+            return Err(InvalidLimits::NoHttpInstances);
+        }
+        self.compute.check()
+    }
+
+    /// Shortens every time to one that the clock can still tell.
+    pub(crate) fn bound_times(&mut self) {
+        let (compute, resilience) = (&mut self.compute, &mut self.resilience);
+        let times = [
+            &mut compute.callback_timeout,
+            &mut compute.blocking_timeout,
+            &mut resilience.failure_window,
+            &mut resilience.trial_time,
+        ];
+        for time in times.into_iter().chain(&mut resilience.hibernate_after) {
+            *time = LONGEST.min(*time);
+        }
+    }
+}
+
+impl MemoryLimits {
+    fn check(&self) -> Result<(), InvalidLimits> {
+        if self.handler_bytes_max < self.instance_bytes_max {
+            return Err(InvalidLimits::HandlerMemory {
+                handler: self.handler_bytes_max,
+                instance: self.instance_bytes_max,
+            });
+        }
+        if self.instances_max < INSTANCES_MIN {
+            return Err(InvalidLimits::Instances {
+                instances: self.instances_max,
+            });
+        }
+        if self.session_total_bytes_max < self.session_bytes_max {
+            return Err(InvalidLimits::SessionData {
+                total: self.session_total_bytes_max,
+                one: self.session_bytes_max,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl ComputeLimits {
+    fn check(&self) -> Result<(), InvalidLimits> {
+        if !(1..=100).contains(&self.cpu_share_max) {
+            return Err(InvalidLimits::CpuShare {
+                percent: self.cpu_share_max,
+            });
+        }
+        if self.blocking_timeout < self.callback_timeout {
+            return Err(InvalidLimits::BlockingTimeout {
+                blocking: self.blocking_timeout,
+                callback: self.callback_timeout,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -17,7 +17,10 @@ pub(crate) use self::capabilities::Capabilities;
 pub(crate) use self::close_code::is_sendable;
 pub use self::error::CallbackError;
 pub(crate) use self::http::{HttpRequest, NotServed, ResponseBody};
-pub use self::limits::HandlerLimits;
+pub use self::limits::{
+    ComputeLimits, ContractLimits, HandlerLimits, InvalidLimits, MemoryLimits, Rates, Resilience,
+    TrafficLimits,
+};
 pub(crate) use self::limits::{LONGEST, Limit};
 pub(crate) use self::outbound::OutboundRules;
 pub use self::request::Request;

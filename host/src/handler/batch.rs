@@ -107,7 +107,7 @@ impl Handler {
         let bytes = run.start..last.end;
         let (connection, room) = (session.id, session.sure_room());
         let room = u32::try_from(room).unwrap_or(u32::MAX);
-        if self.registry.limits().hibernate_after.is_some() {
+        if self.registry.limits().resilience.hibernate_after.is_some() {
             self.last_event.set(clock::now());
         }
         let Some(guest) = &mut place.guest else {
@@ -117,7 +117,7 @@ impl Handler {
         self.in_hand.set(InHand::Of(connection, 0));
         match guest.received_packed(connection, &data[bytes], room).await {
             Ok(()) => {
-                let limit = self.registry.limits().callback_timeout;
+                let limit = self.registry.limits().compute.callback_timeout;
                 place.pace.took(messages, begun.elapsed(), limit);
                 self.registry.tally().callbacks.add(1);
                 self.apply(place).await;

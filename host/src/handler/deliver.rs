@@ -158,7 +158,7 @@ impl Handler {
             // It sleeps, or fails: there is nothing that it could bring to an end.
             return;
         }
-        if self.registry.limits().hibernate_after.is_some() {
+        if self.registry.limits().resilience.hibernate_after.is_some() {
             self.last_event.set(clock::now());
         }
         if self.is_seat() && place.guest.is_none() {
@@ -341,8 +341,8 @@ impl Handler {
         let counted = self.failures.borrow_mut().count(
             now,
             self.registry.usage().take_failing(),
-            limits.failures_max,
-            limits.failure_window,
+            limits.resilience.failures_max,
+            limits.resilience.failure_window,
         );
         let Some(backoff) = counted else {
             return;
@@ -351,11 +351,11 @@ impl Handler {
         self.registry.tally().back_offs.add(1);
         self.registry.note_limit(Limit::Failures);
         self.registry.set_backed_off(place.retry_at);
-        let code = limits.failing_close_code;
+        let code = limits.resilience.failing_close_code;
         tracing::error!(
             handler = %self.registry.name(), connections = self.registry.len(), code,
             "more than {} callbacks failed within {:?}, or a tenth of that time went into such failures: left alone for {backoff:?}, its connections are closed",
-            limits.failures_max, limits.failure_window
+            limits.resilience.failures_max, limits.resilience.failure_window
         );
         for session in self.registry.sessions() {
             session.failed.set(true);
@@ -435,7 +435,7 @@ impl Handler {
 
     /// Lets go of the instance. The next event finds another one, which is told the connections.
     fn hibernate<F: GuestFactory>(&self, place: &mut Place<F>) {
-        let awake = self.registry.limits().hibernate_after;
+        let awake = self.registry.limits().resilience.hibernate_after;
         let is_idle = awake.is_some_and(|after| {
             clock::now().saturating_duration_since(self.last_event.get()) >= after
         });

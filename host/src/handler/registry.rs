@@ -66,8 +66,8 @@ impl Registry {
         worker: Rc<Worker>,
     ) -> Self {
         let topic_limits = TopicLimits {
-            topics_max: limits.topics_max,
-            subscriptions_max: limits.subscriptions_max,
+            topics_max: limits.contract.topics_max,
+            subscriptions_max: limits.contract.subscriptions_max,
         };
         let usage = Rc::new(Usage::new(&limits, Arc::clone(metrics.counters())));
         Self {
@@ -194,7 +194,7 @@ impl Registry {
         options: &ConnectOptions,
     ) -> Result<SessionRoom, ConnectError> {
         let length = options.session.len();
-        let limit = self.limits.session_bytes_max;
+        let limit = self.limits.memory.session_bytes_max;
         if length > limit {
             self.note_limit(Limit::Session);
             let text = format!("session data of {length} bytes: the limit is {limit}");

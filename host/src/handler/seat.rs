@@ -147,7 +147,7 @@ impl Handler {
 
     /// Whether no instance may be made beside those that there are.
     pub(super) fn has_all_instances(&self) -> bool {
-        self.registry.tally().live_instances.get() >= self.registry.limits().instances_max
+        self.registry.tally().live_instances.get() >= self.registry.limits().memory.instances_max
     }
 
     /// A connection is this handler's to be told of.
@@ -356,7 +356,7 @@ impl Handler {
 
     /// Puts those to sleep that have had no event for as long as the limits say.
     pub(super) fn spawn_sweeper(self: &Rc<Self>) {
-        let Some(after) = self.registry.limits().hibernate_after else {
+        let Some(after) = self.registry.limits().resilience.hibernate_after else {
             return;
         };
         let interval = (after / 4).max(SWEEP_MIN);

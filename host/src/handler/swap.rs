@@ -218,7 +218,7 @@ impl Handler {
             }
         };
         self.apply(place).await;
-        let limit = self.registry.limits().state_bytes_max;
+        let limit = self.registry.limits().memory.state_bytes_max;
         if state.len() > limit {
             self.registry.note_limit(Limit::State);
             return Err(format!(

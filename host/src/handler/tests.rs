@@ -276,7 +276,7 @@ impl Bench {
             shutdown,
         };
         let worker = Rc::new(Worker::new(0, shared));
-        let lines = limits.log_lines_per_second_max;
+        let lines = limits.traffic.log_lines_per_second_max;
         let metrics = HandlerMetrics::new("test".into(), Arc::default(), lines, Instant::now());
         let registry = Rc::new(Registry::new(
             Arc::default(),
@@ -647,10 +647,8 @@ fn what_two_callbacks_count_on_is_each_ones_own_and_ends_with_it() {
 #[test]
 fn session_data_of_handshakes_that_are_under_way_counts() {
     run(async {
-        let limits = HandlerLimits {
-            session_total_bytes_max: 100,
-            ..HandlerLimits::default()
-        };
+        let mut limits = HandlerLimits::default();
+        limits.memory.session_total_bytes_max = 100;
         let bench = Bench::with_limits(limits).await;
         bench.script.session.set(Some(60));
         let request = Rc::<Request>::default();
@@ -672,7 +670,7 @@ fn limits_hold_for_callbacks_that_run_together() {
         let mut bench = Bench::new().await;
         let session = bench.open();
         let registry = &bench.handler.registry;
-        let max = registry.limits().timers_max;
+        let max = registry.limits().contract.timers_max;
         let calls = || Calls::new(Rc::clone(registry));
         let timer = |calls: &mut Calls| calls.set_timer(Duration::from_secs(60), 0, None).unwrap();
         let (mut one, mut other) = (calls(), calls());
@@ -687,11 +685,11 @@ fn limits_hold_for_callbacks_that_run_together() {
         // Session data in the same way.
         let (mut one, mut other) = (calls(), calls());
         let mut kept = 0;
-        let data = vec![0; registry.limits().session_bytes_max];
+        let data = vec![0; registry.limits().memory.session_bytes_max];
         while one.set_session(session.id, data.clone()).unwrap().is_ok() {
             kept += data.len();
         }
-        assert!(kept <= registry.limits().session_total_bytes_max);
+        assert!(kept <= registry.limits().memory.session_total_bytes_max);
         assert!(
             other
                 .set_session(session.id, data.clone())
@@ -723,7 +721,7 @@ fn calls_of_a_callback_that_asks_for_much_are_as_quick_as_the_first() {
             let data = round.to_le_bytes().to_vec();
             assert_eq!(calls.set_session(id, data.clone()), Ok(Ok(())));
             assert_eq!(calls.session(id), data);
-            if round < bench.handler.registry.limits().timers_max {
+            if round < bench.handler.registry.limits().contract.timers_max {
                 let timer = calls.set_timer(Duration::from_secs(60), 0, None);
                 assert_eq!(calls.cancel_timer(timer.unwrap().unwrap()), Ok(true));
             }
@@ -741,13 +739,11 @@ fn calls_of_a_callback_that_asks_for_much_are_as_quick_as_the_first() {
 #[test]
 fn who_holds_most_gives_way_and_who_may_lose_messages_loses_them_first() {
     run(async {
-        let limits = HandlerLimits {
-            queued_bytes_max: 16 << 20,
-            ..HandlerLimits::default()
-        };
+        let mut limits = HandlerLimits::default();
+        limits.traffic.queued_bytes_max = 16 << 20;
         let mut bench = Bench::with_limits(limits).await;
         let registry = Rc::clone(&bench.handler.registry);
-        let max = registry.limits().queued_bytes_max;
+        let max = registry.limits().traffic.queued_bytes_max;
         let each = bench.worker.config.limits.queued_bytes_max;
         let data = vec![b'x'; each - 1_000];
         let fill = |session: &Rc<Session>| {

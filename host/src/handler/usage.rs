@@ -82,21 +82,21 @@ impl Usage {
     pub(crate) fn new(limits: &HandlerLimits, tally: Arc<HandlerTally>) -> Self {
         let now = clock::now();
         let bucket = |rate: Option<u64>| rate.map(|rate| RefCell::new(Bucket::new(now, rate)));
-        let share = u64::from(limits.cpu_share_max);
+        let share = u64::from(limits.compute.cpu_share_max);
         Self {
             tally,
-            queued_max: limits.queued_bytes_max,
+            queued_max: limits.traffic.queued_bytes_max,
             reserved: Cell::new(0),
-            relieved_to: Cell::new(limits.queued_bytes_max),
-            session_max: limits.session_total_bytes_max,
+            relieved_to: Cell::new(limits.traffic.queued_bytes_max),
+            session_max: limits.memory.session_total_bytes_max,
             low_queue: Waiters::default(),
             low_events: Waiters::default(),
             rates_in: RatesIn::new(
-                limits.handler_message_rate_max,
-                limits.handler_byte_rate_max,
+                limits.traffic.handler_received.messages_max,
+                limits.traffic.handler_received.bytes_max,
             ),
-            send_messages: bucket(limits.send_rate_max),
-            send_bytes: bucket(limits.send_byte_rate_max),
+            send_messages: bucket(limits.traffic.sent.messages_max),
+            send_bytes: bucket(limits.traffic.sent.bytes_max),
             cpu: (share < 100).then(|| Cpu {
                 bucket: RefCell::new(Bucket::new(now, share * MICROSECONDS_PER_PERCENT)),
                 since: Cell::new(None),

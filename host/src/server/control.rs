@@ -264,7 +264,10 @@ impl Inner {
     fn swap_time_max(&self) -> Duration {
         let (compiling, limits) = (&self.config.compilation, &self.config.handler_limits);
         let compiling = compiling.timeout.saturating_mul(2);
-        let starting = limits.blocking_timeout.saturating_add(limits.trial_time);
+        let starting = limits
+            .compute
+            .blocking_timeout
+            .saturating_add(limits.resilience.trial_time);
         compiling.saturating_add(starting)
     }
 

@@ -164,7 +164,7 @@ impl Plan {
             let metrics = HandlerMetrics::new(
                 Arc::clone(&name),
                 Arc::clone(tally),
-                limits.log_lines_per_second_max,
+                limits.traffic.log_lines_per_second_max,
                 clock::now(),
             );
             let registry = Registry::new(

@@ -40,7 +40,7 @@ impl Parts {
         let named = config.handlers.iter().enumerate();
         let publisher = Publisher::new(
             named.map(|(position, handler)| (handler.name(), senders_to(position, None))),
-            config.handler_limits.sent_message_bytes_max,
+            config.handler_limits.contract.sent_message_bytes_max,
         );
         let mut places = self.places(&config);
         let mut bound = dealt(bound, &config);

@@ -343,9 +343,12 @@ impl Swapper {
         if exports.chunks != served.exports.chunks {
             return Err(SwapError::Chunks { file: name });
         }
-        let tried = swappable.switch(&linked, inner.config.handler_limits.trial_callbacks);
+        let tried = swappable.switch(
+            &linked,
+            inner.config.handler_limits.resilience.trial_callbacks,
+        );
         let took = began.elapsed();
-        let time = inner.config.handler_limits.trial_time;
+        let time = inner.config.handler_limits.resilience.trial_time;
         let outcome = tried.and_then(|tried| swappable.await_trial(tried, time));
         let settled = swappable.settle(outcome.is_ok());
         outcome.and(settled).map_err(|failed| match failed {

@@ -84,16 +84,19 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
             config.request_body_bytes_max
         ));
     }
-    if config.handler_limits.handler_memory_bytes_max < config.handler_limits.memory_bytes_max {
+    if config.handler_limits.memory.handler_bytes_max
+        < config.handler_limits.memory.instance_bytes_max
+    {
         return fail(format!(
             "--max-handler-memory {} is smaller than --max-memory {}, which is for one instance",
-            config.handler_limits.handler_memory_bytes_max, config.handler_limits.memory_bytes_max
+            config.handler_limits.memory.handler_bytes_max,
+            config.handler_limits.memory.instance_bytes_max
         ));
     }
-    if config.handler_limits.instances_max < 3 {
+    if config.handler_limits.memory.instances_max < 3 {
         return fail(format!(
             "--max-instances {}: it must be at least 3, as a worker has one for what belongs to no connection, and a spare one",
-            config.handler_limits.instances_max
+            config.handler_limits.memory.instances_max
         ));
     }
     if config.limits.control_frames_per_second_max == 0 {
@@ -104,26 +107,26 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
     if config.limits.fragments_max == 0 {
         return fail("--max-fragments 0: it must be at least 1, as a whole message is one".into());
     }
-    if config.handler_limits.http_instances_max == 0 {
+    if config.handler_limits.contract.http_instances_max == 0 {
         return fail("--max-http-instances 0: no request could be answered".into());
     }
     let limits = &config.handler_limits;
-    if limits.queued_bytes_max < config.limits.queued_bytes_max {
+    if limits.traffic.queued_bytes_max < config.limits.queued_bytes_max {
         return fail(format!(
             "--max-handler-queue {} is smaller than --max-queue {}, which is for one connection",
-            limits.queued_bytes_max, config.limits.queued_bytes_max
+            limits.traffic.queued_bytes_max, config.limits.queued_bytes_max
         ));
     }
-    if limits.session_total_bytes_max < limits.session_bytes_max {
+    if limits.memory.session_total_bytes_max < limits.memory.session_bytes_max {
         return fail(format!(
             "--max-handler-session {} is smaller than --max-session {}, which is for one connection",
-            limits.session_total_bytes_max, limits.session_bytes_max
+            limits.memory.session_total_bytes_max, limits.memory.session_bytes_max
         ));
     }
-    if !(1..=100).contains(&limits.cpu_share_max) {
+    if !(1..=100).contains(&limits.compute.cpu_share_max) {
         return fail(format!(
             "--max-cpu-share {}: it must be 1 to 100 percent",
-            limits.cpu_share_max
+            limits.compute.cpu_share_max
         ));
     }
     if !WASM_STACK_BYTES.contains(&config.wasm_stack_bytes_max) {
@@ -177,10 +180,13 @@ pub(super) fn validate(config: &Config) -> Result<(), StartError> {
              pinged; change one of them, or turn pings off"
         ));
     }
-    if config.handler_limits.blocking_timeout < config.handler_limits.callback_timeout {
+    if config.handler_limits.compute.blocking_timeout
+        < config.handler_limits.compute.callback_timeout
+    {
         return fail(format!(
             "--blocking-timeout {:?} is shorter than --callback-timeout {:?}, which it contains",
-            config.handler_limits.blocking_timeout, config.handler_limits.callback_timeout
+            config.handler_limits.compute.blocking_timeout,
+            config.handler_limits.compute.callback_timeout
         ));
     }
     if config.limits.header_bytes_max < HEADER_BYTES_MIN {

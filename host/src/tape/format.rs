@@ -69,11 +69,11 @@ pub(crate) struct TapeLimits {
 }
 
 fn handler_memory_bytes_max() -> usize {
-    HandlerLimits::default().handler_memory_bytes_max
+    HandlerLimits::default().memory.handler_bytes_max
 }
 
 fn sent_message_bytes_max() -> usize {
-    HandlerLimits::default().sent_message_bytes_max
+    HandlerLimits::default().contract.sent_message_bytes_max
 }
 
 /// The factor by which a callback may take longer in a replay: the machine may be slower.
@@ -91,13 +91,13 @@ impl From<&Config> for TapeLimits {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
             wasm_stack_bytes_max: config.wasm_stack_bytes_max,
-            memory_bytes_max: limits.memory_bytes_max,
-            handler_memory_bytes_max: limits.handler_memory_bytes_max,
-            host_calls_max: limits.host_calls_max,
-            effect_bytes_max: limits.effect_bytes_max,
-            sent_message_bytes_max: limits.sent_message_bytes_max,
-            callback_timeout_ms: millis(limits.callback_timeout),
-            blocking_timeout_ms: millis(limits.blocking_timeout),
+            memory_bytes_max: limits.memory.instance_bytes_max,
+            handler_memory_bytes_max: limits.memory.handler_bytes_max,
+            host_calls_max: limits.compute.host_calls_max,
+            effect_bytes_max: limits.contract.effect_bytes_max,
+            sent_message_bytes_max: limits.contract.sent_message_bytes_max,
+            callback_timeout_ms: millis(limits.compute.callback_timeout),
+            blocking_timeout_ms: millis(limits.compute.blocking_timeout),
         }
     }
 }
@@ -106,20 +106,24 @@ impl TapeLimits {
     /// Returns the configuration that replays a tape of so many workers. In a replay all instances
     /// are on one worker.
     pub(crate) fn for_replay(&self, workers: u16) -> Config {
-        let handler_limits = HandlerLimits {
-            memory_bytes_max: self.memory_bytes_max,
-            handler_memory_bytes_max: self
-                .handler_memory_bytes_max
-                .saturating_mul(usize::from(workers.max(1))),
-            host_calls_max: self.host_calls_max,
-            effect_bytes_max: self.effect_bytes_max,
-            sent_message_bytes_max: self.sent_message_bytes_max,
-            callback_timeout: Duration::from_millis(self.callback_timeout_ms)
-                .saturating_mul(TIMEOUT_FACTOR),
-            blocking_timeout: Duration::from_millis(self.blocking_timeout_ms)
-                .saturating_mul(TIMEOUT_FACTOR),
-            ..HandlerLimits::default()
-        };
+        let mut handler_limits = HandlerLimits::default();
+        let HandlerLimits {
+            compute,
+            memory,
+            contract,
+            ..
+        } = &mut handler_limits;
+        memory.instance_bytes_max = self.memory_bytes_max;
+        memory.handler_bytes_max = self
+            .handler_memory_bytes_max
+            .saturating_mul(usize::from(workers.max(1)));
+        contract.effect_bytes_max = self.effect_bytes_max;
+        contract.sent_message_bytes_max = self.sent_message_bytes_max;
+        compute.host_calls_max = self.host_calls_max;
+        compute.callback_timeout =
+            Duration::from_millis(self.callback_timeout_ms).saturating_mul(TIMEOUT_FACTOR);
+        compute.blocking_timeout =
+            Duration::from_millis(self.blocking_timeout_ms).saturating_mul(TIMEOUT_FACTOR);
         Config {
             wasm_stack_bytes_max: self.wasm_stack_bytes_max,
             handler_limits,
@@ -444,13 +448,13 @@ mod tests {
     #[test]
     fn limits_come_back_and_older_tapes_have_the_defaults() {
         let mut config = Config::default();
-        config.handler_limits.sent_message_bytes_max = 12_345;
-        config.handler_limits.handler_memory_bytes_max = 1 << 30;
+        config.handler_limits.contract.sent_message_bytes_max = 12_345;
+        config.handler_limits.memory.handler_bytes_max = 1 << 30;
         let mut json = serde_json::to_value(TapeLimits::from(&config)).unwrap();
         let read: TapeLimits = serde_json::from_value(json.clone()).unwrap();
         let replayed = read.for_replay(3).handler_limits;
-        assert_eq!(replayed.sent_message_bytes_max, 12_345);
-        assert_eq!(replayed.handler_memory_bytes_max, 3 << 30);
+        assert_eq!(replayed.contract.sent_message_bytes_max, 12_345);
+        assert_eq!(replayed.memory.handler_bytes_max, 3 << 30);
         let map = json.as_object_mut().unwrap();
         map.remove("sent_message_bytes_max").unwrap();
         map.remove("handler_memory_bytes_max").unwrap();
@@ -458,12 +462,12 @@ mod tests {
         let replayed = read.for_replay(1).handler_limits;
         let default = HandlerLimits::default();
         assert_eq!(
-            replayed.sent_message_bytes_max,
-            default.sent_message_bytes_max
+            replayed.contract.sent_message_bytes_max,
+            default.contract.sent_message_bytes_max
         );
         assert_eq!(
-            replayed.handler_memory_bytes_max,
-            default.handler_memory_bytes_max
+            replayed.memory.handler_bytes_max,
+            default.memory.handler_bytes_max
         );
     }
 

@@ -259,7 +259,7 @@ impl Stage {
             pulses,
             config,
         };
-        let lines = limits.log_lines_per_second_max;
+        let lines = limits.traffic.log_lines_per_second_max;
         let metrics = HandlerMetrics::new(handler.into(), Arc::default(), lines, clock::now());
         let registry = Registry::new(
             Arc::default(),

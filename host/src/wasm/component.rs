@@ -458,7 +458,7 @@ fn compile(
             limit: settings.code_bytes_max,
         });
     }
-    let limit = config.handler_limits.memory_bytes_max as u64;
+    let limit = config.handler_limits.memory.instance_bytes_max as u64;
     if weight.instance_bytes > limit {
         return Err(ComponentError::InstanceTooLarge {
             file: name.to_owned(),

@@ -62,9 +62,10 @@ impl Incoming {
         linked.exports.wasi_http.then(|| Self {
             linked: linked.clone(),
             log: Log::new(handler),
-            free: Arc::new(Semaphore::new(limits.http_instances_max)),
+            free: Arc::new(Semaphore::new(limits.contract.http_instances_max)),
             room: Arc::new(Semaphore::new(
                 limits
+                    .contract
                     .http_instances_max
                     .saturating_mul(WAITING_BYTES_MAX as usize)
                     .min(Semaphore::MAX_PERMITS),
@@ -233,7 +234,7 @@ impl Incoming {
             begin(&mut store);
             guest.call_handle(&mut store, request, response).await
         };
-        let result = bounded(&registry.pulse(), limits.blocking_timeout, handled).await;
+        let result = bounded(&registry.pulse(), limits.compute.blocking_timeout, handled).await;
         let result = result.map_err(|error| {
             // Before the store is dropped, which ends the body: what was sent of it is not all of it.
             failed.store(true, Ordering::Relaxed);

@@ -138,7 +138,7 @@ impl Instance {
         let mut store = store(linked, limits, registry, log);
         store.data_mut().tape = track;
         begin(&mut store);
-        let blocking_timeout = limits.blocking_timeout;
+        let blocking_timeout = limits.compute.blocking_timeout;
         let pulse = Arc::clone(&store.data().pulse);
         let instance = linked.pre.instantiate_async(&mut store);
         let instance = bounded(&pulse, blocking_timeout, instance).await;
@@ -194,7 +194,10 @@ impl Instance {
             sockets,
             store,
             blocking_timeout,
-            response_bytes_max: limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES),
+            response_bytes_max: limits
+                .contract
+                .effect_bytes_max
+                .saturating_add(HOSTCALL_SLACK_BYTES),
             pulse,
             _code: Arc::clone(&linked.code),
         })
@@ -248,9 +251,10 @@ pub(super) fn store(
 /// is told so; saved state and the answers to plain requests may be larger.
 fn copied_bytes_max(limits: &HandlerLimits) -> usize {
     limits
+        .contract
         .sent_message_bytes_max
         .saturating_mul(4)
-        .min(limits.effect_bytes_max)
+        .min(limits.contract.effect_bytes_max)
         .saturating_add(HOSTCALL_SLACK_BYTES)
 }
 

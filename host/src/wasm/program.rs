@@ -173,7 +173,7 @@ impl Guest for AllPrograms {
         let registry = &self.starter.registry;
         // Those that are about to begin, and those that have not ended yet.
         let running = registry.tally().live_instances.get().max(self.lines.len());
-        if running < self.starter.limits.instances_max {
+        if running < self.starter.limits.memory.instances_max {
             return Ok(Ok(Acceptance::default()));
         }
         registry.note_limit(Limit::Instances);
@@ -398,7 +398,12 @@ impl Starter {
         let beside = self.program.code.instance_bytes();
         store.data_mut().limiter.begin_with(beside);
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(limits.effect_bytes_max.saturating_add(HOSTCALL_SLACK_BYTES));
+        store.set_hostcall_fuel(
+            limits
+                .contract
+                .effect_bytes_max
+                .saturating_add(HOSTCALL_SLACK_BYTES),
+        );
         store.set_max_component_handles(COMPONENT_HANDLES_MAX);
         store.set_epoch_deadline(1);
         let seen = AtomicU64::new(0);

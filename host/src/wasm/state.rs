@@ -127,17 +127,17 @@ impl GuestState {
             .build();
         Self {
             limiter: MemoryLimiter::new(
-                limits.memory_bytes_max,
-                limits.handler_memory_bytes_max,
+                limits.memory.instance_bytes_max,
+                limits.memory.handler_bytes_max,
                 Arc::clone(registry.tally()),
             ),
-            callback_timeout: limits.callback_timeout,
+            callback_timeout: limits.compute.callback_timeout,
             pulse: registry.pulse(),
             tape: None,
             calls: SendWrapper::new(Calls::new(registry)),
-            host_calls_left: limits.host_calls_max,
+            host_calls_left: limits.compute.host_calls_max,
             host_calls_exceeded: false,
-            host_calls_max: limits.host_calls_max,
+            host_calls_max: limits.compute.host_calls_max,
             engine: engine.clone(),
             wasi,
             http: WasiHttpCtx::new(),
