@@ -1,4 +1,4 @@
-//! What a callback may ask for: checks, and queues a [`Command`]. The functions that components import (`wasm::host`) and the
+//! What a callback may ask for: checks, and queues an [`Effect`]. The functions that components import (`wasm::host`) and the
 //! [`Context`](crate::native::Context) of native handlers are thin layers over it.
 //!
 //! Nothing here blocks, and nothing happens before the callback has returned.
@@ -11,13 +11,13 @@ use wsrun_proto::topic::SubscribeError as SubscribeRefused;
 use wsrun_proto::ws::frame::CONTROL_BYTES_MAX;
 use wsrun_proto::ws::{MessageKind, SendError as Refused};
 
-use crate::command::{
-    Command, Commands, Connect, FRAME_HEADER_BYTES_MAX, Fixed, Payload, SetAutoReply,
-};
 use crate::contract::packed;
 use crate::contract::{
     AutoReplyError, ChunkError, ConnectError, ConnectOptions, ConnectionId, ContractBroken, Limit,
     PublishError, SendError, SlowPolicy, SubscribeError, TimerError, TimerId, is_sendable,
+};
+use crate::effects::{
+    Connect, Effect, Effects, FRAME_HEADER_BYTES_MAX, Fixed, Payload, SetAutoReply,
 };
 use crate::handler::{Registry, SessionRoom};
 use crate::reservations::Reservation;
@@ -27,7 +27,7 @@ use crate::session::Session;
 pub(crate) struct Calls {
     /// The handler's connections on this worker.
     pub(crate) registry: Rc<Registry>,
-    pub(crate) commands: Commands,
+    pub(crate) effects: Effects,
     /// They come from an instance that answers a plain request, beside the one of the sockets: connections do not know of the room that it
     /// counts on, and everything is checked again when it is carried out.
     pub(crate) of_request: bool,
@@ -47,14 +47,14 @@ type Checked<T> = Result<T, ContractBroken>;
 
 impl Calls {
     pub(crate) fn new(registry: Rc<Registry>) -> Self {
-        let commands = Commands::new(
+        let effects = Effects::new(
             registry.limits(),
             Arc::clone(registry.tally()),
             Rc::clone(registry.additions()),
         );
         Self {
             registry,
-            commands,
+            effects,
             of_request: false,
             packed: None,
         }
@@ -90,7 +90,7 @@ impl Calls {
         reserve: impl FnOnce(&mut Reservation) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
         let session = || self.registry.get(at);
-        let reserved = self.commands.reserved.at(at, session, reserve);
+        let reserved = self.effects.reserved.at(at, session, reserve);
         reserved.unwrap_or(Err(Refused::Closed))
     }
 
@@ -128,8 +128,8 @@ impl Calls {
         if let Err(refused) = self.admit(to, bytes.len()) {
             return Ok(Err(refused));
         }
-        let payload = self.commands.payload(kind, bytes);
-        self.commands.push(Command::Send { to, payload })?;
+        let payload = self.effects.payload(kind, bytes);
+        self.effects.push(Effect::Send { to, payload })?;
         Ok(Ok(()))
     }
 
@@ -148,8 +148,8 @@ impl Calls {
         if !fits {
             return broken(MORE_THAN_ROOM);
         }
-        let payload = self.commands.tail(MessageKind::Binary, start);
-        for message in packed::messages(self.commands.bytes(payload)) {
+        let payload = self.effects.tail(MessageKind::Binary, start);
+        for message in packed::messages(self.effects.bytes(payload)) {
             let Some((kind, payload)) = message else {
                 return broken("the bytes are not packed messages");
             };
@@ -173,7 +173,7 @@ impl Calls {
             // Nobody is there any more, as where a message is on its way while its connection closes.
             return Ok(());
         }
-        self.commands.push(Command::SendPacked { to, payload })
+        self.effects.push(Effect::SendPacked { to, payload })
     }
 
     /// Whether a part of a message can be sent now; counts on it if so.
@@ -216,9 +216,8 @@ impl Calls {
         if let Err(refused) = self.admit_chunk(to, kind, bytes, fin) {
             return Ok(Err(refused));
         }
-        let payload = self.commands.payload(kind, bytes);
-        self.commands
-            .push(Command::SendChunk { to, payload, fin })?;
+        let payload = self.effects.payload(kind, bytes);
+        self.effects.push(Effect::SendChunk { to, payload, fin })?;
         Ok(Ok(()))
     }
 
@@ -227,7 +226,7 @@ impl Calls {
         to: ConnectionId,
         payload: &[u8],
     ) -> Checked<Result<(), SendError>> {
-        self.control(to, payload, |to, payload| Command::Ping { to, payload })
+        self.control(to, payload, |to, payload| Effect::Ping { to, payload })
     }
 
     pub(crate) fn pong(
@@ -235,14 +234,14 @@ impl Calls {
         to: ConnectionId,
         payload: &[u8],
     ) -> Checked<Result<(), SendError>> {
-        self.control(to, payload, |to, payload| Command::Pong { to, payload })
+        self.control(to, payload, |to, payload| Effect::Pong { to, payload })
     }
 
     fn control(
         &mut self,
         to: ConnectionId,
         payload: &[u8],
-        command: impl FnOnce(ConnectionId, Payload) -> Command,
+        effect: impl FnOnce(ConnectionId, Payload) -> Effect,
     ) -> Checked<Result<(), SendError>> {
         if payload.len() > CONTROL_BYTES_MAX {
             return Ok(Err(SendError::TooLarge(CONTROL_BYTES_MAX as u64)));
@@ -250,8 +249,8 @@ impl Calls {
         if let Err(refused) = self.admit(to, payload.len()) {
             return Ok(Err(refused));
         }
-        let payload = self.commands.payload(MessageKind::Binary, payload);
-        self.commands.push(command(to, payload))?;
+        let payload = self.effects.payload(MessageKind::Binary, payload);
+        self.effects.push(effect(to, payload))?;
         Ok(Ok(()))
     }
 
@@ -264,9 +263,9 @@ impl Calls {
         check_code("connections.close", code)?;
         if let Some(session) = self.registry.get(connection)
             && session.can_be_closed()
-            && self.commands.reserved.close(&session)
+            && self.effects.reserved.close(&session)
         {
-            self.commands.push(Command::Close {
+            self.effects.push(Effect::Close {
                 connection,
                 code,
                 reason,
@@ -277,38 +276,38 @@ impl Calls {
 
     pub(crate) fn abort(&mut self, connection: ConnectionId) -> Checked<()> {
         if let Some(session) = self.registry.get(connection) {
-            self.commands.reserved.close(&session);
-            self.commands.push(Command::Abort { connection })?;
+            self.effects.reserved.close(&session);
+            self.effects.push(Effect::Abort { connection })?;
         }
         Ok(())
     }
 
     pub(crate) fn buffered(&self, connection: ConnectionId) -> u64 {
-        let uncounted = self.commands.reserved.uncounted(connection);
+        let uncounted = self.effects.reserved.uncounted(connection);
         let session = self.registry.get(connection);
         session.map_or(0, |session| (session.buffered() + uncounted) as u64)
     }
 
     /// Open connections, without those that this callback closes.
     pub(crate) fn open_count(&self) -> usize {
-        let closing = self.commands.reserved.count_closing(&Session::is_open);
+        let closing = self.effects.reserved.count_closing(&Session::is_open);
         self.registry.open_count().saturating_sub(closing)
     }
 
     pub(crate) fn want_writable(&mut self, connection: ConnectionId) -> Checked<()> {
         if self.is_open(connection) {
-            self.commands.push(Command::WantWritable { connection })?;
+            self.effects.push(Effect::WantWritable { connection })?;
         }
         Ok(())
     }
 
     pub(crate) fn want_writable_all(&mut self, protocol: Option<String>) -> Checked<()> {
-        self.commands.push(Command::WantWritableAll { protocol })
+        self.effects.push(Effect::WantWritableAll { protocol })
     }
 
     pub(crate) fn receive_flow(&mut self, connection: ConnectionId, enabled: bool) -> Checked<()> {
         if self.is_open(connection) {
-            self.commands.push(Command::ReceiveFlow {
+            self.effects.push(Effect::ReceiveFlow {
                 connection,
                 enabled,
             })?;
@@ -323,8 +322,8 @@ impl Calls {
     ) -> Checked<()> {
         check_policy("connections.set-slow-policy", policy)?;
         if self.registry.get(connection).is_some() {
-            self.commands
-                .push(Command::SetPolicy { connection, policy })?;
+            self.effects
+                .push(Effect::SetPolicy { connection, policy })?;
         }
         Ok(())
     }
@@ -343,7 +342,7 @@ impl Calls {
 
     pub(crate) fn session(&self, connection: ConnectionId) -> Vec<u8> {
         // What this callback has set is seen before it is applied.
-        if let Some(queued) = self.commands.session_data(connection) {
+        if let Some(queued) = self.effects.session_data(connection) {
             return queued.to_vec();
         }
         let session = self.registry.get(connection);
@@ -390,8 +389,8 @@ impl Calls {
         data: Vec<u8>,
         room: SessionRoom,
     ) -> Checked<()> {
-        self.commands.hold_session_room(room);
-        self.commands.push(Command::SetSession { connection, data })
+        self.effects.hold_session_room(room);
+        self.effects.push(Effect::SetSession { connection, data })
     }
 
     pub(crate) fn subscribe(
@@ -406,7 +405,7 @@ impl Calls {
             return Ok(Ok(false));
         }
         // What is queued counts as done, so that applying it cannot fail.
-        let asked = self.commands.asked();
+        let asked = self.effects.asked();
         let own = asked.map_or(0, |asked| asked.subscriptions(connection));
         let added = self.registry.additions().get().subscriptions;
         let checked = self.registry.topics().check(connection, &topic, own, added);
@@ -423,8 +422,7 @@ impl Calls {
                 }
             }));
         }
-        self.commands
-            .push(Command::Subscribe { connection, topic })?;
+        self.effects.push(Effect::Subscribe { connection, topic })?;
         Ok(Ok(true))
     }
 
@@ -432,8 +430,8 @@ impl Calls {
         if !self.is_subscribed(connection, &topic) {
             return Ok(false);
         }
-        self.commands
-            .push(Command::Unsubscribe { connection, topic })?;
+        self.effects
+            .push(Effect::Unsubscribe { connection, topic })?;
         Ok(true)
     }
 
@@ -456,15 +454,15 @@ impl Calls {
             &topic,
             bytes.len(),
             except,
-            &self.commands.reserved,
+            &self.effects.reserved,
             !self.of_request,
         );
         if let Err(refused) = admitted {
             return Ok(Err(refused));
         }
         self.count_publish(count, bytes.len());
-        let payload = self.commands.payload(kind, bytes);
-        self.commands.push(Command::Publish {
+        let payload = self.effects.payload(kind, bytes);
+        self.effects.push(Effect::Publish {
             topic,
             payload,
             except,
@@ -476,7 +474,7 @@ impl Calls {
     fn count_subscribers(&mut self, topic: &str, except: Option<ConnectionId>) -> usize {
         let topics = self.registry.topics();
         let mut count = topics.count(topic);
-        if let Some(asked) = self.commands.asked_mut() {
+        if let Some(asked) = self.effects.asked_mut() {
             let change =
                 asked.change_of_subscribers(topic, |connection| topics.subscriptions(connection));
             // Who has gone since is counted in both.
@@ -498,7 +496,7 @@ impl Calls {
         kind: MessageKind,
         bytes: &[u8],
     ) -> Checked<Result<u32, PublishError>> {
-        if self.commands.in_filter {
+        if self.effects.in_filter {
             return Err(ContractBroken(
                 "topics.broadcast within broadcast-filter.wanted".into(),
             ));
@@ -508,7 +506,7 @@ impl Calls {
         }
         let of_protocol = protocol.as_deref();
         let closing = self
-            .commands
+            .effects
             .reserved
             .count_closing(&|session| session.is_open() && session.has_protocol(of_protocol));
         let count = self.registry.open_count_of(of_protocol);
@@ -520,16 +518,15 @@ impl Calls {
         let admitted = self.registry.admit_broadcast(
             of_protocol,
             bytes.len(),
-            &self.commands.reserved,
+            &self.effects.reserved,
             !self.of_request,
         );
         if let Err(refused) = admitted {
             return Ok(Err(refused));
         }
         self.count_publish(count, bytes.len());
-        let payload = self.commands.payload(kind, bytes);
-        self.commands
-            .push(Command::Broadcast { protocol, payload })?;
+        let payload = self.effects.payload(kind, bytes);
+        self.effects.push(Effect::Broadcast { protocol, payload })?;
         Ok(Ok(u32::try_from(count).unwrap_or(u32::MAX)))
     }
 
@@ -555,8 +552,8 @@ impl Calls {
             kind,
             bytes: bytes.into(),
         };
-        self.commands
-            .push(Command::SetAutoReply(Box::new(SetAutoReply {
+        self.effects
+            .push(Effect::SetAutoReply(Box::new(SetAutoReply {
                 received: fixed((kind, bytes)),
                 reply: reply.map(fixed),
             })))?;
@@ -573,8 +570,7 @@ impl Calls {
             let queued = self.registry.additions().get().topic_policies;
             self.registry.check_topic_policy(&topic, queued)?;
         }
-        self.commands
-            .push(Command::SetTopicPolicy { topic, policy })
+        self.effects.push(Effect::SetTopicPolicy { topic, policy })
     }
 
     pub(crate) fn set_timer(
@@ -596,7 +592,7 @@ impl Calls {
         }
         let timer = self.registry.next_timer();
         let after = after.min(TIMER_MAX);
-        self.commands.push(Command::SetTimer {
+        self.effects.push(Effect::SetTimer {
             timer,
             after,
             tag,
@@ -606,10 +602,10 @@ impl Calls {
     }
 
     pub(crate) fn cancel_timer(&mut self, timer: TimerId) -> Checked<bool> {
-        let asked = self.commands.asked().and_then(|asked| asked.timer(timer));
+        let asked = self.effects.asked().and_then(|asked| asked.timer(timer));
         let known = asked.unwrap_or_else(|| self.registry.timers().contains(timer));
         if known {
-            self.commands.push(Command::CancelTimer { timer })?;
+            self.effects.push(Effect::CancelTimer { timer })?;
         }
         Ok(known)
     }
@@ -632,8 +628,8 @@ impl Calls {
             Err(refused) => return Ok(Err(refused)),
         };
         let connection = worker.next_connection_id();
-        self.commands.hold_session_room(room);
-        self.commands.push(Command::Connect(Box::new(Connect {
+        self.effects.hold_session_room(room);
+        self.effects.push(Effect::Connect(Box::new(Connect {
             connection,
             options,
         })))?;
@@ -652,15 +648,14 @@ impl Calls {
     /// Whether `is` is true of a connection, and this callback does not close it.
     fn is_kept(&self, connection: ConnectionId, is: impl Fn(&Session) -> bool) -> bool {
         let session = self.registry.get(connection);
-        session.is_some_and(|session| is(&session))
-            && !self.commands.reserved.is_closing(connection)
+        session.is_some_and(|session| is(&session)) && !self.effects.reserved.is_closing(connection)
     }
 
     fn is_subscribed(&self, connection: ConnectionId, topic: &str) -> bool {
-        if self.commands.reserved.is_closing(connection) {
+        if self.effects.reserved.is_closing(connection) {
             return false;
         }
-        let asked = self.commands.asked();
+        let asked = self.effects.asked();
         let asked = asked.and_then(|asked| asked.subscription(connection, topic));
         asked.unwrap_or_else(|| self.registry.topics().is_subscribed(connection, topic))
     }

@@ -4,12 +4,12 @@
 //! ```text
 //!  cli, main ──▶ server ──▶ listener ──▶ connection ──▶ handler ◀── wasm
 //!                  │                        │   core: wsrun-proto     │
-//!                  └── config, tls          └── session, stream ──────┘ command
+//!                  └── config, tls          └── session, stream ──────┘ effects
 //! ```
 //!
 //! * [`config`]: every setting with its default. [`server`]: starts and stops all of it.
 //! * `listener`: binds and accepts. `connection`: a socket from accept to close. `session`: what the host keeps for a connection.
-//! * `handler`: events in, commands out, on one worker. `command`: what a callback asked for;
+//! * `handler`: events in, effects out, on one worker. `effects`: what a callback asked for;
 //!   `reservations`: the room that it counts on.
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
 //! * `tape`: records what instances were called with and asked for, and plays it again.
@@ -24,13 +24,13 @@ mod backlog;
 mod calls;
 pub mod cli;
 mod clock;
-mod command;
 pub mod config;
 mod connection;
 pub mod contract;
 mod descriptors;
 pub mod dev;
 mod driver;
+mod effects;
 mod file;
 mod handler;
 mod listener;

@@ -27,13 +27,13 @@ use std::time::Duration;
 use wsrun_proto::ws::MessageKind;
 
 use crate::calls::Calls;
-use crate::command::Commands;
 use crate::contract::{
     Acceptance, AutoReplyError, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo,
     ConnectError, ConnectOptions, ConnectionId, ContractBroken, Failure, HttpBody, HttpRequest,
     HttpResponse, Message, PublishError, Refusal, Request, ResponseHead, SendError, SlowPolicy,
     SubscribeError, TimerError, TimerId,
 };
+use crate::effects::Effects;
 use crate::handler::{Guest, GuestFactory, Registry};
 
 /// Which callbacks a handler wants that cost something, or change what else it is told.
@@ -722,7 +722,7 @@ impl Guest for NativeGuest {
         self.call(|handler, cx| handler.draining(cx, deadline))
     }
 
-    fn commands(&mut self) -> &mut Commands {
-        &mut self.calls.commands
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.calls.effects
     }
 }

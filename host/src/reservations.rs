@@ -28,7 +28,7 @@ struct Inner {
     index: HashMap<ConnectionId, usize, FxBuildHasher>,
     /// How many of the connections are to be closed.
     closing: usize,
-    /// What callbacks have reserved whose commands are carried out before those of this one.
+    /// What callbacks have reserved whose effects are carried out before those of this one.
     earlier: Option<Rc<Reservations>>,
 }
 
@@ -161,7 +161,7 @@ impl Inner {
 }
 
 impl Reservations {
-    /// Those of a callback whose commands are carried out behind those of others, which go on being added to `earlier`.
+    /// Those of a callback whose effects are carried out behind those of others, which go on being added to `earlier`.
     pub(crate) fn behind(earlier: &Rc<Self>) -> Self {
         let reservations = Self::default();
         reservations.inner.borrow_mut().earlier = Some(Rc::clone(earlier));

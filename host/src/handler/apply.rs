@@ -11,9 +11,9 @@ use super::recover::InHand;
 use super::timers::Timer;
 use super::{Guest as _, GuestFactory, Handler, Remote};
 use crate::backlog::Published;
-use crate::command::{Command, Commands, FRAME_HEADER_BYTES_MAX, Payload};
 use crate::contract::packed;
 use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
+use crate::effects::{Effect, Effects, FRAME_HEADER_BYTES_MAX, Payload};
 use crate::panics::plant;
 use crate::reservations::Reservations;
 use crate::seldom::Seldom;
@@ -27,7 +27,7 @@ const DELIVERIES_PER_SLICE: usize = 128;
 /// So many bytes count as another message.
 const BYTES_PER_DELIVERY: usize = 2048;
 
-/// Whether other callbacks have run since the commands were queued, which were not counted on what queues take.
+/// Whether other callbacks have run since the effects were queued, which were not counted on what queues take.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Others {
     DidNotRun,
@@ -37,75 +37,75 @@ enum Others {
 }
 
 impl Handler {
-    /// Applies the commands of the callback that has just returned, in order. Lets others run when it is much.
+    /// Applies the effects of the callback that has just returned, in order. Lets others run when it is much.
     pub(super) async fn apply<F: GuestFactory>(&self, place: &mut Place<F>) {
         let Some(guest) = &mut place.guest else {
             return;
         };
-        let mut commands = guest.commands().take();
+        let mut effects = guest.effects().take();
         plant("apply");
-        commands.share();
-        let list = std::mem::take(&mut commands.list);
-        for command in &list {
-            if self.is_slice_over(command.sent_bytes()) {
+        effects.share();
+        let list = std::mem::take(&mut effects.list);
+        for effect in &list {
+            if self.is_slice_over(effect.sent_bytes()) {
                 self.pause().await;
             }
-            if let Command::Broadcast { protocol, payload } = command
+            if let Effect::Broadcast { protocol, payload } = effect
                 && self.exports().broadcast_filter
             {
-                let bytes = commands.bytes(*payload);
-                let reserved = Some(&commands.reserved);
+                let bytes = effects.bytes(*payload);
+                let reserved = Some(&effects.reserved);
                 let offer = self.offer(place, protocol.as_deref(), payload.kind, bytes, reserved);
                 Box::pin(offer).await;
                 if let Some(remote) = self.remote_broadcast(protocol.as_deref(), *payload, bytes) {
                     self.outbox.send(&remote);
                 }
-            } else if !self.apply_wide(command, &commands).await {
-                self.apply_one(command, &mut commands);
+            } else if !self.apply_wide(effect, &effects).await {
+                self.apply_one(effect, &mut effects);
                 self.registry.relieve();
             }
         }
-        commands.list = list;
+        effects.list = list;
         if let Some(guest) = &mut place.guest {
-            guest.commands().reuse(commands);
+            guest.effects().reuse(effects);
         }
     }
 
-    /// Applies commands where no instance is at hand to filter broadcasts: those go through the queue.
-    pub(super) async fn apply_unfiltered(&self, commands: Commands) {
-        self.apply_later(commands, Others::DidNotRun).await;
+    /// Applies effects where no instance is at hand to filter broadcasts: those go through the queue.
+    pub(super) async fn apply_unfiltered(&self, effects: Effects) {
+        self.apply_later(effects, Others::DidNotRun).await;
     }
 
-    /// Applies the commands of an instance that answered a plain request. Other callbacks have run since it was told that a queue takes its
+    /// Applies the effects of an instance that answered a plain request. Other callbacks have run since it was told that a queue takes its
     /// message, so that is checked again: a connection that has no room any more is closed, and nothing is lost unnoticed.
-    pub(crate) async fn apply_of_request(&self, commands: Commands) {
+    pub(crate) async fn apply_of_request(&self, effects: Effects) {
         self.outbox.room().await;
-        self.apply_later(commands, Others::Ran).await;
+        self.apply_later(effects, Others::Ran).await;
         self.turn();
         self.worker.flush();
     }
 
     /// Applies what an instance asked for that ran beside the one of the sockets, within the handler's own turn.
-    pub(super) async fn apply_beside(&self, commands: Commands) {
-        self.apply_later(commands, Others::RanInThisTurn).await;
+    pub(super) async fn apply_beside(&self, effects: Effects) {
+        self.apply_later(effects, Others::RanInThisTurn).await;
     }
 
-    async fn apply_later(&self, mut commands: Commands, others: Others) {
-        let list = std::mem::take(&mut commands.list);
-        for command in &list {
-            if self.is_slice_over(command.sent_bytes()) {
+    async fn apply_later(&self, mut effects: Effects, others: Others) {
+        let list = std::mem::take(&mut effects.list);
+        for effect in &list {
+            if self.is_slice_over(effect.sent_bytes()) {
                 self.pause().await;
             }
             if others != Others::DidNotRun
-                && let Some((session, error)) = self.no_longer_takes(command, &commands)
+                && let Some((session, error)) = self.no_longer_takes(effect, &effects)
             {
                 self.close_slow(&session, CloseCode::POLICY_VIOLATION.get(), &error);
                 continue;
             }
-            if let Command::Broadcast { protocol, payload } = command
+            if let Effect::Broadcast { protocol, payload } = effect
                 && self.exports().broadcast_filter
             {
-                let bytes = Bytes::copy_from_slice(commands.bytes(*payload));
+                let bytes = Bytes::copy_from_slice(effects.bytes(*payload));
                 let remote = Remote::Broadcast {
                     protocol: protocol.as_deref().map(Arc::from),
                     kind: payload.kind,
@@ -118,8 +118,8 @@ impl Handler {
                     let _ = offered.await;
                 }
                 self.outbox.send(&remote);
-            } else if !self.apply_wide(command, &commands).await {
-                self.apply_one(command, &mut commands);
+            } else if !self.apply_wide(effect, &effects).await {
+                self.apply_one(effect, &mut effects);
                 self.registry.relieve();
             }
         }
@@ -201,12 +201,12 @@ impl Handler {
             // A second time where a new version failed and the old one is back.
             loop {
                 if let Some(guest) = &mut place.guest {
-                    asked_for.stand_before(guest.commands());
+                    asked_for.stand_before(guest.effects());
                 }
                 if self.tell(place, session.id).await
                     && let Some(guest) = &mut place.guest
                 {
-                    asked_for.take(guest.commands());
+                    asked_for.take(guest.effects());
                 }
                 if session.failed.get() {
                     break;
@@ -215,13 +215,13 @@ impl Handler {
                     self.fail(Some(session.id));
                     break;
                 };
-                asked_for.stand_before(guest.commands());
-                guest.commands().in_filter = true;
+                asked_for.stand_before(guest.effects());
+                guest.effects().in_filter = true;
                 let answer = guest.wanted(session.id, kind, payload).await;
-                guest.commands().in_filter = false;
+                guest.effects().in_filter = false;
                 match answer {
                     Ok(is_wanted) => {
-                        asked_for.take(guest.commands());
+                        asked_for.take(guest.effects());
                         if is_wanted {
                             wanted.push(session);
                         }
@@ -241,7 +241,7 @@ impl Handler {
         }
         if let Some(guest) = &mut place.guest {
             // The next callback does not stand behind these any more.
-            guest.commands().clear();
+            guest.effects().clear();
         }
         let mut message = Prepared::new(kind, payload);
         for session in wanted {
@@ -259,21 +259,21 @@ impl Handler {
         if is_only {
             self.in_hand.take();
         }
-        for commands in asked_for.commands {
-            self.apply_unfiltered(commands).await;
+        for effects in asked_for.effects {
+            self.apply_unfiltered(effects).await;
         }
     }
 
     /// Carries out what concerns many connections, here and on the other workers. False for anything else.
-    async fn apply_wide(&self, command: &Command, commands: &Commands) -> bool {
-        if let Command::Publish {
+    async fn apply_wide(&self, effect: &Effect, effects: &Effects) -> bool {
+        if let Effect::Publish {
             topic,
             payload,
             except,
-        } = command
+        } = effect
         {
-            let bytes = commands.bytes(*payload);
-            let reserved = Some(&commands.reserved);
+            let bytes = effects.bytes(*payload);
+            let reserved = Some(&effects.reserved);
             self.publish(topic, payload.kind, bytes, *except, reserved)
                 .await;
             let remote = self.remote(*payload, bytes, |kind, payload| Remote::Publish {
@@ -286,9 +286,9 @@ impl Handler {
             }
             return true;
         }
-        if let Command::Broadcast { protocol, payload } = command {
-            let bytes = commands.bytes(*payload);
-            let reserved = Some(&commands.reserved);
+        if let Effect::Broadcast { protocol, payload } = effect {
+            let bytes = effects.bytes(*payload);
+            let reserved = Some(&effects.reserved);
             self.broadcast(protocol.as_deref(), payload.kind, bytes, reserved)
                 .await;
             let remote = self.remote_broadcast(protocol.as_deref(), *payload, bytes);
@@ -297,7 +297,7 @@ impl Handler {
             }
             return true;
         }
-        if let Command::WantWritableAll { protocol } = command {
+        if let Effect::WantWritableAll { protocol } = effect {
             for session in self.registry.sessions() {
                 if self.is_slice_over(0) {
                     self.pause().await;
@@ -313,40 +313,40 @@ impl Handler {
     }
 
     /// Carries out what [`apply_wide`](Self::apply_wide) does not.
-    fn apply_one(&self, command: &Command, commands: &mut Commands) {
-        match command {
-            Command::Send { to, payload } => {
-                if let Some(session) = commands.reserved.release(*to, sent_cost(*payload)) {
+    fn apply_one(&self, effect: &Effect, effects: &mut Effects) {
+        match effect {
+            Effect::Send { to, payload } => {
+                if let Some(session) = effects.reserved.release(*to, sent_cost(*payload)) {
                     // It was admitted; only a connection that has closed since takes no more.
-                    let _ = match commands.shared_bytes(*payload) {
+                    let _ = match effects.shared_bytes(*payload) {
                         Some(bytes) => session.send_shared_admitted(payload.kind, bytes),
-                        None => session.send_admitted(payload.kind, commands.bytes(*payload)),
+                        None => session.send_admitted(payload.kind, effects.bytes(*payload)),
                     };
                 }
             }
-            Command::SendPacked { to, payload } => {
-                if let Some(session) = commands.reserved.release(*to, payload.len()) {
-                    let messages = packed::messages(commands.bytes(*payload)).flatten();
+            Effect::SendPacked { to, payload } => {
+                if let Some(session) = effects.reserved.release(*to, payload.len()) {
+                    let messages = packed::messages(effects.bytes(*payload)).flatten();
                     session.send_all_admitted(messages);
                 }
             }
-            Command::SendChunk { to, payload, fin } => {
-                if let Some(session) = commands.reserved.release(*to, sent_cost(*payload)) {
-                    let bytes = commands.bytes(*payload);
+            Effect::SendChunk { to, payload, fin } => {
+                if let Some(session) = effects.reserved.release(*to, sent_cost(*payload)) {
+                    let bytes = effects.bytes(*payload);
                     let _ = session.send_chunk_admitted(payload.kind, bytes, *fin);
                 }
             }
-            Command::Pong { to, payload } => {
-                if let Some(session) = commands.reserved.release(*to, sent_cost(*payload)) {
-                    let _ = session.pong_admitted(commands.bytes(*payload));
+            Effect::Pong { to, payload } => {
+                if let Some(session) = effects.reserved.release(*to, sent_cost(*payload)) {
+                    let _ = session.pong_admitted(effects.bytes(*payload));
                 }
             }
-            Command::Ping { to, payload } => {
-                if let Some(session) = commands.reserved.release(*to, sent_cost(*payload)) {
-                    let _ = session.ping_admitted(commands.bytes(*payload));
+            Effect::Ping { to, payload } => {
+                if let Some(session) = effects.reserved.release(*to, sent_cost(*payload)) {
+                    let _ = session.ping_admitted(effects.bytes(*payload));
                 }
             }
-            Command::Close {
+            Effect::Close {
                 connection,
                 code,
                 reason,
@@ -356,34 +356,34 @@ impl Handler {
                     session.close(ClosedBy::Handler, close_frame(*code, reason));
                 }
             }
-            Command::Abort { connection } => {
+            Effect::Abort { connection } => {
                 if let Some(session) = self.registry.get(*connection) {
                     self.registry.leave(*connection);
                     session.abort(ClosedBy::Handler, "aborted by the handler");
                 }
             }
-            Command::WantWritable { connection } => {
+            Effect::WantWritable { connection } => {
                 if let Some(session) = self.registry.get(*connection) {
                     session.want_writable.set(true);
                     session.wake();
                 }
             }
-            Command::SetPolicy { connection, policy } => {
+            Effect::SetPolicy { connection, policy } => {
                 if let Some(session) = self.registry.get(*connection) {
                     self.registry.note_policy(*policy);
                     session.set_policy(*policy);
                 }
             }
-            Command::SetTopicPolicy { topic, policy } => {
+            Effect::SetTopicPolicy { topic, policy } => {
                 self.registry.set_topic_policy(topic, *policy);
             }
-            Command::SetAutoReply(set) => self.registry.set_auto_reply(set),
-            Command::Connect(connect) => {
+            Effect::SetAutoReply(set) => self.registry.set_auto_reply(set),
+            Effect::Connect(connect) => {
                 // It is counted with the connection from here on.
-                release_session(commands, connect.options.session.len());
+                release_session(effects, connect.options.session.len());
                 self.connect(connect);
             }
-            Command::ReceiveFlow {
+            Effect::ReceiveFlow {
                 connection,
                 enabled,
             } => {
@@ -392,13 +392,13 @@ impl Handler {
                     session.wake();
                 }
             }
-            Command::SetSession { connection, data } => {
-                release_session(commands, data.len());
+            Effect::SetSession { connection, data } => {
+                release_session(effects, data.len());
                 if let Some(session) = self.registry.get(*connection) {
                     session.set_data(data.clone());
                 }
             }
-            Command::Subscribe { connection, topic } => {
+            Effect::Subscribe { connection, topic } => {
                 if self
                     .registry
                     .get(*connection)
@@ -408,13 +408,11 @@ impl Handler {
                     let _ = self.registry.topics_mut().subscribe(*connection, topic);
                 }
             }
-            Command::Unsubscribe { connection, topic } => {
+            Effect::Unsubscribe { connection, topic } => {
                 self.registry.topics_mut().unsubscribe(*connection, topic);
             }
-            Command::Publish { .. }
-            | Command::Broadcast { .. }
-            | Command::WantWritableAll { .. } => {}
-            Command::SetTimer {
+            Effect::Publish { .. } | Effect::Broadcast { .. } | Effect::WantWritableAll { .. } => {}
+            Effect::SetTimer {
                 timer,
                 after,
                 tag,
@@ -430,7 +428,7 @@ impl Handler {
                     self.registry.timers_mut().set(*after, timer);
                 }
             }
-            Command::CancelTimer { timer } => {
+            Effect::CancelTimer { timer } => {
                 self.registry.timers_mut().remove(*timer);
             }
         }
@@ -551,19 +549,19 @@ impl Handler {
     /// The open connection that does not take what it was to be sent.
     fn no_longer_takes(
         &self,
-        command: &Command,
-        commands: &Commands,
+        effect: &Effect,
+        effects: &Effects,
     ) -> Option<(Rc<Session>, SendError)> {
-        let (session, result) = if let Command::Send { to, payload }
-        | Command::Ping { to, payload }
-        | Command::Pong { to, payload } = command
+        let (session, result) = if let Effect::Send { to, payload }
+        | Effect::Ping { to, payload }
+        | Effect::Pong { to, payload } = effect
         {
             let session = self.registry.get(*to)?;
             let result = session.check(payload.len(), 0);
             (session, result)
-        } else if let Command::SendChunk { to, payload, fin } = command {
+        } else if let Effect::SendChunk { to, payload, fin } = effect {
             let session = self.registry.get(*to)?;
-            let bytes = commands.bytes(*payload);
+            let bytes = effects.bytes(*payload);
             let result = session.check_chunk(None, payload.kind, bytes, *fin, 0);
             (session, result.map(drop))
         } else {
@@ -599,29 +597,29 @@ impl Handler {
 /// What callbacks have asked for that wait until a broadcast was sent.
 #[derive(Default)]
 struct Asked {
-    commands: Vec<Commands>,
+    effects: Vec<Effects>,
     /// What all of them count on.
     reserved: Rc<Reservations>,
 }
 
 impl Asked {
     /// Has the next callback see what those before it have reserved.
-    fn stand_before(&self, commands: &mut Commands) {
-        if !self.commands.is_empty() {
-            commands.reserved = Reservations::behind(&self.reserved);
+    fn stand_before(&self, effects: &mut Effects) {
+        if !self.effects.is_empty() {
+            effects.reserved = Reservations::behind(&self.reserved);
         }
     }
 
     /// Takes what a callback asked for.
-    fn take(&mut self, commands: &mut Commands) {
-        if commands.list.is_empty() {
-            commands.clear();
+    fn take(&mut self, effects: &mut Effects) {
+        if effects.list.is_empty() {
+            effects.clear();
             return;
         }
-        let mut taken = commands.take();
+        let mut taken = effects.take();
         self.reserved.absorb(&taken.reserved);
         taken.reserved = Reservations::behind(&self.reserved);
-        self.commands.push(taken);
+        self.effects.push(taken);
     }
 }
 
@@ -631,8 +629,8 @@ fn sent_cost(payload: Payload) -> usize {
 }
 
 /// Session data is counted where it is kept from here on.
-fn release_session(commands: &mut Commands, bytes: usize) {
-    if let Some(room) = &mut commands.session_room {
+fn release_session(effects: &mut Effects, bytes: usize) {
+    if let Some(room) = &mut effects.session_room {
         room.release(bytes);
     }
 }

@@ -132,7 +132,7 @@ impl Handler {
                 );
                 place.pace.failed();
                 if let Some(mut guest) = place.guest.take() {
-                    guest.commands().clear();
+                    guest.effects().clear();
                 }
                 messages
             }

@@ -293,7 +293,7 @@ impl Handler {
     ) {
         let began = thread_time();
         if let Some(mut guest) = place.guest.take() {
-            guest.commands().clear();
+            guest.effects().clear();
         }
         self.registry
             .metrics()
@@ -328,7 +328,7 @@ impl Handler {
         if self.registry.backed_off().is_some()
             && let Some(mut guest) = place.guest.take()
         {
-            guest.commands().clear();
+            guest.effects().clear();
         }
         false
     }
@@ -443,7 +443,7 @@ impl Handler {
             return;
         }
         if let Some(mut guest) = place.guest.take() {
-            guest.commands().clear();
+            guest.effects().clear();
             drop(guest);
             self.registry.tally().hibernations.add(1);
             tracing::debug!(handler = %self.registry.name(), "nothing happened for long: the instance sleeps");
@@ -481,11 +481,11 @@ impl Handler {
         let mut guest = factory.make(&self.registry).await?;
         self.registry.tally().instances.add(1);
         if let Err(error) = guest.started().await {
-            guest.commands().clear();
+            guest.effects().clear();
             return Err(error);
         }
-        let commands = guest.commands().take();
-        self.apply_unfiltered(commands).await;
+        let effects = guest.effects().take();
+        self.apply_unfiltered(effects).await;
         Ok(guest)
     }
 

@@ -1,4 +1,4 @@
-//! A handler on one worker: events in, commands out.
+//! A handler on one worker: events in, effects out.
 //!
 //! Connections push events into the handler's [`Queue`] and let it take its [`turn`](Handler::turn). The turn is one
 //! future, the instance's life, that is polled right where the event was pushed: while the handler does not wait, no task is woken and
@@ -57,19 +57,19 @@ use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
 pub(crate) use self::usage::{RatesIn, SessionRoom, Usage};
 use crate::clock;
-use crate::command::{Commands, Connect};
 use crate::contract::{
     Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectError, ConnectOptions,
     ConnectionId, HttpRequest, HttpResponse, NotServed, Refusal, Request, ResponseBody, Scope,
     TimerId,
 };
+use crate::effects::{Connect, Effects};
 use crate::panics::{caught, contained, plant, spawn};
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::wasm::linker::Linked;
 use crate::worker::Worker;
 
-/// The callbacks of a handler, whatever runs them. An error has ended the guest: its commands are dropped and it is never called again.
+/// The callbacks of a handler, whatever runs them. An error has ended the guest: its effects are dropped and it is never called again.
 pub(crate) trait Guest: 'static {
     async fn started(&mut self) -> Result<(), CallbackError>;
     async fn requested(
@@ -147,7 +147,7 @@ pub(crate) trait Guest: 'static {
     /// Whether it runs beside the instance of the sockets, which counts on its own what queues take.
     fn set_beside(&mut self, beside: bool);
     /// What the last callback asked for.
-    fn commands(&mut self) -> &mut Commands;
+    fn effects(&mut self) -> &mut Effects;
 }
 
 /// Makes guests: one at start, another after each that ended.

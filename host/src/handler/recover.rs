@@ -125,7 +125,7 @@ impl Handler {
     fn end_broken(&self, guest: Option<impl Guest>) {
         if let Some(mut guest) = guest {
             let ended = caught(|| {
-                guest.commands().clear();
+                guest.effects().clear();
                 drop(guest);
             });
             if let Err(panicked) = ended {

@@ -13,11 +13,11 @@ use super::auto_reply::AutoReplies;
 use super::timers::Timers;
 use super::usage::{SessionRoom, Usage};
 use crate::clock;
-use crate::command::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
 use crate::contract::{
     ConnectError, ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, PublishError,
     SlowPolicy, TimerId,
 };
+use crate::effects::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
 use crate::metrics::{HandlerMetrics, HandlerTally};
 use crate::reservations::Reservations;
 use crate::session::Session;

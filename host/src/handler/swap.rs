@@ -176,7 +176,7 @@ impl Handler {
             let _ = trial.switched.send(Err(text));
             return;
         }
-        let commands = guest.commands().take();
+        let effects = guest.effects().take();
         guest.set_beside(false);
         let old = place.guest.replace(guest);
         let old_factory = std::mem::replace(&mut place.factory, factory);
@@ -198,7 +198,7 @@ impl Handler {
             "a new version has taken over, on trial for {} callbacks", trial.callbacks
         );
         let _ = trial.switched.send(Ok(()));
-        self.apply_beside(commands).await;
+        self.apply_beside(effects).await;
     }
 
     /// Takes the state out of the old instance and puts it into the new one.
@@ -302,7 +302,7 @@ impl Handler {
             self.exports.set(handler.exports.get());
         }
         if let Some(mut guest) = place.guest.take() {
-            guest.commands().clear();
+            guest.effects().clear();
         }
         place.unknown.clear();
     }
@@ -326,7 +326,7 @@ impl Handler {
         why: &str,
     ) {
         if let Some(mut guest) = place.guest.take() {
-            guest.commands().clear();
+            guest.effects().clear();
         }
         place.factory = previous.factory;
         place.guest = previous.guest;

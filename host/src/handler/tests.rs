@@ -14,7 +14,6 @@ use wsrun_proto::ws::{self, MessageKind, Role, State};
 
 use super::{AskedBy, Connector, Guest, GuestFactory, Handler, NotAdmitted, Registry, Remote};
 use crate::calls::Calls;
-use crate::command::{Commands, Connect};
 use crate::config::Config;
 use crate::connection::Folders;
 use crate::contract::{
@@ -22,6 +21,7 @@ use crate::contract::{
     HandlerLimits, HttpBody, HttpRequest, HttpResponse, Refusal, Request, Scope, SendError,
     TimerId,
 };
+use crate::effects::{Connect, Effects};
 use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
 use crate::session::Session;
@@ -208,8 +208,8 @@ impl Guest for Fake {
         Ok(())
     }
 
-    fn commands(&mut self) -> &mut Commands {
-        &mut self.calls.commands
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.calls.effects
     }
 }
 
@@ -592,10 +592,10 @@ fn request_whose_message_no_longer_fits_closes_the_connection() {
                 let sent = calls.send(session.id, MessageKind::Binary, &large[..length]);
                 assert_eq!(sent, Ok(Ok(())));
             }
-            asked.push(calls.commands);
+            asked.push(calls.effects);
         }
-        for commands in asked {
-            bench.handler.apply_of_request(commands).await;
+        for effects in asked {
+            bench.handler.apply_of_request(effects).await;
         }
         assert_eq!(full.connection.borrow().state(), State::Closing);
         assert_eq!(other.connection.borrow().state(), State::Open);
@@ -631,13 +631,13 @@ fn what_two_callbacks_count_on_is_each_ones_own_and_ends_with_it() {
         assert_eq!(closed, Ok(Err(SendError::Closed)));
         assert_eq!(other.send(session.id, text, b"sent"), Ok(Ok(())));
         // Trapped, or done: what the other counts on stays.
-        one.commands.clear();
+        one.effects.clear();
         assert!(send(&mut one).is_ok_and(|sent| sent.is_ok()));
         assert!(full(send(&mut one)));
         drop(one);
         let left = session.buffered();
         assert!(left >= half.len() && left < half.len() + 100, "{left}");
-        bench.handler.apply_unfiltered(other.commands).await;
+        bench.handler.apply_unfiltered(other.effects).await;
         assert_eq!(session.reserved(), 0);
         let queued = bench.handler.registry.tally().queued_bytes.get();
         assert_eq!(queued, session.held());

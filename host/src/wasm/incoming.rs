@@ -25,9 +25,9 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHtt
 use super::instance::{begin, bounded, explain, store};
 use super::linker::Linked;
 use super::state::Log;
-use crate::command::Commands;
 use crate::contract::ResponseBody;
 use crate::contract::{CallbackError, HandlerLimits, Limit, NotServed};
+use crate::effects::Effects;
 use crate::handler::{HANDLE, Handler, Registry};
 use crate::panics::{plant, spawn};
 use crate::seldom::Seldom;
@@ -188,7 +188,7 @@ impl Incoming {
         let call = self.call(&handler.registry, request, secure, head, &failed);
         let result = handler.registry.usage().beside(call).await;
         match result {
-            Ok(commands) => handler.apply_of_request(commands).await,
+            Ok(effects) => handler.apply_of_request(effects).await,
             // Nothing was counted on any connection: what it asked for is just forgotten.
             Err(error) => {
                 handler
@@ -211,7 +211,7 @@ impl Incoming {
         secure: bool,
         head: oneshot::Sender<Head>,
         failed: &AtomicBool,
-    ) -> Result<Commands, CallbackError> {
+    ) -> Result<Effects, CallbackError> {
         let Self {
             linked,
             limits,
@@ -240,7 +240,7 @@ impl Incoming {
             failed.store(true, Ordering::Relaxed);
             explain(&mut store, error)
         });
-        result.map(|()| store.data_mut().calls.commands.take())
+        result.map(|()| store.data_mut().calls.effects.take())
     }
 }
 

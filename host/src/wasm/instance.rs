@@ -26,11 +26,11 @@ use super::message::{ChunkIn, MessageIn};
 use super::pulse::{Pulse, others_had_their_turn};
 use super::state::{GuestState, Log};
 use crate::clock::thread_time;
-use crate::command::Commands;
 use crate::contract::{
     Acceptance, CallbackError, Chunk, CloseInfo, ClosedBy, ConnectionId, HandlerLimits, HttpBody,
     HttpRequest, HttpResponse, Limit, Refusal, Request, TimerId,
 };
+use crate::effects::Effects;
 use crate::handler::{Guest, GuestFactory, Registry};
 use crate::panics::contained;
 use crate::tape::value::Two;
@@ -646,8 +646,8 @@ impl Guest for Instance {
         }
     }
 
-    fn commands(&mut self) -> &mut Commands {
-        &mut self.store.data_mut().calls.commands
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.store.data_mut().calls.effects
     }
 }
 

@@ -23,12 +23,12 @@ use super::instance::{COMPONENT_HANDLES_MAX, HOSTCALL_SLACK_BYTES, explain};
 use super::line::Line;
 use super::pulse::others_had_their_turn;
 use super::state::{GuestState, Log, ProgramIo};
-use crate::command::Commands;
 use crate::config::ProgramFormat;
 use crate::contract::{
     Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectionId, HandlerLimits,
     HttpRequest, HttpResponse, Limit, Refusal, Request, TimerId,
 };
+use crate::effects::Effects;
 use crate::handler::{Guest, GuestFactory, Registry};
 use crate::metrics::HandlerTally;
 use crate::seldom::Seldom;
@@ -123,7 +123,7 @@ impl GuestFactory for Programs {
                 registry: Rc::clone(registry),
             },
             lines: HashMap::new(),
-            commands: Commands::new(
+            effects: Effects::new(
                 &self.limits,
                 Arc::clone(registry.tally()),
                 Rc::clone(registry.additions()),
@@ -152,7 +152,7 @@ pub(crate) struct AllPrograms {
     starter: Starter,
     lines: HashMap<ConnectionId, Running>,
     /// Nothing is ever asked for by a callback.
-    commands: Commands,
+    effects: Effects,
 }
 
 struct Running {
@@ -296,8 +296,8 @@ impl Guest for AllPrograms {
 
     fn set_beside(&mut self, _: bool) {}
 
-    fn commands(&mut self) -> &mut Commands {
-        &mut self.commands
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
     }
 }
 

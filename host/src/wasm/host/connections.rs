@@ -12,8 +12,8 @@ use super::super::bindings::wsrun::websocket::types::{
 use super::super::message::MessageOut;
 use super::super::state::GuestState;
 use crate::calls::Calls;
-use crate::command::Command;
 use crate::contract::{self, ConnectionId};
+use crate::effects::Effect;
 use crate::panics::plant;
 
 /// Defines `send` so that the message is copied once, out of the handler's memory.
@@ -24,15 +24,15 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
             "send",
             |mut store: StoreContextMut<'_, GuestState>,
              (to, message): (ConnectionId, MessageOut)| {
-                // The commands leave the store's data while the message, which borrows the store, is copied into them.
+                // The effects leave the store's data while the message, which borrows the store, is copied into them.
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
-                let mut commands = std::mem::take(&mut calls.commands.data);
-                let start = commands.len();
+                let mut effects = std::mem::take(&mut calls.effects.data);
+                let start = effects.len();
                 // What is refused is not copied: it may be all of the handler's memory.
                 let mut copy = |bytes: &[u8]| {
                     let calls: &Calls = &store.data().calls;
                     let admitted = calls.admit(to, bytes.len());
-                    admitted.map(|()| commands.extend_from_slice(bytes))
+                    admitted.map(|()| effects.extend_from_slice(bytes))
                 };
                 let (kind, copied) = match &message {
                     MessageOut::Text(text) => {
@@ -43,13 +43,13 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
                     }
                 };
                 let calls: &mut Calls = &mut store.data_mut().calls;
-                calls.commands.data = commands;
+                calls.effects.data = effects;
                 if let Err(refused) = copied {
                     return Ok((Err::<(), SendError>(refused.into()),));
                 }
                 plant("import");
-                let payload = calls.commands.tail(kind, start);
-                calls.commands.push(Command::Send { to, payload })?;
+                let payload = calls.effects.tail(kind, start);
+                calls.effects.push(Effect::Send { to, payload })?;
                 Ok((Ok(()),))
             },
         )
@@ -64,17 +64,17 @@ pub(super) fn add_send_packed(linker: &mut Linker<GuestState>) -> wasmtime::Resu
             |mut store: StoreContextMut<'_, GuestState>,
              (to, messages): (ConnectionId, WasmList<u8>)| {
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
-                let mut commands = std::mem::take(&mut calls.commands.data);
-                let start = commands.len();
+                let mut effects = std::mem::take(&mut calls.effects.data);
+                let start = effects.len();
                 let room = calls.packed.map_or(0, |(_, room)| room);
                 let bytes = messages.as_le_slice(&store);
                 // What is refused is not copied.
                 let fits = bytes.len() <= room;
                 if fits {
-                    commands.extend_from_slice(bytes);
+                    effects.extend_from_slice(bytes);
                 }
                 let calls: &mut Calls = &mut store.data_mut().calls;
-                calls.commands.data = commands;
+                calls.effects.data = effects;
                 Ok(calls.send_packed(to, start, fits)?)
             },
         )
@@ -82,8 +82,8 @@ pub(super) fn add_send_packed(linker: &mut Linker<GuestState>) -> wasmtime::Resu
 
 impl packed_send::Host for GuestState {
     fn send(&mut self, to: ConnectionId, messages: Vec<u8>) -> wasmtime::Result<()> {
-        let start = self.calls.commands.data.len();
-        self.calls.commands.data.extend(messages);
+        let start = self.calls.effects.data.len();
+        self.calls.effects.data.extend(messages);
         Ok(self.calls.send_packed(to, start, true)?)
     }
 }
@@ -97,8 +97,8 @@ pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Resul
             |mut store: StoreContextMut<'_, GuestState>,
              (to, text, data, fin): (ConnectionId, bool, WasmList<u8>, bool)| {
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
-                let mut commands = std::mem::take(&mut calls.commands.data);
-                let start = commands.len();
+                let mut effects = std::mem::take(&mut calls.effects.data);
+                let start = effects.len();
                 let kind = if text {
                     MessageKind::Text
                 } else {
@@ -107,16 +107,14 @@ pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Resul
                 let bytes = data.as_le_slice(&store);
                 let stored: &Calls = &store.data().calls;
                 let admitted = stored.admit_chunk(to, kind, bytes, fin);
-                let copied = admitted.map(|()| commands.extend_from_slice(bytes));
+                let copied = admitted.map(|()| effects.extend_from_slice(bytes));
                 let calls: &mut Calls = &mut store.data_mut().calls;
-                calls.commands.data = commands;
+                calls.effects.data = effects;
                 if let Err(refused) = copied {
                     return Ok((Err::<(), ChunkError>(refused.into()),));
                 }
-                let payload = calls.commands.tail(kind, start);
-                calls
-                    .commands
-                    .push(Command::SendChunk { to, payload, fin })?;
+                let payload = calls.effects.tail(kind, start);
+                calls.effects.push(Effect::SendChunk { to, payload, fin })?;
                 Ok((Ok(()),))
             },
         )

@@ -1,4 +1,4 @@
-//! What the commands of a callback make of the things that its later calls ask about, so that no call looks through all of them.
+//! What the effects of a callback make of the things that its later calls ask about, so that no call looks through all of them.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use rustc_hash::FxBuildHasher;
 
-use super::Command;
+use super::Effect;
 use crate::contract::{ConnectionId, TimerId};
 
-/// How many commands there are that add something which a handler has a limit for. What is queued counts as done, so that carrying it out
+/// How many effects there are that add something which a handler has a limit for. What is queued counts as done, so that carrying it out
 /// cannot fail.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Additions {
@@ -36,15 +36,15 @@ impl Additions {
 /// Those of all callbacks of a handler that run: several do, where connections have instances of their own.
 pub(crate) type AllAdditions = Rc<Cell<Additions>>;
 
-/// Sums and small maps beside the commands of one callback.
+/// Sums and small maps beside the effects of one callback.
 #[derive(Debug)]
 pub(crate) struct Asked {
     /// There is something in it.
     is_used: bool,
     additions: Additions,
-    /// They are in this, too, until the commands have been carried out or dropped.
+    /// They are in this, too, until the effects have been carried out or dropped.
     all: AllAdditions,
-    /// Where the newest session data of a connection is among the commands.
+    /// Where the newest session data of a connection is among the effects.
     session_data: HashMap<ConnectionId, usize, FxBuildHasher>,
     /// Timers that are set (true) or cancelled.
     timers: HashMap<TimerId, bool, FxBuildHasher>,
@@ -81,56 +81,56 @@ impl Asked {
         }
     }
 
-    /// Whether calls ask about commands of this kind.
-    pub(super) fn concerns(command: &Command) -> bool {
-        match command {
-            Command::SetSession { .. }
-            | Command::Subscribe { .. }
-            | Command::Unsubscribe { .. }
-            | Command::SetAutoReply(_)
-            | Command::SetTopicPolicy { .. }
-            | Command::Connect(_)
-            | Command::SetTimer { .. }
-            | Command::CancelTimer { .. }
-            | Command::Close { .. }
-            | Command::Abort { .. } => true,
-            Command::Send { .. }
-            | Command::SendPacked { .. }
-            | Command::SendChunk { .. }
-            | Command::Ping { .. }
-            | Command::Pong { .. }
-            | Command::WantWritable { .. }
-            | Command::WantWritableAll { .. }
-            | Command::ReceiveFlow { .. }
-            | Command::SetPolicy { .. }
-            | Command::Publish { .. }
-            | Command::Broadcast { .. } => false,
+    /// Whether calls ask about effects of this kind.
+    pub(super) fn concerns(effect: &Effect) -> bool {
+        match effect {
+            Effect::SetSession { .. }
+            | Effect::Subscribe { .. }
+            | Effect::Unsubscribe { .. }
+            | Effect::SetAutoReply(_)
+            | Effect::SetTopicPolicy { .. }
+            | Effect::Connect(_)
+            | Effect::SetTimer { .. }
+            | Effect::CancelTimer { .. }
+            | Effect::Close { .. }
+            | Effect::Abort { .. } => true,
+            Effect::Send { .. }
+            | Effect::SendPacked { .. }
+            | Effect::SendChunk { .. }
+            | Effect::Ping { .. }
+            | Effect::Pong { .. }
+            | Effect::WantWritable { .. }
+            | Effect::WantWritableAll { .. }
+            | Effect::ReceiveFlow { .. }
+            | Effect::SetPolicy { .. }
+            | Effect::Publish { .. }
+            | Effect::Broadcast { .. } => false,
         }
     }
 
-    /// Notes a command that will stand at `position`.
-    pub(super) fn note(&mut self, command: &Command, position: usize) {
+    /// Notes an effect that will stand at `position`.
+    pub(super) fn note(&mut self, effect: &Effect, position: usize) {
         self.is_used = true;
         let mut added = Additions::default();
-        if let Command::SetSession { connection, .. } = command {
+        if let Effect::SetSession { connection, .. } = effect {
             self.session_data.insert(*connection, position);
-        } else if let Command::Subscribe { connection, topic } = command {
+        } else if let Effect::Subscribe { connection, topic } = effect {
             added.subscriptions = 1;
             self.subscriptions.set(*connection, topic, true);
-        } else if let Command::Unsubscribe { connection, topic } = command {
+        } else if let Effect::Unsubscribe { connection, topic } = effect {
             self.subscriptions.set(*connection, topic, false);
-        } else if let Command::Close { connection, .. } | Command::Abort { connection } = command {
+        } else if let Effect::Close { connection, .. } | Effect::Abort { connection } = effect {
             self.subscriptions.closed.push(*connection);
-        } else if let Command::SetTimer { timer, .. } = command {
+        } else if let Effect::SetTimer { timer, .. } = effect {
             added.timers = 1;
             self.timers.insert(*timer, true);
-        } else if let Command::CancelTimer { timer } = command {
+        } else if let Effect::CancelTimer { timer } = effect {
             self.timers.insert(*timer, false);
-        } else if let Command::SetAutoReply(_) = command {
+        } else if let Effect::SetAutoReply(_) = effect {
             added.auto_replies = 1;
-        } else if let Command::SetTopicPolicy { .. } = command {
+        } else if let Effect::SetTopicPolicy { .. } = effect {
             added.topic_policies = 1;
-        } else if let Command::Connect(_) = command {
+        } else if let Effect::Connect(_) = effect {
             added.connects = 1;
         }
         self.additions = self.additions.zip(added, usize::wrapping_add);
@@ -138,7 +138,7 @@ impl Asked {
         self.all.set(all);
     }
 
-    /// Where the newest session data of a connection is among the commands.
+    /// Where the newest session data of a connection is among the effects.
     pub(super) fn session_data(&self, connection: ConnectionId) -> Option<usize> {
         self.session_data.get(&connection).copied()
     }
@@ -148,7 +148,7 @@ impl Asked {
         self.timers.get(&timer).copied()
     }
 
-    /// What becomes of one subscription, if a command touches it.
+    /// What becomes of one subscription, if an effect touches it.
     pub(crate) fn subscription(&self, connection: ConnectionId, topic: &str) -> Option<bool> {
         self.subscriptions
             .of

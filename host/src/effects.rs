@@ -1,6 +1,6 @@
 //! What a handler asked for during one callback.
 //!
-//! The functions that a handler imports check and queue; nothing happens before the callback has returned. Then the commands are
+//! The functions that a handler imports check and queue; nothing happens before the callback has returned. Then the effects are
 //! applied in order (`handler::apply`), or dropped when it failed: a callback is all or nothing.
 
 mod asked;
@@ -24,7 +24,7 @@ pub(crate) use asked::{AllAdditions, Asked};
 pub(crate) const FRAME_HEADER_BYTES_MAX: usize = 10;
 
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum Effect {
     Send {
         to: ConnectionId,
         payload: Payload,
@@ -110,7 +110,7 @@ pub(crate) enum Command {
     },
 }
 
-impl Command {
+impl Effect {
     /// The bytes that it gives to one connection.
     pub(crate) fn sent_bytes(&self) -> usize {
         if let Self::Send { payload, .. }
@@ -171,7 +171,7 @@ impl Connect {
     }
 }
 
-/// A range of [`Commands::data`].
+/// A range of [`Effects::data`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payload {
     pub(crate) kind: MessageKind,
@@ -185,9 +185,9 @@ impl Payload {
     }
 }
 
-/// The commands of one callback, with the payloads back to back.
-pub(crate) struct Commands {
-    pub(crate) list: Vec<Command>,
+/// The effects of one callback, with the payloads back to back.
+pub(crate) struct Effects {
+    pub(crate) list: Vec<Effect>,
     pub(crate) data: Vec<u8>,
     /// What was `data`, while it is carried out, if queues share it.
     shared: Option<Bytes>,
@@ -195,20 +195,20 @@ pub(crate) struct Commands {
     pub(crate) reserved: Reservations,
     /// The same for session data, where any is to be kept.
     pub(crate) session_room: Option<SessionRoom>,
-    /// What they make of things that the callback asks about; none while there is no such command.
+    /// What they make of things that the callback asks about; none while there is no such effect.
     asked: Option<Box<Asked>>,
     all_additions: AllAdditions,
     /// The callback decides on a broadcast, and must not make another.
     pub(crate) in_filter: bool,
     count_max: usize,
     bytes_max: usize,
-    /// Bytes of commands beside `data`: names, reasons, session data.
+    /// Bytes of effects beside `data`: names, reasons, session data.
     other_bytes: usize,
     /// None in what was taken out.
     tally: Option<Arc<HandlerTally>>,
 }
 
-impl Commands {
+impl Effects {
     pub(crate) fn new(
         limits: &HandlerLimits,
         tally: Arc<HandlerTally>,
@@ -230,38 +230,38 @@ impl Commands {
         }
     }
 
-    /// Queues a command.
+    /// Queues an effect.
     ///
     /// # Errors
     ///
     /// When the callback has asked for more than it may: a broken contract, which traps.
-    pub(crate) fn push(&mut self, command: Command) -> Result<(), ContractBroken> {
-        let bytes = match &command {
-            Command::Close { reason, .. } => reason.len(),
-            Command::SetSession { data, .. } => data.len(),
-            Command::Subscribe { topic, .. }
-            | Command::Unsubscribe { topic, .. }
-            | Command::SetTopicPolicy { topic, .. }
-            | Command::Publish { topic, .. } => topic.len(),
-            Command::Broadcast { protocol, .. } | Command::WantWritableAll { protocol } => {
+    pub(crate) fn push(&mut self, effect: Effect) -> Result<(), ContractBroken> {
+        let bytes = match &effect {
+            Effect::Close { reason, .. } => reason.len(),
+            Effect::SetSession { data, .. } => data.len(),
+            Effect::Subscribe { topic, .. }
+            | Effect::Unsubscribe { topic, .. }
+            | Effect::SetTopicPolicy { topic, .. }
+            | Effect::Publish { topic, .. } => topic.len(),
+            Effect::Broadcast { protocol, .. } | Effect::WantWritableAll { protocol } => {
                 protocol.as_ref().map_or(0, String::len)
             }
-            Command::Connect(connect) => connect.bytes(),
-            Command::SetAutoReply(set) => {
+            Effect::Connect(connect) => connect.bytes(),
+            Effect::SetAutoReply(set) => {
                 let reply = set.reply.as_ref().map_or(0, |reply| reply.bytes.len());
                 set.received.bytes.len() + reply
             }
-            Command::Send { .. }
-            | Command::SendPacked { .. }
-            | Command::SendChunk { .. }
-            | Command::Ping { .. }
-            | Command::Pong { .. }
-            | Command::Abort { .. }
-            | Command::WantWritable { .. }
-            | Command::ReceiveFlow { .. }
-            | Command::SetPolicy { .. }
-            | Command::SetTimer { .. }
-            | Command::CancelTimer { .. } => 0,
+            Effect::Send { .. }
+            | Effect::SendPacked { .. }
+            | Effect::SendChunk { .. }
+            | Effect::Ping { .. }
+            | Effect::Pong { .. }
+            | Effect::Abort { .. }
+            | Effect::WantWritable { .. }
+            | Effect::ReceiveFlow { .. }
+            | Effect::SetPolicy { .. }
+            | Effect::SetTimer { .. }
+            | Effect::CancelTimer { .. } => 0,
         };
         self.other_bytes += bytes;
         if self.list.len() >= self.count_max || self.data.len() + self.other_bytes > self.bytes_max
@@ -274,18 +274,18 @@ impl Commands {
                 self.count_max, self.bytes_max
             )));
         }
-        if Asked::concerns(&command) {
+        if Asked::concerns(&effect) {
             let all = &self.all_additions;
             let asked = self
                 .asked
                 .get_or_insert_with(|| Box::new(Asked::new(Rc::clone(all))));
-            asked.note(&command, self.list.len());
+            asked.note(&effect, self.list.len());
         }
-        self.list.push(command);
+        self.list.push(effect);
         Ok(())
     }
 
-    /// What the commands make of things that the callback asks about; none where no command touches any.
+    /// What the effects make of things that the callback asks about; none where no effect touches any.
     #[inline]
     pub(crate) fn asked(&self) -> Option<&Asked> {
         self.asked.as_deref()
@@ -304,10 +304,10 @@ impl Commands {
         }
     }
 
-    /// Session data that a connection will have, if a command sets it.
+    /// Session data that a connection will have, if an effect sets it.
     pub(crate) fn session_data(&self, connection: ConnectionId) -> Option<&[u8]> {
         let position = self.asked()?.session_data(connection)?;
-        if let Some(Command::SetSession { data, .. }) = self.list.get(position) {
+        if let Some(Effect::SetSession { data, .. }) = self.list.get(position) {
             return Some(data);
         }
         None
@@ -324,7 +324,7 @@ impl Commands {
         }
     }
 
-    /// What was appended to [`Commands::data`] since `start`.
+    /// What was appended to [`Effects::data`] since `start`.
     pub(crate) fn tail(&self, kind: MessageKind, start: usize) -> Payload {
         Payload {
             kind,
@@ -340,11 +340,11 @@ impl Commands {
 
     /// Shares the payloads with the queues of connections where one that is large is most of them: so it is not copied there.
     pub(crate) fn share(&mut self) {
-        let shares = |command: &Command| {
-            matches!(command, Command::Send { .. })
-                && command.sent_bytes() >= SHARED_BYTES_MIN
+        let shares = |effect: &Effect| {
+            matches!(effect, Effect::Send { .. })
+                && effect.sent_bytes() >= SHARED_BYTES_MIN
                 // What is shared is kept with all the room that its buffer has.
-                && command.sent_bytes() >= self.data.capacity() / 2
+                && effect.sent_bytes() >= self.data.capacity() / 2
         };
         if self.data.len() >= SHARED_BYTES_MIN && self.list.iter().any(shares) {
             self.shared = Some(Bytes::from(std::mem::take(&mut self.data)));
@@ -376,7 +376,7 @@ impl Commands {
         }
     }
 
-    /// Gives the buffers of carried out commands back, unless there are new ones.
+    /// Gives the buffers of carried out effects back, unless there are new ones.
     pub(crate) fn reuse(&mut self, mut done: Self) {
         if self.list.is_empty() && self.data.is_empty() && self.reserved.is_empty() {
             done.clear();
@@ -399,63 +399,63 @@ impl Commands {
         self.other_bytes = 0;
         // One large callback must not hold its memory for ever.
         self.data.shrink_to(BYTES_KEPT);
-        self.list.shrink_to(COMMANDS_KEPT);
+        self.list.shrink_to(EFFECTS_KEPT);
     }
 }
 
 const BYTES_KEPT: usize = 256 * 1024;
 /// From this size on a copy costs more than another piece of a write.
 const SHARED_BYTES_MIN: usize = 64 * 1024;
-const COMMANDS_KEPT: usize = 1_024;
+const EFFECTS_KEPT: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn commands(sizes: &[usize]) -> (Commands, Vec<Payload>) {
-        let mut commands = Commands::new(&HandlerLimits::default(), Arc::default(), Rc::default());
+    fn effects(sizes: &[usize]) -> (Effects, Vec<Payload>) {
+        let mut effects = Effects::new(&HandlerLimits::default(), Arc::default(), Rc::default());
         let payloads = sizes
             .iter()
             .map(|&size| {
-                let payload = commands.payload(MessageKind::Binary, &vec![size as u8; size]);
-                let sent = commands.push(Command::Send { to: 1, payload });
+                let payload = effects.payload(MessageKind::Binary, &vec![size as u8; size]);
+                let sent = effects.push(Effect::Send { to: 1, payload });
                 sent.expect("there is room");
                 payload
             })
             .collect();
-        commands.share();
-        (commands, payloads)
+        effects.share();
+        (effects, payloads)
     }
 
     #[test]
     fn large_message_is_shared_and_what_is_beside_it_is_not() {
-        let (mut commands, payloads) = commands(&[10, 100_000]);
-        assert!(commands.shared_bytes(payloads[0]).is_none());
-        assert_eq!(commands.bytes(payloads[0]), [10; 10]);
-        let shared = commands.shared_bytes(payloads[1]).expect("it is large");
-        assert!(shared == commands.bytes(payloads[1]));
-        commands.clear();
-        assert!(commands.shared.is_none() && commands.data.is_empty());
+        let (mut effects, payloads) = effects(&[10, 100_000]);
+        assert!(effects.shared_bytes(payloads[0]).is_none());
+        assert_eq!(effects.bytes(payloads[0]), [10; 10]);
+        let shared = effects.shared_bytes(payloads[1]).expect("it is large");
+        assert!(shared == effects.bytes(payloads[1]));
+        effects.clear();
+        assert!(effects.shared.is_none() && effects.data.is_empty());
     }
 
     #[test]
     fn message_in_a_buffer_with_much_more_room_is_not_shared() {
-        let mut commands = Commands::new(&HandlerLimits::default(), Arc::default(), Rc::default());
-        commands.data.reserve_exact(BYTES_KEPT);
-        let payload = commands.payload(MessageKind::Binary, &[1; 70_000]);
-        let sent = commands.push(Command::Send { to: 1, payload });
+        let mut effects = Effects::new(&HandlerLimits::default(), Arc::default(), Rc::default());
+        effects.data.reserve_exact(BYTES_KEPT);
+        let payload = effects.payload(MessageKind::Binary, &[1; 70_000]);
+        let sent = effects.push(Effect::Send { to: 1, payload });
         sent.expect("there is room");
-        commands.share();
-        assert!(commands.shared_bytes(payload).is_none());
-        assert_eq!(commands.bytes(payload).len(), 70_000);
+        effects.share();
+        assert!(effects.shared_bytes(payload).is_none());
+        assert_eq!(effects.bytes(payload).len(), 70_000);
     }
 
     #[test]
     fn message_that_would_keep_much_more_than_itself_is_not_shared() {
         for sizes in [&[100_000, 70_000, 70_000][..], &[60_000], &[10, 10]] {
-            let (commands, payloads) = commands(sizes);
+            let (effects, payloads) = effects(sizes);
             for payload in payloads {
-                assert!(commands.shared_bytes(payload).is_none());
+                assert!(effects.shared_bytes(payload).is_none());
             }
         }
     }
