@@ -13,6 +13,8 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::contract::Setting;
+
 /// Descriptors that are kept free; an eighth of the limit where that is less.
 const RESERVE: u64 = 64;
 
@@ -50,7 +52,10 @@ pub(crate) fn check(opened: &impl AsRawFd) -> io::Result<()> {
 pub(crate) fn exhausted() -> io::Error {
     io::Error::new(
         io::ErrorKind::QuotaExceeded,
-        "too many open files: the last descriptors are kept for the operator; raise `ulimit -n` (LimitNOFILE=), or lower \
-         --max-connections and --max-outbound",
+        format!(
+            "too many open files: the last descriptors are kept for the operator; raise `ulimit -n` (LimitNOFILE=), or lower {} and {}",
+            Setting("connections_max"),
+            Setting("outbound.connections_max")
+        ),
     )
 }

@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Listen;
+use crate::contract::Setting;
 use crate::descriptors;
 use crate::seldom::Seldom;
 use crate::stream::{Socket, set_options};
@@ -191,7 +192,7 @@ pub enum Address {
 pub struct ListenError {
     address: String,
     cause: io::Error,
-    hint: &'static str,
+    hint: String,
 }
 
 /// Binds one address for `workers` workers: a socket each, among which the kernel spreads connections.
@@ -199,13 +200,19 @@ pub(crate) fn bind(listen: &Listen, workers: u16) -> Result<(Address, Vec<Bound>
     let error = |cause: io::Error| {
         let hint = match (cause.kind(), listen) {
             (io::ErrorKind::AddrInUse, Listen::Tcp(_)) => {
-                "; another program listens there: stop it, or use another --listen address"
+                format!(
+                    "; another program listens there: stop it, or use another {} address",
+                    Setting("listen")
+                )
             }
             (io::ErrorKind::PermissionDenied, Listen::Tcp(_)) => {
-                "; ports below 1024 need root (with --user), CAP_NET_BIND_SERVICE, or socket activation"
+                format!(
+                    "; ports below 1024 need root (with {}), CAP_NET_BIND_SERVICE, or socket activation",
+                    Setting("privileges.user")
+                )
             }
-            (io::ErrorKind::AddrNotAvailable, _) => "; this machine has no such address",
-            _ => "",
+            (io::ErrorKind::AddrNotAvailable, _) => "; this machine has no such address".to_owned(),
+            _ => String::new(),
         };
         let address = match listen {
             Listen::Tcp(address) => address.to_string(),

@@ -12,6 +12,7 @@ use nix::unistd::{
 };
 
 use crate::config::Privileges;
+use crate::contract::Setting;
 
 /// The reason why a process does not take the identity that it was told to take.
 #[derive(Debug, thiserror::Error)]
@@ -19,18 +20,15 @@ use crate::config::Privileges;
 pub enum PrivilegeError {
     /// There is no such user.
     #[error(
-        "--user {0}: there is no such user: create it, or name another (getent passwd lists them)"
-    )]
+        "{user} {0}: there is no such user: create it, or name another (getent passwd lists them)", user = Setting("privileges.user"))]
     NoUser(String),
     /// There is no such group.
     #[error(
-        "--group {0}: there is no such group: create it, or name another (getent group lists them)"
-    )]
+        "{group} {0}: there is no such group: create it, or name another (getent group lists them)", group = Setting("privileges.group"))]
     NoGroup(String),
     /// A number without an entry in the user database has no primary group.
     #[error(
-        "--user {0}: this number has no entry in the user database: name its group with --group as well"
-    )]
+        "{user} {0}: this number has no entry in the user database: name its group with {group} as well", user = Setting("privileges.user"), group = Setting("privileges.group"))]
     GroupUnknown(String),
     /// The user database cannot be read.
     #[error("cannot look up {name}: {cause}")]
@@ -43,8 +41,7 @@ pub enum PrivilegeError {
     /// The system refused the change.
     #[error(
         "cannot become {target}: {cause}; only root, or a process with CAP_SETUID and CAP_SETGID, can: start it as root, or as that user \
-         without --user and --group"
-    )]
+         without {user} and {group}", user = Setting("privileges.user"), group = Setting("privileges.group"))]
     Refused {
         /// The identity that the process was to take.
         target: String,

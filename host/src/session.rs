@@ -18,7 +18,7 @@ use crate::backlog::{Backlog, Published, Waiting};
 use crate::clock;
 use crate::contract::Request;
 use crate::contract::packed;
-pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
+pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId, Setting};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
 use crate::metrics::HandlerTally;
@@ -472,8 +472,11 @@ impl Session {
             self.local_end.set(Some(ClosedBy::Host));
         }
         self.backlog.borrow_mut().clear();
-        let reason = "slow consumer: more waits for all connections than may (--max-handler-queue)";
-        self.connection.borrow_mut().abort(clock::now(), reason);
+        let reason = format!(
+            "slow consumer: more waits for all connections than may ({})",
+            Setting("traffic.queued_bytes_max")
+        );
+        self.connection.borrow_mut().abort(clock::now(), &reason);
         self.count();
         self.wake();
     }
@@ -735,7 +738,7 @@ impl Session {
         }
         self.local_end.set(Some(by));
         self.backlog.borrow_mut().clear();
-        self.connection.borrow_mut().abort(clock::now(), reason);
+        self.connection.borrow_mut().abort(clock::now(), &reason);
         self.count();
         self.wake();
     }

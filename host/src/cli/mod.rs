@@ -11,6 +11,7 @@ mod connect;
 mod ctl;
 mod dev;
 mod failure;
+mod flags;
 mod hangup;
 mod inspect;
 mod logging;
@@ -38,6 +39,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::failure::USAGE;
 use self::hangup::Hangup;
 use self::output::say_error;
+use crate::contract::name_settings;
 use crate::text::Line;
 use crate::wasm::compile::COMMAND;
 
@@ -101,6 +103,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    name_settings(flags::flag);
     // SIGHUP must not end a server, from its first moment. Reading the arguments may take a while,
     // since values may be in files.
     let hangup = Hangup::hold();
@@ -167,5 +170,18 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_that_names_a_setting_exists() {
+        let cli = Cli::command();
+        let commands = cli.get_subcommands().chain([&cli]);
+        let known: Vec<_> = commands
+            .flat_map(|command| command.get_arguments().filter_map(clap::Arg::get_long))
+            .collect();
+        for flag in flags::all() {
+            let name = flag.trim_start_matches("--");
+            assert!(known.contains(&name), "{flag}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::http::{Served, serve as serve_http};
 use super::upgraded::begin;
 use crate::admission::{AddressSlot, Handshake};
 use crate::clock::timeout;
-use crate::contract::Limit;
+use crate::contract::{Limit, Setting};
 use crate::listener::{Accepted, Bound, Listener};
 use crate::panics::{contained, plant, spawn};
 use crate::stream::{Socket, Stream};
@@ -97,7 +97,7 @@ pub(crate) async fn serve(
     } = accepted;
     plant("accept");
     if !is_allowed(&worker, &socket) {
-        tracing::debug!(%peer, "connection refused: --allow-from, --deny-from");
+        tracing::debug!(%peer, "connection refused: {allow}, {deny}", allow = Setting("network.allow"), deny = Setting("network.deny"));
         return;
     }
     let asked = worker
@@ -111,7 +111,7 @@ pub(crate) async fn serve(
         if let Some(handler) = worker.handlers().first() {
             handler.registry.note_limit(Limit::AddressConnections);
         }
-        tracing::debug!(%peer, "connection turned away: --max-connections-per-address");
+        tracing::debug!(%peer, "connection turned away: {connections_per_address_max}", connections_per_address_max = Setting("connections_per_address_max"));
         drop(handshake);
         if asked.is_none() {
             Box::pin(turn_away(socket, tls.is_some(), ADDRESS_FULL)).await;
@@ -121,8 +121,9 @@ pub(crate) async fn serve(
     let Some(mut slot) = Slot::take(&worker) else {
         worker.tally.turned_away.add(1);
         tracing::debug!(
-            "connection turned away: --max-connections {} reached",
-            worker.config.connections_max
+            "connection turned away: {connections_max} {} reached",
+            worker.config.connections_max,
+            connections_max = Setting("connections_max")
         );
         drop(handshake);
         // Whom the handler was not asked about is not spoken to.

@@ -27,6 +27,7 @@ use tower_http::services::fs::{Backend, DefaultServeDirFallback, File, Metadata}
 
 use super::answer::{Body, empty, text};
 use crate::config::Config;
+use crate::contract::Setting;
 use crate::descriptors;
 use crate::seldom::Seldom;
 
@@ -35,9 +36,9 @@ const PATH_BYTES_MAX: usize = 4_096;
 
 /// The folders that plain requests are answered from.
 pub(crate) struct Folders {
-    /// `--static`.
+    /// The folder for everybody.
     pub(super) site: Option<Folder>,
-    /// `--files`.
+    /// The folder that handlers may name files of.
     granted: Option<Folder>,
     not_granted: Once,
 }
@@ -50,17 +51,17 @@ impl Folders {
     ///
     /// With the flag and the folder, when one cannot be opened.
     pub(crate) fn open(config: &Config) -> Result<Self, String> {
-        let open = |flag: &str, folder: &Option<PathBuf>| {
+        let open = |setting: Setting, folder: &Option<PathBuf>| {
             let Some(folder) = folder else {
                 return Ok(None);
             };
             Folder::open(folder)
                 .map(Some)
-                .map_err(|error| format!("{flag} {}: {error}", folder.display()))
+                .map_err(|error| format!("{setting} {}: {error}", folder.display()))
         };
         Ok(Self {
-            site: open("--static", &config.static_dir)?,
-            granted: open("--files", &config.files_dir)?,
+            site: open(Setting("static_dir"), &config.static_dir)?,
+            granted: open(Setting("files_dir"), &config.files_dir)?,
             not_granted: Once::new(),
         })
     }
@@ -72,23 +73,27 @@ impl Folders {
     /// With the flag, the folder and what to do, when it may not: each file would be answered with 404.
     pub(crate) fn check(&self, config: &Config) -> Result<(), String> {
         let who = match config.privileges {
-            Some(_) => "the user or group that --user and --group name",
-            None => "the user who runs this",
+            Some(_) => format!(
+                "the user or group that {} and {} name",
+                Setting("privileges.user"),
+                Setting("privileges.group")
+            ),
+            None => "the user who runs this".to_owned(),
         };
-        let check = |flag: &str, folder: &Option<Folder>, path: &Option<PathBuf>| {
+        let check = |setting: Setting, folder: &Option<Folder>, path: &Option<PathBuf>| {
             let (Some(folder), Some(path)) = (folder, path) else {
                 return Ok(());
             };
             // Looking up a name needs the right to search, which is all that serving a known path needs of a folder.
             folder.dir.open_dir(".").map(drop).map_err(|error| {
                 format!(
-                    "{flag} {}: {who} may not look into it: {error}; let it read and search the folder",
+                    "{setting} {}: {who} may not look into it: {error}; let it read and search the folder",
                     path.display()
                 )
             })
         };
-        check("--static", &self.site, &config.static_dir)?;
-        check("--files", &self.granted, &config.files_dir)
+        check(Setting("static_dir"), &self.site, &config.static_dir)?;
+        check(Setting("files_dir"), &self.granted, &config.files_dir)
     }
 
     /// The folder that a handler may name files of.
@@ -97,7 +102,7 @@ impl Folders {
             self.not_granted.call_once(|| {
                 tracing::warn!(
                     handler,
-                    "the handler answers with a file, but no folder is granted: name one with --files DIR"
+                    "the handler answers with a file, but no folder is granted: name one with {} DIR", Setting("files_dir")
                 );
             });
         }

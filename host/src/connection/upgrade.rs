@@ -13,7 +13,7 @@ use super::answer::{Body, empty, full, last, last_text};
 use super::refusal::{Refused, shown};
 use super::upgraded::Upgraded;
 use crate::admission::HandlerSlot;
-use crate::contract::{Limit, Refusal, Request, Role};
+use crate::contract::{Limit, Refusal, Request, Role, Setting};
 use crate::handler::{Admitted, Handler, NotAdmitted, Seated};
 use crate::metrics::RefusalReason;
 use crate::panics::plant;
@@ -70,10 +70,13 @@ async fn decide<B>(
             .origins
             .allows(origin, &host, addresses.secure)
     {
-        let text = "403 forbidden: this page's origin may not connect here (the server's operator can allow it with --allow-origin)";
-        let response = last_text(StatusCode::FORBIDDEN, text);
+        let allowed = Setting("origins.allowed");
+        let text = format!(
+            "403 forbidden: this page's origin may not connect here (the server's operator can allow it with {allowed})"
+        );
+        let response = last_text(StatusCode::FORBIDDEN, &text);
         let line = format!(
-            "a page of {} may not connect to {}; --allow-origin would allow it",
+            "a page of {} may not connect to {}; {allowed} would allow it",
             shown(origin),
             shown(&host)
         );

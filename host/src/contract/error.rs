@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::setting::Setting;
+
 /// Why a callback had no effect. Each of them ends the instance.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,7 +17,7 @@ pub enum CallbackError {
         backtrace: String,
     },
     /// The callback computed for longer than it may.
-    #[error("callback ran for longer than {limit:?} (--callback-timeout)")]
+    #[error("callback ran for longer than {limit:?} ({callback_timeout})", callback_timeout = Setting("compute.callback_timeout"))]
     Deadline {
         /// The limit.
         limit: Duration,
@@ -23,13 +25,13 @@ pub enum CallbackError {
         backtrace: String,
     },
     /// The callback waited in a host call for longer than it may.
-    #[error("callback waited for longer than {limit:?} (--blocking-timeout)")]
+    #[error("callback waited for longer than {limit:?} ({blocking_timeout})", blocking_timeout = Setting("compute.blocking_timeout"))]
     Blocked {
         /// The limit.
         limit: Duration,
     },
     /// The callback called the host more often than it may.
-    #[error("callback called the host more than {limit} times (--max-host-calls)")]
+    #[error("callback called the host more than {limit} times ({host_calls_max})", host_calls_max = Setting("compute.host_calls_max"))]
     HostCalls {
         /// The limit.
         limit: u64,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::setting::{self, Setting};
+
 /// The limits of one handler. Each counts on one worker, unless it says otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct HandlerLimits {
@@ -209,7 +211,9 @@ const INSTANCES_MIN: usize = 3;
 pub enum InvalidLimits {
     /// All instances together have less memory than one may have.
     #[error(
-        "the handler's memory, {handler} bytes, is smaller than that of one instance, {instance} bytes"
+        "{} {handler} is smaller than {} {instance}, which is for one instance",
+        Setting("memory.handler_bytes_max"),
+        Setting("memory.instance_bytes_max")
     )]
     HandlerMemory {
         /// Bytes of all instances.
@@ -219,18 +223,24 @@ pub enum InvalidLimits {
     },
     /// There are too few instances.
     #[error(
-        "{instances} instances: it must be at least {INSTANCES_MIN}, as a worker has one for what belongs to no connection, and a spare one"
+        "{} {instances}: it must be at least {INSTANCES_MIN}, as a worker has one for what belongs to no connection, and a spare one",
+        Setting("memory.instances_max")
     )]
     Instances {
         /// The configured number.
         instances: usize,
     },
     /// No instance may answer plain requests.
-    #[error("no instance may answer plain requests: no request could be answered")]
+    #[error(
+        "{} 0: no request could be answered",
+        Setting("contract.http_instances_max")
+    )]
     NoHttpInstances,
     /// All session data together is less than that of one connection may be.
     #[error(
-        "the session data of a handler, {total} bytes, is smaller than that of one connection, {one} bytes"
+        "{} {total} is smaller than {} {one}, which is for one connection",
+        Setting("memory.session_total_bytes_max"),
+        Setting("memory.session_bytes_max")
     )]
     SessionData {
         /// Bytes of all connections.
@@ -239,14 +249,19 @@ pub enum InvalidLimits {
         one: usize,
     },
     /// The share of the processor is no percentage.
-    #[error("a processor share of {percent}: it must be 1 to 100 percent")]
+    #[error(
+        "{} {percent}: it must be 1 to 100 percent",
+        Setting("compute.cpu_share_max")
+    )]
     CpuShare {
         /// The configured share.
         percent: u32,
     },
     /// The time of a callback in all is shorter than the time that it may compute.
     #[error(
-        "the blocking timeout {blocking:?} is shorter than the callback timeout {callback:?}, which it contains"
+        "{} {blocking:?} is shorter than {} {callback:?}, which it contains",
+        Setting("compute.blocking_timeout"),
+        Setting("compute.callback_timeout")
     )]
     BlockingTimeout {
         /// The time in all.
@@ -342,47 +357,47 @@ macro_rules! limits {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// What an operator would change, and what happens at it.
-            pub(crate) fn explanation(self) -> &'static str {
-                match self { $(Self::$variant => $explanation,)* }
+            /// Returns what an operator would change, and what happens at it.
+            pub(crate) fn explanation(self) -> String {
+                setting::with_names(match self { $(Self::$variant => $explanation,)* })
             }
         }
     };
 }
 
 limits! {
-    CallbackTimeout "callback-timeout" "--callback-timeout: a callback was stopped",
-    BlockingTimeout "blocking-timeout" "--blocking-timeout: a callback was stopped",
-    Memory "memory" "--max-memory: the handler did not get more",
+    CallbackTimeout "callback-timeout" "{compute.callback_timeout}: a callback was stopped",
+    BlockingTimeout "blocking-timeout" "{compute.blocking_timeout}: a callback was stopped",
+    Memory "memory" "{memory.instance_bytes_max}: the handler did not get more",
     TableElements "table-elements" "131,072 elements of an instance's tables: the handler did not get more",
-    HandlerMemory "handler-memory" "--max-handler-memory: the handler did not get more",
-    Instances "instances" "--max-instances: a connection waits, or was refused",
+    HandlerMemory "handler-memory" "{memory.handler_bytes_max}: the handler did not get more",
+    Instances "instances" "{memory.instances_max}: a connection waits, or was refused",
     Effects "effects" "a callback asked for more than it may",
-    Connections "connections" "--max-handler-connections: a handshake was answered 503",
-    AddressConnections "address-connections" "--max-connections-per-address: a peer was cut off",
-    MessageRateIn "message-rate-in" "--max-message-rate or --max-handler-message-rate: a peer is read no faster",
-    ByteRateIn "byte-rate-in" "--max-byte-rate or --max-handler-byte-rate: a peer is read no faster",
-    MessageRateOut "message-rate-out" "--max-send-rate: the handler could not send",
-    ByteRateOut "byte-rate-out" "--max-send-byte-rate: the handler could not send",
-    MessageSize "message-size" "--max-queue, --max-stream: the handler wanted to send more at once",
-    Queue "queue" "--max-queue: a peer does not read, and the handler could not send to it",
-    HandlerQueue "handler-queue" "--max-handler-queue: what waits for all connections together is as much as may wait, and those that hold most give way",
-    Session "session" "--max-session: session data was refused",
-    HandlerSession "handler-session" "--max-handler-session: session data was refused",
-    CpuShare "cpu-share" "--max-cpu-share: the handler waits",
-    Topics "topics" "--max-topics: a subscription was refused",
-    Subscriptions "subscriptions" "--max-subscriptions: a subscription was refused",
-    Timers "timers" "--max-timers: a timer was refused",
+    Connections "connections" "{traffic.connections_max}: a handshake was answered 503",
+    AddressConnections "address-connections" "{connections_per_address_max}: a peer was cut off",
+    MessageRateIn "message-rate-in" "{traffic.received.messages_max} or {traffic.handler_received.messages_max}: a peer is read no faster",
+    ByteRateIn "byte-rate-in" "{traffic.received.bytes_max} or {traffic.handler_received.bytes_max}: a peer is read no faster",
+    MessageRateOut "message-rate-out" "{traffic.sent.messages_max}: the handler could not send",
+    ByteRateOut "byte-rate-out" "{traffic.sent.bytes_max}: the handler could not send",
+    MessageSize "message-size" "{limits.queued_bytes_max}, {stream_bytes_max}: the handler wanted to send more at once",
+    Queue "queue" "{limits.queued_bytes_max}: a peer does not read, and the handler could not send to it",
+    HandlerQueue "handler-queue" "{traffic.queued_bytes_max}: what waits for all connections together is as much as may wait, and those that hold most give way",
+    Session "session" "{memory.session_bytes_max}: session data was refused",
+    HandlerSession "handler-session" "{memory.session_total_bytes_max}: session data was refused",
+    CpuShare "cpu-share" "{compute.cpu_share_max}: the handler waits",
+    Topics "topics" "{contract.topics_max}: a subscription was refused",
+    Subscriptions "subscriptions" "{contract.subscriptions_max}: a subscription was refused",
+    Timers "timers" "{contract.timers_max}: a timer was refused",
     AutoReplies "auto-replies" "an automatic reply was refused",
-    Outbound "outbound" "--max-outbound: a connection was refused",
-    HttpInstances "http-instances" "--max-http-instances: a request waited",
-    State "state" "--max-state: the old version serves on",
-    LogRate "log-rate" "--max-log-rate: lines of the handler's output were left out",
+    Outbound "outbound" "{outbound.connections_max}: a connection was refused",
+    HttpInstances "http-instances" "{contract.http_instances_max}: a request waited",
+    State "state" "{memory.state_bytes_max}: the old version serves on",
+    LogRate "log-rate" "{traffic.log_lines_per_second_max}: lines of the handler's output were left out",
     LogBytes "log-bytes" "64 KiB/s of the handler's output: lines of it were left out",
-    WasmStack "wasm-stack" "--max-wasm-stack: a callback was stopped",
-    HostCalls "host-calls" "--max-host-calls: a callback was stopped",
+    WasmStack "wasm-stack" "{wasm_stack_bytes_max}: a callback was stopped",
+    HostCalls "host-calls" "{compute.host_calls_max}: a callback was stopped",
     CopiedBytes "copied-bytes" "the arguments of one call of the host were more than may be copied: a callback was stopped",
     Resources "resources" "4,096 resources of WASI or 10,000 handles: a callback was stopped",
-    Coredumps "coredumps" "--coredump-max: a core dump was not written",
-    Failures "failures" "--max-failures, or a tenth of --failure-window spent on them: the handler is left alone",
+    Coredumps "coredumps" "{coredumps.bytes_max}: a core dump was not written",
+    Failures "failures" "{resilience.failures_max}, or a tenth of {resilience.failure_window} spent on them: the handler is left alone",
 }

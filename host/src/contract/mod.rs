@@ -11,6 +11,7 @@ mod outbound;
 pub(crate) mod packed;
 mod request;
 mod scope;
+mod setting;
 mod values;
 
 pub(crate) use self::capabilities::Capabilities;
@@ -25,4 +26,5 @@ pub(crate) use self::limits::{LONGEST, Limit};
 pub(crate) use self::outbound::OutboundRules;
 pub use self::request::Request;
 pub use self::scope::Scope;
+pub use self::setting::{Setting, name_settings};
 pub use self::values::*;

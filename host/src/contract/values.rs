@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::setting::Setting;
+
 use thiserror::Error;
 
 /// The number of a connection while the host runs: the worker in the upper 16 bits, a counter
@@ -248,7 +250,7 @@ pub enum ConnectError {
     #[error("no such WebSocket version: there are 13, 8 and 7")]
     UnsupportedVersion,
     /// The handler has as many outbound connections as are allowed.
-    #[error("no more outbound connections are allowed (--max-outbound)")]
+    #[error("no more outbound connections are allowed ({connections_max})", connections_max = Setting("outbound.connections_max"))]
     Limit,
 }
 

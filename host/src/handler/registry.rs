@@ -15,7 +15,7 @@ use super::usage::{SessionRoom, Usage};
 use crate::clock;
 use crate::contract::{
     ConnectError, ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, PublishError,
-    SlowPolicy, TimerId,
+    Setting, SlowPolicy, TimerId,
 };
 use crate::effects::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
 use crate::metrics::{HandlerMetrics, HandlerTally};
@@ -184,8 +184,7 @@ impl Registry {
         self.usage.relieved();
         tracing::debug!(
             handler = %self.name(), connections = cut,
-            "connections were cut off that held most: more than --max-handler-queue waited"
-        );
+            "connections were cut off that held most: more than {queued_bytes_max} waited", queued_bytes_max = Setting("traffic.queued_bytes_max"));
     }
 
     /// Promises to keep the session data of a connection that is to be made.

@@ -23,7 +23,7 @@ use super::queue::Own;
 use super::recover::InHand;
 use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
-use crate::contract::{CallbackError, Capabilities, ConnectionId, Limit};
+use crate::contract::{CallbackError, Capabilities, ConnectionId, Limit, Setting};
 use crate::text::Line;
 use crate::wasm::incoming::Incoming;
 
@@ -222,8 +222,9 @@ impl Handler {
         if state.len() > limit {
             self.registry.note_limit(Limit::State);
             return Err(format!(
-                "the old version saved {} bytes of state: --max-state is {limit}",
-                state.len()
+                "the old version saved {} bytes of state: {state_bytes_max} is {limit}",
+                state.len(),
+                state_bytes_max = Setting("memory.state_bytes_max")
             ));
         }
         if state.is_empty() {

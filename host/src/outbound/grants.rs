@@ -1,4 +1,4 @@
-//! The targets that handlers may connect to: the patterns of `--allow-connect`.
+//! The targets that handlers may connect to: the patterns of `outbound.grants`.
 //!
 //! There are two checks, and both are needed. The name is checked before it is looked up, since a
 //! lookup already gives information to somebody. The address is checked when it is connected to,
@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use crate::contract::Setting;
 use ipnet::{IpNet, Ipv4Net};
 use thiserror::Error;
 
@@ -78,7 +79,8 @@ impl Grants {
         }
         let place = place(host, port);
         Err(Denied(format!(
-            "{place} is not granted: --allow-connect {place} would allow it"
+            "{place} is not granted: {grants} {place} would allow it",
+            grants = Setting("outbound.grants")
         )))
     }
 
@@ -121,7 +123,8 @@ impl Grants {
                 SocketAddr::new(judged.to_canonical(), port).to_string()
             };
             return Err(Denied(format!(
-                "{how}: --allow-connect {flag} would allow it"
+                "{how}: {grants} {flag} would allow it",
+                grants = Setting("outbound.grants")
             )));
         }
         Ok(())
@@ -722,37 +725,37 @@ mod tests {
                 "10.0.0.5",
                 "10.0.0.5",
                 80,
-                "10.0.0.5 is a private address: --allow-connect 10.0.0.5:80 would allow it",
+                "10.0.0.5 is a private address: outbound.grants 10.0.0.5:80 would allow it",
             ),
             (
                 "::1",
                 "::1",
                 443,
-                "::1 is a loopback address: --allow-connect [::1]:443 would allow it",
+                "::1 is a loopback address: outbound.grants [::1]:443 would allow it",
             ),
             (
                 "db.example",
                 "10.0.0.5",
                 80,
-                "db.example leads to 10.0.0.5, a private address: --allow-connect 10.0.0.5:80 would allow it",
+                "db.example leads to 10.0.0.5, a private address: outbound.grants 10.0.0.5:80 would allow it",
             ),
             (
                 "localhost",
                 "127.0.0.1",
                 80,
-                "localhost leads to 127.0.0.1, a loopback address: --allow-connect localhost:80 would allow it",
+                "localhost leads to 127.0.0.1, a loopback address: outbound.grants localhost:80 would allow it",
             ),
             (
                 "64:ff9b::a00:5",
                 "64:ff9b::a00:5",
                 80,
-                "64:ff9b::a00:5 carries 10.0.0.5, a private address: --allow-connect 10.0.0.5:80 would allow it",
+                "64:ff9b::a00:5 carries 10.0.0.5, a private address: outbound.grants 10.0.0.5:80 would allow it",
             ),
             (
                 "::ffff:10.0.0.5",
                 "::ffff:10.0.0.5",
                 80,
-                "::ffff:10.0.0.5 is an IPv4-mapped address: --allow-connect 10.0.0.5:80 would allow it",
+                "::ffff:10.0.0.5 is an IPv4-mapped address: outbound.grants 10.0.0.5:80 would allow it",
             ),
         ] {
             let denied = grants.check_address(host, ip.parse().unwrap(), port);
@@ -761,7 +764,7 @@ mod tests {
         let none = Grants::default()
             .check_name("Example.com.", 443)
             .unwrap_err();
-        let text = "example.com:443 is not granted: --allow-connect example.com:443 would allow it";
+        let text = "example.com:443 is not granted: outbound.grants example.com:443 would allow it";
         assert_eq!(none.to_string(), text);
     }
 

@@ -36,7 +36,7 @@ use self::grants::{Denied, Grants};
 use self::target::{Place, Target};
 use self::tls::{ClientTls, Trust};
 use crate::config::TlsFiles;
-use crate::contract::{ConnectError, ConnectOptions, OutboundRules};
+use crate::contract::{ConnectError, ConnectOptions, OutboundRules, Setting};
 use crate::tls::TlsError;
 
 pub(crate) use self::backoff::{delay, retries_failure};
@@ -203,7 +203,8 @@ impl Outbound {
             && !self.tls.has_identity(name)
         {
             return Err(ConnectError::Denied(format!(
-                "there is no client certificate {name:?}: --client-cert {name}=CERT,KEY would give it"
+                "there is no client certificate {name:?}: {} {name}=CERT,KEY would give it",
+                Setting("outbound.identities")
             )));
         }
         let version = options.version.map(Version::try_from).transpose();

@@ -383,7 +383,7 @@ async fn names_that_lead_to_addresses_that_are_not_granted_are_denied() {
         .await
         .unwrap_err();
     let text = format!(
-        "public.example leads to ::ffff:127.0.0.1, an IPv4-mapped address: --allow-connect 127.0.0.1:{port} would allow it"
+        "public.example leads to ::ffff:127.0.0.1, an IPv4-mapped address: outbound.grants 127.0.0.1:{port} would allow it"
     );
     assert_eq!(failed.failure, Failure::Denied(text));
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -577,12 +577,12 @@ async fn options_are_judged_before_an_attempt() {
         other => panic!("{options:?}: {other:?}"),
     };
     let text = denied(url("wss://example.com/".to_owned()));
-    assert!(text.contains("--allow-connect example.com:443"), "{text}");
+    assert!(text.contains("outbound.grants example.com:443"), "{text}");
     let text = denied(url("ws://10.1/".to_owned()));
-    assert!(text.contains("--allow-connect 10.0.0.1:80"), "{text}");
+    assert!(text.contains("outbound.grants 10.0.0.1:80"), "{text}");
     let identity = Some("me".to_owned());
     let text = denied(ConnectOptions { identity, ..ok() });
-    assert!(text.contains("--client-cert me=CERT,KEY"), "{text}");
+    assert!(text.contains("outbound.identities me=CERT,KEY"), "{text}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The metrics as text for Prometheus.
 
-use crate::contract::Limit;
+use crate::contract::{Limit, Setting};
 use std::fmt;
 use std::sync::Arc;
 
@@ -202,7 +202,11 @@ impl Collector for Collected {
         host_counter(
             &mut encoder,
             "wsrun_turned_away",
-            "Sockets beyond --max-connections or --max-connections-per-address",
+            &format!(
+                "Sockets beyond {} or {}",
+                Setting("connections_max"),
+                Setting("connections_per_address_max")
+            ),
             turned_away,
         )?;
         let refused = RefusalReason::ALL.map(|reason| {

@@ -13,6 +13,7 @@ use super::swap::Threads;
 use super::{Source, StartError};
 use crate::clock;
 use crate::connection;
+use crate::contract::Setting;
 use crate::handler::{
     Connector, FromOthers, Handler, Registry, Remote, RemoteHandler, RemoteRequests,
 };
@@ -245,7 +246,8 @@ pub(super) async fn closed(worker: &Worker, timeout: Duration) -> bool {
                 .sum();
             tracing::warn!(
                 left,
-                "connections had not closed when --shutdown-timeout was over"
+                "connections had not closed when {shutdown_timeout} was over",
+                shutdown_timeout = Setting("shutdown_timeout")
             );
             return false;
         }

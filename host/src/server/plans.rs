@@ -7,7 +7,7 @@ use super::life::{InstancePlace, Plan};
 use super::publisher::Publisher;
 use super::swap::Threads;
 use crate::config::Config;
-use crate::contract::{Capabilities, Scope};
+use crate::contract::{Capabilities, Scope, Setting};
 use crate::handler::{Connector, FromOthers, ToWorker, remote_channel, to_worker};
 use crate::listener::Bound;
 use crate::tls::Tls;
@@ -99,12 +99,13 @@ impl Parts {
 }
 
 /// Why a handler with these exports cannot be in this scope.
-pub(super) fn misfit(scope: Scope, exports: Capabilities) -> Option<&'static str> {
+pub(super) fn misfit(scope: Scope, exports: Capabilities) -> Option<String> {
     // The filter is asked about every connection, and here no instance knows more than one.
-    (scope == Scope::Connection && exports.broadcast_filter).then_some(
-        "it exports wsrun:websocket/broadcast-filter, which one instance answers for all connections: --scope connection has none that could; \
+    (scope == Scope::Connection && exports.broadcast_filter).then(|| format!(
+        "it exports wsrun:websocket/broadcast-filter, which one instance answers for all connections: {} connection has none that could; \
          use shared or worker",
-    )
+        Setting("scope")
+    ))
 }
 
 /// The nice value of a worker's thread: that of the handler whose own it is.

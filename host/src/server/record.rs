@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Source, StartError};
 use crate::config::Config;
+use crate::contract::Setting;
 use crate::tape::Tape;
 use crate::tape::format::Served;
 use crate::tape::recorder::Recorder;
@@ -23,8 +24,7 @@ impl Recorded {
         if loaded.exports.wasi_http {
             tracing::warn!(
                 handler = %name,
-                "--record: requests that wasi:http answers are not recorded, all other events are"
-            );
+                "{record}: requests that wasi:http answers are not recorded, all other events are", record = Setting("record"));
         }
         self.handlers.push(Served {
             name,

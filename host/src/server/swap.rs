@@ -12,7 +12,7 @@ use wasmtime::component::Linker;
 
 use super::plans::misfit;
 use crate::config::{Config, HandlerSource};
-use crate::contract::{Capabilities, Scope};
+use crate::contract::{Capabilities, Scope, Setting};
 use crate::handler::{ToHandler, ToWorker, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
@@ -122,8 +122,7 @@ pub enum SwapError {
     },
     /// The handler is linked into the program.
     #[error(
-        "handler {0:?} has no other version: it is part of this program, or a program of its own (--stdio)"
-    )]
+        "handler {0:?} has no other version: it is part of this program, or a program of its own ({program})", program = Setting("HandlerSource::Program"))]
     Native(String),
     /// The file is not a handler.
     #[error(transparent)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{Compilation, Config};
-use crate::contract::HandlerLimits;
+use crate::contract::{HandlerLimits, Setting};
 
 /// The format that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;
@@ -245,7 +245,7 @@ pub(crate) enum Line {
 pub(crate) enum TapeError {
     #[error("cannot read {file}: {cause}")]
     Unreadable { file: String, cause: std::io::Error },
-    #[error("{file} is not a tape of `wsrun --record`: its first line is not a header ({cause})")]
+    #[error("{file} is not a tape of `wsrun {record}`: its first line is not a header ({cause})", record = Setting("record"))]
     NoTape { file: String, cause: String },
     #[error(
         "{file} is a tape of format {format}, and this wsrun reads format {FORMAT}: use the wsrun that it was recorded with, {wsrun}"

@@ -27,7 +27,7 @@ use serde_json::Value;
 use self::player::Playing;
 use self::recorder::{Recorder, Recording};
 use self::value::Put;
-use crate::contract::{CallbackError, Capabilities};
+use crate::contract::{CallbackError, Capabilities, Setting};
 use crate::handler::Registry;
 
 /// What is recorded, and where to.
@@ -58,11 +58,10 @@ impl RecordConfig {
 pub enum RecordError {
     /// A tape is never written over.
     #[error(
-        "--record {0}: the file exists, and a tape is not written over; name another, or remove it"
-    )]
+        "{record} {0}: the file exists, and a tape is not written over; name another, or remove it", record = Setting("record"))]
     Exists(PathBuf),
     /// The file cannot be made.
-    #[error("--record {file}: {cause}")]
+    #[error("{record} {file}: {cause}", record = Setting("record"))]
     File {
         /// The file.
         file: PathBuf,
@@ -71,8 +70,7 @@ pub enum RecordError {
     },
     /// Handlers in Rust are not called through the imports that a tape holds.
     #[error(
-        "--record: handler {0:?} is part of the program, or a program of its own (--stdio); only handlers that are components can be recorded"
-    )]
+        "{record}: handler {0:?} is part of the program, or a program of its own ({program}); only handlers that are components can be recorded", record = Setting("record"), program = Setting("HandlerSource::Program"))]
     Native(String),
 }
 

@@ -21,7 +21,9 @@ use crate::admission::Admission;
 use crate::clock;
 use crate::config::{Config, OutboundConfig};
 use crate::connection::Folders;
-use crate::contract::{self, CallbackError, Capabilities, Chunk, ConnectionId, HttpRequest};
+use crate::contract::{
+    self, CallbackError, Capabilities, Chunk, ConnectionId, HttpRequest, Setting,
+};
 use crate::handler::{Guest as _, GuestFactory as _, Registry};
 use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
@@ -73,7 +75,7 @@ pub(crate) enum ReplayError {
     Tape(#[from] TapeError),
     #[error(transparent)]
     Component(#[from] ComponentError),
-    #[error("the tape has several handlers, name one with --handler: {}", .0.join(", "))]
+    #[error("the tape has several handlers, name one with {handler}: {}", .0.join(", "), handler = Setting("handler"))]
     SeveralHandlers(Vec<String>),
     #[error("the tape has no handler {name:?}; it has: {}", .known.join(", "))]
     UnknownHandler { name: String, known: Vec<String> },

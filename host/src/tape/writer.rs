@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use super::RecordError;
 use super::format::{End, EndReason, LINE_BYTES_MAX};
+use crate::contract::Setting;
 
 /// The most bytes that wait for the disk. A line that does not fit ends the tape, since a tape must
 /// have no gaps.
@@ -197,7 +198,11 @@ impl Output {
     fn finish(&mut self, reason: EndReason) -> std::io::Result<()> {
         let text = match reason {
             EndReason::Stopped => "the server ended".to_owned(),
-            EndReason::Full => format!("the tape was full (--record-max {})", self.bytes_max),
+            EndReason::Full => format!(
+                "the tape was full ({bytes_max} {})",
+                self.bytes_max,
+                bytes_max = Setting("record.bytes_max")
+            ),
             EndReason::Behind => format!(
                 "events came faster than the disk took them: {} bytes waited",
                 self.shared.queued_bytes_max

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 
 use super::compile::{Compiled, Weight};
+use crate::contract::Setting;
 
 /// The reason why a folder is not used as the cache.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +25,7 @@ use super::compile::{Compiled, Weight};
 pub enum CacheError {
     /// The folder does not exist and cannot be made, or this user may not read it.
     #[error(
-        "the cache folder {folder} cannot be used: {cause}; name another with --cache-dir, or use --no-cache"
-    )]
+        "the cache folder {folder} cannot be used: {cause}; name another with {cache_dir}, or use {no_cache}", cache_dir = Setting("cache_dir"), no_cache = Setting("no cache_dir"))]
     Unreachable {
         /// The folder.
         folder: String,
@@ -35,8 +35,7 @@ pub enum CacheError {
     /// Another user could put machine code into the folder.
     #[error(
         "the cache folder {folder} is not safe: {path} {problem}, and what is in the cache is run as machine code; {advice}, name another \
-         folder with --cache-dir, or use --no-cache"
-    )]
+         folder with {cache_dir}, or use {no_cache}", cache_dir = Setting("cache_dir"), no_cache = Setting("no cache_dir"))]
     Unsafe {
         /// The folder.
         folder: String,
@@ -307,7 +306,10 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     }
     let limit = bytes_max.saturating_add(HEAD_BYTES as u64);
     if found.len() > limit {
-        return Err(io::Error::other("it is larger than --max-code"));
+        return Err(io::Error::other(format!(
+            "it is larger than {}",
+            Setting("compilation.code_bytes_max")
+        )));
     }
     let mut entry = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());
     (&file).take(limit).read_to_end(&mut entry)?;

@@ -14,7 +14,7 @@ use super::code::Code;
 use super::compile;
 use super::engine::EngineConfig;
 use crate::config::Config;
-use crate::contract::Capabilities;
+use crate::contract::{Capabilities, Setting};
 use crate::file::ReadError;
 use crate::text;
 
@@ -68,7 +68,7 @@ pub enum ComponentError {
         cause: std::io::Error,
     },
     /// The file is larger than a component may be.
-    #[error("{file} has {bytes} bytes; a handler may have at most {limit} (--max-component)")]
+    #[error("{file} has {bytes} bytes; a handler may have at most {limit} ({component_bytes_max})", component_bytes_max = Setting("compilation.component_bytes_max"))]
     TooLarge {
         /// The file.
         file: String,
@@ -79,9 +79,8 @@ pub enum ComponentError {
     },
     /// Compiling takes longer than it may.
     #[error(
-        "{file} could not be compiled within {limit:?} (--compile-timeout); a handler that takes longer has very large functions, or \
-         was made to: build it optimised"
-    )]
+        "{file} could not be compiled within {limit:?} ({timeout}); a handler that takes longer has very large functions, or \
+         was made to: build it optimised", timeout = Setting("compilation.timeout"))]
     CompileTimeout {
         /// The file.
         file: String,
@@ -90,8 +89,7 @@ pub enum ComponentError {
     },
     /// The process that compiles ended early, mostly since it needs more memory than it may have.
     #[error(
-        "{file} could not be compiled within {limit} bytes of memory (--compile-memory): the compiler ended ({how})"
-    )]
+        "{file} could not be compiled within {limit} bytes of memory ({memory_bytes_max}): the compiler ended ({how})", memory_bytes_max = Setting("compilation.memory_bytes_max"))]
     CompileMemory {
         /// The file.
         file: String,
@@ -102,9 +100,8 @@ pub enum ComponentError {
     },
     /// What was made of it takes more memory than it may.
     #[error(
-        "{file} takes more than {limit} bytes of memory when it is loaded (--max-code), beside that of its instances; a component that has \
-         few bytes and takes many has nested instances or types, or was made to"
-    )]
+        "{file} takes more than {limit} bytes of memory when it is loaded ({code_bytes_max}), beside that of its instances; a component that has \
+         few bytes and takes many has nested instances or types, or was made to", code_bytes_max = Setting("compilation.code_bytes_max"))]
     CodeTooLarge {
         /// The file.
         file: String,
@@ -113,9 +110,8 @@ pub enum ComponentError {
     },
     /// An instance of it takes more memory than it may, before it has any of its own.
     #[error(
-        "each instance of {file} takes {bytes} bytes of the host, beside its own memory; it may have {limit} in all (--max-memory): it has \
-         nested instances, which were composed into it, or it was made to"
-    )]
+        "each instance of {file} takes {bytes} bytes of the host, beside its own memory; it may have {limit} in all ({instance_bytes_max}): it has \
+         nested instances, which were composed into it, or it was made to", instance_bytes_max = Setting("memory.instance_bytes_max"))]
     InstanceTooLarge {
         /// The file.
         file: String,
@@ -148,9 +144,8 @@ pub enum ComponentError {
     Cache(#[from] CacheError),
     /// No process that compiles could be started.
     #[error(
-        "{program} could not be started to compile a handler: {cause}; where no process can be started, --compile-in-process compiles \
-         without limits"
-    )]
+        "{program} could not be started to compile a handler: {cause}; where no process can be started, {in_process} compiles \
+         without limits", in_process = Setting("compilation.program"))]
     CompilerNotStarted {
         /// What was to be started.
         program: String,
@@ -201,26 +196,23 @@ pub enum ComponentError {
     },
     /// A program of WASI in the place of a handler.
     #[error(
-        "{file} is a program (it exports {WASI_RUN}), not a handler; `wsrun --stdio {file}` runs it for each connection, with messages as its \
-         standard input and output"
-    )]
+        "{file} is a program (it exports {WASI_RUN}), not a handler; `wsrun {program} {file}` runs it for each connection, with messages as its \
+         standard input and output", program = Setting("HandlerSource::Program"))]
     Program {
         /// The file.
         file: String,
     },
     /// What `--stdio` is to run is no program.
     #[error(
-        "{file} does not export {WASI_RUN}@0.2, so --stdio cannot run it; build a program, with a `main`, for WASI 0.2 (a handler for this \
-         host is served without --stdio)"
-    )]
+        "{file} does not export {WASI_RUN}@0.2, so {program} cannot run it; build a program, with a `main`, for WASI 0.2 (a handler for this \
+         host is served without {program})", program = Setting("HandlerSource::Program"))]
     NoProgram {
         /// The file.
         file: String,
     },
     /// What `--stdio` is to run asks for more than WASI.
     #[error(
-        "{file} imports {name}, which programs that --stdio runs do not get: they may import WASI 0.2"
-    )]
+        "{file} imports {name}, which programs that {program} runs do not get: they may import WASI 0.2", program = Setting("HandlerSource::Program"))]
     ProgramImport {
         /// The file.
         file: String,

@@ -14,7 +14,7 @@ use wasmtime::{Store, WasmCoreDump};
 
 use super::state::GuestState;
 use crate::clock;
-use crate::contract::Limit;
+use crate::contract::{Limit, Setting};
 use crate::handler::Registry;
 
 /// Dumps what an instance was when it trapped, if that is wanted and was not done a moment ago.
@@ -48,7 +48,7 @@ async fn write(registry: Rc<Registry>, folder: PathBuf, bytes_max: u64, bytes: V
         }
         Ok(None) => registry.note_limit(Limit::Coredumps),
         Err(error) => {
-            tracing::warn!(%handler, "a core dump could not be written in --coredump-dir {shown}: {error}");
+            tracing::warn!(%handler, "a core dump could not be written in {folder} {shown}: {error}", folder = Setting("coredumps.folder"));
         }
     }
 }

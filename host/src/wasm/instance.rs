@@ -28,7 +28,7 @@ use super::state::{GuestState, Log};
 use crate::clock::thread_time;
 use crate::contract::{
     Acceptance, CallbackError, Chunk, CloseInfo, ClosedBy, ConnectionId, HandlerLimits, HttpBody,
-    HttpRequest, HttpResponse, Limit, Refusal, Request, TimerId,
+    HttpRequest, HttpResponse, Limit, Refusal, Request, Setting, TimerId,
 };
 use crate::effects::Effects;
 use crate::handler::{Guest, GuestFactory, Registry};
@@ -708,7 +708,8 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
     match callback_error(&error) {
         CallbackError::Trap { message, backtrace } if out_of_memory => CallbackError::Trap {
             message: format!(
-                "{message} (it had asked for more memory than --max-memory, or for more than 131,072 elements of tables)"
+                "{message} (it had asked for more memory than {instance_bytes_max}, or for more than 131,072 elements of tables)",
+                instance_bytes_max = Setting("memory.instance_bytes_max")
             ),
             backtrace,
         },
@@ -723,7 +724,10 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
         CallbackError::Trap { message, backtrace } if overflow => {
             registry.note_limit(Limit::WasmStack);
             CallbackError::Trap {
-                message: format!("{message} (--max-wasm-stack)"),
+                message: format!(
+                    "{message} ({wasm_stack_bytes_max})",
+                    wasm_stack_bytes_max = Setting("wasm_stack_bytes_max")
+                ),
                 backtrace,
             }
         }

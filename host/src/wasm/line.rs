@@ -18,7 +18,7 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 use wsrun_proto::ws::{CloseFrame, MessageKind, SendError};
 
 use crate::config::ProgramFormat;
-use crate::contract::{ClosedBy, ConnectionId, Request};
+use crate::contract::{ClosedBy, ConnectionId, Request, Setting};
 use crate::seldom::Seldom;
 use crate::session::Session;
 
@@ -32,6 +32,9 @@ const WRITE_BYTES_MAX: usize = 64 * 1024;
 const FRAME_HEADER_BYTES: usize = 5;
 const FRAME_TEXT: u8 = 1;
 const FRAME_BINARY: u8 = 2;
+
+/// The limit of a message to a peer.
+const QUEUE: Setting = Setting("limits.queued_bytes_max");
 
 /// Joins a connection and a program.
 pub(super) struct Line {
@@ -185,7 +188,7 @@ impl Line {
                     break;
                 }
                 Err(SendError::TooLarge { .. }) => {
-                    self.fail("a message that is larger than --max-queue");
+                    self.fail(&format!("a message that is larger than {QUEUE}"));
                     break;
                 }
                 Err(_) => {
@@ -228,7 +231,7 @@ impl Line {
             match taken {
                 Ok(0) => break,
                 Ok(taken) => (done, looked_at) = (done + taken, 0),
-                Err(what) => return self.fail(what),
+                Err(what) => return self.fail(&what),
             }
         }
         all.drain(..done);
@@ -236,7 +239,7 @@ impl Line {
     }
 
     /// Sends the first line, whose end is not before `looked_at`. How long it is with its end, 0 when its end has not come.
-    fn take_line(&self, bytes: &[u8], looked_at: usize) -> Result<usize, &'static str> {
+    fn take_line(&self, bytes: &[u8], looked_at: usize) -> Result<usize, String> {
         let end = bytes[looked_at..].iter().position(|byte| *byte == b'\n');
         match end.map(|end| looked_at + end) {
             Some(end) => {
@@ -244,14 +247,14 @@ impl Line {
                 Ok(end + 1)
             }
             None if bytes.len() > self.session.message_bytes_max() => {
-                Err("a line that is longer than --max-queue")
+                Err(format!("a line that is longer than {QUEUE}"))
             }
             None => Ok(0),
         }
     }
 
     /// The same for a frame.
-    fn take_frame(&self, bytes: &[u8]) -> Result<usize, &'static str> {
+    fn take_frame(&self, bytes: &[u8]) -> Result<usize, String> {
         let Some([kind, length @ ..]) = bytes.first_chunk::<FRAME_HEADER_BYTES>() else {
             return Ok(0);
         };
@@ -259,10 +262,10 @@ impl Line {
         let kind = match *kind {
             FRAME_TEXT => MessageKind::Text,
             FRAME_BINARY => MessageKind::Binary,
-            _ => return Err("a frame that is neither text (1) nor binary (2)"),
+            _ => return Err("a frame that is neither text (1) nor binary (2)".to_owned()),
         };
         if length > self.session.message_bytes_max() {
-            return Err("a frame that is larger than --max-queue");
+            return Err(format!("a frame that is larger than {QUEUE}"));
         }
         let end = FRAME_HEADER_BYTES + length;
         match bytes.get(FRAME_HEADER_BYTES..end) {

@@ -26,7 +26,7 @@ use super::state::{GuestState, Log, ProgramIo};
 use crate::config::ProgramFormat;
 use crate::contract::{
     Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectionId, HandlerLimits,
-    HttpRequest, HttpResponse, Limit, Refusal, Request, TimerId,
+    HttpRequest, HttpResponse, Limit, Refusal, Request, Setting, TimerId,
 };
 use crate::effects::Effects;
 use crate::handler::{Guest, GuestFactory, Registry};
@@ -180,7 +180,11 @@ impl Guest for AllPrograms {
         Ok(Err(Refusal {
             status: 503,
             headers: vec![("retry-after".into(), "1".into())],
-            body: "503 service unavailable: as many programs run as may (--max-instances)".into(),
+            body: format!(
+                "503 service unavailable: as many programs run as may ({})",
+                Setting("memory.instances_max")
+            )
+            .into(),
         }))
     }
 

@@ -11,7 +11,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::clock;
-use crate::contract::Limit;
+use crate::contract::{Limit, Setting};
 use crate::handler::Registry;
 use crate::text::Line;
 
@@ -107,7 +107,8 @@ impl GuestLog {
         if left_out > 0 {
             tracing::warn!(
                 target: "wsrun::guest", %handler, left_out,
-                "handler wrote more lines than --max-log-rate; so many were left out before this one"
+                "handler wrote more lines than {}; so many were left out before this one",
+                Setting("traffic.log_lines_per_second_max")
             );
         }
         tracing::info!(target: "wsrun::guest", %handler, stream, "{}", Line(text));
