@@ -22,7 +22,7 @@ use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, Stat
 use self::retry::retries_end;
 use crate::clock;
 use crate::contract::ClosedBy;
-use crate::effects::Fixed;
+use crate::contract::effects::Fixed;
 use crate::handler::{Handler, RatesIn, Usage};
 use crate::panics::{Panicked, plant};
 use crate::seldom::Seldom;

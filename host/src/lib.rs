@@ -21,7 +21,6 @@
 
 mod admission;
 mod backlog;
-mod calls;
 pub mod cli;
 mod clock;
 pub mod config;
@@ -30,9 +29,9 @@ pub mod contract;
 mod descriptors;
 pub mod dev;
 mod driver;
-mod effects;
 mod file;
 mod handler;
+mod imports;
 mod listener;
 mod metrics;
 pub mod native;

@@ -26,15 +26,15 @@ use std::time::Duration;
 
 use wsrun_proto::ws::MessageKind;
 
-use crate::calls::Calls;
+use crate::contract::effects::Effects;
+use crate::contract::host::Host;
 use crate::contract::{
     Acceptance, AutoReplyError, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo,
     ConnectError, ConnectOptions, ConnectionId, ContractBroken, Failure, HttpBody, HttpRequest,
     HttpResponse, Message, PublishError, Refusal, Request, ResponseHead, SendError, SlowPolicy,
     SubscribeError, TimerError, TimerId,
 };
-use crate::effects::Effects;
-use crate::handler::{Guest, GuestFactory, Registry};
+use crate::handler::{Guest, GuestFactory};
 
 /// Which callbacks a handler wants that cost something, or change what else it is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,7 +190,8 @@ pub trait Handler: 'static {
 ///
 /// A broken contract, such as a close code that may not be sent, fails the callback as a panic does.
 pub struct Context<'a> {
-    calls: &'a mut Calls,
+    host: &'a dyn Host,
+    effects: &'a mut Effects,
     broken: Option<ContractBroken>,
 }
 
@@ -213,7 +214,7 @@ impl Context<'_> {
         message: impl Into<Message<'m>>,
     ) -> Result<(), SendError> {
         let (kind, bytes) = parts(message.into());
-        let outcome = self.calls.send(to, kind, bytes);
+        let outcome = self.host.send(self.effects, to, kind, bytes);
         self.checked(outcome, Err(SendError::Closed))
     }
 
@@ -234,7 +235,7 @@ impl Context<'_> {
         } else {
             MessageKind::Binary
         };
-        let outcome = self.calls.send_chunk(to, kind, data, last);
+        let outcome = self.host.send_chunk(self.effects, to, kind, data, last);
         self.checked(outcome, Err(ChunkError::Closed))
     }
 
@@ -244,7 +245,7 @@ impl Context<'_> {
     ///
     /// As [`send`](Self::send).
     pub fn ping(&mut self, to: ConnectionId, payload: &[u8]) -> Result<(), SendError> {
-        let outcome = self.calls.ping(to, payload);
+        let outcome = self.host.ping(self.effects, to, payload);
         self.checked(outcome, Err(SendError::Closed))
     }
 
@@ -254,70 +255,73 @@ impl Context<'_> {
     ///
     /// As [`send`](Self::send).
     pub fn pong(&mut self, to: ConnectionId, payload: &[u8]) -> Result<(), SendError> {
-        let outcome = self.calls.pong(to, payload);
+        let outcome = self.host.pong(self.effects, to, payload);
         self.checked(outcome, Err(SendError::Closed))
     }
 
     /// Starts the closing handshake after everything that is queued.
     pub fn close(&mut self, connection: ConnectionId, code: u16, reason: &str) {
-        let outcome = self.calls.close(connection, code, reason.to_owned());
+        let outcome = self
+            .host
+            .close(self.effects, connection, code, reason.to_owned());
         self.checked(outcome, ());
     }
 
     /// Ends the transport at once.
     pub fn abort(&mut self, connection: ConnectionId) {
-        let outcome = self.calls.abort(connection);
+        let outcome = self.host.abort(self.effects, connection);
         self.checked(outcome, ());
     }
 
     /// Bytes queued and not yet taken by the socket.
     pub fn buffered(&self, connection: ConnectionId) -> u64 {
-        self.calls.buffered(connection)
+        self.host.buffered(connection)
     }
 
     /// Asks for one [`Handler::writable`].
     pub fn want_writable(&mut self, connection: ConnectionId) {
-        let outcome = self.calls.want_writable(connection);
+        let outcome = self.host.want_writable(self.effects, connection);
         self.checked(outcome, ());
     }
 
     /// Asks for one [`Handler::writable`] of every open connection, or of those that agreed on `protocol`.
     pub fn want_writable_all(&mut self, protocol: Option<&str>) {
-        let outcome = self.calls.want_writable_all(protocol.map(str::to_owned));
+        let outcome = self
+            .host
+            .want_writable_all(self.effects, protocol.map(str::to_owned));
         self.checked(outcome, ());
     }
 
     /// Stops (`false`) or resumes (`true`) reading from the peer.
     pub fn receive_flow(&mut self, connection: ConnectionId, enabled: bool) {
-        let outcome = self.calls.receive_flow(connection, enabled);
+        let outcome = self.host.receive_flow(self.effects, connection, enabled);
         self.checked(outcome, ());
     }
 
     /// What becomes of published messages that a connection has no room for.
     pub fn set_slow_policy(&mut self, connection: ConnectionId, policy: Option<SlowPolicy>) {
-        let outcome = self.calls.set_slow_policy(connection, policy);
+        let outcome = self.host.set_slow_policy(self.effects, connection, policy);
         self.checked(outcome, ());
     }
 
     /// Published messages that were left out for a connection.
     pub fn dropped(&self, connection: ConnectionId) -> u64 {
-        self.calls.dropped(connection)
+        self.host.dropped(connection)
     }
 
     /// The opening request; none when the connection is unknown.
     pub fn request(&self, connection: ConnectionId) -> Option<Request> {
-        let session = self.calls.registry.get(connection)?;
-        Some(session.request())
+        self.host.request(connection)
     }
 
     /// The subprotocol agreed on.
     pub fn protocol(&self, connection: ConnectionId) -> Option<String> {
-        self.calls.protocol(connection)
+        self.host.protocol(connection)
     }
 
     /// The socket of a connection, to look at (`getsockopt`, `TCP_INFO`). Reading, writing or closing it breaks the connection.
     pub fn raw_fd(&self, connection: ConnectionId) -> Option<RawFd> {
-        self.calls.registry.get(connection)?.raw_fd()
+        self.host.raw_fd(connection)
     }
 
     /// Has the host answer a message without calling the handler, on every connection of the handler on this worker; none takes it back.
@@ -331,13 +335,15 @@ impl Context<'_> {
         reply: Option<Message<'m>>,
     ) -> Result<(), AutoReplyError> {
         let received = parts(received.into());
-        let outcome = self.calls.set_auto_reply(received, reply.map(parts));
+        let outcome = self
+            .host
+            .set_auto_reply(self.effects, received, reply.map(parts));
         self.checked(outcome, Err(AutoReplyError::Limit))
     }
 
     /// The bytes that the host keeps for a connection.
     pub fn session(&self, connection: ConnectionId) -> Vec<u8> {
-        self.calls.session(connection)
+        self.host.session(self.effects, connection)
     }
 
     /// Replaces those bytes.
@@ -350,7 +356,7 @@ impl Context<'_> {
         connection: ConnectionId,
         data: impl Into<Vec<u8>>,
     ) -> Result<(), SendError> {
-        let outcome = self.calls.set_session(connection, data.into());
+        let outcome = self.host.set_session(self.effects, connection, data.into());
         self.checked(outcome, Err(SendError::Closed))
     }
 
@@ -364,13 +370,17 @@ impl Context<'_> {
         connection: ConnectionId,
         topic: &str,
     ) -> Result<bool, SubscribeError> {
-        let outcome = self.calls.subscribe(connection, topic.to_owned());
+        let outcome = self
+            .host
+            .subscribe(self.effects, connection, topic.to_owned());
         self.checked(outcome, Err(SubscribeError::Closed))
     }
 
     /// Ends a subscription; false when there was none.
     pub fn unsubscribe(&mut self, connection: ConnectionId, topic: &str) -> bool {
-        let outcome = self.calls.unsubscribe(connection, topic.to_owned());
+        let outcome = self
+            .host
+            .unsubscribe(self.effects, connection, topic.to_owned());
         self.checked(outcome, false)
     }
 
@@ -386,7 +396,9 @@ impl Context<'_> {
         except: Option<ConnectionId>,
     ) -> Result<u32, PublishError> {
         let (kind, bytes) = parts(message.into());
-        let outcome = self.calls.publish(topic.to_owned(), kind, bytes, except);
+        let outcome = self
+            .host
+            .publish(self.effects, topic.to_owned(), kind, bytes, except);
         self.checked(outcome, Ok(0))
     }
 
@@ -402,20 +414,22 @@ impl Context<'_> {
     ) -> Result<u32, PublishError> {
         let (kind, bytes) = parts(message.into());
         let outcome = self
-            .calls
-            .broadcast(protocol.map(str::to_owned), kind, bytes);
+            .host
+            .broadcast(self.effects, protocol.map(str::to_owned), kind, bytes);
         self.checked(outcome, Ok(0))
     }
 
     /// What becomes of messages of a topic that a subscriber has no room for.
     pub fn set_topic_policy(&mut self, topic: &str, policy: Option<SlowPolicy>) {
-        let outcome = self.calls.set_topic_policy(topic.to_owned(), policy);
+        let outcome = self
+            .host
+            .set_topic_policy(self.effects, topic.to_owned(), policy);
         self.checked(outcome, ());
     }
 
     /// Messages of a topic that were left out on this worker.
     pub fn topic_dropped(&self, topic: &str) -> u64 {
-        self.calls.registry.topic_dropped(topic)
+        self.host.topic_dropped(topic)
     }
 
     /// Calls [`Handler::timer`] once, `after` from now.
@@ -429,13 +443,13 @@ impl Context<'_> {
         tag: u64,
         connection: Option<ConnectionId>,
     ) -> Result<TimerId, TimerError> {
-        let outcome = self.calls.set_timer(after, tag, connection);
+        let outcome = self.host.set_timer(self.effects, after, tag, connection);
         self.checked(outcome, Err(TimerError::Limit))
     }
 
     /// Cancels a timer; false when it has fired, was cancelled or never was.
     pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
-        let outcome = self.calls.cancel_timer(timer);
+        let outcome = self.host.cancel_timer(self.effects, timer);
         self.checked(outcome, false)
     }
 
@@ -445,33 +459,33 @@ impl Context<'_> {
     ///
     /// When it is not granted, an option cannot be used or a limit is reached.
     pub fn connect(&mut self, options: ConnectOptions) -> Result<ConnectionId, ConnectError> {
-        let outcome = self.calls.connect(options);
+        let outcome = self.host.connect(self.effects, options);
         self.checked(outcome, Err(ConnectError::Limit))
     }
 
     /// Why the last opening handshake of an outbound connection failed.
     pub fn failure(&self, connection: ConnectionId) -> Option<Failure> {
-        self.calls.registry.get(connection)?.failure()
+        self.host.failure(connection)
     }
 
     /// How the server answered the last opening handshake.
     pub fn response(&self, connection: ConnectionId) -> Option<ResponseHead> {
-        self.calls.registry.get(connection)?.response()
+        self.host.response(connection)
     }
 
     /// The name of this handler.
     pub fn handler_name(&self) -> &str {
-        self.calls.registry.name()
+        self.host.handler_name()
     }
 
     /// A value of the configuration.
     pub fn config(&self, key: &str) -> Option<&str> {
-        self.calls.registry.config(key)
+        self.host.config(key)
     }
 
     /// Open connections of this handler on this worker.
     pub fn connection_count(&self) -> usize {
-        self.calls.open_count()
+        self.host.open_count()
     }
 }
 
@@ -545,18 +559,19 @@ impl fmt::Debug for Native {
 impl GuestFactory for Native {
     type Guest = NativeGuest;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<NativeGuest, CallbackError> {
+    async fn make(&self, host: Rc<dyn Host>) -> Result<NativeGuest, CallbackError> {
         let handler = catch_unwind(AssertUnwindSafe(|| (self.make)()))
             .map_err(|panic| panicked(panic.as_ref()))?;
         Ok(NativeGuest {
             handler,
-            calls: Calls::new(Rc::clone(registry)),
+            effects: host.new_effects(),
+            host,
         })
     }
 
     fn release(&self) {}
 
-    async fn prepare(&self, _: &Rc<Registry>) {
+    async fn prepare(&self, _: Rc<dyn Host>) {
         // It is made at once: a spare would only run the program's own code earlier than it expects.
     }
 }
@@ -564,7 +579,8 @@ impl GuestFactory for Native {
 /// An instance.
 pub(crate) struct NativeGuest {
     handler: Box<dyn Handler>,
-    calls: Calls,
+    host: Rc<dyn Host>,
+    effects: Effects,
 }
 
 impl NativeGuest {
@@ -573,7 +589,8 @@ impl NativeGuest {
         callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>) -> R,
     ) -> Result<R, CallbackError> {
         let mut context = Context {
-            calls: &mut self.calls,
+            host: &*self.host,
+            effects: &mut self.effects,
             broken: None,
         };
         let handler = &mut *self.handler;
@@ -701,10 +718,6 @@ impl Guest for NativeGuest {
         self.call(|handler, cx| handler.timer(cx, timer, tag, connection))
     }
 
-    fn set_beside(&mut self, beside: bool) {
-        self.calls.of_request = beside;
-    }
-
     async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.call(|handler, cx| handler.resumed(cx, connection))
     }
@@ -723,6 +736,6 @@ impl Guest for NativeGuest {
     }
 
     fn effects(&mut self) -> &mut Effects {
-        &mut self.calls.effects
+        &mut self.effects
     }
 }

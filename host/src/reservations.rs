@@ -3,7 +3,7 @@
 //! It belongs to the callback and to nobody else. Whatever else happens to a connection meanwhile (an automatic reply, a callback of another
 //! instance) neither forgets it nor takes it over; and it is given back with the callback, however that ends.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -11,12 +11,26 @@ use rustc_hash::FxBuildHasher;
 use wsrun_proto::ws::Sending;
 
 use crate::contract::ConnectionId;
+use crate::contract::effects::Effects;
+use crate::handler::SessionRoom;
 use crate::session::Session;
 
 /// What one callback has reserved.
 #[derive(Default)]
 pub(crate) struct Reservations {
     inner: RefCell<Inner>,
+    /// Room for session data that is to be kept.
+    session_room: RefCell<Option<SessionRoom>>,
+    /// True for an instance that runs beside the one of the sockets: connections do not know of the
+    /// room that it counts on, and everything is checked again when it is carried out.
+    is_beside: Cell<bool>,
+}
+
+/// The effects of a callback, and the room that they count on: given back as they are carried out,
+/// or with them.
+pub(crate) struct ReservedEffects {
+    pub(crate) effects: Effects,
+    pub(crate) reserved: Reservations,
 }
 
 #[derive(Default)]
@@ -161,11 +175,61 @@ impl Inner {
 }
 
 impl Reservations {
-    /// Those of a callback whose effects are carried out behind those of others, which go on being added to `earlier`.
-    pub(crate) fn behind(earlier: &Rc<Self>) -> Self {
-        let reservations = Self::default();
-        reservations.inner.borrow_mut().earlier = Some(Rc::clone(earlier));
-        reservations
+    /// Forgets what is reserved in queues. The effects of this callback are carried out behind those
+    /// of others, which go on being added to `earlier`.
+    pub(crate) fn stand_behind(&self, earlier: &Rc<Self>) {
+        let behind = Inner {
+            earlier: Some(Rc::clone(earlier)),
+            ..Inner::default()
+        };
+        drop(self.inner.replace(behind));
+    }
+
+    /// Sets whether the instance runs beside the one of the sockets.
+    pub(crate) fn set_beside(&self, is_beside: bool) {
+        self.is_beside.set(is_beside);
+    }
+
+    /// Returns true when connections are told of the room that is reserved.
+    #[inline]
+    pub(crate) fn is_counted(&self) -> bool {
+        !self.is_beside.get()
+    }
+
+    /// Holds a promise to keep session data until it is carried out.
+    pub(crate) fn hold_session_room(&self, room: SessionRoom) {
+        let mut held = self.session_room.borrow_mut();
+        match &mut *held {
+            Some(held) => held.join(room),
+            None => *held = Some(room),
+        }
+    }
+
+    /// Gives back the room for session data of this length, which is counted where it is kept from
+    /// here on.
+    pub(crate) fn release_session(&self, bytes: usize) {
+        if let Some(room) = &mut *self.session_room.borrow_mut() {
+            room.release(bytes);
+        }
+    }
+
+    /// Takes everything out.
+    #[inline]
+    pub(crate) fn take(&self) -> Self {
+        Self {
+            inner: RefCell::new(self.inner.take()),
+            session_room: RefCell::new(self.session_room.take()),
+            is_beside: Cell::new(self.is_beside.get()),
+        }
+    }
+
+    /// Gives the buffers of `done` back, unless there are new reservations.
+    #[inline]
+    pub(crate) fn reuse(&self, done: &Self) {
+        if self.is_empty() {
+            done.clear();
+            self.inner.swap(&done.inner);
+        }
     }
 
     /// Does something with what is reserved at a connection. None if the handler does not know it: `session` is where it is looked up.
@@ -277,8 +341,9 @@ impl Reservations {
     }
 
     /// Gives everything back.
-    pub(crate) fn clear(&mut self) {
-        let inner = self.inner.get_mut();
+    pub(crate) fn clear(&self) {
+        drop(self.session_room.take());
+        let mut inner = self.inner.borrow_mut();
         inner.list.clear();
         inner.list.shrink_to(KEPT);
         if !inner.index.is_empty() {

@@ -17,7 +17,8 @@ use crate::handler::Handler;
 use crate::metrics::{HostTally, Tallies};
 use crate::outbound;
 use crate::session::Session;
-use crate::wasm::pulse::Pulse;
+use crate::wasm::context::{CoredumpSettings, WorkerContext};
+use crate::wasm::meter::ExecutionMeter;
 
 /// Bytes of a worker's one read buffer: an idle connection has none.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -65,14 +66,12 @@ pub(crate) struct Shared {
     pub(crate) retiring: watch::Receiver<bool>,
     pub(crate) shutdown: watch::Receiver<bool>,
     /// One for each worker, at its index.
-    pub(crate) pulses: Arc<[Arc<Pulse>]>,
+    pub(crate) meters: Arc<[Arc<ExecutionMeter>]>,
 }
 
 /// What the connections and handlers of one worker share. Never leaves its thread.
 pub(crate) struct Worker {
     pub(crate) index: u16,
-    /// When it was made.
-    pub(crate) began: tokio::time::Instant,
     pub(crate) config: Arc<Config>,
     pub(crate) outbound: Arc<dyn OutboundRules>,
     /// For connections of the program that runs the host.
@@ -116,8 +115,8 @@ pub(crate) struct Worker {
     /// Another process accepts from now on.
     pub(crate) retiring: watch::Receiver<bool>,
     pub(crate) shutdown: watch::Receiver<bool>,
-    /// Who computes, as the ticker of the epoch sees it.
-    pub(crate) pulse: Arc<Pulse>,
+    /// The worker as instances see it.
+    pub(crate) instances: Rc<WorkerContext>,
 }
 
 impl Worker {
@@ -134,11 +133,23 @@ impl Worker {
             handshakes,
             retiring,
             shutdown,
-            pulses,
+            meters,
         } = shared;
+        let began = tokio::time::Instant::now();
+        let tally = Arc::clone(&tallies.workers[usize::from(index)].host);
+        let coredumps = config.coredumps.as_ref();
+        let instances = WorkerContext {
+            index,
+            meter: Arc::clone(&meters[usize::from(index)]),
+            counters: Arc::clone(&tally),
+            coredumps: coredumps.map(|coredumps| CoredumpSettings {
+                folder: coredumps.folder.clone(),
+                bytes_max: coredumps.bytes_max,
+            }),
+            predictable_since: config.danger_predictable.then_some(began),
+        };
         Self {
             index,
-            began: tokio::time::Instant::now(),
             config,
             outbound,
             trusted,
@@ -161,11 +172,11 @@ impl Worker {
             room: Notify::new(),
             slots,
             admission,
-            tally: Arc::clone(&tallies.workers[usize::from(index)].host),
+            tally,
             handshakes,
             retiring,
             shutdown,
-            pulse: Arc::clone(&pulses[usize::from(index)]),
+            instances: Rc::new(instances),
         }
     }
 

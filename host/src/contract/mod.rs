@@ -4,7 +4,9 @@
 
 mod capabilities;
 mod close_code;
+pub(crate) mod effects;
 mod error;
+pub(crate) mod host;
 mod http;
 mod limits;
 mod outbound;

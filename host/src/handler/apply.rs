@@ -6,16 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared, SendError};
 
+use super::hosted::Hosted;
 use super::place::Place;
 use super::recover::InHand;
 use super::timers::Timer;
-use super::{Guest as _, GuestFactory, Handler, Remote};
+use super::{Guest, GuestFactory, Handler, Remote};
 use crate::backlog::Published;
+use crate::contract::effects::{Effect, Effects, FRAME_HEADER_BYTES_MAX, Payload};
 use crate::contract::packed;
 use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
-use crate::effects::{Effect, Effects, FRAME_HEADER_BYTES_MAX, Payload};
 use crate::panics::plant;
-use crate::reservations::Reservations;
+use crate::reservations::{Reservations, ReservedEffects};
 use crate::seldom::Seldom;
 use crate::session::{Fanned, Session};
 
@@ -42,7 +43,10 @@ impl Handler {
         let Some(guest) = &mut place.guest else {
             return;
         };
-        let mut effects = guest.effects().take();
+        let ReservedEffects {
+            mut effects,
+            reserved,
+        } = guest.take_effects();
         plant("apply");
         effects.share();
         let list = std::mem::take(&mut effects.list);
@@ -54,31 +58,31 @@ impl Handler {
                 && self.exports().broadcast_filter
             {
                 let bytes = effects.bytes(*payload);
-                let reserved = Some(&effects.reserved);
+                let reserved = Some(&reserved);
                 let offer = self.offer(place, protocol.as_deref(), payload.kind, bytes, reserved);
                 Box::pin(offer).await;
                 if let Some(remote) = self.remote_broadcast(protocol.as_deref(), *payload, bytes) {
                     self.outbox.send(&remote);
                 }
-            } else if !self.apply_wide(effect, &effects).await {
-                self.apply_one(effect, &mut effects);
+            } else if !self.apply_wide(effect, &effects, &reserved).await {
+                self.apply_one(effect, &effects, &reserved);
                 self.registry.relieve();
             }
         }
         effects.list = list;
         if let Some(guest) = &mut place.guest {
-            guest.effects().reuse(effects);
+            guest.reuse(ReservedEffects { effects, reserved });
         }
     }
 
     /// Applies effects where no instance is at hand to filter broadcasts: those go through the queue.
-    pub(super) async fn apply_unfiltered(&self, effects: Effects) {
+    pub(super) async fn apply_unfiltered(&self, effects: ReservedEffects) {
         self.apply_later(effects, Others::DidNotRun).await;
     }
 
     /// Applies the effects of an instance that answered a plain request. Other callbacks have run since it was told that a queue takes its
     /// message, so that is checked again: a connection that has no room any more is closed, and nothing is lost unnoticed.
-    pub(crate) async fn apply_of_request(&self, effects: Effects) {
+    pub(crate) async fn apply_of_request(&self, effects: ReservedEffects) {
         self.outbox.room().await;
         self.apply_later(effects, Others::Ran).await;
         self.turn();
@@ -86,11 +90,15 @@ impl Handler {
     }
 
     /// Applies what an instance asked for that ran beside the one of the sockets, within the handler's own turn.
-    pub(super) async fn apply_beside(&self, effects: Effects) {
+    pub(super) async fn apply_beside(&self, effects: ReservedEffects) {
         self.apply_later(effects, Others::RanInThisTurn).await;
     }
 
-    async fn apply_later(&self, mut effects: Effects, others: Others) {
+    async fn apply_later(&self, asked: ReservedEffects, others: Others) {
+        let ReservedEffects {
+            mut effects,
+            reserved,
+        } = asked;
         let list = std::mem::take(&mut effects.list);
         for effect in &list {
             if self.is_slice_over(effect.sent_bytes()) {
@@ -118,8 +126,8 @@ impl Handler {
                     let _ = offered.await;
                 }
                 self.outbox.send(&remote);
-            } else if !self.apply_wide(effect, &effects).await {
-                self.apply_one(effect, &mut effects);
+            } else if !self.apply_wide(effect, &effects, &reserved).await {
+                self.apply_one(effect, &effects, &reserved);
                 self.registry.relieve();
             }
         }
@@ -201,12 +209,12 @@ impl Handler {
             // A second time where a new version failed and the old one is back.
             loop {
                 if let Some(guest) = &mut place.guest {
-                    asked_for.stand_before(guest.effects());
+                    asked_for.stand_before(guest);
                 }
                 if self.tell(place, session.id).await
                     && let Some(guest) = &mut place.guest
                 {
-                    asked_for.take(guest.effects());
+                    asked_for.take(guest);
                 }
                 if session.failed.get() {
                     break;
@@ -215,13 +223,13 @@ impl Handler {
                     self.fail(Some(session.id));
                     break;
                 };
-                asked_for.stand_before(guest.effects());
+                asked_for.stand_before(guest);
                 guest.effects().in_filter = true;
                 let answer = guest.wanted(session.id, kind, payload).await;
                 guest.effects().in_filter = false;
                 match answer {
                     Ok(is_wanted) => {
-                        asked_for.take(guest.effects());
+                        asked_for.take(guest);
                         if is_wanted {
                             wanted.push(session);
                         }
@@ -241,7 +249,7 @@ impl Handler {
         }
         if let Some(guest) = &mut place.guest {
             // The next callback does not stand behind these any more.
-            guest.effects().clear();
+            guest.clear_effects();
         }
         let mut message = Prepared::new(kind, payload);
         for session in wanted {
@@ -265,7 +273,12 @@ impl Handler {
     }
 
     /// Carries out what concerns many connections, here and on the other workers. False for anything else.
-    async fn apply_wide(&self, effect: &Effect, effects: &Effects) -> bool {
+    async fn apply_wide(
+        &self,
+        effect: &Effect,
+        effects: &Effects,
+        reserved: &Reservations,
+    ) -> bool {
         if let Effect::Publish {
             topic,
             payload,
@@ -273,7 +286,7 @@ impl Handler {
         } = effect
         {
             let bytes = effects.bytes(*payload);
-            let reserved = Some(&effects.reserved);
+            let reserved = Some(reserved);
             self.publish(topic, payload.kind, bytes, *except, reserved)
                 .await;
             let remote = self.remote(*payload, bytes, |kind, payload| Remote::Publish {
@@ -288,7 +301,7 @@ impl Handler {
         }
         if let Effect::Broadcast { protocol, payload } = effect {
             let bytes = effects.bytes(*payload);
-            let reserved = Some(&effects.reserved);
+            let reserved = Some(reserved);
             self.broadcast(protocol.as_deref(), payload.kind, bytes, reserved)
                 .await;
             let remote = self.remote_broadcast(protocol.as_deref(), *payload, bytes);
@@ -313,10 +326,10 @@ impl Handler {
     }
 
     /// Carries out what [`apply_wide`](Self::apply_wide) does not.
-    fn apply_one(&self, effect: &Effect, effects: &mut Effects) {
+    fn apply_one(&self, effect: &Effect, effects: &Effects, reserved: &Reservations) {
         match effect {
             Effect::Send { to, payload } => {
-                if let Some(session) = effects.reserved.release(*to, sent_cost(*payload)) {
+                if let Some(session) = reserved.release(*to, sent_cost(*payload)) {
                     // It was admitted; only a connection that has closed since takes no more.
                     let _ = match effects.shared_bytes(*payload) {
                         Some(bytes) => session.send_shared_admitted(payload.kind, bytes),
@@ -325,24 +338,24 @@ impl Handler {
                 }
             }
             Effect::SendPacked { to, payload } => {
-                if let Some(session) = effects.reserved.release(*to, payload.len()) {
+                if let Some(session) = reserved.release(*to, payload.len()) {
                     let messages = packed::messages(effects.bytes(*payload)).flatten();
                     session.send_all_admitted(messages);
                 }
             }
             Effect::SendChunk { to, payload, fin } => {
-                if let Some(session) = effects.reserved.release(*to, sent_cost(*payload)) {
+                if let Some(session) = reserved.release(*to, sent_cost(*payload)) {
                     let bytes = effects.bytes(*payload);
                     let _ = session.send_chunk_admitted(payload.kind, bytes, *fin);
                 }
             }
             Effect::Pong { to, payload } => {
-                if let Some(session) = effects.reserved.release(*to, sent_cost(*payload)) {
+                if let Some(session) = reserved.release(*to, sent_cost(*payload)) {
                     let _ = session.pong_admitted(effects.bytes(*payload));
                 }
             }
             Effect::Ping { to, payload } => {
-                if let Some(session) = effects.reserved.release(*to, sent_cost(*payload)) {
+                if let Some(session) = reserved.release(*to, sent_cost(*payload)) {
                     let _ = session.ping_admitted(effects.bytes(*payload));
                 }
             }
@@ -380,7 +393,7 @@ impl Handler {
             Effect::SetAutoReply(set) => self.registry.set_auto_reply(set),
             Effect::Connect(connect) => {
                 // It is counted with the connection from here on.
-                release_session(effects, connect.options.session.len());
+                reserved.release_session(connect.options.session.len());
                 self.connect(connect);
             }
             Effect::ReceiveFlow {
@@ -393,7 +406,7 @@ impl Handler {
                 }
             }
             Effect::SetSession { connection, data } => {
-                release_session(effects, data.len());
+                reserved.release_session(data.len());
                 if let Some(session) = self.registry.get(*connection) {
                     session.set_data(data.clone());
                 }
@@ -597,28 +610,28 @@ impl Handler {
 /// What callbacks have asked for that wait until a broadcast was sent.
 #[derive(Default)]
 struct Asked {
-    effects: Vec<Effects>,
+    effects: Vec<ReservedEffects>,
     /// What all of them count on.
     reserved: Rc<Reservations>,
 }
 
 impl Asked {
     /// Has the next callback see what those before it have reserved.
-    fn stand_before(&self, effects: &mut Effects) {
+    fn stand_before<G: Guest>(&self, guest: &Hosted<G>) {
         if !self.effects.is_empty() {
-            effects.reserved = Reservations::behind(&self.reserved);
+            guest.reserved().stand_behind(&self.reserved);
         }
     }
 
     /// Takes what a callback asked for.
-    fn take(&mut self, effects: &mut Effects) {
-        if effects.list.is_empty() {
-            effects.clear();
+    fn take<G: Guest>(&mut self, guest: &mut Hosted<G>) {
+        if guest.effects().list.is_empty() {
+            guest.clear_effects();
             return;
         }
-        let mut taken = effects.take();
+        let taken = guest.take_effects();
         self.reserved.absorb(&taken.reserved);
-        taken.reserved = Reservations::behind(&self.reserved);
+        taken.reserved.stand_behind(&self.reserved);
         self.effects.push(taken);
     }
 }
@@ -626,13 +639,6 @@ impl Asked {
 /// What a message counts in the queue of its connection while it is only asked for.
 fn sent_cost(payload: Payload) -> usize {
     payload.len() + FRAME_HEADER_BYTES_MAX
-}
-
-/// Session data is counted where it is kept from here on.
-fn release_session(effects: &mut Effects, bytes: usize) {
-    if let Some(room) = &mut effects.session_room {
-        room.release(bytes);
-    }
 }
 
 /// The frame that a handler asked for; the code was checked when it was queued, and 1005 stands for none.

@@ -2,7 +2,7 @@
 
 use wsrun_proto::ws::MessageKind;
 
-use crate::effects::{Fixed, SetAutoReply};
+use crate::contract::effects::{Fixed, SetAutoReply};
 
 /// How many a handler may have on a worker: they are compared with every message.
 const REPLIES_MAX: usize = 16;

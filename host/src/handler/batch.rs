@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::hosted::Hosted;
 use super::place::Place;
 use super::queue::{Event, cost};
 use super::recover::InHand;
@@ -132,7 +133,7 @@ impl Handler {
                 );
                 place.pace.failed();
                 if let Some(mut guest) = place.guest.take() {
-                    guest.effects().clear();
+                    guest.clear_effects();
                 }
                 messages
             }
@@ -141,7 +142,7 @@ impl Handler {
 
     /// The messages of one connection that `events` begin with, if they are several and can be given at once.
     fn run<F: GuestFactory>(&self, place: &Place<F>, events: &[Event]) -> Option<Run> {
-        let takes = |guest: &F::Guest| guest.takes_packed();
+        let takes = |guest: &Hosted<F::Guest>| guest.takes_packed();
         if !place.guest.as_ref().is_some_and(takes)
             || place.previous.is_some()
             || !place.unknown.is_empty()

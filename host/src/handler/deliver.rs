@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
+use super::hosted::Hosted;
 use super::place::Place;
 use super::queue::{Event, Own, Queue, cost, subject};
 use super::recover::InHand;
@@ -17,6 +18,7 @@ use crate::contract::{
     Acceptance, CallbackError, Chunk, ClosedBy, ConnectionId, HttpResponse, Limit, NotServed,
     Refusal,
 };
+use crate::imports::Imports;
 use crate::panics::{contained, plant, spawn};
 use crate::wasm::incoming::Incoming;
 
@@ -247,7 +249,7 @@ impl Handler {
                 self.settle(place, event);
                 return;
             };
-            match call(guest, &event, data).await {
+            match call(&mut **guest, &event, data).await {
                 Ok(answer) => {
                     self.registry.tally().callbacks.add(1);
                     place.survive();
@@ -293,7 +295,7 @@ impl Handler {
     ) {
         let began = thread_time();
         if let Some(mut guest) = place.guest.take() {
-            guest.effects().clear();
+            guest.clear_effects();
         }
         self.registry
             .metrics()
@@ -328,7 +330,7 @@ impl Handler {
         if self.registry.backed_off().is_some()
             && let Some(mut guest) = place.guest.take()
         {
-            guest.effects().clear();
+            guest.clear_effects();
         }
         false
     }
@@ -398,7 +400,7 @@ impl Handler {
     pub(super) async fn guest<'a, F: GuestFactory>(
         &self,
         place: &'a mut Place<F>,
-    ) -> Option<&'a mut F::Guest> {
+    ) -> Option<&'a mut Hosted<F::Guest>> {
         if place.guest.is_none() {
             Box::pin(self.fill(place)).await;
         }
@@ -443,7 +445,7 @@ impl Handler {
             return;
         }
         if let Some(mut guest) = place.guest.take() {
-            guest.effects().clear();
+            guest.clear_effects();
             drop(guest);
             self.registry.tally().hibernations.add(1);
             tracing::debug!(handler = %self.registry.name(), "nothing happened for long: the instance sleeps");
@@ -465,7 +467,8 @@ impl Handler {
             tokio::task::yield_now().await;
             plant("spare");
             let usage = registry.usage();
-            let prepared = usage.beside(factory.prepare(&registry));
+            let prepared =
+                usage.beside(factory.prepare(Rc::new(Imports::new(Rc::clone(&registry)))));
             match failed {
                 true => usage.failing(prepared).await,
                 false => prepared.await,
@@ -476,15 +479,15 @@ impl Handler {
     pub(super) async fn make<F: GuestFactory>(
         &self,
         factory: &F,
-    ) -> Result<F::Guest, CallbackError> {
+    ) -> Result<Hosted<F::Guest>, CallbackError> {
         plant("make");
-        let mut guest = factory.make(&self.registry).await?;
+        let mut guest = self.make_hosted(factory).await?;
         self.registry.tally().instances.add(1);
         if let Err(error) = guest.started().await {
-            guest.effects().clear();
+            guest.clear_effects();
             return Err(error);
         }
-        let effects = guest.effects().take();
+        let effects = guest.take_effects();
         self.apply_unfiltered(effects).await;
         Ok(guest)
     }

@@ -13,6 +13,7 @@ mod auto_reply;
 mod batch;
 mod connecting;
 mod deliver;
+mod hosted;
 mod outbox;
 mod place;
 mod queue;
@@ -57,12 +58,14 @@ use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
 pub(crate) use self::usage::{RatesIn, SessionRoom, Usage};
 use crate::clock;
+use crate::contract::effects::{Connect, Effects};
+use crate::contract::host::Host;
 use crate::contract::{
     Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectError, ConnectOptions,
     ConnectionId, HttpRequest, HttpResponse, NotServed, Refusal, Request, ResponseBody, Scope,
     TimerId,
 };
-use crate::effects::{Connect, Effects};
+use crate::imports::Imports;
 use crate::panics::{caught, contained, plant, spawn};
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
@@ -144,8 +147,6 @@ pub(crate) trait Guest: 'static {
     /// Takes what the version before saved. The inner error is the handler's own.
     async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, CallbackError>;
     async fn draining(&mut self, deadline: Duration) -> Result<(), CallbackError>;
-    /// Whether it runs beside the instance of the sockets, which counts on its own what queues take.
-    fn set_beside(&mut self, beside: bool);
     /// What the last callback asked for.
     fn effects(&mut self) -> &mut Effects;
 }
@@ -154,13 +155,13 @@ pub(crate) trait Guest: 'static {
 pub(crate) trait GuestFactory: 'static {
     type Guest: Guest;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<Self::Guest, CallbackError>;
+    async fn make(&self, host: Rc<dyn Host>) -> Result<Self::Guest, CallbackError>;
 
     /// Lets go of the one that is ready.
     fn release(&self);
 
     /// Gets the next one ready, where that takes time.
-    async fn prepare(&self, registry: &Rc<Registry>);
+    async fn prepare(&self, host: Rc<dyn Host>);
 }
 
 /// Makes connections of the client role for handlers.
@@ -365,7 +366,9 @@ impl Handler {
         factory: F,
     ) -> Result<(), CallbackError> {
         let guest = self.make(&factory).await?;
-        factory.prepare(&self.registry).await;
+        factory
+            .prepare(Rc::new(Imports::new(Rc::clone(&self.registry))))
+            .await;
         let factory = Rc::new(factory);
         let current = Rc::new(RefCell::new(Rc::clone(&factory)));
         let _ = self.factory.set(Rc::clone(&current) as Rc<dyn Any>);
@@ -537,14 +540,14 @@ impl Handler {
                 let _ = reply.send(self.connect_for_host(*options));
             }
             ToHandler::Swap { linked, trial } => {
-                let name = self.registry.name();
+                let context = self.registry.instances();
                 let limits = self.registry.limits().clone();
                 linked.count(self.registry.tally());
                 let extras = Extras {
                     exports: linked.exports,
-                    incoming: Incoming::of(name, &linked, &limits).map(Rc::new),
+                    incoming: Incoming::of(&context, &linked, &limits).map(Rc::new),
                 };
-                let instances = Instances::new(name, *linked, limits);
+                let instances = Instances::new(context, *linked, limits);
                 let handler = Rc::clone(self);
                 // Messages for the handler do not wait for it.
                 spawn(&self.worker.tally, "begin-swap", async move {

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::GuestFactory;
 use super::batch::Pace;
+use super::hosted::Hosted;
 use super::swap::Extras;
 use crate::clock;
 use crate::contract::ConnectionId;
@@ -20,7 +21,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 pub(super) struct Place<F: GuestFactory> {
     pub(super) factory: Rc<F>,
-    pub(super) guest: Option<F::Guest>,
+    pub(super) guest: Option<Hosted<F::Guest>>,
     /// Connections of earlier instances that this one has not been told of.
     pub(super) unknown: BTreeSet<ConnectionId>,
     /// The version before, while the new one is on trial.
@@ -37,7 +38,7 @@ pub(super) struct Place<F: GuestFactory> {
 pub(super) struct Previous<F: GuestFactory> {
     pub(super) factory: Rc<F>,
     /// None where it slept or was failing: another is made if it comes back.
-    pub(super) guest: Option<F::Guest>,
+    pub(super) guest: Option<Hosted<F::Guest>>,
     pub(super) unknown: BTreeSet<ConnectionId>,
     pub(super) extras: Extras,
     /// Callbacks that the new version has yet to survive.
@@ -48,7 +49,7 @@ pub(super) struct Previous<F: GuestFactory> {
 
 impl<F: GuestFactory> Place<F> {
     /// With an instance, or with one that is made for the first event.
-    pub(super) fn new(factory: Rc<F>, guest: Option<F::Guest>) -> Self {
+    pub(super) fn new(factory: Rc<F>, guest: Option<Hosted<F::Guest>>) -> Self {
         Self {
             factory,
             guest,
@@ -71,7 +72,7 @@ impl<F: GuestFactory> Place<F> {
         self.retry_at.is_some_and(|at| clock::now() < at)
     }
 
-    pub(super) fn made(&mut self, guest: F::Guest) {
+    pub(super) fn made(&mut self, guest: Hosted<F::Guest>) {
         self.guest = Some(guest);
         self.retry = RETRY_MIN;
         self.retry_at = None;

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 
+use super::hosted::Hosted;
 use super::place::Place;
 use super::queue::{Event, Queue, cost};
 use super::{Guest, GuestFactory, Handler};
@@ -122,10 +123,10 @@ impl Handler {
     }
 
     /// Lets go of an instance of which nobody knows what it is in the middle of.
-    fn end_broken(&self, guest: Option<impl Guest>) {
+    fn end_broken(&self, guest: Option<Hosted<impl Guest>>) {
         if let Some(mut guest) = guest {
             let ended = caught(|| {
-                guest.effects().clear();
+                guest.clear_effects();
                 drop(guest);
             });
             if let Err(panicked) = ended {

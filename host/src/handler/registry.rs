@@ -13,15 +13,15 @@ use super::auto_reply::AutoReplies;
 use super::timers::Timers;
 use super::usage::{SessionRoom, Usage};
 use crate::clock;
+use crate::contract::effects::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
 use crate::contract::{
     ConnectError, ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, PublishError,
     Setting, SlowPolicy, TimerId,
 };
-use crate::effects::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
 use crate::metrics::{HandlerMetrics, HandlerTally};
 use crate::reservations::Reservations;
 use crate::session::Session;
-use crate::wasm::pulse::Pulse;
+use crate::wasm::context::HandlerContext;
 use crate::worker::{Outbound, Worker};
 
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
@@ -107,9 +107,12 @@ impl Registry {
         &self.limits
     }
 
-    /// What its worker tells of who computes.
-    pub(crate) fn pulse(&self) -> Arc<Pulse> {
-        Arc::clone(&self.worker.pulse)
+    /// Returns what the instances of the handler share.
+    pub(crate) fn instances(&self) -> HandlerContext {
+        HandlerContext {
+            worker: Rc::clone(&self.worker.instances),
+            metrics: Rc::clone(&self.metrics),
+        }
     }
 
     /// What its connections hold and use together.

@@ -18,6 +18,7 @@ use std::task::Poll;
 
 use tokio::sync::oneshot;
 
+use super::hosted::Hosted;
 use super::place::{Place, Previous};
 use super::queue::Own;
 use super::recover::InHand;
@@ -57,7 +58,7 @@ pub(super) struct Next {
 struct Version<F: GuestFactory> {
     factory: Rc<F>,
     /// None for a seat, whose instance is made when its turn comes.
-    guest: Option<F::Guest>,
+    guest: Option<Hosted<F::Guest>>,
 }
 
 /// The version before the one that is on trial, as new seats begin with it.
@@ -176,8 +177,8 @@ impl Handler {
             let _ = trial.switched.send(Err(text));
             return;
         }
-        let effects = guest.effects().take();
-        guest.set_beside(false);
+        let effects = guest.take_effects();
+        guest.reserved().set_beside(false);
         let old = place.guest.replace(guest);
         let old_factory = std::mem::replace(&mut place.factory, factory);
         let old_unknown = std::mem::take(&mut place.unknown);
@@ -205,7 +206,7 @@ impl Handler {
     async fn hand_over<F: GuestFactory>(
         &self,
         place: &mut Place<F>,
-        guest: &mut F::Guest,
+        guest: &mut Hosted<F::Guest>,
     ) -> Result<(), String> {
         let Some(old) = &mut place.guest else {
             return Ok(());
@@ -237,9 +238,12 @@ impl Handler {
         }
     }
 
-    async fn make_beside<F: GuestFactory>(&self, factory: &F) -> Result<F::Guest, CallbackError> {
-        let mut guest = factory.make(&self.registry).await?;
-        guest.set_beside(true);
+    async fn make_beside<F: GuestFactory>(
+        &self,
+        factory: &F,
+    ) -> Result<Hosted<F::Guest>, CallbackError> {
+        let mut guest = self.make_hosted(factory).await?;
+        guest.reserved().set_beside(true);
         guest.started().await?;
         Ok(guest)
     }
@@ -247,7 +251,7 @@ impl Handler {
     fn push_version<F: GuestFactory>(
         &self,
         factory: &Rc<F>,
-        guest: Option<F::Guest>,
+        guest: Option<Hosted<F::Guest>>,
         extras: Extras,
         trial: Trial,
     ) {
@@ -303,7 +307,7 @@ impl Handler {
             self.exports.set(handler.exports.get());
         }
         if let Some(mut guest) = place.guest.take() {
-            guest.effects().clear();
+            guest.clear_effects();
         }
         place.unknown.clear();
     }
@@ -327,7 +331,7 @@ impl Handler {
         why: &str,
     ) {
         if let Some(mut guest) = place.guest.take() {
-            guest.effects().clear();
+            guest.clear_effects();
         }
         place.factory = previous.factory;
         place.guest = previous.guest;

@@ -13,17 +13,19 @@ use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
 use super::{AskedBy, Connector, Guest, GuestFactory, Handler, NotAdmitted, Registry, Remote};
-use crate::calls::Calls;
 use crate::config::Config;
 use crate::connection::Folders;
+use crate::contract::effects::{Connect, Effects};
+use crate::contract::host::{Checked, Host};
 use crate::contract::{
     Acceptance, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo, ClosedBy, ConnectionId,
-    HandlerLimits, HttpBody, HttpRequest, HttpResponse, Refusal, Request, Scope, SendError,
-    TimerId,
+    HandlerLimits, HttpBody, HttpRequest, HttpResponse, PublishError, Refusal, Request, Scope,
+    SendError, SubscribeError, TimerError, TimerId,
 };
-use crate::effects::{Connect, Effects};
+use crate::imports::Imports;
 use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
+use crate::reservations::ReservedEffects;
 use crate::session::Session;
 use crate::transport::Transport;
 use crate::transport::memory::{MemoryPeer, pipe};
@@ -41,7 +43,63 @@ struct Script {
 
 struct Fake {
     script: Rc<Script>,
-    calls: Calls,
+    host: Rc<dyn Host>,
+    effects: Effects,
+}
+
+/// The imports of a callback that a test makes itself.
+struct Calls {
+    imports: Imports,
+    effects: Effects,
+}
+
+/// Functions of the imports with the effects of the callback.
+macro_rules! imports {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
+        impl Calls {
+            $(fn $name(&mut self, $($arg: $type),*) -> $result {
+                self.imports.$name(&mut self.effects, $($arg),*)
+            })*
+        }
+    };
+}
+
+imports! {
+    send(to: ConnectionId, kind: MessageKind, bytes: &[u8]) -> Checked<Result<(), SendError>>;
+    send_chunk(to: ConnectionId, kind: MessageKind, bytes: &[u8], fin: bool) -> Checked<Result<(), ChunkError>>;
+    close(connection: ConnectionId, code: u16, reason: String) -> Checked<()>;
+    set_session(connection: ConnectionId, data: Vec<u8>) -> Checked<Result<(), SendError>>;
+    session(connection: ConnectionId) -> Vec<u8>;
+    subscribe(connection: ConnectionId, topic: String) -> Checked<Result<bool, SubscribeError>>;
+    unsubscribe(connection: ConnectionId, topic: String) -> Checked<bool>;
+    publish(topic: String, kind: MessageKind, bytes: &[u8], except: Option<ConnectionId>) -> Checked<Result<u32, PublishError>>;
+    broadcast(protocol: Option<String>, kind: MessageKind, bytes: &[u8]) -> Checked<Result<u32, PublishError>>;
+    set_timer(after: Duration, tag: u64, connection: Option<ConnectionId>) -> Checked<Result<TimerId, TimerError>>;
+    cancel_timer(timer: TimerId) -> Checked<bool>;
+}
+
+impl Calls {
+    fn new(registry: Rc<Registry>) -> Self {
+        let imports = Imports::new(registry);
+        let effects = imports.new_effects();
+        Self { imports, effects }
+    }
+
+    fn open_count(&self) -> usize {
+        self.imports.open_count()
+    }
+
+    fn clear(&mut self) {
+        self.effects.clear();
+        self.imports.reserved().clear();
+    }
+
+    fn take(&mut self) -> ReservedEffects {
+        ReservedEffects {
+            effects: self.effects.take(),
+            reserved: self.imports.reserved().take(),
+        }
+    }
 }
 
 fn failure() -> CallbackError {
@@ -93,9 +151,11 @@ impl Guest for Fake {
         payload: &[u8],
     ) -> Result<(), CallbackError> {
         self.log(format!("received {connection}"));
-        let set = self.calls.set_session(connection, payload.to_vec());
+        let set = self
+            .host
+            .set_session(&mut self.effects, connection, payload.to_vec());
         assert_eq!(set, Ok(Ok(())));
-        let sent = self.calls.send(connection, kind, payload);
+        let sent = self.host.send(&mut self.effects, connection, kind, payload);
         assert_eq!(sent, Ok(Ok(())));
         if payload == b"fail" {
             Err(failure())
@@ -152,9 +212,14 @@ impl Guest for Fake {
         }
         if payload == b"close 3" {
             if connection == 1 {
-                self.calls.close(3, 1000, String::new()).unwrap();
+                self.host
+                    .close(&mut self.effects, 3, 1000, String::new())
+                    .unwrap();
             }
-            let sent = self.calls.send(3, MessageKind::Text, b"lost").unwrap();
+            let sent = self
+                .host
+                .send(&mut self.effects, 3, MessageKind::Text, b"lost")
+                .unwrap();
             self.log(format!("sent {sent:?}"));
         }
         Ok(connection != 2)
@@ -189,8 +254,6 @@ impl Guest for Fake {
         Ok(())
     }
 
-    fn set_beside(&mut self, _: bool) {}
-
     async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         self.log(format!("resumed {connection}"));
         Ok(())
@@ -209,7 +272,7 @@ impl Guest for Fake {
     }
 
     fn effects(&mut self) -> &mut Effects {
-        &mut self.calls.effects
+        &mut self.effects
     }
 }
 
@@ -218,16 +281,17 @@ struct Factory(Rc<Script>);
 impl GuestFactory for Factory {
     type Guest = Fake;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<Fake, CallbackError> {
+    async fn make(&self, host: Rc<dyn Host>) -> Result<Fake, CallbackError> {
         Ok(Fake {
             script: Rc::clone(&self.0),
-            calls: Calls::new(Rc::clone(registry)),
+            effects: host.new_effects(),
+            host,
         })
     }
 
     fn release(&self) {}
 
-    async fn prepare(&self, _: &Rc<Registry>) {}
+    async fn prepare(&self, _: Rc<dyn Host>) {}
 }
 
 /// Makes no connections.
@@ -268,7 +332,7 @@ impl Bench {
             folders: Arc::new(folders),
             live: watch::channel(0).0,
             slots: Arc::default(),
-            pulses: [Arc::default()].into(),
+            meters: [Arc::default()].into(),
             admission: Arc::default(),
             handshakes: Arc::default(),
             retiring: watch::channel(false).1,
@@ -582,7 +646,7 @@ fn request_whose_message_no_longer_fits_closes_the_connection() {
         let mut asked = Vec::new();
         for _ in 0..2 {
             let mut calls = Calls::new(Rc::clone(&bench.handler.registry));
-            calls.of_request = true;
+            calls.imports.reserved().set_beside(true);
             for session in [&full, &other] {
                 let length = if session.id == full.id {
                     large.len()
@@ -592,7 +656,7 @@ fn request_whose_message_no_longer_fits_closes_the_connection() {
                 let sent = calls.send(session.id, MessageKind::Binary, &large[..length]);
                 assert_eq!(sent, Ok(Ok(())));
             }
-            asked.push(calls.effects);
+            asked.push(calls.take());
         }
         for effects in asked {
             bench.handler.apply_of_request(effects).await;
@@ -631,13 +695,13 @@ fn what_two_callbacks_count_on_is_each_ones_own_and_ends_with_it() {
         assert_eq!(closed, Ok(Err(SendError::Closed)));
         assert_eq!(other.send(session.id, text, b"sent"), Ok(Ok(())));
         // Trapped, or done: what the other counts on stays.
-        one.effects.clear();
+        one.clear();
         assert!(send(&mut one).is_ok_and(|sent| sent.is_ok()));
         assert!(full(send(&mut one)));
         drop(one);
         let left = session.buffered();
         assert!(left >= half.len() && left < half.len() + 100, "{left}");
-        bench.handler.apply_unfiltered(other.effects).await;
+        bench.handler.apply_unfiltered(other.take()).await;
         assert_eq!(session.reserved(), 0);
         let queued = bench.handler.registry.tally().queued_bytes.get();
         assert_eq!(queued, session.held());

@@ -2,10 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, thread_time};
@@ -306,29 +306,8 @@ impl Usage {
         poll_fn(|cx| self.counted(|| work.as_mut().poll(cx))).await
     }
 
-    /// The same, and has it wait while the handler has used up its share.
-    pub(crate) async fn paced<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        let mut rest: Option<Pin<Box<tokio::time::Sleep>>> = None;
-        poll_fn(|cx| {
-            loop {
-                if let Some(rest) = &mut rest
-                    && rest.as_mut().poll(cx).is_pending()
-                {
-                    return Poll::Pending;
-                }
-                let until = self.rest_until();
-                rest = until.map(|until| Box::pin(tokio::time::sleep_until(until.into())));
-                if rest.is_none() {
-                    break;
-                }
-            }
-            self.counted(|| work.as_mut().poll(cx))
-        })
-        .await
-    }
-
-    fn counted<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Does some work, and counts its time as the handler's.
+    pub(crate) fn counted<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(cpu) = &self.cpu else {
             return work();
         };

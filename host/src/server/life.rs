@@ -198,15 +198,21 @@ impl Plan {
             let started = match source {
                 Source::Component(linked, _) => {
                     linked.count(tally);
-                    if let Some(incoming) = Incoming::of(&name, &linked, &limits) {
+                    if let Some(incoming) =
+                        Incoming::of(&handler.registry.instances(), &linked, &limits)
+                    {
                         handler.set_incoming(incoming);
                     }
-                    handler.start(Instances::new(&name, *linked, limits)).await
+                    let context = handler.registry.instances();
+                    let instances = Instances::new(context, *linked, limits);
+                    handler.start(instances).await
                 }
                 Source::Native(native) => handler.start(native).await,
                 Source::Program(program) => {
                     program.count(tally);
-                    handler.start(Programs::new(&name, program, limits)).await
+                    let context = handler.registry.instances();
+                    let programs = Programs::new(context, program, limits);
+                    handler.start(programs).await
                 }
             };
             started.map_err(|cause| StartError::Handler {

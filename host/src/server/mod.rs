@@ -92,8 +92,8 @@ use crate::text;
 use crate::tls::Tls;
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
+use crate::wasm::meter::ExecutionMeter;
 use crate::wasm::program::{Program, program_linker};
-use crate::wasm::pulse::Pulse;
 use crate::wasm::taped::taped_linker;
 use crate::wasm::{cache, component};
 use crate::worker::{self, Worker};
@@ -288,13 +288,13 @@ impl Server {
         }
         folders.check(&config).map_err(StartError::Config)?;
         let recorder = recorded.begin(&config, &mut handlers)?;
-        let pulses = (0..config.threads()).map(|worker| match worker < config.workers {
+        let meters = (0..config.threads()).map(|worker| match worker < config.workers {
             true => Arc::default(),
-            false => Arc::new(Pulse::of_one_handler()),
+            false => Arc::new(ExecutionMeter::of_one_handler()),
         });
-        let pulses: Arc<[_]> = pulses.collect();
+        let meters: Arc<[_]> = meters.collect();
         let ticker =
-            EpochTicker::start(&engine, Arc::clone(&pulses)).map_err(|error| host(&error))?;
+            EpochTicker::start(&engine, Arc::clone(&meters)).map_err(|error| host(&error))?;
         let config = Arc::new(config);
         let (shutdown, stopping) = watch::channel(false);
         let (retiring, retired) = watch::channel(false);
@@ -328,7 +328,7 @@ impl Server {
                 handshakes: Arc::clone(&handshakes),
                 retiring: retired,
                 shutdown: stopping,
-                pulses,
+                meters,
             },
         };
         let served: Vec<_> = parts.handlers.iter().map(Source::served).collect();

@@ -28,7 +28,6 @@ use self::player::Playing;
 use self::recorder::{Recorder, Recording};
 use self::value::Put;
 use crate::contract::{CallbackError, Capabilities, Setting};
-use crate::handler::Registry;
 
 /// What is recorded, and where to.
 #[derive(Clone, Debug)]
@@ -87,10 +86,15 @@ pub(crate) enum Tape {
 
 impl Tape {
     /// The track of a new instance.
-    pub(crate) fn track(&self, registry: &Registry, exports: Capabilities) -> Option<Track> {
+    pub(crate) fn track(
+        &self,
+        worker: u16,
+        handler: &Arc<str>,
+        exports: Capabilities,
+    ) -> Option<Track> {
         match self {
             Self::Record { recorder, sha256 } => recorder
-                .track(registry.worker().index, registry.name(), sha256, exports)
+                .track(worker, handler, sha256, exports)
                 .map(Track::Recording),
             Self::Play(playing) => Some(Track::Playing(playing.clone())),
         }

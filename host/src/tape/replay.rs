@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::watch;
 use wasmtime::Engine;
 use wsrun_proto::ws::MessageKind;
 
@@ -17,23 +16,21 @@ use super::player::{Difference, Playing};
 use super::recorder::{failed, names};
 use super::redact::Redaction;
 use super::value::{Take, args};
-use crate::admission::Admission;
 use crate::clock;
-use crate::config::{Config, OutboundConfig};
-use crate::connection::Folders;
 use crate::contract::{
-    self, CallbackError, Capabilities, Chunk, ConnectionId, HttpRequest, Setting,
+    self, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits, HttpRequest, Setting,
 };
-use crate::handler::{Guest as _, GuestFactory as _, Registry};
-use crate::metrics::{HandlerMetrics, Tallies};
-use crate::outbound::Outbound;
+use crate::handler::{Guest as _, GuestFactory as _};
+use crate::metrics::HandlerMetrics;
 use crate::wasm::bindings::wsrun::websocket::types;
 use crate::wasm::component::{self, ComponentError, Loaded};
+use crate::wasm::context::{HandlerContext, WorkerContext};
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::instance::{Instance, Instances};
 use crate::wasm::linker::Linked;
+use crate::wasm::meter::ExecutionMeter;
+use crate::wasm::no_connections::NoConnections;
 use crate::wasm::taped::taped_linker;
-use crate::worker::{self, Worker};
 
 /// How a replay went.
 #[derive(Debug)]
@@ -109,7 +106,7 @@ pub(crate) fn replay(
         .map_err(|error| host(&error))?;
     let local = tokio::task::LocalSet::new();
     let play = async {
-        let stage = Stage::new(engine, config, &choice.handler, exports)?;
+        let stage = Stage::new(engine, config.handler_limits, &choice.handler)?;
         let player = Player {
             linked,
             stage,
@@ -225,53 +222,34 @@ fn made(reader: &Reader, args: Value) -> Result<Made, TapeError> {
     serde_json::from_value(args).map_err(|error| reader.damaged(error.to_string()))
 }
 
-/// What instances need around them. It has no connections: the tape answers for it.
+/// What instances need around them. There are no connections: the tape answers for them.
 struct Stage {
-    registry: Rc<Registry>,
+    context: HandlerContext,
+    limits: HandlerLimits,
     _ticker: EpochTicker,
 }
 
 impl Stage {
-    fn new(
-        engine: &Engine,
-        config: Config,
-        handler: &str,
-        exports: Capabilities,
-    ) -> Result<Self, ReplayError> {
-        let host = |error: &dyn std::fmt::Display| ReplayError::Host(error.to_string());
-        let limits = config.handler_limits.clone();
-        let config = Arc::new(config);
-        let outbound = Outbound::new(&OutboundConfig::default(), config.limits, None)
-            .map_err(|error| host(&error))?;
-        let folders = Folders::open(&config).map_err(|error| host(&error))?;
-        let pulses: Arc<[_]> = [Arc::default()].into();
-        let ticker =
-            EpochTicker::start(engine, Arc::clone(&pulses)).map_err(|error| host(&error))?;
-        let shared = worker::Shared {
-            trusted: Arc::new(outbound.trusted()),
-            outbound: Arc::new(outbound),
-            folders: Arc::new(folders),
-            live: watch::channel(0).0,
-            slots: Arc::default(),
-            handshakes: Arc::default(),
-            retiring: watch::channel(false).1,
-            tallies: Arc::new(Tallies::new(vec![handler.into()], 1)),
-            admission: Arc::new(Admission::new(1)),
-            shutdown: watch::channel(false).1,
-            pulses,
-            config,
+    fn new(engine: &Engine, limits: HandlerLimits, handler: &str) -> Result<Self, ReplayError> {
+        let meter = Arc::<ExecutionMeter>::default();
+        let meters: Arc<[_]> = [Arc::clone(&meter)].into();
+        let ticker = EpochTicker::start(engine, meters)
+            .map_err(|error| ReplayError::Host(error.to_string()))?;
+        let worker = WorkerContext {
+            index: 0,
+            meter,
+            counters: Arc::default(),
+            coredumps: None,
+            predictable_since: None,
         };
         let lines = limits.traffic.log_lines_per_second_max;
         let metrics = HandlerMetrics::new(handler.into(), Arc::default(), lines, clock::now());
-        let registry = Registry::new(
-            Arc::default(),
-            limits,
-            exports.timer_handler,
-            Rc::new(metrics),
-            Rc::new(Worker::new(0, shared)),
-        );
         Ok(Self {
-            registry: Rc::new(registry),
+            context: HandlerContext {
+                worker: Rc::new(worker),
+                metrics: Rc::new(metrics),
+            },
+            limits,
             _ticker: ticker,
         })
     }
@@ -422,9 +400,12 @@ impl Player {
     async fn instantiate(&self, playing: &Playing) -> (Option<Instance>, Option<Outcome>) {
         let mut linked = self.linked.clone();
         linked.tape = Some(Tape::Play(playing.clone()));
-        let registry = &self.stage.registry;
-        let instances = Instances::new(registry.name(), linked, registry.limits().clone());
-        match instances.make(registry).await {
+        let Stage {
+            context, limits, ..
+        } = &self.stage;
+        let host = NoConnections::new(Arc::clone(context.metrics.name()), limits.clone());
+        let instances = Instances::new(context.clone(), linked, limits.clone());
+        match instances.make(Rc::new(host)).await {
             Ok(instance) => (Some(instance), None),
             Err(error) => (None, Some(failed(&error))),
         }

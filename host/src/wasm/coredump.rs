@@ -12,41 +12,42 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmtime::{Store, WasmCoreDump};
 
+use super::context::HandlerContext;
 use super::state::GuestState;
 use crate::clock;
 use crate::contract::{Limit, Setting};
-use crate::handler::Registry;
+use crate::metrics::HandlerMetrics;
 
 /// Dumps what an instance was when it trapped, if that is wanted and was not done a moment ago.
 pub(super) fn dump(store: &mut Store<GuestState>, error: &wasmtime::Error) {
     let Some(dump) = error.downcast_ref::<WasmCoreDump>() else {
         return;
     };
-    let registry = Rc::clone(&store.data().calls.registry);
-    let config = registry.worker().config.coredumps.as_ref();
-    let Some(settings) = config.filter(|_| registry.metrics().take_core_dump(clock::now())) else {
+    let HandlerContext { worker, metrics } = HandlerContext::clone(&store.data().context);
+    let wanted = worker.coredumps.as_ref();
+    let Some(settings) = wanted.filter(|_| metrics.take_core_dump(clock::now())) else {
         return;
     };
     if store.data().limiter.used() as u64 > settings.bytes_max {
-        registry.note_limit(Limit::Coredumps);
+        metrics.note_limit(Limit::Coredumps);
         return;
     }
-    let bytes = dump.serialize(&mut *store, registry.name());
+    let bytes = dump.serialize(&mut *store, metrics.name());
     let (folder, bytes_max) = (settings.folder.clone(), settings.bytes_max);
-    tokio::task::spawn_local(write(registry, folder, bytes_max, bytes));
+    tokio::task::spawn_local(write(metrics, folder, bytes_max, bytes));
 }
 
-async fn write(registry: Rc<Registry>, folder: PathBuf, bytes_max: u64, bytes: Vec<u8>) {
-    let name = registry.name().clone();
+async fn write(metrics: Rc<HandlerMetrics>, folder: PathBuf, bytes_max: u64, bytes: Vec<u8>) {
+    let name = metrics.name().clone();
     let length = bytes.len();
     let shown = folder.display().to_string();
     let saved = tokio::task::spawn_blocking(move || save(&folder, &name, bytes_max, &bytes)).await;
-    let handler = registry.name();
+    let handler = metrics.name();
     match saved.map_err(io::Error::other).flatten() {
         Ok(Some(file)) => {
             tracing::info!(%handler, file = %file.display(), bytes = length, "core dump written");
         }
-        Ok(None) => registry.note_limit(Limit::Coredumps),
+        Ok(None) => metrics.note_limit(Limit::Coredumps),
         Err(error) => {
             tracing::warn!(%handler, "a core dump could not be written in {folder} {shown}: {error}", folder = Setting("coredumps.folder"));
         }

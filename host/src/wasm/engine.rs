@@ -10,7 +10,7 @@ use rustix::thread::set_current_timer_slack;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::error::FRAMES_ASKED;
-use super::pulse::Pulse;
+use super::meter::ExecutionMeter;
 use crate::timeslice;
 
 /// The part of a callback's stack beyond the wasm frames. Host functions have nothing else, and an
@@ -68,10 +68,13 @@ pub(crate) struct EpochTicker {
 }
 
 impl EpochTicker {
-    pub(crate) fn start(engine: &Engine, pulses: Arc<[Arc<Pulse>]>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        engine: &Engine,
+        meters: Arc<[Arc<ExecutionMeter>]>,
+    ) -> std::io::Result<Self> {
         let engine = engine.weak();
         let (stop, stopped) = channel::<()>();
-        let mut monitor = WorkerMonitor::new(pulses.len());
+        let mut monitor = WorkerMonitor::new(meters.len());
         let thread = std::thread::Builder::new()
             .name("wsrun-epoch".into())
             .spawn(move || {
@@ -87,7 +90,7 @@ impl EpochTicker {
                     };
                     let long;
                     (long, interval) =
-                        monitor.check(Instant::now(), pulses.iter().map(Observation::of));
+                        monitor.check(Instant::now(), meters.iter().map(Observation::of));
                     if long {
                         engine.increment_epoch();
                     }
@@ -119,10 +122,10 @@ struct Observation {
 }
 
 impl Observation {
-    fn of(pulse: &Arc<Pulse>) -> Self {
+    fn of(meter: &Arc<ExecutionMeter>) -> Self {
         Self {
-            slice: pulse.slice(),
-            alone: pulse.is_alone(),
+            slice: meter.slice(),
+            alone: meter.is_alone(),
         }
     }
 }

@@ -22,14 +22,18 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView as _};
 
+use super::context::HandlerContext;
 use super::instance::{begin, bounded, explain, store};
 use super::linker::Linked;
 use super::state::Log;
 use crate::contract::ResponseBody;
+use crate::contract::effects::Effects;
+use crate::contract::host::Host;
 use crate::contract::{CallbackError, HandlerLimits, Limit, NotServed};
-use crate::effects::Effects;
-use crate::handler::{HANDLE, Handler, Registry};
+use crate::handler::{HANDLE, Handler};
+use crate::imports::Imports;
 use crate::panics::{plant, spawn};
+use crate::reservations::ReservedEffects;
 use crate::seldom::Seldom;
 
 /// Bytes of one write to the body of a response, two of which may wait for the client.
@@ -43,6 +47,7 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers the plain requests of one handler on one worker.
 pub(crate) struct Incoming {
+    context: HandlerContext,
     linked: Linked,
     limits: HandlerLimits,
     log: Log,
@@ -58,10 +63,15 @@ type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 impl Incoming {
     /// For a handler that exports the interface.
-    pub(crate) fn of(handler: &Arc<str>, linked: &Linked, limits: &HandlerLimits) -> Option<Self> {
+    pub(crate) fn of(
+        context: &HandlerContext,
+        linked: &Linked,
+        limits: &HandlerLimits,
+    ) -> Option<Self> {
         linked.exports.wasi_http.then(|| Self {
             linked: linked.clone(),
-            log: Log::new(handler),
+            log: Log::new(context.metrics.name()),
+            context: context.clone(),
             free: Arc::new(Semaphore::new(limits.contract.http_instances_max)),
             room: Arc::new(Semaphore::new(
                 limits
@@ -185,10 +195,17 @@ impl Incoming {
             failed,
             given_up,
         } = reply;
-        let call = self.call(&handler.registry, request, secure, head, &failed);
+        let imports = Imports::new(Rc::clone(&handler.registry));
+        let reserved = Rc::clone(imports.reserved());
+        reserved.set_beside(true);
+        let call = self.call(Rc::new(imports), request, secure, head, &failed);
         let result = handler.registry.usage().beside(call).await;
         match result {
-            Ok(effects) => handler.apply_of_request(effects).await,
+            Ok(effects) => {
+                let reserved = reserved.take();
+                let asked = ReservedEffects { effects, reserved };
+                handler.apply_of_request(asked).await;
+            }
             // Nothing was counted on any connection: what it asked for is just forgotten.
             Err(error) => {
                 handler
@@ -206,21 +223,21 @@ impl Incoming {
     /// Makes an instance and lets it handle the request. What it asked for comes back.
     async fn call(
         &self,
-        registry: &Rc<Registry>,
+        host: Rc<dyn Host>,
         request: Request<Bytes>,
         secure: bool,
         head: oneshot::Sender<Head>,
         failed: &AtomicBool,
     ) -> Result<Effects, CallbackError> {
         let Self {
+            context,
             linked,
             limits,
             log,
             ..
         } = self;
         plant("incoming");
-        let mut store = store(linked, limits, Rc::clone(registry), log);
-        store.data_mut().calls.of_request = true;
+        let mut store = store(linked, limits, context, host, log);
         begin(&mut store);
         let handled = async {
             let instance = linked.pre.instantiate_async(&mut store).await?;
@@ -234,7 +251,12 @@ impl Incoming {
             begin(&mut store);
             guest.call_handle(&mut store, request, response).await
         };
-        let result = bounded(&registry.pulse(), limits.compute.blocking_timeout, handled).await;
+        let result = bounded(
+            &context.worker.meter,
+            limits.compute.blocking_timeout,
+            handled,
+        )
+        .await;
         let result = result.map_err(|error| {
             // Before the store is dropped, which ends the body: what was sent of it is not all of it.
             failed.store(true, Ordering::Relaxed);

@@ -19,19 +19,21 @@ use super::bindings::exports::wsrun::websocket::{
 use super::bindings::wsrun::websocket::types;
 use super::code::Code;
 use super::component::{PACKAGE, VERSION};
+use super::context::HandlerContext;
 use super::coredump;
 use super::error::{DeadlineExceeded, HostCallsExceeded, callback_error};
 use super::linker::Linked;
 use super::message::{ChunkIn, MessageIn};
-use super::pulse::{Pulse, others_had_their_turn};
+use super::meter::{ExecutionMeter, others_had_their_turn};
 use super::state::{GuestState, Log};
 use crate::clock::thread_time;
+use crate::contract::effects::Effects;
+use crate::contract::host::Host;
 use crate::contract::{
     Acceptance, CallbackError, Chunk, CloseInfo, ClosedBy, ConnectionId, HandlerLimits, HttpBody,
     HttpRequest, HttpResponse, Limit, Refusal, Request, Setting, TimerId,
 };
-use crate::effects::Effects;
-use crate::handler::{Guest, GuestFactory, Registry};
+use crate::handler::{Guest, GuestFactory};
 use crate::panics::contained;
 use crate::tape::value::Two;
 
@@ -47,6 +49,7 @@ type ReceivedChunk = TypedFunc<(ConnectionId, ChunkIn<'static>), ()>;
 
 /// Makes the instances of one handler on one worker.
 pub(crate) struct Instances {
+    context: HandlerContext,
     linked: Linked,
     limits: HandlerLimits,
     log: Log,
@@ -57,11 +60,12 @@ pub(crate) struct Instances {
 }
 
 impl Instances {
-    pub(crate) fn new(handler: &Arc<str>, linked: Linked, limits: HandlerLimits) -> Self {
+    pub(crate) fn new(context: HandlerContext, linked: Linked, limits: HandlerLimits) -> Self {
         Self {
+            log: Log::new(context.metrics.name()),
+            context,
             linked,
             limits,
-            log: Log::new(handler),
             spare: RefCell::default(),
             preparing: Cell::new(false),
         }
@@ -71,12 +75,15 @@ impl Instances {
 impl GuestFactory for Instances {
     type Guest = Instance;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<Instance, CallbackError> {
-        self.log.begin(registry);
+    async fn make(&self, host: Rc<dyn Host>) -> Result<Instance, CallbackError> {
+        self.log.begin(&self.context.metrics);
         let spare = self.spare.borrow_mut().take();
         match spare {
-            Some(spare) => Ok(spare),
-            None => Instance::new(self, Rc::clone(registry)).await,
+            Some(mut spare) => {
+                spare.store.data_mut().calls.host = host;
+                Ok(spare)
+            }
+            None => Instance::new(self, host).await,
         }
     }
 
@@ -84,18 +91,19 @@ impl GuestFactory for Instances {
         drop(self.spare.borrow_mut().take());
     }
 
-    async fn prepare(&self, registry: &Rc<Registry>) {
+    async fn prepare(&self, host: Rc<dyn Host>) {
         if self.spare.borrow().is_some() || self.preparing.replace(true) {
             return;
         }
-        let made = contained(Instance::new(self, Rc::clone(registry))).await;
+        let made = contained(Instance::new(self, host)).await;
         self.preparing.set(false);
         match made {
             Ok(Ok(spare)) => *self.spare.borrow_mut() = Some(spare),
             // One that cannot be made is told when it is needed.
             Ok(Err(_)) => {}
             Err(panicked) => {
-                panicked.report(&registry.worker().tally, registry.name(), "spare");
+                let HandlerContext { worker, metrics } = &self.context;
+                panicked.report(&worker.counters, metrics.name(), "spare");
             }
         }
     }
@@ -120,28 +128,31 @@ pub(crate) struct Instance {
     blocking_timeout: Duration,
     /// Of the answer to a plain request, and of saved state.
     response_bytes_max: usize,
-    pulse: Arc<Pulse>,
+    meter: Arc<ExecutionMeter>,
     /// Behind the store, so that the last owner is never the store, whose end the worker waits for.
     _code: Arc<Code>,
 }
 
 impl Instance {
-    async fn new(instances: &Instances, registry: Rc<Registry>) -> Result<Self, CallbackError> {
+    async fn new(instances: &Instances, host: Rc<dyn Host>) -> Result<Self, CallbackError> {
         let Instances {
+            context,
             linked,
             limits,
             log,
             ..
         } = instances;
         let track = linked.tape.as_ref();
-        let track = track.and_then(|tape| tape.track(&registry, linked.exports));
-        let mut store = store(linked, limits, registry, log);
+        let track = track.and_then(|tape| {
+            tape.track(context.worker.index, context.metrics.name(), linked.exports)
+        });
+        let mut store = store(linked, limits, context, host, log);
         store.data_mut().tape = track;
         begin(&mut store);
         let blocking_timeout = limits.compute.blocking_timeout;
-        let pulse = Arc::clone(&store.data().pulse);
+        let meter = Arc::clone(&store.data().meter);
         let instance = linked.pre.instantiate_async(&mut store);
-        let instance = bounded(&pulse, blocking_timeout, instance).await;
+        let instance = bounded(&meter, blocking_timeout, instance).await;
         let instance = instance.map_err(|error| explain(&mut store, error));
         if let Some(tape) = &mut store.data_mut().tape {
             tape.end(instance.as_ref().map(|_| &()));
@@ -198,7 +209,7 @@ impl Instance {
                 .contract
                 .effect_bytes_max
                 .saturating_add(HOSTCALL_SLACK_BYTES),
-            pulse,
+            meter,
             _code: Arc::clone(&linked.code),
         })
     }
@@ -210,7 +221,7 @@ impl Instance {
         let began = thread_time();
         let failure = explain(&mut self.store, error);
         let took = thread_time().saturating_sub(began);
-        self.store.data().calls.registry.usage().add_failing(took);
+        self.store.data().calls.host.add_failing(took);
         failure
     }
 }
@@ -219,11 +230,12 @@ impl Instance {
 pub(super) fn store(
     linked: &Linked,
     limits: &HandlerLimits,
-    registry: Rc<Registry>,
+    context: &HandlerContext,
+    host: Rc<dyn Host>,
     log: &Log,
 ) -> Store<GuestState> {
     let engine = linked.pre.engine();
-    let state = GuestState::new(engine, registry, limits, log);
+    let state = GuestState::new(engine, context, host, limits, log);
     let mut store = Store::new(engine, state);
     let beside = linked.code.instance_bytes();
     store.data_mut().limiter.begin_with(beside);
@@ -235,7 +247,7 @@ pub(super) fn store(
         if state.has_exceeded_host_calls() {
             return Err(HostCallsExceeded(state.host_calls_max).into());
         }
-        if state.pulse.spent() < state.callback_timeout {
+        if state.meter.used() < state.callback_timeout {
             Ok(UpdateDeadline::YieldCustom(
                 1,
                 Box::pin(others_had_their_turn()),
@@ -291,7 +303,7 @@ macro_rules! call {
         if let Some(tape) = &mut $self.store.data_mut().tape {
             tape.begin($event, &$args);
         }
-        let result = bounded(&$self.pulse, $self.blocking_timeout, $call).await;
+        let result = bounded(&$self.meter, $self.blocking_timeout, $call).await;
         let result = match result {
             Ok(value) => Ok(value),
             Err(error) => Err($self.failure(error)),
@@ -447,7 +459,7 @@ impl Guest for Instance {
         let Some(received_packed) = &self.received_packed else {
             return Ok(());
         };
-        self.store.data_mut().calls.packed = Some((connection, room as usize));
+        self.store.data_mut().calls.effects.packed = Some((connection, room as usize));
         let received_packed: &TypedFunc<(ConnectionId, &[u8], u32), ()> = received_packed;
         let result = call!(
             self,
@@ -455,7 +467,7 @@ impl Guest for Instance {
             (connection, messages, room),
             received_packed.call_async(&mut self.store, (connection, messages, room))
         );
-        self.store.data_mut().calls.packed = None;
+        self.store.data_mut().calls.effects.packed = None;
         result
     }
 
@@ -589,10 +601,6 @@ impl Guest for Instance {
         }
     }
 
-    fn set_beside(&mut self, beside: bool) {
-        self.store.data_mut().calls.of_request = beside;
-    }
-
     async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
         match &self.lifecycle {
             Some(lifecycle) => call!(
@@ -669,7 +677,7 @@ impl From<&CloseInfo> for types::CloseInfo {
 /// Gives a callback its time.
 pub(super) fn begin(store: &mut Store<GuestState>) {
     let state = store.data_mut();
-    state.pulse.begin();
+    state.meter.begin();
     state.begin_host_calls();
     store.set_epoch_deadline(1);
 }
@@ -681,11 +689,11 @@ struct Blocked(Duration);
 
 /// Bounds the time that a call waits in the host. Its future is dropped at the limit, which ends the store, as a trap does.
 pub(super) async fn bounded<T>(
-    pulse: &Pulse,
+    meter: &ExecutionMeter,
     limit: Duration,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> wasmtime::Result<T> {
-    let mut call = pin!(pulse.watch(call));
+    let mut call = pin!(meter.measure(call));
     // Almost every call is over at its first poll, and no timer is made for it.
     if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
         return result;
@@ -702,7 +710,7 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
     }
     coredump::dump(store, &error);
     let state = store.data_mut();
-    let registry = &state.calls.registry;
+    let metrics = Rc::clone(&state.context.metrics);
     let out_of_memory = state.limiter.take_refused();
     let overflow = error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow);
     match callback_error(&error) {
@@ -714,15 +722,15 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
             backtrace,
         },
         CallbackError::Trap { message, backtrace } if copied_too_much(&error) => {
-            registry.note_limit(Limit::CopiedBytes);
+            metrics.note_limit(Limit::CopiedBytes);
             CallbackError::Trap { message, backtrace }
         }
         CallbackError::Trap { message, backtrace } if has_too_many_resources(&error) => {
-            registry.note_limit(Limit::Resources);
+            metrics.note_limit(Limit::Resources);
             CallbackError::Trap { message, backtrace }
         }
         CallbackError::Trap { message, backtrace } if overflow => {
-            registry.note_limit(Limit::WasmStack);
+            metrics.note_limit(Limit::WasmStack);
             CallbackError::Trap {
                 message: format!(
                     "{message} ({wasm_stack_bytes_max})",

@@ -15,12 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
-use wsrun_proto::ws::{CloseFrame, MessageKind, SendError};
+use wsrun_proto::ws::MessageKind;
 
 use crate::config::ProgramFormat;
-use crate::contract::{ClosedBy, ConnectionId, Request, Setting};
+use crate::contract::host::DirectConnection;
+use crate::contract::{ConnectionId, Request, SendError, Setting};
 use crate::seldom::Seldom;
-use crate::session::Session;
 
 /// Bytes that a program has not read and that may wait for it; its peer is not read above.
 const INPUT_BYTES_MAX: usize = 256 * 1024;
@@ -38,7 +38,7 @@ const QUEUE: Setting = Setting("limits.queued_bytes_max");
 
 /// Joins a connection and a program.
 pub(super) struct Line {
-    session: Rc<Session>,
+    connection: Rc<dyn DirectConnection>,
     format: ProgramFormat,
     input: RefCell<VecDeque<u8>>,
     /// Nothing more will come.
@@ -61,9 +61,9 @@ impl Line {
         Arc::clone(&self.sent)
     }
 
-    pub(super) fn new(session: Rc<Session>, format: ProgramFormat) -> Self {
+    pub(super) fn new(connection: Rc<dyn DirectConnection>, format: ProgramFormat) -> Self {
         Self {
-            session,
+            connection,
             format,
             input: RefCell::default(),
             input_ended: Cell::new(false),
@@ -76,8 +76,8 @@ impl Line {
         }
     }
 
-    pub(super) fn connection(&self) -> ConnectionId {
-        self.session.id
+    pub(super) fn connection(&self) -> &Rc<dyn DirectConnection> {
+        &self.connection
     }
 
     pub(super) fn input(self: &Rc<Self>) -> ProgramInput {
@@ -118,7 +118,7 @@ impl Line {
             }
         }
         if input.len() > INPUT_BYTES_MAX {
-            self.session.receive_flow.set(false);
+            self.connection.pause_reading();
         }
         drop(input);
         self.input_came.notify_waiters();
@@ -142,7 +142,7 @@ impl Line {
                     static CUT: Seldom = Seldom::new();
                     if let Some(left_out) = CUT.take() {
                         tracing::warn!(
-                            connection = self.session.id,
+                            connection = self.connection.id(),
                             left_out,
                             "program ended within a frame"
                         );
@@ -161,40 +161,31 @@ impl Line {
     }
 
     fn close(&self, code: u16, reason: &str) {
-        let frame = CloseFrame::new(code, reason).unwrap_or_else(|_| CloseFrame::empty());
-        self.session.close(ClosedBy::Handler, frame);
-        self.session.mark_dirty();
-        self.session.wake();
+        self.connection.close(code, reason);
         self.output_ended.set(true);
         self.room_came.notify_waiters();
     }
 
     /// Sends messages that wait, as far as there is room.
     pub(super) fn send_waiting(&self) {
-        let session = &self.session;
         loop {
             let next = self.waiting.borrow_mut().pop_front();
             let Some((kind, payload)) = next else { break };
-            let sent = session
-                .check(payload.len(), 0)
-                .and_then(|()| session.send_admitted(kind, &payload));
-            match sent {
+            match self.connection.try_send(kind, &payload) {
                 Ok(()) => {
                     self.sent.fetch_add(1, Ordering::Relaxed);
-                    session.mark_dirty();
                 }
                 Err(SendError::Closed) => {
                     self.output_ended.set(true);
                     break;
                 }
-                Err(SendError::TooLarge { .. }) => {
+                Err(SendError::TooLarge(_)) => {
                     self.fail(&format!("a message that is larger than {QUEUE}"));
                     break;
                 }
-                Err(_) => {
+                Err(SendError::QueueFull(_)) => {
                     self.waiting.borrow_mut().push_front((kind, payload));
-                    session.want_writable.set(true);
-                    session.wake();
+                    self.connection.want_writable();
                     return;
                 }
             }
@@ -207,7 +198,7 @@ impl Line {
         static WRONG: Seldom = Seldom::new();
         if let Some(left_out) = WRONG.take() {
             tracing::error!(
-                connection = self.session.id,
+                connection = self.connection.id(),
                 left_out,
                 "program closed off: it wrote {what}"
             );
@@ -246,7 +237,7 @@ impl Line {
                 self.send_line(&bytes[..end]);
                 Ok(end + 1)
             }
-            None if bytes.len() > self.session.message_bytes_max() => {
+            None if bytes.len() > self.connection.message_bytes_max() => {
                 Err(format!("a line that is longer than {QUEUE}"))
             }
             None => Ok(0),
@@ -264,7 +255,7 @@ impl Line {
             FRAME_BINARY => MessageKind::Binary,
             _ => return Err("a frame that is neither text (1) nor binary (2)".to_owned()),
         };
-        if length > self.session.message_bytes_max() {
+        if length > self.connection.message_bytes_max() {
             return Err(format!("a frame that is larger than {QUEUE}"));
         }
         let end = FRAME_HEADER_BYTES + length;
@@ -296,9 +287,9 @@ impl Line {
     /// What CGI programs, and those of websocketd, find in their environment.
     pub(super) fn variables(&self) -> Vec<(String, String)> {
         variables(
-            &self.session.request(),
-            self.session.protocol(),
-            self.session.id,
+            &self.connection.request(),
+            self.connection.protocol(),
+            self.connection.id(),
         )
     }
 
@@ -312,9 +303,8 @@ impl Line {
             };
         }
         let bytes: Bytes = input.drain(..length).collect();
-        if input.len() <= INPUT_BYTES_MAX / 2 && !self.session.receive_flow.get() {
-            self.session.receive_flow.set(true);
-            self.session.wake();
+        if input.len() <= INPUT_BYTES_MAX / 2 {
+            self.connection.resume_reading();
         }
         Ok(bytes)
     }

@@ -4,9 +4,12 @@
 //! messages over through a [`Line`]; what the program writes goes straight into the output of its session.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -18,18 +21,21 @@ use wsrun_proto::ws::MessageKind;
 
 use super::code::Code;
 use super::component::{ComponentError, first_line};
+use super::context::HandlerContext;
 use super::error::DeadlineExceeded;
 use super::instance::{COMPONENT_HANDLES_MAX, HOSTCALL_SLACK_BYTES, explain};
 use super::line::Line;
-use super::pulse::others_had_their_turn;
+use super::meter::others_had_their_turn;
+use super::no_connections::NoConnections;
 use super::state::{GuestState, Log, ProgramIo};
 use crate::config::ProgramFormat;
+use crate::contract::effects::Effects;
+use crate::contract::host::{DirectConnection, Host};
 use crate::contract::{
     Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectionId, HandlerLimits,
     HttpRequest, HttpResponse, Limit, Refusal, Request, Setting, TimerId,
 };
-use crate::effects::Effects;
-use crate::handler::{Guest, GuestFactory, Registry};
+use crate::handler::{Guest, GuestFactory};
 use crate::metrics::HandlerTally;
 use crate::seldom::Seldom;
 
@@ -96,17 +102,18 @@ impl Program {
 
 /// Makes the one guest of a worker.
 pub(crate) struct Programs {
-    program: Program,
-    limits: HandlerLimits,
-    log: Rc<Log>,
+    starter: Starter,
 }
 
 impl Programs {
-    pub(crate) fn new(handler: &Arc<str>, program: Program, limits: HandlerLimits) -> Self {
+    pub(crate) fn new(context: HandlerContext, program: Program, limits: HandlerLimits) -> Self {
         Self {
-            program,
-            limits,
-            log: Rc::new(Log::new(handler)),
+            starter: Starter {
+                program,
+                limits,
+                log: Rc::new(Log::new(context.metrics.name())),
+                context,
+            },
         }
     }
 }
@@ -114,26 +121,18 @@ impl Programs {
 impl GuestFactory for Programs {
     type Guest = AllPrograms;
 
-    async fn make(&self, registry: &Rc<Registry>) -> Result<AllPrograms, CallbackError> {
+    async fn make(&self, host: Rc<dyn Host>) -> Result<AllPrograms, CallbackError> {
         Ok(AllPrograms {
-            starter: Starter {
-                program: self.program.clone(),
-                limits: self.limits.clone(),
-                log: Rc::clone(&self.log),
-                registry: Rc::clone(registry),
-            },
+            starter: self.starter.clone(),
             lines: HashMap::new(),
-            effects: Effects::new(
-                &self.limits,
-                Arc::clone(registry.tally()),
-                Rc::clone(registry.additions()),
-            ),
+            effects: host.new_effects(),
+            host,
         })
     }
 
     fn release(&self) {}
 
-    async fn prepare(&self, _: &Rc<Registry>) {
+    async fn prepare(&self, _: Rc<dyn Host>) {
         // There is one guest, which does not fail.
     }
 }
@@ -144,12 +143,13 @@ struct Starter {
     program: Program,
     limits: HandlerLimits,
     log: Rc<Log>,
-    registry: Rc<Registry>,
+    context: HandlerContext,
 }
 
 /// The programs of all connections.
 pub(crate) struct AllPrograms {
     starter: Starter,
+    host: Rc<dyn Host>,
     lines: HashMap<ConnectionId, Running>,
     /// Nothing is ever asked for by a callback.
     effects: Effects,
@@ -170,13 +170,14 @@ impl Guest for AllPrograms {
         &mut self,
         _: &Request,
     ) -> Result<Result<Acceptance, Refusal>, CallbackError> {
-        let registry = &self.starter.registry;
+        let metrics = &self.starter.context.metrics;
         // Those that are about to begin, and those that have not ended yet.
-        let running = registry.tally().live_instances.get().max(self.lines.len());
+        let running = metrics.counters().live_instances.get();
+        let running = running.max(self.lines.len());
         if running < self.starter.limits.memory.instances_max {
             return Ok(Ok(Acceptance::default()));
         }
-        registry.note_limit(Limit::Instances);
+        metrics.note_limit(Limit::Instances);
         Ok(Err(Refusal {
             status: 503,
             headers: vec![("retry-after".into(), "1".into())],
@@ -189,10 +190,10 @@ impl Guest for AllPrograms {
     }
 
     async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        let Some(session) = self.starter.registry.get(connection) else {
+        let Some(direct) = self.host.direct(connection) else {
             return Ok(());
         };
-        let line = Rc::new(Line::new(session, self.starter.program.format));
+        let line = Rc::new(Line::new(direct, self.starter.program.format));
         let gone = Rc::new(Notify::new());
         tokio::task::spawn_local(self.starter.clone().run(Rc::clone(&line), Rc::clone(&gone)));
         self.lines.insert(connection, Running { line, gone });
@@ -298,11 +299,34 @@ impl Guest for AllPrograms {
         Ok(())
     }
 
-    fn set_beside(&mut self, _: bool) {}
-
     fn effects(&mut self) -> &mut Effects {
         &mut self.effects
     }
+}
+
+/// Runs a program, whose time counts as its handler's. It waits while the handler has used up its
+/// share of the worker's time.
+async fn paced<T>(connection: &dyn DirectConnection, program: impl Future<Output = T>) -> T {
+    let mut program = pin!(program);
+    let mut rest: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    poll_fn(|cx| {
+        loop {
+            if let Some(rest) = &mut rest
+                && rest.as_mut().poll(cx).is_pending()
+            {
+                return Poll::Pending;
+            }
+            let until = connection.rest_until();
+            rest = until.map(|until| Box::pin(tokio::time::sleep_until(until.into())));
+            if rest.is_none() {
+                break;
+            }
+        }
+        let mut polled = Poll::Pending;
+        connection.counted(&mut || polled = program.as_mut().poll(cx));
+        polled
+    })
+    .await
 }
 
 /// How a program ended.
@@ -320,8 +344,8 @@ impl Starter {
             gone.notified().await;
             tokio::time::sleep(GRACE).await;
         };
-        let connection = line.connection();
-        let name = self.registry.name();
+        let connection = line.connection().id();
+        let name = self.context.metrics.name();
         // Dropping the call ends the program.
         let ended = tokio::select! {
             ended = self.call(&line) => ended,
@@ -341,8 +365,8 @@ impl Starter {
                 )
             }
             Ended::Failed(error) => {
-                self.registry
-                    .metrics()
+                self.context
+                    .metrics
                     .report_failure("wasi:cli/run", Some(connection), &error);
                 (1011, "the program failed".to_owned())
             }
@@ -358,7 +382,7 @@ impl Starter {
             }
         };
         line.finish(code, &reason).await;
-        self.registry.worker().flush();
+        line.connection().flush();
     }
 
     async fn call(&self, line: &Rc<Line>) -> Ended {
@@ -370,14 +394,15 @@ impl Starter {
         };
         let yields = Arc::new(AtomicBool::new(false));
         let mut store = self.store(io, Arc::clone(&yields), line.sent());
-        let pulse = self.registry.pulse();
+        let meter = &self.context.worker.meter;
+        let connection = line.connection();
         let call = async {
             let command = self.program.pre.instantiate_async(&mut store).await?;
             command.wasi_cli_run().call_run(&mut store).await
         };
-        let flush = || self.registry.worker().flush();
-        let program = pulse.watch_program(&yields, flush, call);
-        let result = self.registry.usage().paced(program).await;
+        let flush = || connection.flush();
+        let program = meter.measure_program(&yields, flush, call);
+        let result = paced(&**connection, program).await;
         match result {
             Ok(Ok(())) => Ended::Exit(0),
             Ok(Err(())) => Ended::Exit(1),
@@ -396,8 +421,10 @@ impl Starter {
     ) -> Store<GuestState> {
         let limits = &self.limits;
         let engine = self.program.pre.engine();
+        // It imports nothing of the contract.
+        let host = NoConnections::new(Arc::clone(self.context.metrics.name()), limits.clone());
         let state =
-            GuestState::of_program(engine, Rc::clone(&self.registry), limits, &self.log, io);
+            GuestState::of_program(engine, &self.context, Rc::new(host), limits, &self.log, io);
         let mut store = Store::new(engine, state);
         let beside = self.program.code.instance_bytes();
         store.data_mut().limiter.begin_with(beside);
@@ -416,9 +443,9 @@ impl Starter {
             // The time since the program last sent a message or waited: how long it runs in all is its own business.
             let now = sent.load(Ordering::Relaxed);
             if seen.swap(now, Ordering::Relaxed) != now {
-                state.pulse.begin();
+                state.meter.begin();
             }
-            if state.pulse.spent() >= state.callback_timeout {
+            if state.meter.used() >= state.callback_timeout {
                 return Err(DeadlineExceeded(state.callback_timeout).into());
             }
             let yields = Arc::clone(&yields);

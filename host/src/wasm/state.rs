@@ -10,15 +10,17 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::context::HandlerContext;
 use super::incoming::NothingGranted;
 use super::limiter::MemoryLimiter;
 use super::line::{ProgramInput, ProgramOutput};
+use super::meter::ExecutionMeter;
 use super::predictable;
-use super::pulse::Pulse;
 use super::stdio::OutputLog;
-use crate::calls::Calls;
 use crate::contract::HandlerLimits;
-use crate::handler::Registry;
+use crate::contract::effects::Effects;
+use crate::contract::host::Host;
+use crate::metrics::HandlerMetrics;
 use crate::tape::Track;
 
 /// Random bytes per call of `wasi:random`.
@@ -42,9 +44,9 @@ impl Log {
     }
 
     /// The output of another instance begins, with a line of its own.
-    pub(super) fn begin(&self, registry: &Rc<Registry>) {
-        self.stdout.of(registry).end_line();
-        self.stderr.of(registry).end_line();
+    pub(super) fn begin(&self, metrics: &Rc<HandlerMetrics>) {
+        self.stdout.of(metrics).end_line();
+        self.stderr.of(metrics).end_line();
     }
 }
 
@@ -57,14 +59,22 @@ pub(super) struct ProgramIo {
     pub(super) stdout: ProgramOutput,
 }
 
+/// The imports of an instance, and what its running callback has asked for so far.
+pub(super) struct Calls {
+    pub(super) host: Rc<dyn Host>,
+    pub(super) effects: Effects,
+}
+
 pub(crate) struct GuestState {
-    /// What the callback asks for. The store must be `Send` for async calls but never leaves its thread; the wrapper checks that.
+    /// The imports. The store must be `Send` for async calls but never leaves its thread; the wrapper checks that.
     pub(super) calls: SendWrapper<Calls>,
+    /// The handler on its worker.
+    pub(super) context: SendWrapper<HandlerContext>,
     pub(super) limiter: MemoryLimiter,
     /// The time that a callback may compute.
     pub(super) callback_timeout: Duration,
     /// Of the worker that this runs on.
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) meter: Arc<ExecutionMeter>,
     /// Where callbacks and calls are recorded, or played from.
     pub(super) tape: Option<Track>,
     /// Calls of imports that the callback may still make, and whether it has made more.
@@ -81,19 +91,21 @@ pub(crate) struct GuestState {
 impl GuestState {
     pub(super) fn new(
         engine: &Engine,
-        registry: Rc<Registry>,
+        context: &HandlerContext,
+        host: Rc<dyn Host>,
         limits: &HandlerLimits,
         log: &Log,
     ) -> Self {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(log.stdout.of(&registry));
-        Self::with(wasi, engine, registry, limits, log)
+        wasi.stdout(log.stdout.of(&context.metrics));
+        Self::with(wasi, engine, context, host, limits, log)
     }
 
     /// The state of a program with a standard input and output of its own.
     pub(super) fn of_program(
         engine: &Engine,
-        registry: Rc<Registry>,
+        context: &HandlerContext,
+        host: Rc<dyn Host>,
         limits: &HandlerLimits,
         log: &Log,
         io: ProgramIo,
@@ -103,23 +115,24 @@ impl GuestState {
             .envs(&io.variables)
             .stdin(io.stdin)
             .stdout(io.stdout);
-        Self::with(wasi, engine, registry, limits, log)
+        Self::with(wasi, engine, context, host, limits, log)
     }
 
     fn with(
         mut wasi: WasiCtxBuilder,
         engine: &Engine,
-        registry: Rc<Registry>,
+        context: &HandlerContext,
+        host: Rc<dyn Host>,
         limits: &HandlerLimits,
         log: &Log,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        if registry.worker().config.danger_predictable {
-            predictable::make(&mut wasi, registry.worker().began);
+        if let Some(since) = context.worker.predictable_since {
+            predictable::make(&mut wasi, since);
         }
         let wasi = wasi
-            .stderr(log.stderr.of(&registry))
+            .stderr(log.stderr.of(&context.metrics))
             .max_random_size(RANDOM_BYTES_MAX)
             .allow_tcp(false)
             .allow_udp(false)
@@ -129,12 +142,16 @@ impl GuestState {
             limiter: MemoryLimiter::new(
                 limits.memory.instance_bytes_max,
                 limits.memory.handler_bytes_max,
-                Arc::clone(registry.tally()),
+                Arc::clone(context.metrics.counters()),
             ),
             callback_timeout: limits.compute.callback_timeout,
-            pulse: registry.pulse(),
+            meter: Arc::clone(&context.worker.meter),
             tape: None,
-            calls: SendWrapper::new(Calls::new(registry)),
+            calls: SendWrapper::new(Calls {
+                effects: host.new_effects(),
+                host,
+            }),
+            context: SendWrapper::new(context.clone()),
             host_calls_left: limits.compute.host_calls_max,
             host_calls_exceeded: false,
             host_calls_max: limits.compute.host_calls_max,

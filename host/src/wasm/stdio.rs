@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::clock;
 use crate::contract::{Limit, Setting};
-use crate::handler::Registry;
+use crate::metrics::HandlerMetrics;
 use crate::text::Line;
 
 /// A longer line is logged in pieces of this size.
@@ -46,10 +46,10 @@ impl OutputLog {
     }
 
     /// For an instance of this handler.
-    pub(super) fn of(&self, registry: &Rc<Registry>) -> GuestLog {
+    pub(super) fn of(&self, metrics: &Rc<HandlerMetrics>) -> GuestLog {
         GuestLog {
             log: self.clone(),
-            registry: SendWrapper::new(Rc::clone(registry)),
+            metrics: SendWrapper::new(Rc::clone(metrics)),
         }
     }
 }
@@ -60,7 +60,7 @@ pub(super) struct GuestLog {
     log: OutputLog,
     /// Counts the lines of all streams. WASI's streams must be `Send` but never leave the thread of their
     /// store; the wrapper checks that.
-    registry: SendWrapper<Rc<Registry>>,
+    metrics: SendWrapper<Rc<HandlerMetrics>>,
 }
 
 impl GuestLog {
@@ -87,7 +87,7 @@ impl GuestLog {
             |dropped| self.log_dropped(dropped),
         );
         if lines.dropped > dropped {
-            self.registry.note_limit(Limit::LogBytes);
+            self.metrics.note_limit(Limit::LogBytes);
         }
     }
 
@@ -98,7 +98,7 @@ impl GuestLog {
         if text.trim().is_empty() {
             return;
         }
-        let Some(left_out) = self.registry.metrics().take_log_line(clock::now()) else {
+        let Some(left_out) = self.metrics.take_log_line(clock::now()) else {
             return;
         };
         let OutputLog {

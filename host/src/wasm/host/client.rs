@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::bindings::wsrun::websocket::client::{
     ConnectError, Failure, Host, Options, Phase, Response, Verify,
 };
-use super::super::state::GuestState;
+use super::super::state::{Calls, GuestState};
 use crate::contract::{self, ConnectionId};
 
 fn millis(millis: u32) -> Duration {
@@ -78,19 +78,18 @@ impl Host for GuestState {
         &mut self,
         options: Options,
     ) -> wasmtime::Result<Result<ConnectionId, ConnectError>> {
-        let connecting = self.calls.connect(options.into())?;
+        let Calls { host, effects } = &mut *self.calls;
+        let connecting = host.connect(effects, options.into())?;
         Ok(connecting.map_err(ConnectError::from))
     }
 
     fn failure_of(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<Failure>> {
-        let session = self.calls.registry.get(connection);
-        let failure = session.and_then(|session| session.failure());
+        let failure = self.calls.host.failure(connection);
         Ok(failure.map(Failure::from))
     }
 
     fn response_of(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<Response>> {
-        let session = self.calls.registry.get(connection);
-        let response = session.and_then(|session| session.response());
+        let response = self.calls.host.response(connection);
         Ok(response.map(|response| Response {
             status: response.status,
             headers: response.headers,

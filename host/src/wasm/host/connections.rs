@@ -10,10 +10,9 @@ use super::super::bindings::wsrun::websocket::types::{
     Message, Request, Role, SendError, SlowPolicy,
 };
 use super::super::message::MessageOut;
-use super::super::state::GuestState;
-use crate::calls::Calls;
+use super::super::state::{Calls, GuestState};
+use crate::contract::effects::Effect;
 use crate::contract::{self, ConnectionId};
-use crate::effects::Effect;
 use crate::panics::plant;
 
 /// Defines `send` so that the message is copied once, out of the handler's memory.
@@ -24,15 +23,15 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
             "send",
             |mut store: StoreContextMut<'_, GuestState>,
              (to, message): (ConnectionId, MessageOut)| {
-                // The effects leave the store's data while the message, which borrows the store, is copied into them.
+                // The payloads leave the store's data while the message, which borrows the store, is copied into them.
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
-                let mut effects = std::mem::take(&mut calls.effects.data);
-                let start = effects.len();
+                let mut data = std::mem::take(&mut calls.effects.data);
+                let start = data.len();
                 // What is refused is not copied: it may be all of the handler's memory.
                 let mut copy = |bytes: &[u8]| {
                     let calls: &Calls = &store.data().calls;
-                    let admitted = calls.admit(to, bytes.len());
-                    admitted.map(|()| effects.extend_from_slice(bytes))
+                    let admitted = calls.host.admit(to, bytes.len());
+                    admitted.map(|()| data.extend_from_slice(bytes))
                 };
                 let (kind, copied) = match &message {
                     MessageOut::Text(text) => {
@@ -43,7 +42,7 @@ pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> 
                     }
                 };
                 let calls: &mut Calls = &mut store.data_mut().calls;
-                calls.effects.data = effects;
+                calls.effects.data = data;
                 if let Err(refused) = copied {
                     return Ok((Err::<(), SendError>(refused.into()),));
                 }
@@ -64,27 +63,28 @@ pub(super) fn add_send_packed(linker: &mut Linker<GuestState>) -> wasmtime::Resu
             |mut store: StoreContextMut<'_, GuestState>,
              (to, messages): (ConnectionId, WasmList<u8>)| {
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
-                let mut effects = std::mem::take(&mut calls.effects.data);
-                let start = effects.len();
-                let room = calls.packed.map_or(0, |(_, room)| room);
+                let mut data = std::mem::take(&mut calls.effects.data);
+                let start = data.len();
+                let room = calls.effects.packed.map_or(0, |(_, room)| room);
                 let bytes = messages.as_le_slice(&store);
                 // What is refused is not copied.
                 let fits = bytes.len() <= room;
                 if fits {
-                    effects.extend_from_slice(bytes);
+                    data.extend_from_slice(bytes);
                 }
-                let calls: &mut Calls = &mut store.data_mut().calls;
-                calls.effects.data = effects;
-                Ok(calls.send_packed(to, start, fits)?)
+                let Calls { host, effects } = &mut *store.data_mut().calls;
+                effects.data = data;
+                Ok(host.send_packed(effects, to, start, fits)?)
             },
         )
 }
 
 impl packed_send::Host for GuestState {
     fn send(&mut self, to: ConnectionId, messages: Vec<u8>) -> wasmtime::Result<()> {
-        let start = self.calls.effects.data.len();
-        self.calls.effects.data.extend(messages);
-        Ok(self.calls.send_packed(to, start, true)?)
+        let Calls { host, effects } = &mut *self.calls;
+        let start = effects.data.len();
+        effects.data.extend(messages);
+        Ok(host.send_packed(effects, to, start, true)?)
     }
 }
 
@@ -95,21 +95,21 @@ pub(super) fn add_send_chunk(linker: &mut Linker<GuestState>) -> wasmtime::Resul
         .func_wrap(
             "send-chunk",
             |mut store: StoreContextMut<'_, GuestState>,
-             (to, text, data, fin): (ConnectionId, bool, WasmList<u8>, bool)| {
+             (to, text, payload, fin): (ConnectionId, bool, WasmList<u8>, bool)| {
                 let calls: &mut Calls = &mut store.data_mut().called().calls;
-                let mut effects = std::mem::take(&mut calls.effects.data);
-                let start = effects.len();
+                let mut data = std::mem::take(&mut calls.effects.data);
+                let start = data.len();
                 let kind = if text {
                     MessageKind::Text
                 } else {
                     MessageKind::Binary
                 };
-                let bytes = data.as_le_slice(&store);
+                let bytes = payload.as_le_slice(&store);
                 let stored: &Calls = &store.data().calls;
-                let admitted = stored.admit_chunk(to, kind, bytes, fin);
-                let copied = admitted.map(|()| effects.extend_from_slice(bytes));
+                let admitted = stored.host.admit_chunk(to, kind, bytes, fin);
+                let copied = admitted.map(|()| data.extend_from_slice(bytes));
                 let calls: &mut Calls = &mut store.data_mut().calls;
-                calls.effects.data = effects;
+                calls.effects.data = data;
                 if let Err(refused) = copied {
                     return Ok((Err::<(), ChunkError>(refused.into()),));
                 }
@@ -131,11 +131,11 @@ pub(super) fn add_set_session(linker: &mut Linker<GuestState>) -> wasmtime::Resu
                 store.data_mut().called();
                 let bytes = data.as_le_slice(&store);
                 let calls = &store.data().calls;
-                let admitted = calls.admit_session(connection, bytes.len());
-                let set = match admitted.map(|room| (bytes.to_vec(), room)) {
-                    Ok((data, room)) => {
-                        let calls: &mut Calls = &mut store.data_mut().calls;
-                        calls.set_admitted_session(connection, data, room)?;
+                let admitted = calls.host.admit_session(connection, bytes.len());
+                let set = match admitted.map(|()| bytes.to_vec()) {
+                    Ok(data) => {
+                        let effects = &mut store.data_mut().calls.effects;
+                        effects.push(Effect::SetSession { connection, data })?;
                         Ok(())
                     }
                     Err(refused) => Err(refused),
@@ -190,8 +190,11 @@ type Sent = Result<(), SendError>;
 
 impl Host for GuestState {
     fn send(&mut self, to: ConnectionId, message: Message) -> wasmtime::Result<Sent> {
+        let Calls { host, effects } = &mut *self.calls;
         let (kind, bytes) = parts(&message);
-        Ok(self.calls.send(to, kind, bytes)?.map_err(SendError::from))
+        Ok(host
+            .send(effects, to, kind, bytes)?
+            .map_err(SendError::from))
     }
 
     fn send_chunk(
@@ -201,21 +204,24 @@ impl Host for GuestState {
         data: Vec<u8>,
         fin: bool,
     ) -> wasmtime::Result<Result<(), ChunkError>> {
+        let Calls { host, effects } = &mut *self.calls;
         let kind = if text {
             MessageKind::Text
         } else {
             MessageKind::Binary
         };
-        let sent = self.calls.send_chunk(to, kind, &data, fin)?;
+        let sent = host.send_chunk(effects, to, kind, &data, fin)?;
         Ok(sent.map_err(ChunkError::from))
     }
 
     fn ping(&mut self, to: ConnectionId, payload: Vec<u8>) -> wasmtime::Result<Sent> {
-        Ok(self.calls.ping(to, &payload)?.map_err(SendError::from))
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.ping(effects, to, &payload)?.map_err(SendError::from))
     }
 
     fn pong(&mut self, to: ConnectionId, payload: Vec<u8>) -> wasmtime::Result<Sent> {
-        Ok(self.calls.pong(to, &payload)?.map_err(SendError::from))
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.pong(effects, to, &payload)?.map_err(SendError::from))
     }
 
     fn close(
@@ -224,23 +230,27 @@ impl Host for GuestState {
         code: u16,
         reason: String,
     ) -> wasmtime::Result<()> {
-        Ok(self.calls.close(connection, code, reason)?)
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.close(effects, connection, code, reason)?)
     }
 
     fn abort(&mut self, connection: ConnectionId) -> wasmtime::Result<()> {
-        Ok(self.calls.abort(connection)?)
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.abort(effects, connection)?)
     }
 
     fn buffered(&mut self, connection: ConnectionId) -> wasmtime::Result<u64> {
-        Ok(self.calls.buffered(connection))
+        Ok(self.calls.host.buffered(connection))
     }
 
     fn want_writable(&mut self, connection: ConnectionId) -> wasmtime::Result<()> {
-        Ok(self.calls.want_writable(connection)?)
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.want_writable(effects, connection)?)
     }
 
     fn want_writable_all(&mut self, protocol: Option<String>) -> wasmtime::Result<()> {
-        Ok(self.calls.want_writable_all(protocol)?)
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.want_writable_all(effects, protocol)?)
     }
 
     fn set_slow_policy(
@@ -248,16 +258,18 @@ impl Host for GuestState {
         connection: ConnectionId,
         policy: Option<SlowPolicy>,
     ) -> wasmtime::Result<()> {
+        let Calls { host, effects } = &mut *self.calls;
         let policy = policy.map(contract::SlowPolicy::from);
-        Ok(self.calls.set_slow_policy(connection, policy)?)
+        Ok(host.set_slow_policy(effects, connection, policy)?)
     }
 
     fn dropped(&mut self, connection: ConnectionId) -> wasmtime::Result<u64> {
-        Ok(self.calls.dropped(connection))
+        Ok(self.calls.host.dropped(connection))
     }
 
     fn receive_flow(&mut self, connection: ConnectionId, enabled: bool) -> wasmtime::Result<()> {
-        Ok(self.calls.receive_flow(connection, enabled)?)
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.receive_flow(effects, connection, enabled)?)
     }
 
     fn set_auto_reply(
@@ -265,9 +277,8 @@ impl Host for GuestState {
         received: Message,
         reply: Option<Message>,
     ) -> wasmtime::Result<Result<(), AutoReplyError>> {
-        let set = self
-            .calls
-            .set_auto_reply(parts(&received), reply.as_ref().map(parts))?;
+        let Calls { host, effects } = &mut *self.calls;
+        let set = host.set_auto_reply(effects, parts(&received), reply.as_ref().map(parts))?;
         Ok(set.map_err(|error| match error {
             contract::AutoReplyError::TooLarge(limit) => AutoReplyError::TooLarge(limit),
             contract::AutoReplyError::Limit => AutoReplyError::Limit,
@@ -275,22 +286,22 @@ impl Host for GuestState {
     }
 
     fn request_of(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<Request>> {
-        let session = self.calls.registry.get(connection);
-        Ok(session.map(|session| Request::from(&session.request())))
+        let request = self.calls.host.request(connection);
+        Ok(request.as_ref().map(Request::from))
     }
 
     fn protocol(&mut self, connection: ConnectionId) -> wasmtime::Result<Option<String>> {
-        Ok(self.calls.protocol(connection))
+        Ok(self.calls.host.protocol(connection))
     }
 
     fn session(&mut self, connection: ConnectionId) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.calls.session(connection))
+        Ok(self.calls.host.session(&self.calls.effects, connection))
     }
 
     fn set_session(&mut self, connection: ConnectionId, data: Vec<u8>) -> wasmtime::Result<Sent> {
-        Ok(self
-            .calls
-            .set_session(connection, data)?
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host
+            .set_session(effects, connection, data)?
             .map_err(SendError::from))
     }
 }

@@ -11,14 +11,14 @@ impl Host for GuestState {
     }
 
     fn handler_name(&mut self) -> wasmtime::Result<String> {
-        Ok(self.calls.registry.name().to_string())
+        Ok(self.calls.host.handler_name().to_string())
     }
 
     fn config(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.calls.registry.config(&key).map(str::to_owned))
+        Ok(self.calls.host.config(&key).map(str::to_owned))
     }
 
     fn connection_count(&mut self) -> wasmtime::Result<u32> {
-        Ok(u32::try_from(self.calls.open_count()).unwrap_or(u32::MAX))
+        Ok(u32::try_from(self.calls.host.open_count()).unwrap_or(u32::MAX))
     }
 }

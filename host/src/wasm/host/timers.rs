@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::bindings::wsrun::websocket::timers::{Host, TimerError};
-use super::super::state::GuestState;
+use super::super::state::{Calls, GuestState};
 use crate::contract::{self, ConnectionId, TimerId};
 
 impl Host for GuestState {
@@ -13,8 +13,9 @@ impl Host for GuestState {
         tag: u64,
         connection: Option<ConnectionId>,
     ) -> wasmtime::Result<Result<TimerId, TimerError>> {
+        let Calls { host, effects } = &mut *self.calls;
         let after = Duration::from_millis(after_ms.into());
-        let set = self.calls.set_timer(after, tag, connection)?;
+        let set = host.set_timer(effects, after, tag, connection)?;
         Ok(set.map_err(|error| match error {
             contract::TimerError::Closed => TimerError::Closed,
             contract::TimerError::Limit => TimerError::Limit,
@@ -23,6 +24,7 @@ impl Host for GuestState {
     }
 
     fn cancel(&mut self, timer: TimerId) -> wasmtime::Result<bool> {
-        Ok(self.calls.cancel_timer(timer)?)
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.cancel_timer(effects, timer)?)
     }
 }

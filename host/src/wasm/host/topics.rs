@@ -7,7 +7,7 @@ use wsrun_proto::ws::MessageKind;
 use super::super::bindings::wsrun::websocket::topics::{Host, SubscribeError};
 use super::super::bindings::wsrun::websocket::types::{Message, PublishError, SlowPolicy};
 use super::super::message::MessageOut;
-use super::super::state::GuestState;
+use super::super::state::{Calls, GuestState};
 use crate::contract::{self, ConnectionId};
 
 /// A message, once its size is known to be within the limit: what is too large is not copied.
@@ -20,12 +20,12 @@ fn taken(
     Ok(match message {
         MessageOut::Text(text) => {
             let text = text.to_str(&*store)?;
-            let fits = calls.check_size(text.len());
+            let fits = calls.host.check_size(text.len());
             fits.map(|()| (MessageKind::Text, text.into_owned().into_bytes()))
         }
         MessageOut::Binary(list) => {
             let bytes = list.as_le_slice(&*store);
-            let fits = calls.check_size(bytes.len());
+            let fits = calls.host.check_size(bytes.len());
             fits.map(|()| (MessageKind::Binary, bytes.to_vec()))
         }
     })
@@ -39,8 +39,8 @@ pub(super) fn add_publish(linker: &mut Linker<GuestState>) -> wasmtime::Result<(
          (topic, message, except): (String, MessageOut, Option<ConnectionId>)| {
             let published = match taken(&mut store, &message)? {
                 Ok((kind, bytes)) => {
-                    let calls = &mut store.data_mut().calls;
-                    calls.publish(topic, kind, &bytes, except)?
+                    let Calls { host, effects } = &mut *store.data_mut().calls;
+                    host.publish(effects, topic, kind, &bytes, except)?
                 }
                 Err(refused) => Err(refused),
             };
@@ -57,8 +57,8 @@ pub(super) fn add_broadcast(linker: &mut Linker<GuestState>) -> wasmtime::Result
          (protocol, message): (Option<String>, MessageOut)| {
             let published = match taken(&mut store, &message)? {
                 Ok((kind, bytes)) => {
-                    let calls = &mut store.data_mut().calls;
-                    calls.broadcast(protocol, kind, &bytes)?
+                    let Calls { host, effects } = &mut *store.data_mut().calls;
+                    host.broadcast(effects, protocol, kind, &bytes)?
                 }
                 Err(refused) => Err(refused),
             };
@@ -89,7 +89,8 @@ impl Host for GuestState {
         connection: ConnectionId,
         topic: String,
     ) -> wasmtime::Result<Result<bool, SubscribeError>> {
-        let subscribed = self.calls.subscribe(connection, topic)?;
+        let Calls { host, effects } = &mut *self.calls;
+        let subscribed = host.subscribe(effects, connection, topic)?;
         Ok(subscribed.map_err(|error| match error {
             contract::SubscribeError::Closed => SubscribeError::Closed,
             contract::SubscribeError::InvalidName => SubscribeError::InvalidName,
@@ -98,7 +99,8 @@ impl Host for GuestState {
     }
 
     fn unsubscribe(&mut self, connection: ConnectionId, topic: String) -> wasmtime::Result<bool> {
-        Ok(self.calls.unsubscribe(connection, topic)?)
+        let Calls { host, effects } = &mut *self.calls;
+        Ok(host.unsubscribe(effects, connection, topic)?)
     }
 
     fn publish(
@@ -107,8 +109,9 @@ impl Host for GuestState {
         message: Message,
         except: Option<ConnectionId>,
     ) -> wasmtime::Result<Result<u32, PublishError>> {
+        let Calls { host, effects } = &mut *self.calls;
         let (kind, bytes) = parts(&message);
-        let published = self.calls.publish(topic, kind, bytes, except)?;
+        let published = host.publish(effects, topic, kind, bytes, except)?;
         Ok(published.map_err(PublishError::from))
     }
 
@@ -117,8 +120,9 @@ impl Host for GuestState {
         protocol: Option<String>,
         message: Message,
     ) -> wasmtime::Result<Result<u32, PublishError>> {
+        let Calls { host, effects } = &mut *self.calls;
         let (kind, bytes) = parts(&message);
-        let published = self.calls.broadcast(protocol, kind, bytes)?;
+        let published = host.broadcast(effects, protocol, kind, bytes)?;
         Ok(published.map_err(PublishError::from))
     }
 
@@ -127,11 +131,12 @@ impl Host for GuestState {
         topic: String,
         policy: Option<SlowPolicy>,
     ) -> wasmtime::Result<()> {
+        let Calls { host, effects } = &mut *self.calls;
         let policy = policy.map(contract::SlowPolicy::from);
-        Ok(self.calls.set_topic_policy(topic, policy)?)
+        Ok(host.set_topic_policy(effects, topic, policy)?)
     }
 
     fn dropped(&mut self, topic: String) -> wasmtime::Result<u64> {
-        Ok(self.calls.registry.topic_dropped(&topic))
+        Ok(self.calls.host.topic_dropped(&topic))
     }
 }

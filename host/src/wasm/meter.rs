@@ -18,7 +18,7 @@ use crate::clock::thread_time;
 /// slow each other.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct Pulse {
+pub(crate) struct ExecutionMeter {
     /// The number of begins and ends of slices: odd while a guest runs.
     slices: AtomicU64,
     /// The begin of the slice, in nanoseconds since `base`.
@@ -27,25 +27,25 @@ pub(crate) struct Pulse {
     /// of a callback, where asking for it would cost more than most callbacks take.
     cpu_since: AtomicU64,
     /// Nanoseconds that the callback computed in its earlier slices.
-    spent: AtomicU64,
+    used: AtomicU64,
     base: Instant,
     alone: bool,
 }
 
-impl Default for Pulse {
+impl Default for ExecutionMeter {
     fn default() -> Self {
         Self {
             slices: AtomicU64::new(0),
             since: AtomicU64::new(0),
             cpu_since: AtomicU64::new(0),
-            spent: AtomicU64::new(0),
+            used: AtomicU64::new(0),
             base: Instant::now(),
             alone: false,
         }
     }
 }
 
-impl Pulse {
+impl ExecutionMeter {
     /// Returns the measurements of a worker that serves a single handler.
     pub(crate) fn of_one_handler() -> Self {
         Self {
@@ -74,13 +74,13 @@ impl Pulse {
         self.since
             .store(nanos(self.base.elapsed()), Ordering::Relaxed);
         self.cpu_since.store(0, Ordering::Relaxed);
-        self.spent.store(0, Ordering::Relaxed);
+        self.used.store(0, Ordering::Relaxed);
     }
 
     /// Returns the time that the callback has computed in all its slices. It is processor time, so
     /// that a machine that is busy elsewhere ends no callback.
-    pub(super) fn spent(&self) -> Duration {
-        let before = Duration::from_nanos(self.spent.load(Ordering::Relaxed));
+    pub(super) fn used(&self) -> Duration {
+        let before = Duration::from_nanos(self.used.load(Ordering::Relaxed));
         let cpu_since = self.cpu_since.load(Ordering::Relaxed);
         if cpu_since > 0 {
             return before + thread_time().saturating_sub(Duration::from_nanos(cpu_since));
@@ -91,33 +91,33 @@ impl Pulse {
         before + slice.min(FIRST_SLICE_MAX)
     }
 
-    /// Starts another slice of a callback that has computed for `spent` before.
-    fn resume(&self, spent: Duration) {
+    /// Starts another slice of a callback that has computed for `used` before.
+    fn resume(&self, used: Duration) {
         self.since
             .store(nanos(self.base.elapsed()), Ordering::Relaxed);
         self.cpu_since
             .store(nanos(thread_time()).max(1), Ordering::Relaxed);
-        self.spent.store(nanos(spent), Ordering::Relaxed);
+        self.used.store(nanos(used), Ordering::Relaxed);
     }
 
-    /// Runs a program, slice by slice, like [`watch`](Self::watch). Since a program runs for long,
+    /// Runs a program, slice by slice, like [`measure`](Self::measure). Since a program runs for long,
     /// its time starts anew after it has waited for anything but other tasks of its worker. `after`
     /// is called after each slice.
-    pub(super) async fn watch_program<T>(
+    pub(super) async fn measure_program<T>(
         &self,
         yields: &AtomicBool,
         after: impl Fn(),
         call: impl Future<Output = T>,
     ) -> T {
         let mut call = pin!(call);
-        let mut spent = Duration::ZERO;
+        let mut used = Duration::ZERO;
         poll_fn(move |cx| {
-            self.resume(spent);
+            self.resume(used);
             let slice = self.enter();
             let result = call.as_mut().poll(cx);
             drop(slice);
-            spent = match yields.load(Ordering::Relaxed) {
-                true => self.spent(),
+            used = match yields.load(Ordering::Relaxed) {
+                true => self.used(),
                 false => Duration::ZERO,
             };
             after();
@@ -134,19 +134,19 @@ impl Pulse {
 
     /// Runs a callback, slice by slice. Only the time within its polls counts: a wait between them
     /// does not.
-    pub(super) async fn watch<T>(&self, call: impl Future<Output = T>) -> T {
+    pub(super) async fn measure<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
-        let mut spent = None;
+        let mut used = None;
         poll_fn(move |cx| {
             // The first slice began with the callback.
-            if let Some(spent) = spent {
-                self.resume(spent);
+            if let Some(used) = used {
+                self.resume(used);
             }
             let slice = self.enter();
             let result = call.as_mut().poll(cx);
             drop(slice);
             if result.is_pending() {
-                spent = Some(self.spent());
+                used = Some(self.used());
             }
             result
         })
@@ -155,7 +155,7 @@ impl Pulse {
 }
 
 /// A running slice, which ends when this is dropped, also by a panic of the host.
-struct Slice<'a>(&'a Pulse);
+struct Slice<'a>(&'a ExecutionMeter);
 
 impl Drop for Slice<'_> {
     fn drop(&mut self) {
@@ -237,11 +237,11 @@ mod tests {
 
     #[test]
     fn slice_is_seen_while_a_callback_computes_and_not_while_it_waits() {
-        let pulse = Pulse::default();
-        pulse.begin();
+        let meter = ExecutionMeter::default();
+        meter.begin();
         let mut first = None;
-        let number = || pulse.slice().map(|(number, _)| number);
-        let mut call = pin!(pulse.watch(poll_fn(|_| match first {
+        let number = || meter.slice().map(|(number, _)| number);
+        let mut call = pin!(meter.measure(poll_fn(|_| match first {
             None => {
                 first = number();
                 Poll::Pending
@@ -249,9 +249,9 @@ mod tests {
             Some(first) => Poll::Ready((first, number())),
         })));
         let mut cx = Context::from_waker(Waker::noop());
-        assert_eq!(pulse.slice(), None);
+        assert_eq!(meter.slice(), None);
         assert!(call.as_mut().poll(&mut cx).is_pending());
-        assert_eq!(pulse.slice(), None);
+        assert_eq!(meter.slice(), None);
         let Poll::Ready((first, second)) = call.as_mut().poll(&mut cx) else {
             panic!("the second slice is the last");
         };
@@ -263,14 +263,14 @@ mod tests {
 
     #[test]
     fn time_between_slices_is_not_the_callbacks() {
-        let pulse = Pulse::default();
-        pulse.begin();
+        let meter = ExecutionMeter::default();
+        meter.begin();
         let mut polls = 0;
-        let mut call = pin!(pulse.watch(poll_fn(|_| {
+        let mut call = pin!(meter.measure(poll_fn(|_| {
             polls += 1;
             match polls {
                 1 => Poll::Pending,
-                _ => Poll::Ready(pulse.spent()),
+                _ => Poll::Ready(meter.used()),
             }
         })));
         let mut cx = Context::from_waker(Waker::noop());
@@ -279,9 +279,9 @@ mod tests {
         while waited.elapsed() < Duration::from_millis(200) {
             std::thread::yield_now();
         }
-        let Poll::Ready(spent) = call.as_mut().poll(&mut cx) else {
+        let Poll::Ready(used) = call.as_mut().poll(&mut cx) else {
             panic!("the second slice is the last");
         };
-        assert!(spent < Duration::from_millis(200), "{spent:?}");
+        assert!(used < Duration::from_millis(200), "{used:?}");
     }
 }

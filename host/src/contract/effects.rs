@@ -1,23 +1,17 @@
 //! What a handler asked for during one callback.
 //!
 //! The functions that a handler imports check and queue; nothing happens before the callback has returned. Then the effects are
-//! applied in order (`handler::apply`), or dropped when it failed: a callback is all or nothing.
+//! applied in order , or dropped when it failed: a callback is all or nothing.
 
 mod asked;
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use wsrun_proto::ws::MessageKind;
 
-use crate::contract::{
-    ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, SlowPolicy, TimerId,
-};
-use crate::handler::SessionRoom;
-use crate::metrics::HandlerTally;
-use crate::reservations::Reservations;
+use super::{ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, SlowPolicy, TimerId};
 pub(crate) use asked::{AllAdditions, Asked};
 
 /// What a frame is counted with beside its payload: the longest header that this side sends (RFC 6455, 5.2).
@@ -191,39 +185,38 @@ pub(crate) struct Effects {
     pub(crate) data: Vec<u8>,
     /// What was `data`, while it is carried out, if queues share it.
     shared: Option<Bytes>,
-    /// Room that they count on: given back as they are carried out, or with them.
-    pub(crate) reserved: Reservations,
-    /// The same for session data, where any is to be kept.
-    pub(crate) session_room: Option<SessionRoom>,
     /// What they make of things that the callback asks about; none while there is no such effect.
     asked: Option<Box<Asked>>,
     all_additions: AllAdditions,
     /// The callback decides on a broadcast, and must not make another.
     pub(crate) in_filter: bool,
+    /// While a call with several messages runs: their connection, and the bytes that it may still be
+    /// sent in the same way.
+    pub(crate) packed: Option<(ConnectionId, usize)>,
     count_max: usize,
     bytes_max: usize,
     /// Bytes of effects beside `data`: names, reasons, session data.
     other_bytes: usize,
-    /// None in what was taken out.
-    tally: Option<Arc<HandlerTally>>,
+    /// Called for each effect that is refused. None in what was taken out.
+    on_refused: Option<Box<dyn Fn()>>,
 }
 
 impl Effects {
+    /// Has room for as many effects as the limits say. `on_refused` is called for each one more.
     pub(crate) fn new(
         limits: &HandlerLimits,
-        tally: Arc<HandlerTally>,
         all_additions: AllAdditions,
+        on_refused: Box<dyn Fn()>,
     ) -> Self {
         Self {
             all_additions,
-            tally: Some(tally),
+            on_refused: Some(on_refused),
             list: Vec::new(),
             data: Vec::new(),
             shared: None,
-            reserved: Reservations::default(),
-            session_room: None,
             asked: None,
             in_filter: false,
+            packed: None,
             count_max: limits.contract.effects_max,
             bytes_max: limits.contract.effect_bytes_max,
             other_bytes: 0,
@@ -266,8 +259,8 @@ impl Effects {
         self.other_bytes += bytes;
         if self.list.len() >= self.count_max || self.data.len() + self.other_bytes > self.bytes_max
         {
-            if let Some(tally) = &self.tally {
-                tally.limits[Limit::Effects as usize].add(1);
+            if let Some(on_refused) = &self.on_refused {
+                on_refused();
             }
             return Err(ContractBroken(format!(
                 "one callback may queue at most {} effects with {} bytes",
@@ -294,14 +287,6 @@ impl Effects {
     #[inline]
     pub(crate) fn asked_mut(&mut self) -> Option<&mut Asked> {
         self.asked.as_deref_mut()
-    }
-
-    /// Holds a promise to keep session data until it is carried out.
-    pub(crate) fn hold_session_room(&mut self, room: SessionRoom) {
-        match &mut self.session_room {
-            Some(held) => held.join(room),
-            None => self.session_room = Some(room),
-        }
     }
 
     /// Session data that a connection will have, if an effect sets it.
@@ -364,33 +349,35 @@ impl Effects {
             list: std::mem::take(&mut self.list),
             data: std::mem::take(&mut self.data),
             shared: None,
-            reserved: std::mem::take(&mut self.reserved),
-            session_room: self.session_room.take(),
             asked: self.asked.take(),
             all_additions: Rc::clone(&self.all_additions),
             in_filter: false,
+            packed: None,
             count_max: self.count_max,
             bytes_max: self.bytes_max,
             other_bytes: std::mem::take(&mut self.other_bytes),
-            tally: None,
+            on_refused: None,
         }
+    }
+
+    /// Returns true when nothing was asked for.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.data.is_empty()
     }
 
     /// Gives the buffers of carried out effects back, unless there are new ones.
     pub(crate) fn reuse(&mut self, mut done: Self) {
-        if self.list.is_empty() && self.data.is_empty() && self.reserved.is_empty() {
+        if self.is_empty() {
             done.clear();
             self.list = done.list;
             self.data = done.data;
-            self.reserved = done.reserved;
             self.asked = done.asked;
         }
     }
 
     pub(crate) fn clear(&mut self) {
         self.list.clear();
-        self.reserved.clear();
-        self.session_room = None;
         if let Some(asked) = &mut self.asked {
             asked.clear();
         }
@@ -413,7 +400,7 @@ mod tests {
     use super::*;
 
     fn effects(sizes: &[usize]) -> (Effects, Vec<Payload>) {
-        let mut effects = Effects::new(&HandlerLimits::default(), Arc::default(), Rc::default());
+        let mut effects = Effects::new(&HandlerLimits::default(), Rc::default(), Box::new(|| {}));
         let payloads = sizes
             .iter()
             .map(|&size| {
@@ -440,7 +427,7 @@ mod tests {
 
     #[test]
     fn message_in_a_buffer_with_much_more_room_is_not_shared() {
-        let mut effects = Effects::new(&HandlerLimits::default(), Arc::default(), Rc::default());
+        let mut effects = Effects::new(&HandlerLimits::default(), Rc::default(), Box::new(|| {}));
         effects.data.reserve_exact(BYTES_KEPT);
         let payload = effects.payload(MessageKind::Binary, &[1; 70_000]);
         let sent = effects.push(Effect::Send { to: 1, payload });
