@@ -4,15 +4,15 @@
 //! ```text
 //!  cli, main ──▶ server ──▶ listener ──▶ connection ──▶ handler ◀── wasm
 //!                  │                        │   core: wsrun-proto     │
-//!                  └── config, tls          └── session, stream ──────┘ effects
+//!                  └── config, tls          └── session, stream ──────┘ contract
 //! ```
 //!
 //! * [`config`]: every setting with its default. [`server`]: starts and stops all of it.
 //! * `listener`: binds and accepts. `connection`: a socket from accept to close. `session`: what the host keeps for a connection.
-//! * `handler`: events in, effects out, on one worker. `effects`: what a callback asked for;
+//! * `handler`: events in, effects out, on one worker. `imports`: what a callback may ask for;
 //!   `reservations`: the room that it counts on.
 //! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
-//! * `tape`: records what instances were called with and asked for, and plays it again.
+//! * `tape`: records what instances were called with and asked for, and answers from it. `replay`: plays a tape over a component.
 //! * `metrics`: counters, and the rate limits of the log. `admission`: connections against their limits.
 //! * `privileges`: who the process is. `file`: reading what somebody outside named. `text`: foreign text in a
 //!   line. `seldom`: lines of the log that peers can cause. `descriptors`: those that are kept for the operator.
@@ -38,6 +38,7 @@ pub mod native;
 mod outbound;
 mod panics;
 mod privileges;
+mod replay;
 mod reservations;
 mod seldom;
 pub mod server;

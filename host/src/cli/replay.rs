@@ -9,9 +9,9 @@ use super::failure::Failure;
 use super::logging::{self, Format, Level};
 use super::output::{say, say_error};
 use super::runtime::default_cache;
+use crate::replay::{Found, replay};
 use crate::tape::format::Outcome;
 use crate::tape::player::Difference;
-use crate::tape::replay::{Found, replay};
 use crate::text;
 
 /// Characters of a value that are shown, at most.

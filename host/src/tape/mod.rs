@@ -9,13 +9,12 @@
 //! cross into the instance, so that the same component does the same again.
 //!
 //! * [`mod@format`]: the lines of a tape. [`value`]: the values of the contract as JSON. [`redact`]: what is not written.
-//! * [`recorder`]: a tape that is being written. [`writer`]: its file. [`player`]: answers from a tape. [`replay`]: a whole one.
+//! * [`recorder`]: a tape that is being written. [`writer`]: its file. [`player`]: answers from a tape, of which `replay` plays a whole one.
 
 pub(crate) mod format;
 pub(crate) mod player;
 pub(crate) mod recorder;
 pub(crate) mod redact;
-pub(crate) mod replay;
 pub(crate) mod value;
 mod writer;
 
@@ -26,7 +25,7 @@ use serde_json::Value;
 
 use self::player::Playing;
 use self::recorder::{Recorder, Recording};
-use self::value::Put;
+use self::value::ToTape;
 use crate::contract::{CallbackError, Capabilities, Setting};
 
 /// What is recorded, and where to.
@@ -110,7 +109,7 @@ pub(crate) enum Track {
 impl Track {
     /// A callback begins.
     #[cold]
-    pub(crate) fn begin(&mut self, event: &'static str, args: &impl Put) {
+    pub(crate) fn begin(&mut self, event: &'static str, args: &impl ToTape) {
         match self {
             Self::Recording(recording) => recording.begin(event, args),
             // The script of the callback was laid out by who makes it.
@@ -120,7 +119,7 @@ impl Track {
 
     /// The callback is over.
     #[cold]
-    pub(crate) fn end<T: Put>(&mut self, result: Result<&T, &CallbackError>) {
+    pub(crate) fn end<T: ToTape>(&mut self, result: Result<&T, &CallbackError>) {
         match self {
             Self::Recording(recording) => recording.end(result),
             Self::Playing(playing) => {
@@ -132,7 +131,7 @@ impl Track {
     }
 
     /// A value as this tape has it; none where nothing is written any more.
-    pub(crate) fn put(&self, value: &impl Put) -> Option<Value> {
+    pub(crate) fn put(&self, value: &impl ToTape) -> Option<Value> {
         match self {
             Self::Recording(recording) => {
                 recording.is_on().then(|| value.put(recording.redaction()))

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::format::{Answer, Call, Outcome};
 use super::redact::Redaction;
-use super::value::Put;
+use super::value::ToTape;
 
 /// The first difference between a callback and its recording.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +65,7 @@ struct Diverged;
 struct RecordedTrap(String);
 
 impl Playing {
-    pub(super) fn new(redaction: Arc<Redaction>) -> Self {
+    pub(crate) fn new(redaction: Arc<Redaction>) -> Self {
         Self {
             script: Arc::default(),
             redaction,
@@ -77,7 +77,7 @@ impl Playing {
     }
 
     /// Sets the script of the next callback.
-    pub(super) fn lay_out(&self, calls: Vec<Call>, outcome: &Outcome) {
+    pub(crate) fn lay_out(&self, calls: Vec<Call>, outcome: &Outcome) {
         *self.script() = Script {
             calls: calls.into(),
             stopped: matches!(outcome, Outcome::Stopped(_)),
@@ -129,14 +129,14 @@ impl Playing {
         Diverged.into()
     }
 
-    pub(super) fn returned(&self, value: &impl Put) {
+    pub(super) fn returned(&self, value: &impl ToTape) {
         let value = value.put(&self.redaction);
         self.script().returned = Some(value);
     }
 
     /// Compares the callback with its recording, after its end. The error says what is wrong with
     /// the tape.
-    pub(super) fn compare(
+    pub(crate) fn compare(
         &self,
         expected: Outcome,
         failed: Option<Outcome>,

@@ -12,7 +12,7 @@ use super::format::{
     TapeLimits, entry,
 };
 use super::redact::Redaction;
-use super::value::Put;
+use super::value::ToTape;
 use super::writer::Writer;
 use super::{RecordConfig, RecordError};
 use crate::config::Config;
@@ -193,7 +193,7 @@ impl Recording {
         self.recorder.0.writer.is_on()
     }
 
-    pub(super) fn begin(&self, event: &'static str, args: &impl Put) {
+    pub(super) fn begin(&self, event: &'static str, args: &impl ToTape) {
         if self.is_on() {
             let args = args.put(self.redaction()).to_string();
             self.begin_with(event, args);
@@ -231,7 +231,7 @@ impl Recording {
         open.calls.push_str(&text);
     }
 
-    pub(super) fn end<T: Put>(&self, result: Result<&T, &CallbackError>) {
+    pub(super) fn end<T: ToTape>(&self, result: Result<&T, &CallbackError>) {
         if !self.is_on() {
             return;
         }

@@ -28,4 +28,5 @@ mod predictable;
 pub(crate) mod program;
 pub(crate) mod state;
 mod stdio;
+mod tape_values;
 pub(crate) mod taped;

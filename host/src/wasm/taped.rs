@@ -31,7 +31,7 @@ use crate::contract::{ConnectionId, TimerId};
 use crate::tape::Track;
 use crate::tape::format::Answer;
 use crate::tape::redact::Redaction;
-use crate::tape::value::{Agreed, Put, Take, Two};
+use crate::tape::value::{Agreed, FromTape, ToTape, Two};
 
 /// Everything that a handler may import, over the tape.
 pub(crate) fn taped_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
@@ -73,12 +73,12 @@ struct Taped<'a>(&'a mut GuestState);
 
 impl Taped<'_> {
     /// The arguments of a call; none where there is no tape, as in instances that answer plain requests.
-    fn put(&self, args: &impl Put) -> Option<Value> {
+    fn put(&self, args: &impl ToTape) -> Option<Value> {
         self.0.tape.as_ref().and_then(|track| track.put(args))
     }
 
     /// Has the tape answer, or the host and the tape take note.
-    fn over<T: Put + Take>(
+    fn over<T: ToTape + FromTape>(
         &mut self,
         call: &'static str,
         args: Option<Value>,
@@ -93,7 +93,7 @@ impl Taped<'_> {
     }
 
     /// For calls without effect whose answer is the same each time: where the tape has none, the host answers.
-    fn look<T: Put + Take>(
+    fn look<T: ToTape + FromTape>(
         &mut self,
         call: &'static str,
         real: impl FnOnce(&mut GuestState) -> wasmtime::Result<T>,
@@ -108,7 +108,7 @@ impl Taped<'_> {
     }
 
     /// What the tape has, if it is one that is played.
-    fn play<T: Take>(&self, call: &str, args: &Option<Value>) -> wasmtime::Result<Option<T>> {
+    fn play<T: FromTape>(&self, call: &str, args: &Option<Value>) -> wasmtime::Result<Option<T>> {
         let Some(Track::Playing(playing)) = &self.0.tape else {
             return Ok(None);
         };
@@ -117,7 +117,7 @@ impl Taped<'_> {
         Ok(Some(answer))
     }
 
-    fn record<T: Put>(&mut self, call: &str, args: Option<Value>, result: &wasmtime::Result<T>) {
+    fn record<T: ToTape>(&mut self, call: &str, args: Option<Value>, result: &wasmtime::Result<T>) {
         if let Some(Track::Recording(recording)) = &mut self.0.tape
             && recording.is_on()
         {
@@ -400,23 +400,23 @@ impl poll::HostPollable for Taped<'_> {
     }
 }
 
-impl Put for Datetime {
+impl ToTape for Datetime {
     fn put(&self, redaction: &Redaction) -> Value {
         Two(self.seconds, self.nanoseconds).put(redaction)
     }
 }
 
-impl Take for Datetime {
+impl FromTape for Datetime {
     fn take(value: Value) -> Result<Self, String> {
         let [seconds, nanoseconds] = crate::tape::value::args(value)?;
         Ok(Self {
-            seconds: Take::take(seconds)?,
-            nanoseconds: Take::take(nanoseconds)?,
+            seconds: FromTape::take(seconds)?,
+            nanoseconds: FromTape::take(nanoseconds)?,
         })
     }
 }
 
-impl Put for MessageIn<'_> {
+impl ToTape for MessageIn<'_> {
     fn put(&self, redaction: &Redaction) -> Value {
         match self {
             Self::Text(text) => serde_json::json!({"text": text}),
@@ -425,7 +425,7 @@ impl Put for MessageIn<'_> {
     }
 }
 
-impl Put for ChunkIn<'_> {
+impl ToTape for ChunkIn<'_> {
     fn put(&self, redaction: &Redaction) -> Value {
         serde_json::json!({
             "text": self.text,

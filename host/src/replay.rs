@@ -10,18 +10,18 @@ use serde_json::Value;
 use wasmtime::Engine;
 use wsrun_proto::ws::MessageKind;
 
-use super::Tape;
-use super::format::{EndReason, Entry, GONE, Line, Made, NEW, Outcome, Reader, TapeError};
-use super::player::{Difference, Playing};
-use super::recorder::{failed, names};
-use super::redact::Redaction;
-use super::value::{Take, args};
 use crate::clock;
 use crate::contract::{
     self, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits, HttpRequest, Setting,
 };
 use crate::handler::{Guest as _, GuestFactory as _};
 use crate::metrics::HandlerMetrics;
+use crate::tape::Tape;
+use crate::tape::format::{EndReason, Entry, GONE, Line, Made, NEW, Outcome, Reader, TapeError};
+use crate::tape::player::{Difference, Playing};
+use crate::tape::recorder::{failed, names};
+use crate::tape::redact::Redaction;
+use crate::tape::value::{FromTape, args};
 use crate::wasm::bindings::wsrun::websocket::types;
 use crate::wasm::component::{self, ComponentError, Loaded};
 use crate::wasm::context::{HandlerContext, WorkerContext};
@@ -437,8 +437,8 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
         "handler.opened" => guest.opened(connection(value)?).await,
         "handler.received" => {
             let [connection, message] = args(value)?;
-            let connection = Take::take(connection)?;
-            match Take::take(message)? {
+            let connection = FromTape::take(connection)?;
+            match FromTape::take(message)? {
                 types::Message::Text(text) => {
                     let text = text.as_bytes();
                     guest.received(connection, MessageKind::Text, text).await
@@ -453,36 +453,43 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
         "handler.closed" => {
             let [connection, info] = args(value)?;
             let info = types::CloseInfo::take(info)?.into();
-            guest.closed(Take::take(connection)?, &info).await
+            guest.closed(FromTape::take(connection)?, &info).await
         }
         "writable.writable" => guest.writable(connection(value)?).await,
         "chunks.received-chunk" => {
             let [connection, chunk] = args(value)?;
             let part = |name: &str| chunk.get(name).cloned().unwrap_or_default();
-            let data: Vec<u8> = Take::take(part("data"))?;
+            let data: Vec<u8> = FromTape::take(part("data"))?;
             let chunk = Chunk {
-                text: Take::take(part("text"))?,
+                text: FromTape::take(part("text"))?,
                 data: &data,
-                first: Take::take(part("first"))?,
-                last: Take::take(part("final"))?,
-                remaining: Take::take(part("remaining"))?,
+                first: FromTape::take(part("first"))?,
+                last: FromTape::take(part("final"))?,
+                remaining: FromTape::take(part("remaining"))?,
             };
-            guest.received_chunk(Take::take(connection)?, &chunk).await
+            guest
+                .received_chunk(FromTape::take(connection)?, &chunk)
+                .await
         }
         "reconnection.lost" => {
             let [connection, info, attempt, after] = args(value)?;
             let info = types::CloseInfo::take(info)?.into();
-            let after: u32 = Take::take(after)?;
+            let after: u32 = FromTape::take(after)?;
             let after = Duration::from_millis(after.into());
             guest
-                .lost(Take::take(connection)?, &info, Take::take(attempt)?, after)
+                .lost(
+                    FromTape::take(connection)?,
+                    &info,
+                    FromTape::take(attempt)?,
+                    after,
+                )
                 .await
         }
         "reconnection.restored" => guest.restored(connection(value)?).await,
         "broadcast-filter.wanted" => {
             let [connection, message] = args(value)?;
-            let connection = Take::take(connection)?;
-            let (kind, bytes) = match Take::take(message)? {
+            let connection = FromTape::take(connection)?;
+            let (kind, bytes) = match FromTape::take(message)? {
                 types::Message::Text(text) => (MessageKind::Text, text.into_bytes()),
                 types::Message::Binary(bytes) => (MessageKind::Binary, bytes),
             };
@@ -490,14 +497,14 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
         }
         "network-filter.accepts" => {
             let [peer, local] = args(value)?;
-            let (peer, local): (String, String) = (Take::take(peer)?, Take::take(local)?);
+            let (peer, local): (String, String) = (FromTape::take(peer)?, FromTape::take(local)?);
             guest.accepts(&peer, &local).await.map(drop)
         }
         "http.requested" => {
             let [method, request, body] = args(value)?;
-            let body: Vec<u8> = Take::take(body)?;
+            let body: Vec<u8> = FromTape::take(body)?;
             let request = HttpRequest {
-                method: Take::take(method)?,
+                method: FromTape::take(method)?,
                 request: contract::Request::from(types::Request::take(request)?),
                 body: body.into(),
             };
@@ -505,16 +512,16 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
         }
         "pong.pong" => {
             let [connection, payload] = args(value)?;
-            let payload: Vec<u8> = Take::take(payload)?;
-            guest.pong(Take::take(connection)?, &payload).await
+            let payload: Vec<u8> = FromTape::take(payload)?;
+            guest.pong(FromTape::take(connection)?, &payload).await
         }
         "timer-handler.fired" => {
             let [timer, tag, connection] = args(value)?;
             guest
                 .fired(
-                    Take::take(timer)?,
-                    Take::take(tag)?,
-                    Take::take(connection)?,
+                    FromTape::take(timer)?,
+                    FromTape::take(tag)?,
+                    FromTape::take(connection)?,
                 )
                 .await
         }
@@ -522,12 +529,12 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
         "lifecycle.save" => guest.save().await.map(drop),
         "lifecycle.restore" => {
             let [state] = args(value)?;
-            let state: Vec<u8> = Take::take(state)?;
+            let state: Vec<u8> = FromTape::take(state)?;
             guest.restore(&state).await.map(drop)
         }
         "lifecycle.draining" => {
             let [deadline] = args(value)?;
-            let deadline: u32 = Take::take(deadline)?;
+            let deadline: u32 = FromTape::take(deadline)?;
             guest.draining(Duration::from_millis(deadline.into())).await
         }
         other => return Err(format!("there is no event {other:?}")),
@@ -537,5 +544,5 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
 /// The one argument of a callback that has a connection alone.
 fn connection(value: Value) -> Result<ConnectionId, String> {
     let [connection] = args(value)?;
-    Take::take(connection)
+    FromTape::take(connection)
 }
