@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut builder = Server::builder()
         .listen_tcp(SocketAddr::from(([127, 0, 0, 1], port)))
         .handler(handler)
-        .configure(|config| config.connections_max = 20_000);
+        .configure(|config| config.connection.connections_max = 20_000);
     if let Ok(workers) = env::var("WORKERS") {
         builder = builder.workers(workers.parse()?).scope(Scope::Worker);
     }

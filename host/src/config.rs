@@ -1,30 +1,126 @@
 //! What a server is told: every setting with its default and its limit.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use ipnet::IpNet;
-use ipnet::Ipv4Net;
-use wsrun_proto::http::origin::Allowed;
-use wsrun_proto::limits::Limits;
-use wsrun_proto::ws::Timeouts;
-use wsrun_proto::ws::deflate::DeflateConfig;
 
-use crate::contract::LONGEST;
+pub use crate::connection::files::FolderError;
+pub use crate::connection::settings::{ConnectionSettings, InvalidConnections, Origins};
 pub use crate::contract::{
-    ComputeLimits, ContractLimits, HandlerLimits, MemoryLimits, Rates, Resilience, Scope,
-    TrafficLimits,
+    ComputeLimits, ContractLimits, HandlerLimits, InvalidLimits, MemoryLimits, Rates, Resilience,
+    Scope, TrafficLimits,
 };
-use crate::dev::Dev;
-pub use crate::listener::Inherited;
+use crate::contract::{Fault, LONGEST, Setting};
+pub use crate::listener::{Inherited, Listen};
 use crate::native::Native;
+pub use crate::network_filter::NetworkFilter;
 pub use crate::outbound::OutboundConfig;
 pub use crate::outbound::grants::{Grant, GrantError, Grants};
+pub use crate::privileges::Privileges;
+pub use crate::runtime_settings::{InvalidRuntime, RuntimeSettings};
 pub use crate::tape::RecordConfig;
 use crate::text;
+pub use crate::tls::TlsFiles;
+pub use crate::wasm::settings::{Compilation, Coredumps, InvalidWasm, ProgramFormat, WasmSettings};
+
+/// The most threads with connections.
+const WORKERS_MAX: u16 = 1_024;
+
+/// The highest nice value, as setpriority(2) has it. Values below 0 are for privileged users.
+const NICE_MAX: u8 = 19;
+
+/// Settings that contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no handler.
+    #[error(
+        "no handler: name a component, or use {} NAME=FILE",
+        Setting("handlers.protocol")
+    )]
+    NoHandler,
+    /// There are too many workers, or none that accepts.
+    #[error(
+        "{} {workers} and {} {}: together they must be 1 to {WORKERS_MAX}, one at least of {}",
+        Setting("workers"), .own, Setting("handlers.own_worker"), Setting("workers")
+    )]
+    Workers {
+        /// The workers that accept.
+        workers: u16,
+        /// The workers of single handlers.
+        own: u16,
+    },
+    /// The nice value is out of range.
+    #[error("{setting} {0}: it is from 0 to {NICE_MAX}", setting = Setting("handlers.own_worker_nice"))]
+    Nice(u8),
+    /// A handler whose connections do not share an instance has a worker of its own.
+    #[error(
+        "{setting} {0}: only a handler of {scope} shared has one",
+        setting = Setting("handlers.own_worker"), scope = Setting("handlers.scope")
+    )]
+    OwnWorkerScope(String),
+    /// Two handlers have one subprotocol, or are both the default.
+    #[error("{setting} {0}: this name is given twice", setting = Setting("handlers.protocol"))]
+    ProtocolTwice(String),
+    /// Two handlers have one name.
+    #[error(
+        "two handlers are called {0:?}: a handler is known by its {protocol}, or without one by the name of its file, in `wsrun ctl`, the log \
+         and the metrics; rename the file, or give the other handler another {protocol}",
+        protocol = Setting("handlers.protocol")
+    )]
+    NameTwice(String),
+    /// All connections of a handler together may wait for less than one of them may.
+    #[error(
+        "{} {handler} is smaller than {} {connection}, which is for one connection",
+        Setting("traffic.queued_bytes_max"),
+        Setting("runtime.limits.queued_bytes_max")
+    )]
+    HandlerQueue {
+        /// Bytes of all connections.
+        handler: usize,
+        /// Bytes of one.
+        connection: usize,
+    },
+    /// A handler exports what its scope does not have.
+    #[error("handler {name}: {misfit}")]
+    Scope {
+        /// The name of the handler.
+        name: String,
+        /// The export, and the scopes that have it.
+        misfit: String,
+    },
+    /// A server that is turned by its caller was asked for threads of its own.
+    #[error("the server runs on this thread already: call spawn instead of service")]
+    Turned,
+    /// A server of several workers was asked to be turned by its caller.
+    #[error("{0}")]
+    Threads(&'static str),
+    /// The limits of a handler.
+    #[error(transparent)]
+    Limits(#[from] InvalidLimits),
+    /// The protocol.
+    #[error(transparent)]
+    Runtime(#[from] InvalidRuntime),
+    /// Connections and plain requests.
+    #[error(transparent)]
+    Connection(#[from] InvalidConnections),
+    /// Components.
+    #[error(transparent)]
+    Wasm(#[from] InvalidWasm),
+    /// A folder cannot be opened or looked into.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+impl ConfigError {
+    /// Returns who can mend it: the operator.
+    pub fn fault(&self) -> Fault {
+        Fault::Operator
+    }
+}
 
 /// Everything that [`Server::new`](crate::server::Server::new) needs to know.
 #[derive(Clone, Debug)]
@@ -36,77 +132,59 @@ pub struct Config {
     /// Worker threads that accept, 1 by default. At most 1,024, with those of [`HandlerConfig::own_worker`]. Which of them have an instance
     /// of a handler: its [`Scope`].
     pub workers: u16,
-    /// A folder whose files answer plain HTTP requests. Opened once, when the server is made.
-    pub static_dir: Option<PathBuf>,
-    /// The folder whose files handlers may answer plain HTTP requests with ([`HttpBody::File`](crate::contract::HttpBody::File)). Without
-    /// it such an answer is sent as 404.
-    pub files_dir: Option<PathBuf>,
-    /// The body of a plain HTTP request to a handler, 1 MiB by default. More is answered with 413.
-    pub request_body_bytes_max: u64,
-    /// Which addresses may connect over TCP: all by default.
-    pub network: NetworkFilter,
     /// PEM files of the certificate chain and the private key; wss and https on every TCP listener.
     pub tls: Option<TlsFiles>,
-    /// Which pages of other origins may connect. Requests without an Origin header are not a browser's and always may.
-    pub origins: Origins,
-    /// permessage-deflate; none declines every offer.
-    pub deflate: Option<DeflateConfig>,
-    /// Limits of the protocol core.
-    pub limits: Limits,
-    /// Timeouts of the protocol core.
-    pub timeouts: Timeouts,
-    /// Connections at a time over all workers, 10,000 by default, HTTP and handshakes included. One more is answered 503.
-    pub connections_max: usize,
-    /// Connections of one address over all workers, HTTP and handshakes included; of IPv6, of one /64. None, which is the default, for no
-    /// limit: behind a proxy all come from one address. One more is cut off before TLS, or answered 503 where there is none. Unix sockets
-    /// are not concerned.
-    pub connections_per_address_max: Option<usize>,
-    /// From accept to the end of the TLS handshake, and again to the end of each request's head: 10 s by default. Also the longest silence
-    /// within a request's body, which has the [`message_timeout`](Timeouts::message_timeout) in all.
-    pub handshake_timeout: Duration,
-    /// How long a peer may take nothing of what is queued for it before the connection is aborted: 30 s by default.
-    pub write_timeout: Duration,
-    /// From the signal to stop until connections that have not closed are cut: 10 s by default.
-    pub shutdown_timeout: Duration,
-    /// Over how much of it the closes are spread. None, the default: about 2 ms for each connection, half of it at most.
-    pub drain_window: Option<Duration>,
-    /// The code of those closes: 1001 (going away) by default, or 1012 (service restart).
-    pub drain_close_code: u16,
-    /// The largest message that is received or sent in parts, 4 GiB by default. Beyond it a received one fails the connection with 1009,
-    /// and a part to be sent is refused with `too-large`.
-    pub stream_bytes_max: u64,
-    /// Takes frames whether they are masked or not, and sends none masked, in both roles. For tests against peers that cannot do better:
-    /// without masks a page in a browser can plant chosen bytes in the caches of intermediaries (RFC 6455, 10.3).
-    pub danger_unmasked_frames: bool,
+    /// The protocol, its limits and timeouts, and the end of connections.
+    pub runtime: RuntimeSettings,
+    /// Accepting connections, and plain requests.
+    pub connection: ConnectionSettings,
     /// Outbound connections.
     pub outbound: OutboundConfig,
-    /// Limits of each handler instance.
-    pub handler_limits: HandlerLimits,
-    /// Folder for compiled components; none compiles at each start. It must be this user's or root's, with all above it, and writable by nobody
-    /// else: what is in it is run.
-    pub cache_dir: Option<PathBuf>,
-    /// How components are compiled.
-    pub compilation: Compilation,
-    /// Stack of the wasm frames of a callback, 512 KiB by default, from 64 KiB to 16 MiB. Deeper recursion traps. Host functions that it calls
-    /// have a stack of their own behind it, of one size.
-    pub wasm_stack_bytes_max: usize,
-    /// Whether backtraces tell files and lines where a handler has debug information. For handlers that are trusted: it is read for each frame
-    /// of each trap, while the worker waits, and costs time and memory as its author likes.
-    pub backtrace_lines: bool,
-    /// Where core dumps of handlers that trapped are written; none writes none.
-    pub coredumps: Option<Coredumps>,
+    /// Compiling and running components.
+    pub wasm: WasmSettings,
     /// Who the whole process becomes once every address is bound, before the first handler runs. None: it stays who it is.
     pub privileges: Option<Privileges>,
     /// Records what handlers are called with and ask for, to be played again by `wsrun replay`.
     pub record: Option<RecordConfig>,
-    /// Serves the page of `wsrun dev` below `/.wsrun/`, to poke at the default handler and to see how its build goes. For development alone.
-    pub dev: Option<Dev>,
-    /// Shows handlers the clock of the runtime, which begins at a date of its own and may be made to stand still, and randomness that is the same
-    /// each time. For scenarios ([`test`](crate::test)) alone: keys that a handler makes are no secret then.
-    pub danger_predictable: bool,
 }
 
 impl Config {
+    /// Checks that the settings do not contradict each other. [`Server::new`](crate::server::Server::new)
+    /// does so, too.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the first contradiction.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.handlers.is_empty() {
+            return Err(ConfigError::NoHandler);
+        }
+        if self.workers == 0 || self.threads() > WORKERS_MAX {
+            return Err(ConfigError::Workers {
+                workers: self.workers,
+                own: self.threads() - self.workers,
+            });
+        }
+        for (position, handler) in self.handlers.iter().enumerate() {
+            handler.check()?;
+            handler.check_beside(&self.handlers[..position])?;
+            let (all, one) = (
+                handler.limits.traffic.queued_bytes_max,
+                self.runtime.limits.queued_bytes_max,
+            );
+            if all < one {
+                return Err(ConfigError::HandlerQueue {
+                    handler: all,
+                    connection: one,
+                });
+            }
+        }
+        self.runtime.check()?;
+        self.connection.check()?;
+        self.wasm.check()?;
+        Ok(())
+    }
+
     /// The threads of a server: its workers, and those of single handlers.
     pub(crate) fn threads(&self) -> u16 {
         let own = self.handlers.iter().filter(|handler| handler.own_worker);
@@ -116,23 +194,14 @@ impl Config {
 
     /// Bounds every time, so that moments which lie that far ahead can be told.
     pub(crate) fn bound_times(&mut self) {
-        self.handler_limits.bound_times();
-        let timeouts = &mut self.timeouts;
-        let times = [
-            &mut self.handshake_timeout,
-            &mut self.write_timeout,
-            &mut self.shutdown_timeout,
-            &mut self.compilation.timeout,
+        for handler in &mut self.handlers {
+            Arc::make_mut(&mut handler.limits).bound_times();
+        }
+        self.runtime.bound_times();
+        for time in [
+            &mut self.wasm.compilation.timeout,
             &mut self.outbound.connect_timeout,
-            &mut timeouts.close_timeout,
-        ];
-        let optional = [
-            &mut self.drain_window,
-            &mut timeouts.ping_interval,
-            &mut timeouts.idle_timeout,
-            &mut timeouts.message_timeout,
-        ];
-        for time in times.into_iter().chain(optional.into_iter().flatten()) {
+        ] {
             *time = LONGEST.min(*time);
         }
     }
@@ -144,96 +213,15 @@ impl Default for Config {
             listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9000)))],
             handlers: Vec::new(),
             workers: 1,
-            static_dir: None,
-            files_dir: None,
-            request_body_bytes_max: 1024 * 1024,
-            network: NetworkFilter::default(),
             tls: None,
-            origins: Origins::default(),
-            deflate: Some(DeflateConfig::default()),
-            limits: Limits::default(),
-            timeouts: Timeouts::default(),
-            connections_max: 10_000,
-            connections_per_address_max: None,
-            handshake_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(30),
-            shutdown_timeout: Duration::from_secs(10),
-            drain_window: None,
-            drain_close_code: 1001,
-            stream_bytes_max: 4 << 30,
-            danger_unmasked_frames: false,
+            runtime: RuntimeSettings::default(),
+            connection: ConnectionSettings::default(),
             outbound: OutboundConfig::default(),
-            handler_limits: HandlerLimits::default(),
-            cache_dir: None,
-            compilation: Compilation::default(),
-            wasm_stack_bytes_max: 512 * 1024,
-            backtrace_lines: false,
-            coredumps: None,
+            wasm: WasmSettings::default(),
             privileges: None,
             record: None,
-            dev: None,
-            danger_predictable: false,
         }
     }
-}
-
-/// Bounds of compiling a component, which takes time and memory as its author likes.
-#[derive(Clone, Debug)]
-pub struct Compilation {
-    /// The `wsrun` whose process compiles first, with the limits below: `/proc/self/exe` in `wsrun` itself. None, the default of the library,
-    /// compiles in this process, without a limit but that of the size.
-    pub program: Option<PathBuf>,
-    /// The largest component, 64 MiB by default.
-    pub component_bytes_max: u64,
-    /// How long that process may take: 60 s by default.
-    pub timeout: Duration,
-    /// Its address space, 2 GiB by default, from 256 MiB.
-    pub memory_bytes_max: u64,
-    /// What a compiled component may take of memory when it is loaded, 256 MiB by default. Another process of [`program`](Self::program)
-    /// loads it first to tell; without one, only the bytes of what was compiled are known.
-    pub code_bytes_max: u64,
-}
-
-impl Default for Compilation {
-    fn default() -> Self {
-        Self {
-            program: None,
-            component_bytes_max: 64 * 1024 * 1024,
-            timeout: Duration::from_secs(60),
-            memory_bytes_max: 2 << 30,
-            code_bytes_max: 256 * 1024 * 1024,
-        }
-    }
-}
-
-/// Core dumps of instances whose callback failed. They have the whole memory of the instance, and with it what handler and peers keep secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coredumps {
-    /// An existing folder.
-    pub folder: PathBuf,
-    /// What the files in it may have together. No more are written then: the oldest, which mostly tell most, stay.
-    pub bytes_max: u64,
-}
-
-/// Who a process becomes: names, or numbers in decimal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Privileges {
-    /// The user.
-    pub user: Option<String>,
-    /// The group; the user's own by default. Supplementary groups become those of the user, without a user this group alone.
-    pub group: Option<String>,
-}
-
-/// An address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// IPv4 or IPv6; port 0 picks a free one.
-    Tcp(SocketAddr),
-    /// A Unix socket. A stale socket file is replaced, anything else at the path is an error.
-    Unix(PathBuf),
-    /// A listener that somebody else bound, as a service manager does. With several workers all of them accept on the one socket:
-    /// SO_REUSEPORT, which gives each its own, cannot be added to it.
-    Inherited(Inherited),
 }
 
 /// One handler and how clients reach it.
@@ -245,6 +233,8 @@ pub struct HandlerConfig {
     pub source: HandlerSource,
     /// What `host-info.config` tells it.
     pub config: Arc<BTreeMap<String, String>>,
+    /// The limits of the handler. Several handlers may share them.
+    pub limits: Arc<HandlerLimits>,
     /// Which connections share an instance.
     pub scope: Scope,
     /// Whether it has a worker of its own, beside [`Config::workers`]: a thread that nobody else's callbacks run on, which the other workers
@@ -263,6 +253,7 @@ impl HandlerConfig {
             protocol,
             source,
             config: Arc::default(),
+            limits: Arc::default(),
             scope: Scope::default(),
             own_worker: false,
             own_worker_nice: 0,
@@ -282,6 +273,28 @@ impl HandlerConfig {
             HandlerSource::Native(native) => text::line(native.name()),
         }
     }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.own_worker_nice > NICE_MAX {
+            return Err(ConfigError::Nice(self.own_worker_nice));
+        }
+        if self.own_worker && self.scope != Scope::Shared {
+            return Err(ConfigError::OwnWorkerScope(self.name()));
+        }
+        Ok(self.limits.check()?)
+    }
+
+    /// Checks that clients and operators can tell it from the handlers before it.
+    fn check_beside(&self, before: &[Self]) -> Result<(), ConfigError> {
+        let name = self.name();
+        if before.iter().any(|other| other.protocol == self.protocol) {
+            return Err(ConfigError::ProtocolTwice(name));
+        }
+        if before.iter().any(|other| other.name() == name) {
+            return Err(ConfigError::NameTwice(name));
+        }
+        Ok(())
+    }
 }
 
 /// Where a handler comes from.
@@ -296,16 +309,6 @@ pub enum HandlerSource {
     Program(PathBuf, ProgramFormat),
 }
 
-/// How messages go through the standard input and output of a program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProgramFormat {
-    /// A text message is a line. A binary message closes the connection with 1003.
-    #[default]
-    Lines,
-    /// A message is a byte, 1 for text and 2 for binary, its length in four bytes, the highest first, and its payload.
-    Frames,
-}
-
 impl<P: Into<PathBuf>> From<P> for HandlerSource {
     fn from(file: P) -> Self {
         Self::File(file.into())
@@ -315,132 +318,5 @@ impl<P: Into<PathBuf>> From<P> for HandlerSource {
 impl From<Native> for HandlerSource {
     fn from(native: Native) -> Self {
         Self::Native(native)
-    }
-}
-
-/// Which addresses may connect. A peer that may not is cut off before a byte of it is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NetworkFilter {
-    allow: Vec<IpNet>,
-    deny: Vec<IpNet>,
-}
-
-impl NetworkFilter {
-    /// Refuses the networks of `deny`, and unless `allow` is empty all that are not in it. A network of IPv4 addresses that are written as
-    /// IPv6 (`::ffff:10.0.0.0/104`) is the one of IPv4.
-    pub fn new(
-        allow: impl IntoIterator<Item = IpNet>,
-        deny: impl IntoIterator<Item = IpNet>,
-    ) -> Self {
-        Self {
-            allow: allow.into_iter().map(canonical).collect(),
-            deny: deny.into_iter().map(canonical).collect(),
-        }
-    }
-
-    /// Whether every peer may connect.
-    pub fn is_empty(&self) -> bool {
-        self.allow.is_empty() && self.deny.is_empty()
-    }
-
-    /// Whether a peer may connect. An IPv4 address that is written as IPv6, as a socket for both shows it, is judged as IPv4.
-    pub fn accepts(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        let within = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&peer));
-        !within(&self.deny) && (self.allow.is_empty() || within(&self.allow))
-    }
-}
-
-fn canonical(network: IpNet) -> IpNet {
-    const MAPPED_PREFIX: u8 = 96;
-    let IpNet::V6(mapped) = network else {
-        return network;
-    };
-    let v4 = mapped.addr().to_ipv4_mapped();
-    v4.zip(mapped.prefix_len().checked_sub(MAPPED_PREFIX))
-        .and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok())
-        .map_or(network, IpNet::V4)
-}
-
-/// PEM files.
-#[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// The certificate chain, leaf first.
-    pub certificate: PathBuf,
-    /// The private key: PKCS#8, SEC1 or PKCS#1.
-    pub key: PathBuf,
-}
-
-/// Which origins may connect.
-#[derive(Clone, Debug, Default)]
-pub struct Origins {
-    /// Origins beside the server's own.
-    pub allowed: Allowed,
-}
-
-impl Origins {
-    /// Whether a page of `origin` may connect to the server that it calls `host`.
-    pub(crate) fn allows(&self, origin: &str, host: &str, secure: bool) -> bool {
-        wsrun_proto::http::origin::is_same_origin(origin, host, secure)
-            || self.allowed.contains(origin)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filter(allow: &[&str], deny: &[&str]) -> NetworkFilter {
-        let parse = |text: &&str| text.parse::<IpNet>().unwrap();
-        NetworkFilter::new(allow.iter().map(parse), deny.iter().map(parse))
-    }
-
-    #[track_caller]
-    fn judges(filter: &NetworkFilter, accepted: &[&str], refused: &[&str]) {
-        for peer in accepted {
-            assert!(filter.accepts(peer.parse().unwrap()), "{peer} is refused");
-        }
-        for peer in refused {
-            assert!(!filter.accepts(peer.parse().unwrap()), "{peer} is accepted");
-        }
-    }
-
-    #[test]
-    fn without_lists_everybody_may_connect() {
-        assert!(filter(&[], &[]).is_empty());
-        judges(&filter(&[], &[]), &["192.0.2.1", "2001:db8::1"], &[]);
-    }
-
-    #[test]
-    fn deny_wins_over_allow_and_allow_denies_the_rest() {
-        let filter = filter(
-            &["10.0.0.0/8", "2001:db8::/32"],
-            &["10.1.0.0/16", "2001:db8:1::/48"],
-        );
-        judges(
-            &filter,
-            &["10.0.0.1", "10.2.0.1", "2001:db8::1"],
-            &["10.1.2.3", "11.0.0.1", "2001:db8:1::1", "2001:db9::1"],
-        );
-    }
-
-    #[test]
-    fn mapped_peers_and_networks_are_ipv4() {
-        judges(
-            &filter(&[], &["10.0.0.0/8"]),
-            &["::ffff:11.0.0.1", "::10.0.0.1"],
-            &["::ffff:10.0.0.1"],
-        );
-        judges(
-            &filter(&["::ffff:10.0.0.0/104"], &[]),
-            &["10.9.9.9", "::ffff:10.9.9.9"],
-            &["11.0.0.1", "::1"],
-        );
-        // All of IPv6 is not all of IPv4.
-        judges(
-            &filter(&[], &["::/0"]),
-            &["10.0.0.1", "::ffff:10.0.0.1"],
-            &["::1", "2001:db8::1"],
-        );
     }
 }

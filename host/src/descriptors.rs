@@ -54,7 +54,7 @@ pub(crate) fn exhausted() -> io::Error {
         io::ErrorKind::QuotaExceeded,
         format!(
             "too many open files: the last descriptors are kept for the operator; raise `ulimit -n` (LimitNOFILE=), or lower {} and {}",
-            Setting("connections_max"),
+            Setting("connection.connections_max"),
             Setting("outbound.connections_max")
         ),
     )

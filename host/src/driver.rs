@@ -282,7 +282,7 @@ impl Driver {
     /// Has a closing peer its time again while the handler is behind: the answer to our close frame may be there already, behind what is not
     /// read. It has it for as long again in all: a peer that floods keeps the handler behind for ever.
     fn wait_for_close_answer(&mut self, now: Instant) {
-        let timeout = self.worker.config.timeouts.close_timeout;
+        let timeout = self.worker.settings.timeouts.close_timeout;
         let until = *self
             .rare()
             .behind_until
@@ -296,7 +296,7 @@ impl Driver {
     /// read for as long as a close may take, and longer only while the handler is behind.
     fn has_read_the_rest(&mut self, now: Instant, waits: bool) -> bool {
         let flows = self.flows();
-        let timeout = self.worker.config.timeouts.close_timeout;
+        let timeout = self.worker.settings.timeouts.close_timeout;
         let rare = self.rare();
         let until = match rare.read_until {
             Some(until) if !waits => until,
@@ -407,7 +407,7 @@ impl Driver {
 
     /// Bytes that wait for the peer, above which it is not read.
     fn output_max(&self) -> usize {
-        self.worker.config.limits.queued_bytes_max / 2
+        self.worker.settings.limits.queued_bytes_max / 2
     }
 
     fn may_read(&self) -> bool {
@@ -454,7 +454,7 @@ impl Driver {
                     replies.push(reply.clone());
                     reply_bytes += reply.bytes.len() + AUTO_REPLY_OVERHEAD;
                     // They fit: nothing is read while more than half of the queue is used.
-                    if reply_bytes >= self.worker.config.limits.queued_bytes_max / 4
+                    if reply_bytes >= self.worker.settings.limits.queued_bytes_max / 4
                         || messages >= messages_max
                     {
                         self.stopped_early = true;

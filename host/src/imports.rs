@@ -515,7 +515,7 @@ impl Host for Imports {
             return Ok(Err(refused));
         }
         let queued = self.registry.additions().get().connects;
-        if self.registry.outbound_count() + queued >= worker.config.outbound.connections_max {
+        if self.registry.outbound_count() + queued >= worker.outbound_connections_max {
             self.registry.note_limit(Limit::Outbound);
             return Ok(Err(ConnectError::Limit));
         }

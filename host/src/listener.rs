@@ -15,7 +15,6 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::config::Listen;
 use crate::contract::Setting;
 use crate::descriptors;
 use crate::seldom::Seldom;
@@ -48,6 +47,18 @@ impl AsFd for Bound {
             Self::Unix(listener, _) => listener.as_fd(),
         }
     }
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// IPv4 or IPv6; port 0 picks a free one.
+    Tcp(SocketAddr),
+    /// A Unix socket. A stale socket file is replaced, anything else at the path is an error.
+    Unix(PathBuf),
+    /// A listener that somebody else bound, as a service manager does. With several workers all of them accept on the one socket:
+    /// SO_REUSEPORT, which gives each its own, cannot be added to it.
+    Inherited(Inherited),
 }
 
 /// A TCP or Unix listener that was bound by somebody else. Its socket file, if it has one, stays when the server ends.

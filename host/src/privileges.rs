@@ -11,8 +11,16 @@ use nix::unistd::{
     setresuid,
 };
 
-use crate::config::Privileges;
 use crate::contract::Setting;
+
+/// Who a process becomes: names, or numbers in decimal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// The user.
+    pub user: Option<String>,
+    /// The group; the user's own by default. Supplementary groups become those of the user, without a user this group alone.
+    pub group: Option<String>,
+}
 
 /// The reason why a process does not take the identity that it was told to take.
 #[derive(Debug, thiserror::Error)]

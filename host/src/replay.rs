@@ -30,7 +30,14 @@ use crate::wasm::instance::{Instance, Instances};
 use crate::wasm::linker::Linked;
 use crate::wasm::meter::ExecutionMeter;
 use crate::wasm::no_connections::NoConnections;
+use crate::wasm::settings::{Compilation, WasmSettings};
 use crate::wasm::taped::taped_linker;
+
+/// The most bytes of a component that is replayed, and of its compiled code. They do not depend on
+/// a server's limits: the file is the user's own, and a server with a larger --max-component has
+/// served it.
+const COMPONENT_BYTES_MAX: u64 = 2 << 30;
+const CODE_BYTES_MAX: u64 = 8 << 30;
 
 /// How a replay went.
 #[derive(Debug)]
@@ -89,14 +96,28 @@ pub(crate) fn replay(
 ) -> Result<Report, ReplayError> {
     let host = |error: &dyn std::fmt::Display| ReplayError::Host(error.to_string());
     let (reader, header) = Reader::open(tape)?;
-    let mut config = header.limits.for_replay(header.workers);
-    config.cache_dir = cache;
-    let engine = &engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
+    let limits = header.limits.for_replay(header.workers);
+    let settings = WasmSettings {
+        stack_bytes_max: header.limits.wasm_stack_bytes_max(),
+        cache_dir: cache,
+        compilation: Compilation {
+            component_bytes_max: COMPONENT_BYTES_MAX,
+            code_bytes_max: CODE_BYTES_MAX,
+            ..Compilation::default()
+        },
+        ..WasmSettings::default()
+    };
+    let engine = &engine(&EngineConfig::from(&settings)).map_err(|error| host(&error))?;
     let Loaded {
         component,
         exports,
         sha256,
-    } = component::load(engine, &config, component)?;
+    } = component::load(
+        engine,
+        &settings,
+        limits.memory.instance_bytes_max,
+        component,
+    )?;
     let choice = Choice::make(tape, handler, &sha256)?;
     let linker = taped_linker(engine).map_err(|error| host(&error))?;
     let linked = Linked::new(&linker, &component, exports, &tape.display().to_string())?;
@@ -106,7 +127,7 @@ pub(crate) fn replay(
         .map_err(|error| host(&error))?;
     let local = tokio::task::LocalSet::new();
     let play = async {
-        let stage = Stage::new(engine, config.handler_limits, &choice.handler)?;
+        let stage = Stage::new(engine, limits, &choice.handler)?;
         let player = Player {
             linked,
             stage,

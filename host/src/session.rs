@@ -349,7 +349,7 @@ impl Session {
 
     /// The largest message that can be sent.
     pub(crate) fn message_bytes_max(&self) -> usize {
-        let limit = self.worker.config.limits.sent_message_bytes_max;
+        let limit = self.worker.settings.limits.sent_message_bytes_max;
         usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
@@ -383,7 +383,7 @@ impl Session {
             kind,
             data,
             fin,
-            self.worker.config.limits.sent_stream_bytes_max,
+            self.worker.settings.limits.sent_stream_bytes_max,
         )?;
         self.check_behind(data.len(), backlog + uncounted)?;
         Ok(sending)
@@ -397,7 +397,7 @@ impl Session {
         connection.fits_queue(length)?;
         let waiting = self.reserved.get() + backlog;
         let queued = connection.output().len() + waiting;
-        if waiting > 0 && queued + length > self.worker.config.limits.queued_bytes_max {
+        if waiting > 0 && queued + length > self.worker.settings.limits.queued_bytes_max {
             return Err(SendError::QueueFull { queued });
         }
         if !self.handler_takes(length, queued) {
@@ -414,7 +414,7 @@ impl Session {
 
     /// The same as far as this connection alone is concerned.
     fn fits(&self, length: usize, queued: usize) -> bool {
-        queued == 0 || queued + length <= self.worker.config.limits.queued_bytes_max
+        queued == 0 || queued + length <= self.worker.settings.limits.queued_bytes_max
     }
 
     /// A callback counts on room for so many bytes.
@@ -492,7 +492,7 @@ impl Session {
         let queued = connection.output().len() + self.reserved.get() + backlog;
         // An empty queue takes a message whatever others hold.
         queued == 0
-            || (queued < self.worker.config.limits.queued_bytes_max / 4
+            || (queued < self.worker.settings.limits.queued_bytes_max / 4
                 && self.handler_queue_is_low())
     }
 
@@ -508,7 +508,7 @@ impl Session {
         let Some(usage) = self.usage.get() else {
             return 0;
         };
-        let limits = &self.worker.config.limits;
+        let limits = &self.worker.settings.limits;
         let message_max = usize::try_from(limits.sent_message_bytes_max).unwrap_or(usize::MAX);
         limits
             .queued_bytes_max

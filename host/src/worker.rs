@@ -10,15 +10,17 @@ use tokio::sync::{Notify, watch};
 use wsrun_proto::ws::{self, Scratch};
 
 use crate::admission::{AddressSlot, Admission, HandlerSlot};
-use crate::config::Config;
 use crate::connection::Folders;
+use crate::connection::settings::ConnectionSettings;
 use crate::contract::{ConnectionId, OutboundRules};
 use crate::handler::Handler;
 use crate::metrics::{HostTally, Tallies};
 use crate::outbound;
+use crate::runtime_settings::RuntimeSettings;
 use crate::session::Session;
-use crate::wasm::context::{CoredumpSettings, WorkerContext};
+use crate::wasm::context::WorkerContext;
 use crate::wasm::meter::ExecutionMeter;
+use crate::wasm::settings::WasmSettings;
 
 /// Bytes of a worker's one read buffer: an idle connection has none.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -46,7 +48,15 @@ const WORKER_SHIFT: u32 = 48;
 /// What all workers of a server share.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) config: Arc<Config>,
+    pub(crate) wasm: Arc<WasmSettings>,
+    pub(crate) settings: Arc<RuntimeSettings>,
+    pub(crate) connection: Arc<ConnectionSettings>,
+    /// The subprotocols of the handlers, in the order of the configuration.
+    pub(crate) protocols: Arc<[Option<String>]>,
+    /// The number of workers.
+    pub(crate) threads: u16,
+    /// The most outbound connections of a handler on one worker.
+    pub(crate) outbound_connections_max: usize,
     pub(crate) outbound: Arc<dyn OutboundRules>,
     /// For connections of the program that runs the host.
     pub(crate) trusted: Arc<dyn OutboundRules>,
@@ -72,7 +82,14 @@ pub(crate) struct Shared {
 /// What the connections and handlers of one worker share. Never leaves its thread.
 pub(crate) struct Worker {
     pub(crate) index: u16,
-    pub(crate) config: Arc<Config>,
+    pub(crate) settings: Arc<RuntimeSettings>,
+    pub(crate) connection: Arc<ConnectionSettings>,
+    /// The subprotocols of the handlers, in the order of the configuration.
+    pub(crate) protocols: Arc<[Option<String>]>,
+    /// The number of workers.
+    pub(crate) threads: u16,
+    /// The most outbound connections of a handler on one worker.
+    pub(crate) outbound_connections_max: usize,
     pub(crate) outbound: Arc<dyn OutboundRules>,
     /// For connections of the program that runs the host.
     pub(crate) trusted: Arc<dyn OutboundRules>,
@@ -122,7 +139,12 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(index: u16, shared: Shared) -> Self {
         let Shared {
-            config,
+            wasm,
+            settings,
+            connection,
+            protocols,
+            threads,
+            outbound_connections_max,
             outbound,
             trusted,
             folders,
@@ -137,20 +159,20 @@ impl Worker {
         } = shared;
         let began = tokio::time::Instant::now();
         let tally = Arc::clone(&tallies.workers[usize::from(index)].host);
-        let coredumps = config.coredumps.as_ref();
         let instances = WorkerContext {
             index,
             meter: Arc::clone(&meters[usize::from(index)]),
             counters: Arc::clone(&tally),
-            coredumps: coredumps.map(|coredumps| CoredumpSettings {
-                folder: coredumps.folder.clone(),
-                bytes_max: coredumps.bytes_max,
-            }),
-            predictable_since: config.danger_predictable.then_some(began),
+            coredumps: wasm.coredumps.clone(),
+            predictable_since: wasm.danger_predictable.then_some(began),
         };
         Self {
             index,
-            config,
+            settings,
+            connection,
+            protocols,
+            threads,
+            outbound_connections_max,
             outbound,
             trusted,
             folders,
@@ -227,7 +249,7 @@ impl Worker {
             return;
         }
         for handler in self.handlers().iter() {
-            handler.tell_draining(self.config.shutdown_timeout);
+            handler.tell_draining(self.settings.shutdown_timeout);
         }
         self.flush();
     }
@@ -237,15 +259,15 @@ impl Worker {
     pub(crate) fn close_delay(&self) -> Duration {
         let handlers = self.handlers();
         let connections: usize = handlers.iter().map(|handler| handler.registry.len()).sum();
-        let window = self.config.drain_window.unwrap_or_else(|| {
+        let window = self.settings.drain_window.unwrap_or_else(|| {
             CLOSE_INTERVAL
                 .saturating_mul(u32::try_from(connections).unwrap_or(u32::MAX))
-                .min(self.config.shutdown_timeout / 2)
+                .min(self.settings.shutdown_timeout / 2)
         });
         self.tell_draining();
         let place = self.closes.get() + 1;
         self.closes.set(place);
-        let worker = f64::from(self.index) / f64::from(self.config.threads().max(1));
+        let worker = f64::from(self.index) / f64::from(self.threads.max(1));
         window.mul_f64((f64::from(place) * GOLDEN_RATIO + worker).fract())
     }
 
@@ -400,7 +422,7 @@ pub(crate) struct Slot {
 impl Slot {
     pub(crate) fn take(worker: &Worker) -> Option<Self> {
         let slots = Arc::clone(&worker.slots);
-        let max = worker.config.connections_max;
+        let max = worker.connection.connections_max;
         slots
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 (used < max).then_some(used + 1)

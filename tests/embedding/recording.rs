@@ -18,6 +18,7 @@ fn handlers_in_rust_are_not_recorded() {
             protocol: None,
             source: HandlerSource::Native(silent),
             config: Arc::default(),
+            limits: Arc::default(),
             scope: Scope::default(),
             own_worker: false,
             own_worker_nice: 0,

@@ -703,7 +703,7 @@ fn swap_on_a_thread_that_the_server_runs_on_is_an_error() {
         Server::builder()
             .listen_tcp(any)
             .handler(handlers::echo())
-            .configure(|config| config.cache_dir = Some(cache.clone()))
+            .configure(|config| config.wasm.cache_dir = Some(cache.clone()))
             .build()
             .expect("it is bound")
     };
@@ -728,17 +728,17 @@ fn times_without_end_are_taken_for_very_long_ones() {
     let (builder, _) = scripted();
     let running = builder
         .configure(|config| {
-            config.handshake_timeout = Duration::MAX;
-            config.write_timeout = Duration::MAX;
-            config.shutdown_timeout = Duration::MAX;
-            config.drain_window = Some(Duration::ZERO);
-            config.timeouts.ping_interval = None;
-            config.timeouts.idle_timeout = Some(Duration::MAX);
-            config.timeouts.close_timeout = Duration::MAX;
-            config.timeouts.message_timeout = Some(Duration::MAX);
-            config.compilation.timeout = Duration::MAX;
+            config.runtime.handshake_timeout = Duration::MAX;
+            config.runtime.write_timeout = Duration::MAX;
+            config.runtime.shutdown_timeout = Duration::MAX;
+            config.runtime.drain_window = Some(Duration::ZERO);
+            config.runtime.timeouts.ping_interval = None;
+            config.runtime.timeouts.idle_timeout = Some(Duration::MAX);
+            config.runtime.timeouts.close_timeout = Duration::MAX;
+            config.runtime.timeouts.message_timeout = Some(Duration::MAX);
+            config.wasm.compilation.timeout = Duration::MAX;
             config.outbound.connect_timeout = Duration::MAX;
-            let limits = &mut config.handler_limits;
+            let limits = Arc::make_mut(&mut config.handlers[0].limits);
             limits.compute.callback_timeout = Duration::MAX;
             limits.compute.blocking_timeout = Duration::MAX;
             limits.resilience.failure_window = Duration::MAX;
@@ -785,7 +785,7 @@ fn servers_that_have_stopped_are_freed() {
                 .listen_tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
                 .handler(handlers::echo())
                 .scope(scope)
-                .configure(|config| config.cache_dir = Some(cache.clone()))
+                .configure(|config| config.wasm.cache_dir = Some(cache.clone()))
                 .build()
                 .expect("it is bound");
             let address = tcp(&server.addresses()[0]);

@@ -5,6 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use notify::Watcher as _;
@@ -18,7 +19,7 @@ use super::project::{PAGE_FOLDER, Project};
 use super::runtime::RuntimeArgs;
 use super::start::start;
 use super::values::{listen, scope};
-use crate::config::{Config, HandlerConfig, HandlerSource, Listen, Scope};
+use crate::config::{Config, ConnectionSettings, HandlerConfig, HandlerSource, Listen, Scope};
 use crate::dev::{Dev, PATH};
 use crate::file::ReadError;
 use crate::server::{Address, Swapper};
@@ -207,13 +208,18 @@ fn config(args: Args, folder: &Path, dev: Dev) -> Result<(Config, HandlerConfig)
     let mut handler = HandlerConfig::new(None, HandlerSource::File(PathBuf::new()));
     handler.config = args.runtime.values()?;
     handler.scope = args.scope.1;
+    let (config, limits) = args.runtime.into_config()?;
+    handler.limits = Arc::new(limits);
     let config = Config {
         listen: args.listen,
         handlers: Vec::new(),
-        static_dir: args.static_dir.or(page),
-        files_dir: args.files_dir,
-        dev: Some(dev),
-        ..args.runtime.into_config()?
+        connection: ConnectionSettings {
+            static_dir: args.static_dir.or(page),
+            files_dir: args.files_dir,
+            dev: Some(dev),
+            ..ConnectionSettings::default()
+        },
+        ..config
     };
     Ok((config, handler))
 }

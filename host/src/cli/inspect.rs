@@ -8,19 +8,19 @@ use wasmtime::Engine;
 
 use super::failure::Failure;
 use super::output::say;
-use crate::config::Config;
+use crate::config::{MemoryLimits, WasmSettings};
 use crate::text;
 use crate::wasm::component::ComponentError;
 use crate::wasm::{component, engine, linker};
 
 pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
-    let mut config = Config::default();
+    let mut settings = WasmSettings::default();
     // The component is not trusted yet, so it is compiled in a separate process.
-    config.compilation.program = Some("/proc/self/exe".into());
-    let engine = engine::engine(&engine::EngineConfig::from(&config))
+    settings.compilation.program = Some("/proc/self/exe".into());
+    let engine = engine::engine(&engine::EngineConfig::from(&settings))
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let loaded = match component::load(&engine, &config, file) {
-        Err(ComponentError::Program { .. }) => return program(&engine, &config, file),
+    let loaded = match component::load(&engine, &settings, instance_bytes_max(), file) {
+        Err(ComponentError::Program { .. }) => return program(&engine, &settings, file),
         loaded => loaded.map_err(Failure::usage)?,
     };
     let linker = linker::linker(&engine).map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -51,8 +51,9 @@ pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
 }
 
 /// Shows a program that `--stdio` runs.
-fn program(engine: &Engine, config: &Config, file: &Path) -> Result<ExitCode, Failure> {
-    let loaded = component::load_program(engine, config, file).map_err(Failure::usage)?;
+fn program(engine: &Engine, settings: &WasmSettings, file: &Path) -> Result<ExitCode, Failure> {
+    let loaded = component::load_program(engine, settings, instance_bytes_max(), file)
+        .map_err(Failure::usage)?;
     let (imports, exports) = component::names(engine, loaded.component());
     let name = file.display();
     say(&format!(
@@ -148,4 +149,9 @@ fn import_meaning(name: &str) -> &'static str {
         },
         _ => "",
     }
+}
+
+/// Returns the memory that an instance may take by default.
+fn instance_bytes_max() -> usize {
+    MemoryLimits::default().instance_bytes_max
 }

@@ -18,7 +18,8 @@ use super::values::{
 };
 use crate::config::{
     Compilation, ComputeLimits, Config, ContractLimits, Coredumps, Grant, HandlerLimits,
-    MemoryLimits, OutboundConfig, Rates, Resilience, TlsFiles, TrafficLimits,
+    MemoryLimits, OutboundConfig, Rates, Resilience, RuntimeSettings, TlsFiles, TrafficLimits,
+    WasmSettings,
 };
 use crate::wasm::cache::{self, CacheError};
 
@@ -314,8 +315,8 @@ impl RuntimeArgs {
         Ok(Arc::new(each_once("--config", &self.config)?))
     }
 
-    /// Returns a configuration without handlers and listeners.
-    pub(super) fn into_config(self) -> Result<Config, Failure> {
+    /// Returns a configuration without handlers and listeners, and the limits of every handler.
+    pub(super) fn into_config(self) -> Result<(Config, HandlerLimits), Failure> {
         let max_queue = self
             .max_queue
             .unwrap_or_else(|| self.max_message.saturating_mul(2));
@@ -325,28 +326,98 @@ impl RuntimeArgs {
                 self.max_message
             )));
         }
+        let limits = HandlerLimits {
+            compute: ComputeLimits {
+                callback_timeout: self.callback_timeout,
+                blocking_timeout: self.blocking_timeout,
+                host_calls_max: self.max_host_calls,
+                cpu_share_max: self.max_cpu_share,
+            },
+            memory: MemoryLimits {
+                instance_bytes_max: size(self.max_memory),
+                handler_bytes_max: size(self.max_handler_memory),
+                instances_max: self.max_instances,
+                session_bytes_max: size(self.max_session),
+                session_total_bytes_max: self.max_handler_session.map_or_else(
+                    || {
+                        let default = MemoryLimits::default().session_total_bytes_max;
+                        default.max(size(self.max_session))
+                    },
+                    size,
+                ),
+                state_bytes_max: size(self.max_state),
+            },
+            traffic: TrafficLimits {
+                received: Rates {
+                    messages_max: self.max_message_rate,
+                    bytes_max: self.max_byte_rate,
+                },
+                handler_received: Rates {
+                    messages_max: self.max_handler_message_rate,
+                    bytes_max: self.max_handler_byte_rate,
+                },
+                sent: Rates {
+                    messages_max: self.max_send_rate,
+                    bytes_max: self.max_send_byte_rate,
+                },
+                queued_bytes_max: self.max_handler_queue.map_or_else(
+                    || {
+                        let default = TrafficLimits::default().queued_bytes_max;
+                        default.max(size(max_queue).saturating_mul(2))
+                    },
+                    size,
+                ),
+                log_lines_per_second_max: self.max_log_rate,
+                ..TrafficLimits::default()
+            },
+            contract: ContractLimits {
+                effect_bytes_max: ContractLimits::default()
+                    .effect_bytes_max
+                    .max(size(max_queue).saturating_mul(2)),
+                sent_message_bytes_max: size(max_queue),
+                timers_max: self.max_timers,
+                topics_max: self.max_topics,
+                subscriptions_max: self.max_subscriptions,
+                ..ContractLimits::default()
+            },
+            resilience: Resilience {
+                failures_max: self.max_failures,
+                failure_window: self.failure_window,
+                failing_close_code: match self.failing_code.as_str() {
+                    "1011" => 1011,
+                    _ => 1013,
+                },
+                trial_callbacks: self.trial_callbacks,
+                trial_time: self.trial_time,
+                hibernate_after: self.hibernate_after,
+            },
+        };
         let mut config = Config {
             listen: Vec::new(),
-            deflate: match self.compression {
-                Compression::Off => None,
-                Compression::Shared => Some(DeflateConfig {
-                    context_takeover: false,
-                    ..DeflateConfig::default()
-                }),
-                Compression::Dedicated => Some(DeflateConfig {
-                    context_takeover: true,
-                    ..DeflateConfig::default()
-                }),
+            runtime: RuntimeSettings {
+                deflate: match self.compression {
+                    Compression::Off => None,
+                    Compression::Shared => Some(DeflateConfig {
+                        context_takeover: false,
+                        ..DeflateConfig::default()
+                    }),
+                    Compression::Dedicated => Some(DeflateConfig {
+                        context_takeover: true,
+                        ..DeflateConfig::default()
+                    }),
+                },
+                handshake_timeout: self.handshake_timeout,
+                write_timeout: self.write_timeout,
+                shutdown_timeout: self.shutdown_timeout,
+                drain_window: self.drain_window,
+                drain_close_code: match self.drain_code.as_str() {
+                    "1012" => 1012,
+                    _ => 1001,
+                },
+                stream_bytes_max: self.max_stream,
+                danger_unmasked_frames: self.danger_unmasked_frames,
+                ..RuntimeSettings::default()
             },
-            handshake_timeout: self.handshake_timeout,
-            write_timeout: self.write_timeout,
-            shutdown_timeout: self.shutdown_timeout,
-            drain_window: self.drain_window,
-            drain_close_code: match self.drain_code.as_str() {
-                "1012" => 1012,
-                _ => 1001,
-            },
-            stream_bytes_max: self.max_stream,
             outbound: OutboundConfig {
                 grants: self.allow_connect.into_iter().collect(),
                 connect_timeout: self.connect_timeout,
@@ -354,121 +425,57 @@ impl RuntimeArgs {
                 extra_roots: self.connect_ca,
                 identities: each_once("--client-cert", &self.client_cert)?,
             },
-            danger_unmasked_frames: self.danger_unmasked_frames,
-            handler_limits: HandlerLimits {
-                compute: ComputeLimits {
-                    callback_timeout: self.callback_timeout,
-                    blocking_timeout: self.blocking_timeout,
-                    host_calls_max: self.max_host_calls,
-                    cpu_share_max: self.max_cpu_share,
+            wasm: WasmSettings {
+                cache_dir: if self.no_cache {
+                    None
+                } else {
+                    self.cache_dir
+                        .map(std::path::absolute)
+                        .or_else(default_cache)
+                        .transpose()?
                 },
-                memory: MemoryLimits {
-                    instance_bytes_max: size(self.max_memory),
-                    handler_bytes_max: size(self.max_handler_memory),
-                    instances_max: self.max_instances,
-                    session_bytes_max: size(self.max_session),
-                    session_total_bytes_max: self.max_handler_session.map_or_else(
-                        || {
-                            let default = MemoryLimits::default().session_total_bytes_max;
-                            default.max(size(self.max_session))
-                        },
-                        size,
-                    ),
-                    state_bytes_max: size(self.max_state),
+                compilation: Compilation {
+                    // The running program, even when another file has replaced it in the file system.
+                    program: (!self.compile_in_process).then(|| "/proc/self/exe".into()),
+                    component_bytes_max: self.max_component,
+                    timeout: self.compile_timeout,
+                    memory_bytes_max: self.compile_memory,
+                    code_bytes_max: self.max_code,
                 },
-                traffic: TrafficLimits {
-                    received: Rates {
-                        messages_max: self.max_message_rate,
-                        bytes_max: self.max_byte_rate,
-                    },
-                    handler_received: Rates {
-                        messages_max: self.max_handler_message_rate,
-                        bytes_max: self.max_handler_byte_rate,
-                    },
-                    sent: Rates {
-                        messages_max: self.max_send_rate,
-                        bytes_max: self.max_send_byte_rate,
-                    },
-                    queued_bytes_max: self.max_handler_queue.map_or_else(
-                        || {
-                            let default = TrafficLimits::default().queued_bytes_max;
-                            default.max(size(max_queue).saturating_mul(2))
-                        },
-                        size,
-                    ),
-                    log_lines_per_second_max: self.max_log_rate,
-                    ..TrafficLimits::default()
+                stack_bytes_max: size(self.max_wasm_stack),
+                backtrace_lines: self.backtrace_lines,
+                coredumps: match self.coredump_dir {
+                    Some(folder) => Some(Coredumps {
+                        folder: std::path::absolute(folder)?,
+                        bytes_max: self.coredump_max,
+                    }),
+                    None => None,
                 },
-                contract: ContractLimits {
-                    effect_bytes_max: ContractLimits::default()
-                        .effect_bytes_max
-                        .max(size(max_queue).saturating_mul(2)),
-                    sent_message_bytes_max: size(max_queue),
-                    timers_max: self.max_timers,
-                    topics_max: self.max_topics,
-                    subscriptions_max: self.max_subscriptions,
-                    ..ContractLimits::default()
-                },
-                resilience: Resilience {
-                    failures_max: self.max_failures,
-                    failure_window: self.failure_window,
-                    failing_close_code: match self.failing_code.as_str() {
-                        "1011" => 1011,
-                        _ => 1013,
-                    },
-                    trial_callbacks: self.trial_callbacks,
-                    trial_time: self.trial_time,
-                    hibernate_after: self.hibernate_after,
-                },
-            },
-            cache_dir: if self.no_cache {
-                None
-            } else {
-                self.cache_dir
-                    .map(std::path::absolute)
-                    .or_else(default_cache)
-                    .transpose()?
-            },
-            compilation: Compilation {
-                // The running program, even when another file has replaced it in the file system.
-                program: (!self.compile_in_process).then(|| "/proc/self/exe".into()),
-                component_bytes_max: self.max_component,
-                timeout: self.compile_timeout,
-                memory_bytes_max: self.compile_memory,
-                code_bytes_max: self.max_code,
-            },
-            wasm_stack_bytes_max: size(self.max_wasm_stack),
-            backtrace_lines: self.backtrace_lines,
-            coredumps: match self.coredump_dir {
-                Some(folder) => Some(Coredumps {
-                    folder: std::path::absolute(folder)?,
-                    bytes_max: self.coredump_max,
-                }),
-                None => None,
+                ..WasmSettings::default()
             },
             privileges: self.privileges.into_config()?,
             record: self.record.into_config(),
             ..Config::default()
         };
-        config.limits.message_bytes_max = self.max_message;
-        config.limits.frame_bytes_max = self.max_frame.unwrap_or(self.max_message);
-        config.limits.fragments_max = self.max_fragments;
-        config.limits.queued_bytes_max = size(max_queue);
-        config.limits.sent_message_bytes_max = max_queue;
-        config.limits.sent_stream_bytes_max = self.max_stream;
-        config.limits.control_frames_per_second_max = self.max_control_rate;
-        config.limits.header_bytes_max = size(self.max_header_bytes);
-        config.limits.headers_max = self.max_headers;
-        config.timeouts.ping_interval = self.ping_interval.0;
-        config.timeouts.idle_timeout = self.idle_timeout.0;
-        config.timeouts.close_timeout = self.close_timeout;
-        config.timeouts.message_timeout = self.message_timeout.0;
+        config.runtime.limits.message_bytes_max = self.max_message;
+        config.runtime.limits.frame_bytes_max = self.max_frame.unwrap_or(self.max_message);
+        config.runtime.limits.fragments_max = self.max_fragments;
+        config.runtime.limits.queued_bytes_max = size(max_queue);
+        config.runtime.limits.sent_message_bytes_max = max_queue;
+        config.runtime.limits.sent_stream_bytes_max = self.max_stream;
+        config.runtime.limits.control_frames_per_second_max = self.max_control_rate;
+        config.runtime.limits.header_bytes_max = size(self.max_header_bytes);
+        config.runtime.limits.headers_max = self.max_headers;
+        config.runtime.timeouts.ping_interval = self.ping_interval.0;
+        config.runtime.timeouts.idle_timeout = self.idle_timeout.0;
+        config.runtime.timeouts.close_timeout = self.close_timeout;
+        config.runtime.timeouts.message_timeout = self.message_timeout.0;
         if self.danger_unmasked_frames {
             tracing::warn!(
                 "--danger-unmasked-frames: frames are taken with and without masks, and none is sent masked; for tests alone"
             );
         }
-        Ok(config)
+        Ok((config, limits))
     }
 }
 

@@ -23,8 +23,8 @@ use super::start::{SAME_SIGNAL, start};
 use super::values::{address, bytes, count, listen, network, protocol, scope};
 use super::watch::Watch;
 use crate::config::{
-    Config, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter, Origins, ProgramFormat,
-    Scope, TlsFiles,
+    Config, ConnectionSettings, HandlerConfig, HandlerSource, IpNet, Listen, NetworkFilter,
+    Origins, ProgramFormat, Scope, TlsFiles,
 };
 use crate::server::{Control, Running, Swapper, TlsError};
 
@@ -531,6 +531,14 @@ fn config(args: Args) -> Result<Config, Failure> {
         unknown_own.retain(|unknown| unknown != name);
         args.own_worker.iter().any(|own| own == name)
     };
+    let (config, mut limits) = args.runtime.into_config()?;
+    if args.stdio {
+        // A program runs as long as its connection.
+        limits.resilience.hibernate_after = None;
+    }
+    limits.traffic.connections_max = args.max_handler_connections;
+    limits.contract.http_instances_max = args.max_http_instances;
+    let limits = Arc::new(limits);
     let handlers: Vec<_> = default
         .into_iter()
         .chain(named)
@@ -553,6 +561,7 @@ fn config(args: Args) -> Result<Config, Failure> {
                 ),
             },
             config: Arc::clone(&values),
+            limits: Arc::clone(&limits),
         })
         .collect();
     if let Some(name) = unused.first() {
@@ -565,31 +574,28 @@ fn config(args: Args) -> Result<Config, Failure> {
             "--own-worker {name}: no handler has this name; it is that of a --protocol, or `default`"
         )));
     }
-    let mut config = Config {
+    let config = Config {
         listen: args.listen,
         handlers,
         workers: args.workers,
-        static_dir: args.static_dir,
-        files_dir: args.files_dir,
-        request_body_bytes_max: args.max_request_body,
-        network: NetworkFilter::new(args.allow_from, args.deny_from),
+        connection: ConnectionSettings {
+            static_dir: args.static_dir,
+            files_dir: args.files_dir,
+            request_body_bytes_max: args.max_request_body,
+            network: NetworkFilter::new(args.allow_from, args.deny_from),
+            origins: Origins {
+                allowed: origins(&args.allow_origin)?,
+            },
+            connections_max: args.max_connections,
+            connections_per_address_max: args.max_connections_per_address,
+            ..ConnectionSettings::default()
+        },
         tls: args
             .tls_cert
             .zip(args.tls_key)
             .map(|(certificate, key)| TlsFiles { certificate, key }),
-        origins: Origins {
-            allowed: origins(&args.allow_origin)?,
-        },
-        connections_max: args.max_connections,
-        connections_per_address_max: args.max_connections_per_address,
-        ..args.runtime.into_config()?
+        ..config
     };
-    if args.stdio {
-        // A program runs as long as its connection.
-        config.handler_limits.resilience.hibernate_after = None;
-    }
-    config.handler_limits.traffic.connections_max = args.max_handler_connections;
-    config.handler_limits.contract.http_instances_max = args.max_http_instances;
     Ok(config)
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn accept(
 ) -> std::io::Result<()> {
     let listener = Listener::new(bound)?;
     // Each worker may take one more before it sees that there is no more.
-    let margin = u64::from(worker.config.threads());
+    let margin = u64::from(worker.threads);
     let serve_in_task = |accepted: Accepted| {
         plant("accept-loop");
         // TLS is for TCP: who can open the Unix socket is on this machine already.
@@ -97,7 +97,7 @@ pub(crate) async fn serve(
     } = accepted;
     plant("accept");
     if !is_allowed(&worker, &socket) {
-        tracing::debug!(%peer, "connection refused: {allow}, {deny}", allow = Setting("network.allow"), deny = Setting("network.deny"));
+        tracing::debug!(%peer, "connection refused: {allow}, {deny}", allow = Setting("connection.network.allow"), deny = Setting("connection.network.deny"));
         return;
     }
     let asked = worker
@@ -111,7 +111,7 @@ pub(crate) async fn serve(
         if let Some(handler) = worker.handlers().first() {
             handler.registry.note_limit(Limit::AddressConnections);
         }
-        tracing::debug!(%peer, "connection turned away: {connections_per_address_max}", connections_per_address_max = Setting("connections_per_address_max"));
+        tracing::debug!(%peer, "connection turned away: {connections_per_address_max}", connections_per_address_max = Setting("connection.connections_per_address_max"));
         drop(handshake);
         if asked.is_none() {
             Box::pin(turn_away(socket, tls.is_some(), ADDRESS_FULL)).await;
@@ -122,8 +122,8 @@ pub(crate) async fn serve(
         worker.tally.turned_away.add(1);
         tracing::debug!(
             "connection turned away: {connections_max} {} reached",
-            worker.config.connections_max,
-            connections_max = Setting("connections_max")
+            worker.connection.connections_max,
+            connections_max = Setting("connection.connections_max")
         );
         drop(handshake);
         // Whom the handler was not asked about is not spoken to.
@@ -135,7 +135,7 @@ pub(crate) async fn serve(
     slot.hold_address(address);
     if let Some(handler) = asked {
         let decision = Box::pin(timeout(
-            worker.config.handshake_timeout,
+            worker.settings.handshake_timeout,
             handler.accepts(peer.clone(), local.clone()),
         ));
         if !matches!(until_shutdown(&worker, decision).await, Some(Ok(true))) {
@@ -151,7 +151,10 @@ pub(crate) async fn serve(
     let stream = match tls {
         None => Stream::Plain(socket),
         Some(tls) => {
-            let shaken = Box::pin(timeout(worker.config.handshake_timeout, tls.accept(socket)));
+            let shaken = Box::pin(timeout(
+                worker.settings.handshake_timeout,
+                tls.accept(socket),
+            ));
             match until_shutdown(&worker, shaken).await {
                 Some(Ok(Ok(stream))) => Stream::Tls(Box::new(stream)),
                 Some(Ok(Err(error))) => {
@@ -189,7 +192,7 @@ pub(crate) async fn serve(
 
 /// What the lists say. Unix sockets have no address: the permissions of their file decide.
 fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
-    let network = &worker.config.network;
+    let network = &worker.connection.network;
     match socket {
         Socket::Tcp(stream) if !network.is_empty() => stream
             .peer_addr()
@@ -200,7 +203,7 @@ fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
 
 /// One of `--max-connections-per-address`, where those are limited.
 fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>, AddressFull> {
-    let (Some(max), Socket::Tcp(stream)) = (worker.config.connections_per_address_max, socket)
+    let (Some(max), Socket::Tcp(stream)) = (worker.connection.connections_per_address_max, socket)
     else {
         return Ok(None);
     };

@@ -6,8 +6,9 @@ use hyper::body::{Body as _, Incoming};
 use hyper::{Response, StatusCode};
 
 use super::answer::{Body, last_text};
+use super::settings::ConnectionSettings;
 use crate::clock::timeout;
-use crate::config::Config;
+use crate::runtime_settings::RuntimeSettings;
 
 /// Room that is made because a client has announced a body; more when it comes.
 const ANNOUNCED_BYTES_MAX: u64 = 64 * 1024;
@@ -17,9 +18,13 @@ const ANNOUNCED_BYTES_MAX: u64 = 64 * 1024;
 ///
 /// It has the time that a message has, [`Timeouts::message_timeout`](wsrun_proto::ws::Timeouts::message_timeout), and each piece of it that
 /// of a request's head.
-pub(super) async fn read(config: &Config, body: Incoming) -> Result<Bytes, Response<Body>> {
-    let whole = read_whole(config, body);
-    match config.timeouts.message_timeout {
+pub(super) async fn read(
+    settings: &RuntimeSettings,
+    connection: &ConnectionSettings,
+    body: Incoming,
+) -> Result<Bytes, Response<Body>> {
+    let whole = read_whole(settings, connection, body);
+    match settings.timeouts.message_timeout {
         Some(limit) => match timeout(limit, whole).await {
             Ok(read) => read,
             Err(_) => Err(too_slow()),
@@ -28,8 +33,12 @@ pub(super) async fn read(config: &Config, body: Incoming) -> Result<Bytes, Respo
     }
 }
 
-async fn read_whole(config: &Config, mut body: Incoming) -> Result<Bytes, Response<Body>> {
-    let limit = config.request_body_bytes_max;
+async fn read_whole(
+    settings: &RuntimeSettings,
+    connection: &ConnectionSettings,
+    mut body: Incoming,
+) -> Result<Bytes, Response<Body>> {
+    let limit = connection.request_body_bytes_max;
     let announced = body.size_hint().lower();
     if announced > limit {
         return Err(too_large(limit));
@@ -37,7 +46,7 @@ async fn read_whole(config: &Config, mut body: Incoming) -> Result<Bytes, Respon
     let expected = usize::try_from(announced.min(ANNOUNCED_BYTES_MAX)).unwrap_or(0);
     let mut bytes = Vec::with_capacity(expected);
     loop {
-        let frame = match timeout(config.handshake_timeout, body.frame()).await {
+        let frame = match timeout(settings.handshake_timeout, body.frame()).await {
             Ok(None) => return Ok(bytes.into()),
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(_))) => {

@@ -25,7 +25,7 @@ pub(super) fn drive(
     worker: Rc<Worker>,
     early: Vec<u8>,
 ) -> impl Future<Output = ()> {
-    let mut alarm = Alarm::new(clock::now() + worker.config.timeouts.close_timeout);
+    let mut alarm = Alarm::new(clock::now() + worker.settings.timeouts.close_timeout);
     let mut driver = Driver::new(session, handler, worker, early);
     poll_fn(move |cx| match caught(|| driver.poll(cx, clock::now())) {
         Ok(Poll::Ready(())) => Poll::Ready(()),

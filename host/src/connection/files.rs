@@ -26,7 +26,7 @@ use tower_http::services::ServeDir;
 use tower_http::services::fs::{Backend, DefaultServeDirFallback, File, Metadata};
 
 use super::answer::{Body, empty, text};
-use crate::config::Config;
+use super::settings::ConnectionSettings;
 use crate::contract::Setting;
 use crate::descriptors;
 use crate::seldom::Seldom;
@@ -43,6 +43,18 @@ pub(crate) struct Folders {
     not_granted: Once,
 }
 
+/// A folder that cannot be opened or looked into.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} {}: {problem}", .folder.display())]
+pub struct FolderError {
+    /// The setting that names it.
+    pub setting: Setting,
+    /// The folder.
+    pub folder: PathBuf,
+    /// The reason, and what to do.
+    pub problem: String,
+}
+
 impl Folders {
     /// Opens the folders of the configuration: what happens to the paths that lead to them, or to the right to walk these paths, matters no
     /// longer.
@@ -50,18 +62,20 @@ impl Folders {
     /// # Errors
     ///
     /// With the flag and the folder, when one cannot be opened.
-    pub(crate) fn open(config: &Config) -> Result<Self, String> {
+    pub(crate) fn open(settings: &ConnectionSettings) -> Result<Self, FolderError> {
         let open = |setting: Setting, folder: &Option<PathBuf>| {
             let Some(folder) = folder else {
                 return Ok(None);
             };
-            Folder::open(folder)
-                .map(Some)
-                .map_err(|error| format!("{setting} {}: {error}", folder.display()))
+            Folder::open(folder).map(Some).map_err(|error| FolderError {
+                setting,
+                folder: folder.clone(),
+                problem: error.to_string(),
+            })
         };
         Ok(Self {
-            site: open(Setting("static_dir"), &config.static_dir)?,
-            granted: open(Setting("files_dir"), &config.files_dir)?,
+            site: open(Setting("connection.static_dir"), &settings.static_dir)?,
+            granted: open(Setting("connection.files_dir"), &settings.files_dir)?,
             not_granted: Once::new(),
         })
     }
@@ -71,29 +85,46 @@ impl Folders {
     /// # Errors
     ///
     /// With the flag, the folder and what to do, when it may not: each file would be answered with 404.
-    pub(crate) fn check(&self, config: &Config) -> Result<(), String> {
-        let who = match config.privileges {
-            Some(_) => format!(
+    pub(crate) fn check(
+        &self,
+        settings: &ConnectionSettings,
+        is_somebody_else: bool,
+    ) -> Result<(), FolderError> {
+        let who = match is_somebody_else {
+            true => format!(
                 "the user or group that {} and {} name",
                 Setting("privileges.user"),
                 Setting("privileges.group")
             ),
-            None => "the user who runs this".to_owned(),
+            false => "the user who runs this".to_owned(),
         };
         let check = |setting: Setting, folder: &Option<Folder>, path: &Option<PathBuf>| {
             let (Some(folder), Some(path)) = (folder, path) else {
                 return Ok(());
             };
             // Looking up a name needs the right to search, which is all that serving a known path needs of a folder.
-            folder.dir.open_dir(".").map(drop).map_err(|error| {
-                format!(
-                    "{setting} {}: {who} may not look into it: {error}; let it read and search the folder",
-                    path.display()
-                )
-            })
+            folder
+                .dir
+                .open_dir(".")
+                .map(drop)
+                .map_err(|error| FolderError {
+                    setting,
+                    folder: path.clone(),
+                    problem: format!(
+                        "{who} may not look into it: {error}; let it read and search the folder"
+                    ),
+                })
         };
-        check(Setting("static_dir"), &self.site, &config.static_dir)?;
-        check(Setting("files_dir"), &self.granted, &config.files_dir)
+        check(
+            Setting("connection.static_dir"),
+            &self.site,
+            &settings.static_dir,
+        )?;
+        check(
+            Setting("connection.files_dir"),
+            &self.granted,
+            &settings.files_dir,
+        )
     }
 
     /// The folder that a handler may name files of.
@@ -102,7 +133,7 @@ impl Folders {
             self.not_granted.call_once(|| {
                 tracing::warn!(
                     handler,
-                    "the handler answers with a file, but no folder is granted: name one with {} DIR", Setting("files_dir")
+                    "the handler answers with a file, but no folder is granted: name one with {} DIR", Setting("connection.files_dir")
                 );
             });
         }

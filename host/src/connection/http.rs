@@ -40,7 +40,7 @@ pub(super) enum Served {
 /// Serves requests until one is upgraded or the connection ends. When the server is to stop, or another process accepts in its place, what is
 /// being answered is answered to its end and nothing after it.
 pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addresses) -> Served {
-    let config = &worker.config;
+    let config = &worker.settings;
     let stream = Rc::new(RefCell::new(stream));
     let watch = Rc::new(Watch::default());
     let watched = Watched {

@@ -27,7 +27,7 @@ pub(super) async fn answer(
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
 ) -> Response<Body> {
-    let Some(dev) = &worker.config.dev else {
+    let Some(dev) = &worker.connection.dev else {
         return answer_as_in_production(worker, addresses, http).await;
     };
     if let Some(page) = dev.answer(http.uri().path()) {
@@ -217,7 +217,7 @@ async fn ask(
     host: Option<String>,
 ) -> Response<Body> {
     let (head, body) = http.into_parts();
-    let body = match body::read(&worker.config, body).await {
+    let body = match body::read(&worker.settings, &worker.connection, body).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };

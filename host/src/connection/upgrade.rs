@@ -66,11 +66,11 @@ async fn decide<B>(
     }
     if let Some(origin) = &checked.origin
         && !worker
-            .config
+            .connection
             .origins
             .allows(origin, &host, addresses.secure)
     {
-        let allowed = Setting("origins.allowed");
+        let allowed = Setting("connection.origins.allowed");
         let text = format!(
             "403 forbidden: this page's origin may not connect here (the server's operator can allow it with {allowed})"
         );
@@ -108,7 +108,7 @@ async fn decide<B>(
         session_room,
     } = handler.admit(&request).await.map_err(not_admitted)?;
     let protocol = acceptance.protocol.or(routed);
-    let limit = worker.config.handler_limits.memory.session_bytes_max;
+    let limit = handler.registry.limits().memory.session_bytes_max;
     if acceptance.session.len() > limit {
         return Err(broken(
             &handler,
@@ -119,7 +119,7 @@ async fn decide<B>(
         ));
     }
     let accepted = checked
-        .accept(protocol.as_deref(), worker.config.deflate.as_ref())
+        .accept(protocol.as_deref(), worker.settings.deflate.as_ref())
         .map_err(|error| broken(&handler, &error.to_string()))?;
     let mut response = Response::new(empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -173,7 +173,7 @@ fn not_admitted(why: NotAdmitted) -> Refused {
     reason = "once per handshake, and the caller wants the response"
 )]
 fn handler_slot(worker: &Worker, handler: &Rc<Handler>) -> Result<Option<HandlerSlot>, Refused> {
-    let Some(max) = worker.config.handler_limits.traffic.connections_max else {
+    let Some(max) = handler.registry.limits().traffic.connections_max else {
         return Ok(None);
     };
     let slot = worker
@@ -245,24 +245,23 @@ fn is_target_of(target: &hyper::Uri, host: &str) -> bool {
 )]
 fn route(worker: &Worker, offered: &[String]) -> Result<(Rc<Handler>, Option<String>), Refused> {
     let handlers = worker.handlers();
-    let handlers = handlers.iter().zip(&worker.config.handlers);
+    let handlers = handlers.iter().zip(&*worker.protocols);
     for name in offered {
-        if let Some((handler, config)) = handlers
+        if let Some((handler, protocol)) = handlers
             .clone()
-            .find(|(_, config)| config.protocol.as_ref() == Some(name))
+            .find(|(_, protocol)| protocol.as_ref() == Some(name))
         {
-            return Ok((Rc::clone(handler), config.protocol.clone()));
+            return Ok((Rc::clone(handler), protocol.clone()));
         }
     }
     let names: Vec<&str> = worker
-        .config
-        .handlers
+        .protocols
         .iter()
-        .filter_map(|config| config.protocol.as_deref())
+        .filter_map(Option::as_deref)
         .collect();
     match handlers.clone().next() {
         // The default handler has no name: it agrees on what it likes, or on nothing.
-        Some((handler, config)) if config.protocol.is_none() => Ok((Rc::clone(handler), None)),
+        Some((handler, protocol)) if protocol.is_none() => Ok((Rc::clone(handler), None)),
         Some((handler, _)) if offered.is_empty() => Ok((Rc::clone(handler), None)),
         _ => {
             let served = names.join(", ");

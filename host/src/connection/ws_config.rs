@@ -14,21 +14,21 @@ pub(super) fn ws_config(
     handler: &Handler,
     deflate: Option<Agreed>,
 ) -> Arc<ws::Config> {
-    let config = &worker.config;
-    let mut limits = config.limits;
+    let settings = &worker.settings;
+    let mut limits = settings.limits;
     let delivery = if handler.exports().chunks {
         // Nothing is assembled: the size of a message costs no memory.
-        limits.message_bytes_max = config.stream_bytes_max;
-        limits.frame_bytes_max = config.stream_bytes_max;
+        limits.message_bytes_max = settings.stream_bytes_max;
+        limits.frame_bytes_max = settings.stream_bytes_max;
         Delivery::Chunks
     } else {
         Delivery::Messages
     };
     worker.shared_ws_config(ws::Config {
         limits,
-        timeouts: config.timeouts,
+        timeouts: settings.timeouts,
         delivery,
         deflate,
-        danger_unmasked: config.danger_unmasked_frames,
+        danger_unmasked: settings.danger_unmasked_frames,
     })
 }

@@ -4,6 +4,20 @@ use std::time::Duration;
 
 use super::setting::Setting;
 
+/// The one whose doing an error is, and who can mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The other end of a connection.
+    Peer,
+    /// The handler's code.
+    Handler,
+    /// The operator, by a setting.
+    Operator,
+    /// The host, or the system that it runs on.
+    Host,
+}
+
 /// Why a callback had no effect. Each of them ends the instance.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +65,11 @@ pub enum CallbackError {
 }
 
 impl CallbackError {
+    /// Returns whose doing it is: the handler's.
+    pub fn fault(&self) -> Fault {
+        Fault::Handler
+    }
+
     /// The frames of the handler at the moment of the error, innermost first; empty when unknown.
     pub fn backtrace(&self) -> &str {
         match self {

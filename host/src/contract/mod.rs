@@ -18,7 +18,7 @@ mod values;
 
 pub(crate) use self::capabilities::Capabilities;
 pub(crate) use self::close_code::is_sendable;
-pub use self::error::CallbackError;
+pub use self::error::{CallbackError, Fault};
 pub(crate) use self::http::{HttpRequest, NotServed, ResponseBody};
 pub use self::limits::{
     ComputeLimits, ContractLimits, HandlerLimits, InvalidLimits, MemoryLimits, Rates, Resilience,

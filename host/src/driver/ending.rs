@@ -53,7 +53,7 @@ impl Driver {
     /// Reads what the peer still sends, and throws it away: a socket that is closed with something unread is reset, and a peer that is still
     /// writing would lose the close frame to that.
     fn poll_discard(&mut self, cx: &mut Context<'_>, now: Instant) -> Discarded {
-        let timeouts = &self.worker.config.timeouts;
+        let timeouts = &self.worker.settings.timeouts;
         let patience = timeouts.message_timeout.unwrap_or(DISCARD_TIME);
         let mut buffer = self.worker.take_read_buffer();
         let mut transport = self.session.transport.borrow_mut();

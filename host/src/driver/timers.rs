@@ -49,7 +49,7 @@ impl Driver {
             self.look_at_untaken(now);
         }
         let stalled = self.session.stalled_since.get();
-        let limit = self.worker.config.write_timeout;
+        let limit = self.worker.settings.write_timeout;
         if stalled.is_some_and(|since| now.saturating_duration_since(since) >= limit) {
             self.session.abort(ClosedBy::Host, "peer does not read");
             self.session.broken.set(true);
@@ -80,7 +80,7 @@ impl Driver {
         if session.stalled_since.get().is_some() {
             session.stalled_since.set(Some(now));
         }
-        let timeout = self.worker.config.timeouts.close_timeout;
+        let timeout = self.worker.settings.timeouts.close_timeout;
         if let Some(rare) = &mut self.rare {
             rare.looked = None;
             if rare.read_until.is_some() {
@@ -91,15 +91,15 @@ impl Driver {
 
     /// Since when the peer has taken nothing of what it is to take, and after what time it is looked at what the kernel still holds.
     fn untaken_since(&self) -> Option<(Instant, Duration)> {
-        let config = &self.worker.config;
+        let settings = &self.worker.settings;
         let stalled = self.session.stalled_since.get();
-        let stalled = stalled.map(|since| (since, config.write_timeout / LOOKS));
+        let stalled = stalled.map(|since| (since, settings.write_timeout / LOOKS));
         let connection = self.session.connection.borrow();
         if connection.state() == State::Open {
             return stalled;
         }
         // Its time to end begins anew whenever it takes something.
-        let timeout = config.timeouts.close_timeout;
+        let timeout = settings.timeouts.close_timeout;
         let ends = connection.poll_timeout();
         let Some(since) = ends.and_then(|ends| ends.checked_sub(timeout)) else {
             return stalled;
@@ -143,7 +143,7 @@ impl Driver {
 
     fn close_for_the_end(&self) {
         self.handler.registry.leave(self.session.id);
-        let code = self.worker.config.drain_close_code;
+        let code = self.worker.settings.drain_close_code;
         let close = CloseFrame::new(code, "server is shutting down");
         self.session.close(
             ClosedBy::Host,

@@ -171,7 +171,7 @@ impl Handler {
 
     /// Waits a while for another instance to end, where there are as many as may be.
     async fn wait_for_room(&self) {
-        let until = clock::now() + self.worker.config.handshake_timeout;
+        let until = clock::now() + self.worker.settings.handshake_timeout;
         if self.has_all_instances() {
             self.registry.note_limit(Limit::Instances);
         }

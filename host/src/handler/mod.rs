@@ -476,7 +476,7 @@ impl Handler {
         }
         let incoming = self.incoming.borrow().clone();
         let incoming = incoming.ok_or(NotServed::NotExported)?;
-        let patience = self.worker.config.handshake_timeout;
+        let patience = self.worker.settings.handshake_timeout;
         incoming.answer(self, request, secure, patience).await
     }
 
@@ -600,7 +600,7 @@ impl Handler {
             };
             if before.replace((own, all)) != Some((own, all)) {
                 since = clock::now();
-            } else if clock::now() >= since + self.worker.config.write_timeout {
+            } else if clock::now() >= since + self.worker.settings.write_timeout {
                 // Its peer is not what it waits for: the handler leaves a message in parts unfinished, and may itself wait for this publish.
                 for session in waited_for {
                     let queued = session.buffered();

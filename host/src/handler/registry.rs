@@ -27,7 +27,7 @@ use crate::worker::{Outbound, Worker};
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
 pub(crate) struct Registry {
     config: Arc<BTreeMap<String, String>>,
-    limits: HandlerLimits,
+    limits: Arc<HandlerLimits>,
     has_timers: Cell<bool>,
     /// The handler failed too often and is left alone until then.
     backed_off: Cell<Option<Instant>>,
@@ -60,7 +60,7 @@ const TOPIC_POLICIES_MAX: usize = 1_000;
 impl Registry {
     pub(crate) fn new(
         config: Arc<BTreeMap<String, String>>,
-        limits: HandlerLimits,
+        limits: Arc<HandlerLimits>,
         has_timers: bool,
         metrics: Rc<HandlerMetrics>,
         worker: Rc<Worker>,

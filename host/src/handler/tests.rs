@@ -322,11 +322,16 @@ impl Bench {
         let script = Rc::<Script>::default();
         let (_, shutdown) = watch::channel(false);
         let config = Arc::new(Config::default());
-        let outbound = Outbound::new(&config.outbound, config.limits, None).unwrap();
+        let outbound = Outbound::new(&config.outbound, config.runtime.limits, None).unwrap();
         let trusted = outbound.trusted();
-        let folders = Folders::open(&config).unwrap();
+        let folders = Folders::open(&config.connection).unwrap();
         let shared = Shared {
-            config,
+            settings: Arc::new(config.runtime.clone()),
+            connection: Arc::new(config.connection.clone()),
+            protocols: Arc::new([]),
+            threads: 1,
+            outbound_connections_max: config.outbound.connections_max,
+            wasm: Arc::new(config.wasm.clone()),
             outbound: Arc::new(outbound),
             trusted: Arc::new(trusted),
             folders: Arc::new(folders),
@@ -344,7 +349,7 @@ impl Bench {
         let metrics = HandlerMetrics::new("test".into(), Arc::default(), lines, Instant::now());
         let registry = Rc::new(Registry::new(
             Arc::default(),
-            limits,
+            Arc::new(limits),
             true,
             Rc::new(metrics),
             Rc::clone(&worker),
@@ -672,7 +677,7 @@ fn what_two_callbacks_count_on_is_each_ones_own_and_ends_with_it() {
     run(async {
         let mut bench = Bench::new().await;
         let session = bench.open();
-        let limit = bench.worker.config.limits.queued_bytes_max;
+        let limit = bench.worker.settings.limits.queued_bytes_max;
         let half = vec![b'x'; limit / 2 - 100];
         let calls = || Calls::new(Rc::clone(&bench.handler.registry));
         let send = |calls: &mut Calls| calls.send(session.id, MessageKind::Binary, &half);
@@ -808,7 +813,7 @@ fn who_holds_most_gives_way_and_who_may_lose_messages_loses_them_first() {
         let mut bench = Bench::with_limits(limits).await;
         let registry = Rc::clone(&bench.handler.registry);
         let max = registry.limits().traffic.queued_bytes_max;
-        let each = bench.worker.config.limits.queued_bytes_max;
+        let each = bench.worker.settings.limits.queued_bytes_max;
         let data = vec![b'x'; each - 1_000];
         let fill = |session: &Rc<Session>| {
             let sent = session.reply(MessageKind::Binary, &data);

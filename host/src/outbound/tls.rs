@@ -17,8 +17,8 @@ use rustls::{
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
-use crate::config::TlsFiles;
 use crate::contract::Verify;
+use crate::tls::TlsFiles;
 use crate::tls::{TlsError, certificates, load};
 
 /// The certificates that are trusted.

@@ -97,13 +97,13 @@ impl Builder {
 
     /// Answers plain requests with the files of a folder.
     pub fn static_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.config.static_dir = Some(folder.into());
+        self.config.connection.static_dir = Some(folder.into());
         self
     }
 
     /// Lets handlers answer plain requests with the files of a folder.
     pub fn files_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.config.files_dir = Some(folder.into());
+        self.config.connection.files_dir = Some(folder.into());
         self
     }
 

@@ -228,7 +228,7 @@ impl Control {
     pub(crate) async fn retire(&self) {
         self.own_files(Ownership::leave);
         self.0.retiring.send_replace(true);
-        let timeout = HANDSHAKES_TIMEOUT.min(self.0.config.handshake_timeout);
+        let timeout = HANDSHAKES_TIMEOUT.min(self.0.config.runtime.handshake_timeout);
         let until = Instant::now() + timeout;
         // Lets the accept loops run once, to see that they are to end.
         tokio::time::sleep(HANDSHAKES_CHECK_INTERVAL).await;
@@ -262,13 +262,13 @@ impl Inner {
     /// Returns the sum of the limits of compiling, loading to measure memory, starting, and the
     /// trial.
     fn swap_time_max(&self) -> Duration {
-        let (compiling, limits) = (&self.config.compilation, &self.config.handler_limits);
-        let compiling = compiling.timeout.saturating_mul(2);
-        let starting = limits
-            .compute
-            .blocking_timeout
-            .saturating_add(limits.resilience.trial_time);
-        compiling.saturating_add(starting)
+        let compiling = self.config.wasm.compilation.timeout.saturating_mul(2);
+        let starting = self.config.handlers.iter().map(|handler| {
+            let limits = &handler.limits;
+            let starting = limits.compute.blocking_timeout;
+            starting.saturating_add(limits.resilience.trial_time)
+        });
+        compiling.saturating_add(starting.max().unwrap_or_default())
     }
 
     fn handler(&self, position: usize, name: &str, files: &[(String, PathBuf)]) -> HandlerStatus {

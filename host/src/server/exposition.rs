@@ -204,8 +204,8 @@ impl Collector for Collected {
             "wsrun_turned_away",
             &format!(
                 "Sockets beyond {} or {}",
-                Setting("connections_max"),
-                Setting("connections_per_address_max")
+                Setting("connection.connections_max"),
+                Setting("connection.connections_per_address_max")
             ),
             turned_away,
         )?;

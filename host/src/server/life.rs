@@ -12,6 +12,7 @@ use tokio::task::LocalSet;
 use super::swap::Threads;
 use super::{Source, StartError};
 use crate::clock;
+use crate::config::{Config, HandlerLimits};
 use crate::connection;
 use crate::contract::Setting;
 use crate::handler::{
@@ -28,6 +29,7 @@ use crate::worker::{Shared, Worker};
 
 /// What a worker is started with.
 pub(super) struct Plan {
+    pub(super) config: Arc<Config>,
     pub(super) index: u16,
     /// What its thread is given as its nice value.
     pub(super) nice: i32,
@@ -99,7 +101,7 @@ impl Plan {
         self,
         report: oneshot::Sender<Result<(), StartError>>,
     ) -> (bool, Option<Rc<Worker>>) {
-        let timeout = self.shared.config.shutdown_timeout;
+        let timeout = self.shared.settings.shutdown_timeout;
         let mut shutdown = self.shared.shutdown.clone();
         let worker = match self.start().await {
             Ok(worker) => worker,
@@ -150,7 +152,6 @@ impl Plan {
         let tallies = &self.shared.tallies.workers[usize::from(self.index)].handlers;
         let places = std::mem::take(&mut self.places);
         for ((((config, source), peers), tally), place) in self
-            .shared
             .config
             .handlers
             .iter()
@@ -159,7 +160,7 @@ impl Plan {
             .zip(tallies)
             .zip(places)
         {
-            let limits = self.shared.config.handler_limits.clone();
+            let limits = Arc::clone(&config.limits);
             let name: Arc<str> = config.name().into();
             let exports = source.exports();
             let metrics = HandlerMetrics::new(
@@ -204,14 +205,14 @@ impl Plan {
                         handler.set_incoming(incoming);
                     }
                     let context = handler.registry.instances();
-                    let instances = Instances::new(context, *linked, limits);
+                    let instances = Instances::new(context, *linked, HandlerLimits::clone(&limits));
                     handler.start(instances).await
                 }
                 Source::Native(native) => handler.start(native).await,
                 Source::Program(program) => {
                     program.count(tally);
                     let context = handler.registry.instances();
-                    let programs = Programs::new(context, program, limits);
+                    let programs = Programs::new(context, program, HandlerLimits::clone(&limits));
                     handler.start(programs).await
                 }
             };
@@ -253,7 +254,7 @@ pub(super) async fn closed(worker: &Worker, timeout: Duration) -> bool {
             tracing::warn!(
                 left,
                 "connections had not closed when {shutdown_timeout} was over",
-                shutdown_timeout = Setting("shutdown_timeout")
+                shutdown_timeout = Setting("runtime.shutdown_timeout")
             );
             return false;
         }

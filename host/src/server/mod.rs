@@ -45,7 +45,6 @@ mod publisher;
 mod record;
 mod starting;
 mod swap;
-mod validate;
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -62,10 +61,10 @@ pub use self::control::{Control, HandlerStatus, Phase, Status};
 pub use self::publisher::{ConnectFailed, PublishFailed, Publisher};
 pub use self::swap::{SwapError, Swapped, Swapper};
 use crate::admission::Admission;
-use crate::config::{Config, HandlerConfig, HandlerSource, Listen};
+use crate::config::{Config, ConfigError, HandlerConfig, HandlerSource, Listen};
 use crate::connection::{Folders, OutboundConnector};
-pub use crate::contract::CallbackError;
 use crate::contract::Capabilities;
+pub use crate::contract::{CallbackError, Fault};
 pub use crate::handler::Connecting;
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
@@ -81,7 +80,6 @@ use self::plans::{Parts, misfit};
 use self::record::Recorded;
 pub(crate) use self::starting::Starting;
 use self::swap::Threads;
-use self::validate::validate;
 use crate::listener::{self, Bound, SocketFile};
 use crate::metrics::Tallies;
 use crate::native::Native;
@@ -103,8 +101,8 @@ use crate::worker::{self, Worker};
 #[non_exhaustive]
 pub enum StartError {
     /// The configuration contradicts itself.
-    #[error("{0}")]
-    Config(String),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A file is not a handler.
     #[error(transparent)]
     Component(#[from] ComponentError),
@@ -134,6 +132,20 @@ pub enum StartError {
     /// The engine, a thread or a runtime cannot be made.
     #[error("cannot start: {0}")]
     Host(String),
+}
+
+impl StartError {
+    /// Returns who can mend it.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Config(error) => error.fault(),
+            Self::Component(_) | Self::Handler { .. } => Fault::Handler,
+            Self::Tls(_) | Self::Listen(_) | Self::Privileges(_) | Self::Record(_) => {
+                Fault::Operator
+            }
+            Self::Stopped | Self::Host(_) => Fault::Host,
+        }
+    }
 }
 
 fn frames(error: &CallbackError) -> String {
@@ -226,14 +238,14 @@ impl Server {
     /// The same, unless it is stopped meanwhile.
     pub(crate) fn new_unless(mut config: Config, starting: &Starting) -> Result<Self, StartError> {
         config.bound_times();
-        validate(&config)?;
+        config.check()?;
         let identity = config.privileges.as_ref().map(Identity::look_up);
         let identity = identity.transpose()?.flatten();
         let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
-        if let Some(folder) = &config.cache_dir {
+        if let Some(folder) = &config.wasm.cache_dir {
             cache::check(folder).map_err(ComponentError::from)?;
         }
-        let engine = engine(&EngineConfig::from(&config)).map_err(|error| host(&error))?;
+        let engine = engine(&EngineConfig::from(&config.wasm)).map_err(|error| host(&error))?;
         let linker = match config.record {
             None => linker(&engine),
             Some(_) => taped_linker(&engine),
@@ -242,11 +254,12 @@ impl Server {
         let mut handlers = Vec::new();
         let mut recorded = Recorded::default();
         for handler in &config.handlers {
+            let instance_bytes_max = handler.limits.memory.instance_bytes_max;
             handlers.push(match &handler.source {
                 HandlerSource::File(file) => {
-                    let source = component::Source::read(&config, file)?;
+                    let source = component::Source::read(&config.wasm, file)?;
                     let content = source.content();
-                    let loaded = source.load(&engine, &config)?;
+                    let loaded = source.load(&engine, &config.wasm, instance_bytes_max)?;
                     if config.record.is_some() {
                         recorded.note(&loaded, file, handler.name());
                     }
@@ -262,7 +275,8 @@ impl Server {
                     return Err(RecordError::Native(handler.name()).into());
                 }
                 HandlerSource::Program(file, format) => {
-                    let component = component::load_program(&engine, &config, file)?;
+                    let component =
+                        component::load_program(&engine, &config.wasm, instance_bytes_max, file)?;
                     let linker = program_linker(&engine).map_err(|error| host(&error))?;
                     let file = text::line(file.display());
                     Source::Program(Program::new(&linker, &component, *format, &file)?)
@@ -271,22 +285,28 @@ impl Server {
         }
         for (source, handler) in handlers.iter().zip(&config.handlers) {
             if let Some(misfit) = misfit(handler.scope, source.exports()) {
-                let text = format!("handler {}: {misfit}", handler.name());
-                return Err(StartError::Config(text));
+                let name = handler.name();
+                return Err(ConfigError::Scope { name, misfit }.into());
             }
         }
         let tls = config.tls.clone().map(Tls::new).transpose()?.map(Arc::new);
-        let outbound = Outbound::new(&config.outbound, config.limits, config.deflate)?;
+        let outbound = Outbound::new(
+            &config.outbound,
+            config.runtime.limits,
+            config.runtime.deflate,
+        )?;
         let trusted = Arc::new(outbound.trusted());
         let outbound = Arc::new(outbound);
-        let folders = Folders::open(&config).map_err(StartError::Config)?;
+        let folders = Folders::open(&config.connection).map_err(ConfigError::from)?;
         starting.begin_to_bind()?;
         let (addresses, bound, socket_files) = bind(&config)?;
         // Nothing of a handler has run: making an instance is the workers' first act.
         if let Some(identity) = identity {
             identity.assume()?;
         }
-        folders.check(&config).map_err(StartError::Config)?;
+        folders
+            .check(&config.connection, config.privileges.is_some())
+            .map_err(ConfigError::from)?;
         let recorder = recorded.begin(&config, &mut handlers)?;
         let meters = (0..config.threads()).map(|worker| match worker < config.workers {
             true => Arc::default(),
@@ -309,6 +329,7 @@ impl Server {
         let admission = Arc::new(Admission::new(config.handlers.len()));
         let threads = Threads::default();
         let parts = Parts {
+            config: Arc::clone(&config),
             handlers,
             tls: tls.clone(),
             threads: threads.clone(),
@@ -317,7 +338,16 @@ impl Server {
                 Arc::clone(&trusted),
             )),
             shared: worker::Shared {
-                config: Arc::clone(&config),
+                settings: Arc::new(config.runtime.clone()),
+                connection: Arc::new(config.connection.clone()),
+                protocols: config
+                    .handlers
+                    .iter()
+                    .map(|handler| handler.protocol.clone())
+                    .collect(),
+                threads: config.threads(),
+                outbound_connections_max: config.outbound.connections_max,
+                wasm: Arc::new(config.wasm.clone()),
                 outbound: Arc::clone(&outbound) as _,
                 trusted: Arc::clone(&trusted) as _,
                 folders: Arc::new(folders),
@@ -336,7 +366,7 @@ impl Server {
         let workers = publisher.workers();
         let swapper = Swapper::new(
             (engine, linker),
-            Arc::clone(&config),
+            &config,
             recorder.clone(),
             &served,
             workers,
@@ -404,8 +434,7 @@ impl Server {
     /// When a handler or a thread does not start, or the server is being turned by [`service`](Self::service): nothing is left running.
     pub fn spawn(self) -> Result<Running, StartError> {
         if self.local.is_some() {
-            let text = "the server runs on this thread already: call spawn instead of service";
-            return Err(StartError::Config(text.into()));
+            return Err(ConfigError::Turned.into());
         }
         let mut running = Running {
             workers: Vec::new(),
@@ -470,7 +499,7 @@ impl Server {
         let Some(mut local) = self.local.take() else {
             return true;
         };
-        let timeout = self.shared.config.shutdown_timeout;
+        let timeout = self.shared.config.runtime.shutdown_timeout;
         let deadline = Instant::now() + timeout;
         let clean = local.turns.block_on(async {
             local.worker.tell_draining();
@@ -494,7 +523,7 @@ impl Server {
             if self.shared.config.threads() > 1 {
                 let text =
                     "service() turns one worker: ask for one and no own_worker, or spawn() threads";
-                return Err(StartError::Config(text.into()));
+                return Err(ConfigError::Threads(text).into());
             }
             let plan = self.plans.pop().ok_or_else(|| {
                 StartError::Host("the server did not start and cannot be turned".into())

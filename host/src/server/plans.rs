@@ -15,6 +15,7 @@ use crate::worker;
 
 /// What the plans of the workers are made of.
 pub(super) struct Parts {
+    pub(super) config: Arc<Config>,
     pub(super) handlers: Vec<Source>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: worker::Shared,
@@ -25,7 +26,7 @@ pub(super) struct Parts {
 impl Parts {
     /// A plan for each worker, with channels between all of them and from the publisher.
     pub(super) fn plans(self, bound: Vec<Vec<Bound>>) -> (Vec<Plan>, Publisher) {
-        let config = Arc::clone(&self.shared.config);
+        let config = Arc::clone(&self.config);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..config.threads())
             .map(|_| channels(self.handlers.len()))
             .unzip();
@@ -38,16 +39,17 @@ impl Parts {
                 .collect()
         };
         let named = config.handlers.iter().enumerate();
-        let publisher = Publisher::new(
-            named.map(|(position, handler)| (handler.name(), senders_to(position, None))),
-            config.handler_limits.contract.sent_message_bytes_max,
-        );
+        let publisher = Publisher::new(named.map(|(position, handler)| {
+            let bytes_max = handler.limits.contract.sent_message_bytes_max;
+            (handler.name(), senders_to(position, None), bytes_max)
+        }));
         let mut places = self.places(&config);
         let mut bound = dealt(bound, &config);
         let mut plans = Vec::new();
         for (index, remotes) in (0..config.threads()).zip(receivers) {
             let positions = 0..self.handlers.len();
             plans.push(Plan {
+                config: Arc::clone(&config),
                 index,
                 nice: nice(&config, index),
                 handlers: self.handlers.clone(),
@@ -104,7 +106,7 @@ pub(super) fn misfit(scope: Scope, exports: Capabilities) -> Option<String> {
     (scope == Scope::Connection && exports.broadcast_filter).then(|| format!(
         "it exports wsrun:websocket/broadcast-filter, which one instance answers for all connections: {} connection has none that could; \
          use shared or worker",
-        Setting("scope")
+        Setting("handlers.scope")
     ))
 }
 

@@ -14,7 +14,6 @@ use crate::handler::{Connecting, Remote, ToHandler, ToWorker};
 #[derive(Clone, Debug)]
 pub struct Publisher {
     handlers: Arc<[Named]>,
-    message_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -22,6 +21,8 @@ struct Named {
     name: String,
     /// The channels to the handler, one for each worker.
     workers: Vec<ToWorker>,
+    /// The largest message that the handler may publish.
+    message_bytes_max: usize,
 }
 
 /// The reason why a message of the embedding program was not published. Nobody got it.
@@ -58,15 +59,15 @@ pub enum ConnectFailed {
 }
 
 impl Publisher {
-    pub(super) fn new(
-        handlers: impl Iterator<Item = (String, Vec<ToWorker>)>,
-        message_bytes_max: usize,
-    ) -> Self {
+    pub(super) fn new(handlers: impl Iterator<Item = (String, Vec<ToWorker>, usize)>) -> Self {
         Self {
             handlers: handlers
-                .map(|(name, workers)| Named { name, workers })
+                .map(|(name, workers, message_bytes_max)| Named {
+                    name,
+                    workers,
+                    message_bytes_max,
+                })
                 .collect(),
-            message_bytes_max,
         }
     }
 
@@ -90,7 +91,7 @@ impl Publisher {
         topic: &str,
         message: impl Into<Message<'m>>,
     ) -> Result<(), PublishFailed> {
-        let (kind, payload) = self.payload(message.into())?;
+        let (kind, payload) = self.payload(handler, message.into())?;
         let topic = topic.into();
         self.send(
             handler,
@@ -115,7 +116,7 @@ impl Publisher {
         protocol: Option<&str>,
         message: impl Into<Message<'m>>,
     ) -> Result<(), PublishFailed> {
-        let (kind, payload) = self.payload(message.into())?;
+        let (kind, payload) = self.payload(handler, message.into())?;
         let protocol = protocol.map(Arc::from);
         self.send(
             handler,
@@ -154,10 +155,18 @@ impl Publisher {
         self.handlers.iter().find(|named| named.name == handler)
     }
 
-    fn payload(&self, message: Message<'_>) -> Result<(MessageKind, Bytes), PublishFailed> {
+    fn payload(
+        &self,
+        handler: &str,
+        message: Message<'_>,
+    ) -> Result<(MessageKind, Bytes), PublishFailed> {
         let bytes = message.as_bytes();
-        if bytes.len() > self.message_bytes_max {
-            return Err(PublishFailed::TooLarge(self.message_bytes_max));
+        let named = self
+            .named(handler)
+            .ok_or_else(|| PublishFailed::UnknownHandler(handler.to_owned()))?;
+        let bytes_max = named.message_bytes_max;
+        if bytes.len() > bytes_max {
+            return Err(PublishFailed::TooLarge(bytes_max));
         }
         let kind = match message {
             Message::Text(_) => MessageKind::Text,

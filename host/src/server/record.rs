@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::contract::Setting;
 use crate::tape::Tape;
 use crate::tape::format::Served;
+use crate::tape::format::TapeLimits;
 use crate::tape::recorder::Recorder;
 use crate::wasm::component::Loaded;
 
@@ -43,7 +44,15 @@ impl Recorded {
         let Some(record) = &config.record else {
             return Ok(None);
         };
-        let recorder = Recorder::create(record, config, self.handlers)?;
+        let recorder = {
+            // The format has room for one set of limits.
+            let limits = config
+                .handlers
+                .first()
+                .map(|handler| Arc::clone(&handler.limits));
+            let limits = TapeLimits::new(config.wasm.stack_bytes_max, &limits.unwrap_or_default());
+            Recorder::create(record, config.threads(), limits, self.handlers)
+        }?;
         for (source, sha256) in handlers.iter_mut().zip(self.hashes) {
             if let Source::Component(linked, _) = source {
                 linked.tape = Some(Tape::Record {

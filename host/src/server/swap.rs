@@ -11,7 +11,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use super::plans::misfit;
-use crate::config::{Config, HandlerSource};
+use crate::config::{Config, HandlerLimits, HandlerSource, WasmSettings};
 use crate::contract::{Capabilities, Scope, Setting};
 use crate::handler::{ToHandler, ToWorker, Trial};
 use crate::tape::Tape;
@@ -31,7 +31,7 @@ pub struct Swapper(Arc<Inner>);
 struct Inner {
     engine: Engine,
     linker: Linker<GuestState>,
-    config: Arc<Config>,
+    settings: WasmSettings,
     /// What instances of new versions are recorded on.
     recorder: Option<Recorder>,
     handlers: Vec<Swappable>,
@@ -70,6 +70,7 @@ impl Threads {
 struct Swappable {
     name: String,
     scope: Scope,
+    limits: Arc<HandlerLimits>,
     /// What serves: none for a native handler.
     version: Option<Mutex<Served>>,
     /// One for each worker.
@@ -183,7 +184,7 @@ pub struct Swapped {
 impl Swapper {
     pub(super) fn new(
         (engine, linker): (Engine, Linker<GuestState>),
-        config: Arc<Config>,
+        config: &Config,
         recorder: Option<Recorder>,
         served: &[Option<(Capabilities, Content)>],
         workers: Vec<Vec<ToWorker>>,
@@ -193,6 +194,7 @@ impl Swapper {
         let handlers = handlers.map(|((handler, served), workers)| Swappable {
             name: handler.name(),
             scope: handler.scope,
+            limits: Arc::clone(&handler.limits),
             version: match (&handler.source, served) {
                 (HandlerSource::File(file), Some((exports, content))) => Some(Mutex::new(Served {
                     content: *content,
@@ -211,7 +213,7 @@ impl Swapper {
             engine,
             linker,
             handlers: handlers.collect(),
-            config,
+            settings: config.wasm.clone(),
             recorder,
             busy: Mutex::new(()),
             threads,
@@ -267,7 +269,7 @@ impl Swapper {
         let served = swappable.served();
         let served = served.ok_or_else(|| SwapError::Native(handler.to_owned()))?;
         let file = file.map_or_else(|| served.file.clone(), Path::to_path_buf);
-        let read = component::Source::read(&inner.config, &file);
+        let read = component::Source::read(&inner.settings, &file);
         self.replace(swappable, served, file, read, began)
     }
 
@@ -284,7 +286,7 @@ impl Swapper {
             let began = Instant::now();
             let served = handler.served()?;
             let file = served.file.clone();
-            let read = component::Source::read(&self.0.config, &file);
+            let read = component::Source::read(&self.0.settings, &file);
             let found = Found::of(&read);
             // Without being told to look, a file that is away is one that is about to come.
             if found == Found::Content(served.content)
@@ -324,7 +326,11 @@ impl Swapper {
             component,
             exports,
             sha256,
-        } = source.load(&inner.engine, &inner.config)?;
+        } = source.load(
+            &inner.engine,
+            &inner.settings,
+            swappable.limits.memory.instance_bytes_max,
+        )?;
         let mut linked = Linked::new(&inner.linker, &component, exports, &name)?;
         linked.tape = inner
             .recorder
@@ -333,7 +339,7 @@ impl Swapper {
         if let Some(misfit) = misfit(swappable.scope, exports) {
             return Err(SwapError::GivenUp {
                 file: name,
-                text: misfit.to_owned(),
+                text: misfit,
             });
         }
         if exports.plain_only && !served.exports.plain_only {
@@ -342,12 +348,9 @@ impl Swapper {
         if exports.chunks != served.exports.chunks {
             return Err(SwapError::Chunks { file: name });
         }
-        let tried = swappable.switch(
-            &linked,
-            inner.config.handler_limits.resilience.trial_callbacks,
-        );
+        let tried = swappable.switch(&linked, swappable.limits.resilience.trial_callbacks);
         let took = began.elapsed();
-        let time = inner.config.handler_limits.resilience.trial_time;
+        let time = swappable.limits.resilience.trial_time;
         let outcome = tried.and_then(|tried| swappable.await_trial(tried, time));
         let settled = swappable.settle(outcome.is_ok());
         outcome.and(settled).map_err(|failed| match failed {

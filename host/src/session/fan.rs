@@ -133,7 +133,7 @@ impl Session {
         let output = self.connection.borrow().output().len() + self.reserved.get();
         let room = self
             .worker
-            .config
+            .settings
             .limits
             .queued_bytes_max
             .saturating_sub(output);

@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{Compilation, Config};
 use crate::contract::{HandlerLimits, Setting};
 
 /// The format that this version writes and reads.
@@ -79,18 +78,11 @@ fn sent_message_bytes_max() -> usize {
 /// The factor by which a callback may take longer in a replay: the machine may be slower.
 const TIMEOUT_FACTOR: u32 = 10;
 
-/// The most bytes of a component that is replayed, and of its compiled code. They do not depend on
-/// a server's limits: the file is the user's own, and a server with a larger --max-component has
-/// served it.
-const COMPONENT_BYTES_MAX: u64 = 2 << 30;
-const CODE_BYTES_MAX: u64 = 8 << 30;
-
-impl From<&Config> for TapeLimits {
-    fn from(config: &Config) -> Self {
-        let limits = &config.handler_limits;
+impl TapeLimits {
+    pub(crate) fn new(wasm_stack_bytes_max: usize, limits: &HandlerLimits) -> Self {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
-            wasm_stack_bytes_max: config.wasm_stack_bytes_max,
+            wasm_stack_bytes_max,
             memory_bytes_max: limits.memory.instance_bytes_max,
             handler_memory_bytes_max: limits.memory.handler_bytes_max,
             host_calls_max: limits.compute.host_calls_max,
@@ -100,12 +92,15 @@ impl From<&Config> for TapeLimits {
             blocking_timeout_ms: millis(limits.compute.blocking_timeout),
         }
     }
-}
 
-impl TapeLimits {
-    /// Returns the configuration that replays a tape of so many workers. In a replay all instances
+    /// Returns the bytes of the stack of a callback.
+    pub(crate) fn wasm_stack_bytes_max(&self) -> usize {
+        self.wasm_stack_bytes_max
+    }
+
+    /// Returns the limits that replay a tape of so many workers. In a replay all instances
     /// are on one worker.
-    pub(crate) fn for_replay(&self, workers: u16) -> Config {
+    pub(crate) fn for_replay(&self, workers: u16) -> HandlerLimits {
         let mut handler_limits = HandlerLimits::default();
         let HandlerLimits {
             compute,
@@ -124,16 +119,7 @@ impl TapeLimits {
             Duration::from_millis(self.callback_timeout_ms).saturating_mul(TIMEOUT_FACTOR);
         compute.blocking_timeout =
             Duration::from_millis(self.blocking_timeout_ms).saturating_mul(TIMEOUT_FACTOR);
-        Config {
-            wasm_stack_bytes_max: self.wasm_stack_bytes_max,
-            handler_limits,
-            compilation: Compilation {
-                component_bytes_max: COMPONENT_BYTES_MAX,
-                code_bytes_max: CODE_BYTES_MAX,
-                ..Compilation::default()
-            },
-            ..Config::default()
-        }
+        handler_limits
     }
 }
 
@@ -380,7 +366,7 @@ mod tests {
             workers: 1,
             handlers: Vec::new(),
             redacted: Vec::new(),
-            limits: TapeLimits::from(&Config::default()),
+            limits: TapeLimits::new(512 * 1024, &HandlerLimits::default()),
         }
     }
 
@@ -447,19 +433,19 @@ mod tests {
 
     #[test]
     fn limits_come_back_and_older_tapes_have_the_defaults() {
-        let mut config = Config::default();
-        config.handler_limits.contract.sent_message_bytes_max = 12_345;
-        config.handler_limits.memory.handler_bytes_max = 1 << 30;
-        let mut json = serde_json::to_value(TapeLimits::from(&config)).unwrap();
+        let mut limits = HandlerLimits::default();
+        limits.contract.sent_message_bytes_max = 12_345;
+        limits.memory.handler_bytes_max = 1 << 30;
+        let mut json = serde_json::to_value(TapeLimits::new(512 * 1024, &limits)).unwrap();
         let read: TapeLimits = serde_json::from_value(json.clone()).unwrap();
-        let replayed = read.for_replay(3).handler_limits;
+        let replayed = read.for_replay(3);
         assert_eq!(replayed.contract.sent_message_bytes_max, 12_345);
         assert_eq!(replayed.memory.handler_bytes_max, 3 << 30);
         let map = json.as_object_mut().unwrap();
         map.remove("sent_message_bytes_max").unwrap();
         map.remove("handler_memory_bytes_max").unwrap();
         let read: TapeLimits = serde_json::from_value(json).unwrap();
-        let replayed = read.for_replay(1).handler_limits;
+        let replayed = read.for_replay(1);
         let default = HandlerLimits::default();
         assert_eq!(
             replayed.contract.sent_message_bytes_max,

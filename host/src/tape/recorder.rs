@@ -15,7 +15,6 @@ use super::redact::Redaction;
 use super::value::ToTape;
 use super::writer::Writer;
 use super::{RecordConfig, RecordError};
-use crate::config::Config;
 use crate::contract::{CallbackError, Capabilities};
 
 /// Where every instance of a server is recorded. Cheap to clone.
@@ -56,7 +55,8 @@ impl Recorder {
     /// Makes the file and writes its header.
     pub(crate) fn create(
         record: &RecordConfig,
-        config: &Config,
+        workers: u16,
+        limits: TapeLimits,
         handlers: Vec<Served>,
     ) -> Result<Self, RecordError> {
         let redaction = Redaction::new(&record.redacted);
@@ -65,10 +65,10 @@ impl Recorder {
             format: FORMAT,
             wsrun: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX)),
-            workers: config.threads(),
+            workers,
             handlers,
             redacted: redaction.names().to_vec(),
-            limits: TapeLimits::from(config),
+            limits,
         };
         let header = serde_json::to_string(&header).map_err(|error| RecordError::File {
             file: record.file.clone(),

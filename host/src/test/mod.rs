@@ -54,7 +54,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::error::{Failed, TestError};
 pub use self::file::{FileError, Scenario};
-use crate::config::{Compilation, Config, HandlerConfig, HandlerSource};
+use crate::config::{Compilation, Config, HandlerConfig, HandlerSource, WasmSettings};
 
 /// The runner of scenarios for one handler.
 #[derive(Clone, Debug)]
@@ -97,15 +97,18 @@ impl Handler {
         let mut config = Config {
             listen: Vec::new(),
             handlers: vec![handler],
-            deflate: None,
-            cache_dir: self.cache_dir.clone(),
-            compilation: self.compilation.clone(),
-            danger_predictable: true,
+            wasm: WasmSettings {
+                cache_dir: self.cache_dir.clone(),
+                compilation: self.compilation.clone(),
+                danger_predictable: true,
+                ..WasmSettings::default()
+            },
             ..Config::default()
         };
         // A scenario may leave its peers silent for as long as it likes.
-        config.timeouts.ping_interval = None;
-        config.timeouts.idle_timeout = None;
+        config.runtime.deflate = None;
+        config.runtime.timeouts.ping_interval = None;
+        config.runtime.timeouts.idle_timeout = None;
         stage::play(config, scenario)
     }
 

@@ -25,7 +25,7 @@ use crate::contract::Setting;
 pub enum CacheError {
     /// The folder does not exist and cannot be made, or this user may not read it.
     #[error(
-        "the cache folder {folder} cannot be used: {cause}; name another with {cache_dir}, or use {no_cache}", cache_dir = Setting("cache_dir"), no_cache = Setting("no cache_dir"))]
+        "the cache folder {folder} cannot be used: {cause}; name another with {cache_dir}, or use {no_cache}", cache_dir = Setting("wasm.cache_dir"), no_cache = Setting("no wasm.cache_dir"))]
     Unreachable {
         /// The folder.
         folder: String,
@@ -35,7 +35,7 @@ pub enum CacheError {
     /// Another user could put machine code into the folder.
     #[error(
         "the cache folder {folder} is not safe: {path} {problem}, and what is in the cache is run as machine code; {advice}, name another \
-         folder with {cache_dir}, or use {no_cache}", cache_dir = Setting("cache_dir"), no_cache = Setting("no cache_dir"))]
+         folder with {cache_dir}, or use {no_cache}", cache_dir = Setting("wasm.cache_dir"), no_cache = Setting("no wasm.cache_dir"))]
     Unsafe {
         /// The folder.
         folder: String,
@@ -308,7 +308,7 @@ fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     if found.len() > limit {
         return Err(io::Error::other(format!(
             "it is larger than {}",
-            Setting("compilation.code_bytes_max")
+            Setting("wasm.compilation.code_bytes_max")
         )));
     }
     let mut entry = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());

@@ -22,7 +22,7 @@ use super::code::Code;
 use super::component::{ComponentError, first_line};
 use super::engine::{EngineConfig, engine};
 use super::names::ignore_long_names;
-use crate::config::Compilation;
+use super::settings::Compilation;
 use crate::panics;
 use crate::text;
 

@@ -13,7 +13,7 @@ use super::cache::{Cache, CacheError, Key};
 use super::code::Code;
 use super::compile;
 use super::engine::EngineConfig;
-use crate::config::Config;
+use super::settings::WasmSettings;
 use crate::contract::{Capabilities, Setting};
 use crate::file::ReadError;
 use crate::text;
@@ -68,7 +68,7 @@ pub enum ComponentError {
         cause: std::io::Error,
     },
     /// The file is larger than a component may be.
-    #[error("{file} has {bytes} bytes; a handler may have at most {limit} ({component_bytes_max})", component_bytes_max = Setting("compilation.component_bytes_max"))]
+    #[error("{file} has {bytes} bytes; a handler may have at most {limit} ({component_bytes_max})", component_bytes_max = Setting("wasm.compilation.component_bytes_max"))]
     TooLarge {
         /// The file.
         file: String,
@@ -80,7 +80,7 @@ pub enum ComponentError {
     /// Compiling takes longer than it may.
     #[error(
         "{file} could not be compiled within {limit:?} ({timeout}); a handler that takes longer has very large functions, or \
-         was made to: build it optimised", timeout = Setting("compilation.timeout"))]
+         was made to: build it optimised", timeout = Setting("wasm.compilation.timeout"))]
     CompileTimeout {
         /// The file.
         file: String,
@@ -89,7 +89,7 @@ pub enum ComponentError {
     },
     /// The process that compiles ended early, mostly since it needs more memory than it may have.
     #[error(
-        "{file} could not be compiled within {limit} bytes of memory ({memory_bytes_max}): the compiler ended ({how})", memory_bytes_max = Setting("compilation.memory_bytes_max"))]
+        "{file} could not be compiled within {limit} bytes of memory ({memory_bytes_max}): the compiler ended ({how})", memory_bytes_max = Setting("wasm.compilation.memory_bytes_max"))]
     CompileMemory {
         /// The file.
         file: String,
@@ -101,7 +101,7 @@ pub enum ComponentError {
     /// What was made of it takes more memory than it may.
     #[error(
         "{file} takes more than {limit} bytes of memory when it is loaded ({code_bytes_max}), beside that of its instances; a component that has \
-         few bytes and takes many has nested instances or types, or was made to", code_bytes_max = Setting("compilation.code_bytes_max"))]
+         few bytes and takes many has nested instances or types, or was made to", code_bytes_max = Setting("wasm.compilation.code_bytes_max"))]
     CodeTooLarge {
         /// The file.
         file: String,
@@ -145,7 +145,7 @@ pub enum ComponentError {
     /// No process that compiles could be started.
     #[error(
         "{program} could not be started to compile a handler: {cause}; where no process can be started, {in_process} compiles \
-         without limits", in_process = Setting("compilation.program"))]
+         without limits", in_process = Setting("wasm.compilation.program"))]
     CompilerNotStarted {
         /// What was to be started.
         program: String,
@@ -302,9 +302,9 @@ impl Source {
     /// # Errors
     ///
     /// When it is larger, no regular file, or cannot be read.
-    pub(crate) fn read(config: &Config, file: &Path) -> Result<Self, ComponentError> {
+    pub(crate) fn read(settings: &WasmSettings, file: &Path) -> Result<Self, ComponentError> {
         let name = text::line(file.display());
-        let bytes = match crate::file::read(file, config.compilation.component_bytes_max) {
+        let bytes = match crate::file::read(file, settings.compilation.component_bytes_max) {
             Ok(bytes) => bytes,
             Err(ReadError::TooLarge { bytes, limit }) => {
                 return Err(ComponentError::TooLarge {
@@ -334,9 +334,14 @@ impl Source {
     /// # Errors
     ///
     /// See [`ComponentError`]; every text names the file.
-    pub(crate) fn load(self, engine: &Engine, config: &Config) -> Result<Loaded, ComponentError> {
+    pub(crate) fn load(
+        self,
+        engine: &Engine,
+        settings: &WasmSettings,
+        instance_bytes_max: usize,
+    ) -> Result<Loaded, ComponentError> {
         let (bytes, name) = self.into_binary()?;
-        let component = compile(engine, config, &bytes, &name)?;
+        let component = compile(engine, settings, instance_bytes_max, &bytes, &name)?;
         let exports = check(engine, component.component(), &name)?;
         let digest = sha2::Sha256::digest(&bytes);
         let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -374,10 +379,11 @@ impl Source {
 /// See [`ComponentError`]; every text names the file.
 pub(crate) fn load(
     engine: &Engine,
-    config: &Config,
+    settings: &WasmSettings,
+    instance_bytes_max: usize,
     file: &Path,
 ) -> Result<Loaded, ComponentError> {
-    Source::read(config, file)?.load(engine, config)
+    Source::read(settings, file)?.load(engine, settings, instance_bytes_max)
 }
 
 /// The same for a program of its own, which exports `wasi:cli/run`.
@@ -387,11 +393,12 @@ pub(crate) fn load(
 /// As for [`load`].
 pub(crate) fn load_program(
     engine: &Engine,
-    config: &Config,
+    settings: &WasmSettings,
+    instance_bytes_max: usize,
     file: &Path,
 ) -> Result<Arc<Code>, ComponentError> {
-    let (bytes, name) = Source::read(config, file)?.into_binary()?;
-    let code = compile(engine, config, &bytes, &name)?;
+    let (bytes, name) = Source::read(settings, file)?.into_binary()?;
+    let code = compile(engine, settings, instance_bytes_max, &bytes, &name)?;
     let (imports, exports) = names(engine, code.component());
     if !exports.iter().any(|export| is_run(export)) {
         return Err(ComponentError::NoProgram { file: name });
@@ -416,11 +423,12 @@ fn is_run(export: &str) -> bool {
 
 fn compile(
     engine: &Engine,
-    config: &Config,
+    settings: &WasmSettings,
+    instance_bytes_max: usize,
     bytes: &[u8],
     name: &str,
 ) -> Result<Arc<Code>, ComponentError> {
-    let cache = match config.cache_dir.as_deref().map(Cache::open).transpose() {
+    let cache = match settings.cache_dir.as_deref().map(Cache::open).transpose() {
         Ok(cache) => cache,
         // It may have been root's, and this process somebody else since: compiling again is all that is lost.
         Err(error @ CacheError::Unreachable { .. }) => {
@@ -429,14 +437,14 @@ fn compile(
         }
         Err(error @ CacheError::Unsafe { .. }) => return Err(error.into()),
     };
-    let settings = &config.compilation;
+    let compilation = &settings.compilation;
     let key = cache.as_ref().map(|cache| (cache, Key::of(engine, bytes)));
-    let kept = key.and_then(|(cache, key)| cache.get(key, settings.code_bytes_max));
+    let kept = key.and_then(|(cache, key)| cache.get(key, compilation.code_bytes_max));
     let compiled = match kept {
         Some(compiled) => compiled,
         None => {
-            let engine_config = EngineConfig::from(config);
-            let compiled = compile::compile(settings, &engine_config, engine, name, bytes)?;
+            let engine_config = EngineConfig::from(settings);
+            let compiled = compile::compile(compilation, &engine_config, engine, name, bytes)?;
             if let Some((cache, key)) = key {
                 cache.put(key, &compiled);
             }
@@ -444,13 +452,13 @@ fn compile(
         }
     };
     let weight = compiled.weight;
-    if weight.loaded_bytes > settings.code_bytes_max {
+    if weight.loaded_bytes > compilation.code_bytes_max {
         return Err(ComponentError::CodeTooLarge {
             file: name.to_owned(),
-            limit: settings.code_bytes_max,
+            limit: compilation.code_bytes_max,
         });
     }
-    let limit = config.handler_limits.memory.instance_bytes_max as u64;
+    let limit = instance_bytes_max as u64;
     if weight.instance_bytes > limit {
         return Err(ComponentError::InstanceTooLarge {
             file: name.to_owned(),

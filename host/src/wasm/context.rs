@@ -1,20 +1,11 @@
 //! The worker that instances run on, as they see it.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::meter::ExecutionMeter;
+use super::settings::Coredumps;
 use crate::metrics::{HandlerMetrics, HostTally};
-
-/// Where core dumps are written to.
-#[derive(Clone, Debug)]
-pub(crate) struct CoredumpSettings {
-    /// The folder, which exists.
-    pub(crate) folder: PathBuf,
-    /// Bytes that all files in the folder may have together.
-    pub(crate) bytes_max: u64,
-}
 
 /// The settings of all instances on a worker, and what the worker measures and counts of them.
 #[derive(Debug)]
@@ -26,7 +17,7 @@ pub(crate) struct WorkerContext {
     /// The counters of the worker that belong to no handler.
     pub(crate) counters: Arc<HostTally>,
     /// None where no core dumps are written.
-    pub(crate) coredumps: Option<CoredumpSettings>,
+    pub(crate) coredumps: Option<Coredumps>,
     /// The beginning of the clocks of instances that see the runtime's clock and the same random
     /// bytes in each run. None for the clocks and random bytes of the system.
     pub(crate) predictable_since: Option<tokio::time::Instant>,

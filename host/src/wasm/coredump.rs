@@ -49,7 +49,7 @@ async fn write(metrics: Rc<HandlerMetrics>, folder: PathBuf, bytes_max: u64, byt
         }
         Ok(None) => metrics.note_limit(Limit::Coredumps),
         Err(error) => {
-            tracing::warn!(%handler, "a core dump could not be written in {folder} {shown}: {error}", folder = Setting("coredumps.folder"));
+            tracing::warn!(%handler, "a core dump could not be written in {folder} {shown}: {error}", folder = Setting("wasm.coredumps.folder"));
         }
     }
 }

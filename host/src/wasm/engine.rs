@@ -11,6 +11,7 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use super::error::FRAMES_ASKED;
 use super::meter::ExecutionMeter;
+use super::settings::WasmSettings;
 use crate::timeslice;
 
 /// The part of a callback's stack beyond the wasm frames. Host functions have nothing else, and an
@@ -28,12 +29,12 @@ pub(crate) struct EngineConfig {
     pub(crate) coredumps: bool,
 }
 
-impl From<&crate::config::Config> for EngineConfig {
-    fn from(config: &crate::config::Config) -> Self {
+impl From<&WasmSettings> for EngineConfig {
+    fn from(settings: &WasmSettings) -> Self {
         Self {
-            wasm_stack_bytes: config.wasm_stack_bytes_max,
-            backtrace_lines: config.backtrace_lines,
-            coredumps: config.coredumps.is_some(),
+            wasm_stack_bytes: settings.stack_bytes_max,
+            backtrace_lines: settings.backtrace_lines,
+            coredumps: settings.coredumps.is_some(),
         }
     }
 }

@@ -734,7 +734,7 @@ pub(super) fn explain(store: &mut Store<GuestState>, error: wasmtime::Error) -> 
             CallbackError::Trap {
                 message: format!(
                     "{message} ({wasm_stack_bytes_max})",
-                    wasm_stack_bytes_max = Setting("wasm_stack_bytes_max")
+                    wasm_stack_bytes_max = Setting("wasm.stack_bytes_max")
                 ),
                 backtrace,
             }

@@ -17,7 +17,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 use wsrun_proto::ws::MessageKind;
 
-use crate::config::ProgramFormat;
+use super::settings::ProgramFormat;
 use crate::contract::host::DirectConnection;
 use crate::contract::{ConnectionId, Request, SendError, Setting};
 use crate::seldom::Seldom;
@@ -34,7 +34,7 @@ const FRAME_TEXT: u8 = 1;
 const FRAME_BINARY: u8 = 2;
 
 /// The limit of a message to a peer.
-const QUEUE: Setting = Setting("limits.queued_bytes_max");
+const QUEUE: Setting = Setting("runtime.limits.queued_bytes_max");
 
 /// Joins a connection and a program.
 pub(super) struct Line {

@@ -26,6 +26,7 @@ mod names;
 pub(crate) mod no_connections;
 mod predictable;
 pub(crate) mod program;
+pub(crate) mod settings;
 pub(crate) mod state;
 mod stdio;
 mod tape_values;

@@ -27,8 +27,8 @@ use super::instance::{COMPONENT_HANDLES_MAX, HOSTCALL_SLACK_BYTES, explain};
 use super::line::Line;
 use super::meter::others_had_their_turn;
 use super::no_connections::NoConnections;
+use super::settings::ProgramFormat;
 use super::state::{GuestState, Log, ProgramIo};
-use crate::config::ProgramFormat;
 use crate::contract::effects::Effects;
 use crate::contract::host::{DirectConnection, Host};
 use crate::contract::{

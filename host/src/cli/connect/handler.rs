@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,12 +26,14 @@ pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, F
     let options = args.options(url);
     let values = args.runtime.values()?;
     is_there(&handler)?;
+    let (config, limits) = args.runtime.into_config()?;
     let mut config = Config {
         handlers: vec![HandlerConfig {
             config: values,
+            limits: Arc::new(limits),
             ..HandlerConfig::new(None, HandlerSource::File(handler))
         }],
-        ..args.runtime.into_config()?
+        ..config
     };
     // A user who names a host here allows the handler to connect to it again.
     if let Some(grant) = grant(url) {
