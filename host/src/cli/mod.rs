@@ -16,6 +16,7 @@ mod hangup;
 mod inspect;
 mod logging;
 mod new;
+mod options;
 mod output;
 mod ping;
 mod privileges;

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::logging::{self, Format, Level};
+use super::options::compilation::default_cache;
 use super::output::{say, say_error};
-use super::runtime::default_cache;
 use crate::replay::{Found, replay};
 use crate::tape::format::Outcome;
 use crate::tape::player::Difference;

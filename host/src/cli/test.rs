@@ -7,9 +7,9 @@ use anyhow::{Context as _, anyhow};
 
 use super::failure::Failure;
 use super::logging::{self, Format, Level};
+use super::options::compilation::default_cache;
 use super::output::{say, say_lines};
 use super::project;
-use super::runtime::default_cache;
 use crate::config::Compilation;
 use crate::test::{Handler, Scenario, TestError};
 

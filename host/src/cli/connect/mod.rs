@@ -47,7 +47,9 @@ fn interact(args: &Args, url: &str) -> Result<ExitCode, Failure> {
         }
     }
     let options = args.options(url);
-    let outbound = args.peer.outbound(&options, args.runtime.connect_timeout)?;
+    let outbound = args
+        .peer
+        .outbound(&options, args.runtime.connect_timeout())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -68,13 +70,13 @@ async fn connect(
         protocol,
         deflate,
         ..
-    } = client::open(outbound, options, args.runtime.connect_timeout).await?;
+    } = client::open(outbound, options, args.runtime.connect_timeout()).await?;
     if let Some(protocol) = &protocol {
         say_error(&format!("connected, subprotocol {protocol}"));
     } else {
         say_error("connected");
     }
-    let message_bytes_max = args.runtime.max_message.max(MESSAGE_BYTES_MAX);
+    let message_bytes_max = args.runtime.max_message().max(MESSAGE_BYTES_MAX);
     let limits = Limits {
         message_bytes_max,
         frame_bytes_max: message_bytes_max,
