@@ -738,7 +738,7 @@ impl Session {
         }
         self.local_end.set(Some(by));
         self.backlog.borrow_mut().clear();
-        self.connection.borrow_mut().abort(clock::now(), &reason);
+        self.connection.borrow_mut().abort(clock::now(), reason);
         self.count();
         self.wake();
     }

@@ -184,8 +184,7 @@ impl Guest for AllPrograms {
             body: format!(
                 "503 service unavailable: as many programs run as may ({})",
                 Setting("memory.instances_max")
-            )
-            .into(),
+            ),
         }))
     }
 
