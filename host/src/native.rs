@@ -27,14 +27,14 @@ use std::time::Duration;
 use wsrun_proto::ws::MessageKind;
 
 use crate::contract::effects::Effects;
+use crate::contract::guest::{Guest, GuestFactory};
 use crate::contract::host::Host;
 use crate::contract::{
-    Acceptance, AutoReplyError, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo,
-    ConnectError, ConnectOptions, ConnectionId, ContractBroken, Failure, HttpBody, HttpRequest,
-    HttpResponse, Message, PublishError, Refusal, Request, ResponseHead, SendError, SlowPolicy,
-    SubscribeError, TimerError, TimerId,
+    Acceptance, Answer, AutoReplyError, Callback, CallbackError, Capabilities, Chunk, ChunkError,
+    CloseInfo, ConnectError, ConnectOptions, ConnectionId, ContractBroken, Failure, HttpBody,
+    HttpRequest, HttpResponse, Message, PublishError, Refusal, Request, ResponseHead, SendError,
+    SlowPolicy, SubscribeError, TimerError, TimerId,
 };
-use crate::handler::{Guest, GuestFactory};
 
 /// Which callbacks a handler wants that cost something, or change what else it is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -213,7 +213,7 @@ impl Context<'_> {
         to: ConnectionId,
         message: impl Into<Message<'m>>,
     ) -> Result<(), SendError> {
-        let (kind, bytes) = parts(message.into());
+        let (kind, bytes) = message.into().parts();
         let outcome = self.host.send(self.effects, to, kind, bytes);
         self.checked(outcome, Err(SendError::Closed))
     }
@@ -334,10 +334,10 @@ impl Context<'_> {
         received: impl Into<Message<'m>>,
         reply: Option<Message<'m>>,
     ) -> Result<(), AutoReplyError> {
-        let received = parts(received.into());
+        let received = received.into().parts();
         let outcome = self
             .host
-            .set_auto_reply(self.effects, received, reply.map(parts));
+            .set_auto_reply(self.effects, received, reply.map(Message::parts));
         self.checked(outcome, Err(AutoReplyError::Limit))
     }
 
@@ -395,7 +395,7 @@ impl Context<'_> {
         message: impl Into<Message<'m>>,
         except: Option<ConnectionId>,
     ) -> Result<u32, PublishError> {
-        let (kind, bytes) = parts(message.into());
+        let (kind, bytes) = message.into().parts();
         let outcome = self
             .host
             .publish(self.effects, topic.to_owned(), kind, bytes, except);
@@ -412,7 +412,7 @@ impl Context<'_> {
         protocol: Option<&str>,
         message: impl Into<Message<'m>>,
     ) -> Result<u32, PublishError> {
-        let (kind, bytes) = parts(message.into());
+        let (kind, bytes) = message.into().parts();
         let outcome = self
             .host
             .broadcast(self.effects, protocol.map(str::to_owned), kind, bytes);
@@ -489,23 +489,6 @@ impl Context<'_> {
     }
 }
 
-fn parts(message: Message<'_>) -> (MessageKind, &[u8]) {
-    match message {
-        Message::Text(text) => (MessageKind::Text, text.as_bytes()),
-        Message::Binary(bytes) => (MessageKind::Binary, bytes),
-    }
-}
-
-fn message(kind: MessageKind, payload: &[u8]) -> Message<'_> {
-    match kind {
-        MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
-            Ok(text) => Message::Text(text),
-            Err(_) => unreachable!("only valid UTF-8 is text"),
-        },
-        MessageKind::Binary => Message::Binary(payload),
-    }
-}
-
 /// Makes the instances of a native handler: one on each worker, and another after each that panicked.
 #[derive(Clone)]
 pub struct Native {
@@ -566,14 +549,15 @@ impl GuestFactory for Native {
             handler,
             effects: host.new_effects(),
             host,
+            capabilities: self.exports(),
         })
     }
 
-    fn release(&self) {}
-
-    async fn prepare(&self, _: Rc<dyn Host>) {
+    async fn prepare_spare(&self, _: Rc<dyn Host>) {
         // It is made at once: a spare would only run the program's own code earlier than it expects.
     }
+
+    fn discard_spare(&self) {}
 }
 
 /// An instance.
@@ -581,10 +565,11 @@ pub(crate) struct NativeGuest {
     handler: Box<dyn Handler>,
     host: Rc<dyn Host>,
     effects: Effects,
+    capabilities: Capabilities,
 }
 
 impl NativeGuest {
-    fn call<R>(
+    fn run<R>(
         &mut self,
         callback: impl FnOnce(&mut dyn Handler, &mut Context<'_>) -> R,
     ) -> Result<R, CallbackError> {
@@ -620,28 +605,30 @@ fn trap(message: String) -> CallbackError {
 }
 
 impl Guest for NativeGuest {
-    async fn started(&mut self) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.started(cx))
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
     }
 
-    async fn requested(
-        &mut self,
-        request: &Request,
-    ) -> Result<Result<Acceptance, Refusal>, CallbackError> {
-        self.call(|handler, cx| handler.handshake(cx, request))
-    }
-
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.opened(cx, connection))
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
     }
 
     async fn received(
         &mut self,
         connection: ConnectionId,
-        kind: MessageKind,
-        payload: &[u8],
+        message: Message<'_>,
     ) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.received(cx, connection, message(kind, payload)))
+        self.run(|handler, cx| handler.received(cx, connection, message))
+    }
+
+    async fn received_packed(
+        &mut self,
+        _: ConnectionId,
+        _: &[u8],
+        _: u32,
+    ) -> Result<(), CallbackError> {
+        // It is not capable of that.
+        Ok(())
     }
 
     async fn received_chunk(
@@ -649,93 +636,73 @@ impl Guest for NativeGuest {
         connection: ConnectionId,
         chunk: &Chunk<'_>,
     ) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.received_chunk(cx, connection, chunk))
+        self.run(|handler, cx| handler.received_chunk(cx, connection, chunk))
     }
 
-    async fn closed(
-        &mut self,
-        connection: ConnectionId,
-        info: &CloseInfo,
-    ) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.closed(cx, connection, info))
-    }
-
-    async fn lost(
-        &mut self,
-        connection: ConnectionId,
-        info: &CloseInfo,
-        attempt: u32,
-        after: Duration,
-    ) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.lost(cx, connection, info, attempt, after))
-    }
-
-    async fn restored(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.restored(cx, connection))
-    }
-
-    async fn wanted(
-        &mut self,
-        connection: ConnectionId,
-        kind: MessageKind,
-        payload: &[u8],
-    ) -> Result<bool, CallbackError> {
-        self.call(|handler, cx| handler.wanted(cx, connection, message(kind, payload)))
-    }
-
-    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, CallbackError> {
-        self.call(|handler, cx| handler.accepts(cx, peer, local))
-    }
-
-    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError> {
-        let HttpRequest {
-            method,
-            request,
-            body,
-        } = request;
-        self.call(|handler, cx| handler.http(cx, method, request, body))
-            .map(Some)
-    }
-
-    async fn writable(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.writable(cx, connection))
-    }
-
-    async fn pong(
-        &mut self,
-        connection: ConnectionId,
-        payload: &[u8],
-    ) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.pong(cx, connection, payload))
-    }
-
-    async fn fired(
-        &mut self,
-        timer: TimerId,
-        tag: u64,
-        connection: Option<ConnectionId>,
-    ) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.timer(cx, timer, tag, connection))
-    }
-
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.resumed(cx, connection))
-    }
-
-    async fn save(&mut self) -> Result<Vec<u8>, CallbackError> {
-        // It is linked in and has no next version.
-        Ok(Vec::new())
-    }
-
-    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, CallbackError> {
-        Ok(Ok(()))
-    }
-
-    async fn draining(&mut self, deadline: Duration) -> Result<(), CallbackError> {
-        self.call(|handler, cx| handler.draining(cx, deadline))
-    }
-
-    fn effects(&mut self) -> &mut Effects {
-        &mut self.effects
+    async fn call(&mut self, callback: Callback<'_>) -> Result<Answer, CallbackError> {
+        self.run(|handler, cx| match callback {
+            Callback::Started => {
+                handler.started(cx);
+                Answer::None
+            }
+            Callback::Requested(request) => Answer::Handshake(handler.handshake(cx, request)),
+            Callback::Opened(connection) => {
+                handler.opened(cx, connection);
+                Answer::None
+            }
+            Callback::Closed(connection, info) => {
+                handler.closed(cx, connection, info);
+                Answer::None
+            }
+            Callback::Resumed(connection) => {
+                handler.resumed(cx, connection);
+                Answer::None
+            }
+            Callback::Fired {
+                timer,
+                tag,
+                connection,
+            } => {
+                handler.timer(cx, timer, tag, connection);
+                Answer::None
+            }
+            Callback::Pong(connection, payload) => {
+                handler.pong(cx, connection, payload);
+                Answer::None
+            }
+            Callback::Writable(connection) => {
+                handler.writable(cx, connection);
+                Answer::None
+            }
+            Callback::Lost {
+                connection,
+                info,
+                attempt,
+                after,
+            } => {
+                handler.lost(cx, connection, info, attempt, after);
+                Answer::None
+            }
+            Callback::Restored(connection) => {
+                handler.restored(cx, connection);
+                Answer::None
+            }
+            Callback::Wanted(connection, message) => {
+                Answer::Bool(handler.wanted(cx, connection, message))
+            }
+            Callback::Accepts { peer, local } => Answer::Bool(handler.accepts(cx, peer, local)),
+            Callback::Http(HttpRequest {
+                method,
+                request,
+                body,
+            }) => Answer::Http(handler.http(cx, method, request, body)),
+            // It is linked in and has no next version.
+            Callback::Save => Answer::State(Vec::new()),
+            Callback::Restore(_) => Answer::Restored(Ok(())),
+            Callback::Draining(deadline) => {
+                handler.draining(cx, deadline);
+                Answer::None
+            }
+        })
     }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wasmtime::Engine;
-use wsrun_proto::ws::MessageKind;
 
 use crate::clock;
+use crate::contract::guest::{Guest as _, GuestFactory as _};
 use crate::contract::{
-    self, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits, HttpRequest, Setting,
+    self, Callback, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits, HttpRequest,
+    Message, Setting,
 };
-use crate::handler::{Guest as _, GuestFactory as _};
 use crate::metrics::HandlerMetrics;
 use crate::tape::Tape;
 use crate::tape::format::{EndReason, Entry, GONE, Line, Made, NEW, Outcome, Reader, TapeError};
@@ -449,34 +449,31 @@ type Called = Result<Result<(), CallbackError>, String>;
 /// Makes a recorded callback. The outer error is the tape's.
 async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
     Ok(match event {
-        "lifecycle.started" => guest.started().await,
+        "lifecycle.started" => plain(guest, Callback::Started).await,
         "handshake.requested" => {
             let [request] = args(value)?;
             let request = types::Request::take(request)?.into();
-            guest.requested(&request).await.map(drop)
+            plain(guest, Callback::Requested(&request)).await
         }
-        "handler.opened" => guest.opened(connection(value)?).await,
+        "handler.opened" => plain(guest, Callback::Opened(connection(value)?)).await,
         "handler.received" => {
             let [connection, message] = args(value)?;
             let connection = FromTape::take(connection)?;
             match FromTape::take(message)? {
                 types::Message::Text(text) => {
-                    let text = text.as_bytes();
-                    guest.received(connection, MessageKind::Text, text).await
+                    guest.received(connection, Message::Text(&text)).await
                 }
                 types::Message::Binary(bytes) => {
-                    guest
-                        .received(connection, MessageKind::Binary, &bytes)
-                        .await
+                    guest.received(connection, Message::Binary(&bytes)).await
                 }
             }
         }
         "handler.closed" => {
             let [connection, info] = args(value)?;
             let info = types::CloseInfo::take(info)?.into();
-            guest.closed(FromTape::take(connection)?, &info).await
+            plain(guest, Callback::Closed(FromTape::take(connection)?, &info)).await
         }
-        "writable.writable" => guest.writable(connection(value)?).await,
+        "writable.writable" => plain(guest, Callback::Writable(connection(value)?)).await,
         "chunks.received-chunk" => {
             let [connection, chunk] = args(value)?;
             let part = |name: &str| chunk.get(name).cloned().unwrap_or_default();
@@ -497,29 +494,33 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
             let info = types::CloseInfo::take(info)?.into();
             let after: u32 = FromTape::take(after)?;
             let after = Duration::from_millis(after.into());
-            guest
-                .lost(
-                    FromTape::take(connection)?,
-                    &info,
-                    FromTape::take(attempt)?,
-                    after,
-                )
-                .await
+            let lost = Callback::Lost {
+                connection: FromTape::take(connection)?,
+                info: &info,
+                attempt: FromTape::take(attempt)?,
+                after,
+            };
+            plain(guest, lost).await
         }
-        "reconnection.restored" => guest.restored(connection(value)?).await,
+        "reconnection.restored" => plain(guest, Callback::Restored(connection(value)?)).await,
         "broadcast-filter.wanted" => {
             let [connection, message] = args(value)?;
             let connection = FromTape::take(connection)?;
-            let (kind, bytes) = match FromTape::take(message)? {
-                types::Message::Text(text) => (MessageKind::Text, text.into_bytes()),
-                types::Message::Binary(bytes) => (MessageKind::Binary, bytes),
+            let message = types::Message::take(message)?;
+            let message = match &message {
+                types::Message::Text(text) => Message::Text(text),
+                types::Message::Binary(bytes) => Message::Binary(bytes),
             };
-            guest.wanted(connection, kind, &bytes).await.map(drop)
+            plain(guest, Callback::Wanted(connection, message)).await
         }
         "network-filter.accepts" => {
             let [peer, local] = args(value)?;
             let (peer, local): (String, String) = (FromTape::take(peer)?, FromTape::take(local)?);
-            guest.accepts(&peer, &local).await.map(drop)
+            let accepts = Callback::Accepts {
+                peer: &peer,
+                local: &local,
+            };
+            plain(guest, accepts).await
         }
         "http.requested" => {
             let [method, request, body] = args(value)?;
@@ -529,37 +530,42 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
                 request: contract::Request::from(types::Request::take(request)?),
                 body: body.into(),
             };
-            guest.http(&request).await.map(drop)
+            plain(guest, Callback::Http(&request)).await
         }
         "pong.pong" => {
             let [connection, payload] = args(value)?;
             let payload: Vec<u8> = FromTape::take(payload)?;
-            guest.pong(FromTape::take(connection)?, &payload).await
+            plain(guest, Callback::Pong(FromTape::take(connection)?, &payload)).await
         }
         "timer-handler.fired" => {
             let [timer, tag, connection] = args(value)?;
-            guest
-                .fired(
-                    FromTape::take(timer)?,
-                    FromTape::take(tag)?,
-                    FromTape::take(connection)?,
-                )
-                .await
+            let fired = Callback::Fired {
+                timer: FromTape::take(timer)?,
+                tag: FromTape::take(tag)?,
+                connection: FromTape::take(connection)?,
+            };
+            plain(guest, fired).await
         }
-        "lifecycle.resumed" => guest.resumed(connection(value)?).await,
-        "lifecycle.save" => guest.save().await.map(drop),
+        "lifecycle.resumed" => plain(guest, Callback::Resumed(connection(value)?)).await,
+        "lifecycle.save" => plain(guest, Callback::Save).await,
         "lifecycle.restore" => {
             let [state] = args(value)?;
             let state: Vec<u8> = FromTape::take(state)?;
-            guest.restore(&state).await.map(drop)
+            plain(guest, Callback::Restore(&state)).await
         }
         "lifecycle.draining" => {
             let [deadline] = args(value)?;
             let deadline: u32 = FromTape::take(deadline)?;
-            guest.draining(Duration::from_millis(deadline.into())).await
+            let deadline = Duration::from_millis(deadline.into());
+            plain(guest, Callback::Draining(deadline)).await
         }
         other => return Err(format!("there is no event {other:?}")),
     })
+}
+
+/// Makes a callback whose answer the tape compares.
+async fn plain(guest: &mut Instance, callback: Callback<'_>) -> Result<(), CallbackError> {
+    guest.call(callback).await.map(drop)
 }
 
 /// The one argument of a callback that has a connection alone.

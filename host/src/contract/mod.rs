@@ -2,10 +2,12 @@
 //!
 //! It knows no socket, no runtime and no wasmtime.
 
+mod callback;
 mod capabilities;
 mod close_code;
 pub(crate) mod effects;
 mod error;
+pub(crate) mod guest;
 pub(crate) mod host;
 mod http;
 mod limits;
@@ -16,6 +18,7 @@ mod scope;
 mod setting;
 mod values;
 
+pub(crate) use self::callback::{Answer, Callback};
 pub(crate) use self::capabilities::Capabilities;
 pub(crate) use self::close_code::is_sendable;
 pub use self::error::{CallbackError, Fault};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::setting::Setting;
 
 use thiserror::Error;
+use wsrun_proto::ws::MessageKind;
 
 /// The number of a connection while the host runs: the worker in the upper 16 bits, a counter
 /// below. Numbers are never reused.
@@ -39,6 +40,25 @@ impl<'a> Message<'a> {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Makes a message of a payload that is valid where it has to be.
+    pub(crate) fn from_parts(kind: MessageKind, payload: &'a [u8]) -> Self {
+        match kind {
+            MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
+                Ok(text) => Self::Text(text),
+                Err(_) => unreachable!("the core delivers only valid UTF-8 as text"),
+            },
+            MessageKind::Binary => Self::Binary(payload),
+        }
+    }
+
+    /// Returns the kind and the payload.
+    pub(crate) fn parts(self) -> (MessageKind, &'a [u8]) {
+        match self {
+            Self::Text(text) => (MessageKind::Text, text.as_bytes()),
+            Self::Binary(bytes) => (MessageKind::Binary, bytes),
         }
     }
 }

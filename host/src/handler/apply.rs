@@ -14,14 +14,11 @@ use super::{Guest, GuestFactory, Handler, Remote};
 use crate::backlog::Published;
 use crate::contract::effects::{Effect, Effects, FRAME_HEADER_BYTES_MAX, Payload};
 use crate::contract::packed;
-use crate::contract::{ClosedBy, ConnectionId, SlowPolicy};
+use crate::contract::{Callback, ClosedBy, ConnectionId, Message, SlowPolicy};
 use crate::panics::plant;
 use crate::reservations::{Reservations, ReservedEffects};
 use crate::seldom::Seldom;
 use crate::session::{Fanned, Session};
-
-/// The callback that decides on broadcasts.
-const FILTER: &str = "broadcast-filter.wanted";
 
 /// Messages given to connections before others get their turn: what a callback asks for is not bounded by its own time.
 const DELIVERIES_PER_SLICE: usize = 128;
@@ -196,6 +193,7 @@ impl Handler {
         reserved: Option<&Reservations>,
     ) {
         let mut wanted = Vec::new();
+        let message = Message::from_parts(kind, payload);
         let mut asked_for = Asked::default();
         // No event asked for it that would have to be settled after a panic.
         let is_only = matches!(self.in_hand.get(), InHand::Nothing);
@@ -225,22 +223,23 @@ impl Handler {
                 };
                 asked_for.stand_before(guest);
                 guest.effects().in_filter = true;
-                let answer = guest.wanted(session.id, kind, payload).await;
+                let callback = Callback::Wanted(session.id, message);
+                let answer = guest.call(callback).await;
                 guest.effects().in_filter = false;
                 match answer {
-                    Ok(is_wanted) => {
+                    Ok(answer) => {
                         asked_for.take(guest);
-                        if is_wanted {
+                        if answer.into_bool().unwrap_or(true) {
                             wanted.push(session);
                         }
                         place.survive();
                         break;
                     }
                     Err(error) => {
-                        if self.gives_up_trial(place, FILTER, &error) {
+                        if self.gives_up_trial(place, callback.name(), &error) {
                             continue;
                         }
-                        self.end_guest(place, FILTER, Some(session.id), &error);
+                        self.end_guest(place, callback.name(), Some(session.id), &error);
                         self.pause().await;
                         break;
                     }

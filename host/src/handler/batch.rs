@@ -142,7 +142,7 @@ impl Handler {
 
     /// The messages of one connection that `events` begin with, if they are several and can be given at once.
     fn run<F: GuestFactory>(&self, place: &Place<F>, events: &[Event]) -> Option<Run> {
-        let takes = |guest: &Hosted<F::Guest>| guest.takes_packed();
+        let takes = |guest: &Hosted<F::Guest>| guest.capabilities().packed;
         if !place.guest.as_ref().is_some_and(takes)
             || place.previous.is_some()
             || !place.unknown.is_empty()

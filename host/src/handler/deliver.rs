@@ -9,27 +9,17 @@ use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
 use super::hosted::Hosted;
 use super::place::Place;
-use super::queue::{Event, Own, Queue, cost, subject};
+use super::queue::{Event, Own, Queue, callback, cost, subject};
 use super::recover::InHand;
 use super::swap::RESUMED_FIRST;
 use super::{DecisionFailed, Guest, GuestFactory, Handler};
 use crate::clock::{self, thread_time};
 use crate::contract::{
-    Acceptance, CallbackError, Chunk, ClosedBy, ConnectionId, HttpResponse, Limit, NotServed,
-    Refusal,
+    Answer, Callback, CallbackError, Chunk, ClosedBy, ConnectionId, Limit, Message, NotServed,
 };
 use crate::imports::Imports;
 use crate::panics::{contained, plant, spawn};
 use crate::wasm::incoming::Incoming;
-
-/// What a callback answered.
-enum Answer {
-    Nothing,
-    Handshake(Result<Acceptance, Refusal>),
-    Accepts(bool),
-    /// None where the version that was asked is gone, and this one answers no plain requests.
-    Http(Option<HttpResponse>),
-}
 
 impl Handler {
     /// The handler's future, polled by [`Handler::turn`]. That of a seat ends when it sleeps, or has nobody left; any other never does.
@@ -218,7 +208,7 @@ impl Handler {
         event: Event,
         data: &[u8],
     ) {
-        let (callback, connection) = subject(&event);
+        let (callback, connection) = subject(&event, data);
         // A second time where a new version failed and the old one is back.
         loop {
             if matches!(event, Event::Fired(_) | Event::Closed { .. }) {
@@ -254,7 +244,7 @@ impl Handler {
                     self.registry.tally().callbacks.add(1);
                     place.survive();
                     self.apply(place).await;
-                    self.settle_with(place, event, answer);
+                    self.settle_with(place, event, Some(answer));
                     return;
                 }
                 Err(error) => {
@@ -451,7 +441,7 @@ impl Handler {
             tracing::debug!(handler = %self.registry.name(), "nothing happened for long: the instance sleeps");
         }
         if !self.is_seat() {
-            place.factory.release();
+            place.factory.discard_spare();
         }
     }
 
@@ -468,7 +458,7 @@ impl Handler {
             plant("spare");
             let usage = registry.usage();
             let prepared =
-                usage.beside(factory.prepare(Rc::new(Imports::new(Rc::clone(&registry)))));
+                usage.beside(factory.prepare_spare(Rc::new(Imports::new(Rc::clone(&registry)))));
             match failed {
                 true => usage.failing(prepared).await,
                 false => prepared.await,
@@ -483,7 +473,7 @@ impl Handler {
         plant("make");
         let mut guest = self.make_hosted(factory).await?;
         self.registry.tally().instances.add(1);
-        if let Err(error) = guest.started().await {
+        if let Err(error) = guest.call(Callback::Started).await {
             guest.clear_effects();
             return Err(error);
         }
@@ -507,25 +497,30 @@ impl Handler {
 
     /// What follows an event whose callback did not answer.
     pub(super) fn settle<F: GuestFactory>(&self, place: &mut Place<F>, event: Event) {
-        self.settle_with(place, event, Answer::Nothing);
+        self.settle_with(place, event, None);
     }
 
-    fn settle_with<F: GuestFactory>(&self, place: &mut Place<F>, event: Event, answer: Answer) {
+    fn settle_with<F: GuestFactory>(
+        &self,
+        place: &mut Place<F>,
+        event: Event,
+        answer: Option<Answer>,
+    ) {
         match event {
-            Event::Requested { reply, .. } => drop(reply.send(match answer {
-                Answer::Handshake(decision) => Ok(decision),
-                Answer::Nothing | Answer::Accepts(_) | Answer::Http(_) => Err(DecisionFailed),
-            })),
-            Event::Accepts { reply, .. } => drop(reply.send(match answer {
-                Answer::Accepts(accepts) => Ok(accepts),
-                Answer::Nothing | Answer::Handshake(_) | Answer::Http(_) => Err(DecisionFailed),
-            })),
-            Event::Http { reply, .. } => drop(reply.send(match answer {
-                Answer::Http(response) => response.ok_or(NotServed::NotExported),
-                Answer::Nothing | Answer::Handshake(_) | Answer::Accepts(_) => {
-                    Err(NotServed::Failed)
-                }
-            })),
+            Event::Requested { reply, .. } => {
+                let decision = answer.and_then(Answer::into_handshake);
+                let _ = reply.send(decision.ok_or(DecisionFailed));
+            }
+            Event::Accepts { reply, .. } => {
+                let accepts = answer.and_then(Answer::into_bool);
+                let _ = reply.send(accepts.ok_or(DecisionFailed));
+            }
+            Event::Http { reply, .. } => {
+                let _ = reply.send(match answer {
+                    Some(answer) => answer.into_http().ok_or(NotServed::NotExported),
+                    None => Err(NotServed::Failed),
+                });
+            }
             Event::Closed { session, info } => {
                 self.disown(session.id);
                 place.forget(session.id);
@@ -576,9 +571,9 @@ async fn call<G: Guest>(
         payload,
     } = event
     {
-        let payload = &data[payload.clone()];
-        guest.received(session.id, *kind, payload).await?;
-        return Ok(Answer::Nothing);
+        let message = Message::from_parts(*kind, &data[payload.clone()]);
+        guest.received(session.id, message).await?;
+        return Ok(Answer::None);
     }
     if let Event::ReceivedChunk {
         session,
@@ -594,41 +589,10 @@ async fn call<G: Guest>(
             remaining: part.remaining,
         };
         guest.received_chunk(session.id, &chunk).await?;
-        return Ok(Answer::Nothing);
+        return Ok(Answer::None);
     }
-    Box::pin(call_other(guest, event, data)).await
-}
-
-async fn call_other<G: Guest>(
-    guest: &mut G,
-    event: &Event,
-    data: &[u8],
-) -> Result<Answer, CallbackError> {
-    match event {
-        Event::Requested { request, .. } => {
-            return guest.requested(request).await.map(Answer::Handshake);
-        }
-        Event::Accepts { peer, local, .. } => {
-            return guest.accepts(peer, local).await.map(Answer::Accepts);
-        }
-        Event::Http { request, .. } => return guest.http(request).await.map(Answer::Http),
-        Event::Opened(session) => guest.opened(session.id).await?,
-        Event::Pong { session, payload } => guest.pong(session.id, &data[payload.clone()]).await?,
-        Event::Writable(session) => guest.writable(session.id).await?,
-        Event::Closed { session, info } => guest.closed(session.id, info).await?,
-        Event::Fired(timer) => guest.fired(timer.id, timer.tag, timer.connection).await?,
-        Event::Lost {
-            session,
-            info,
-            attempt,
-            after,
-        } => guest.lost(session.id, info, *attempt, *after).await?,
-        Event::Restored(session) => guest.restored(session.id).await?,
-        Event::Draining(deadline) => guest.draining(*deadline).await?,
-        Event::Received { .. } | Event::ReceivedChunk { .. } => {
-            unreachable!("messages are called for above")
-        }
-        Event::Hibernate => unreachable!("it is the host's own"),
+    match callback(event, data) {
+        Some(callback) => Box::pin(guest.call(callback)).await,
+        None => Ok(Answer::None),
     }
-    Ok(Answer::Nothing)
 }

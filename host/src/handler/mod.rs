@@ -58,111 +58,16 @@ use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
 pub(crate) use self::usage::{RatesIn, SessionRoom, Usage};
 use crate::clock;
-use crate::contract::effects::{Connect, Effects};
-use crate::contract::host::Host;
+use crate::contract::effects::Connect;
+use crate::contract::guest::{Guest, GuestFactory};
 use crate::contract::{
-    Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectError, ConnectOptions,
-    ConnectionId, HttpRequest, HttpResponse, NotServed, Refusal, Request, ResponseBody, Scope,
-    TimerId,
+    Acceptance, CallbackError, Capabilities, CloseInfo, ConnectError, ConnectOptions, HttpRequest,
+    HttpResponse, NotServed, Refusal, Request, ResponseBody, Scope,
 };
 use crate::imports::Imports;
 use crate::panics::{caught, contained, plant, spawn};
 use crate::wasm::incoming::Incoming;
-use crate::wasm::instance::Instances;
-use crate::wasm::linker::Linked;
 use crate::worker::Worker;
-
-/// The callbacks of a handler, whatever runs them. An error has ended the guest: its effects are dropped and it is never called again.
-pub(crate) trait Guest: 'static {
-    async fn started(&mut self) -> Result<(), CallbackError>;
-    async fn requested(
-        &mut self,
-        request: &Request,
-    ) -> Result<Result<Acceptance, Refusal>, CallbackError>;
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError>;
-    async fn received(
-        &mut self,
-        connection: ConnectionId,
-        kind: MessageKind,
-        payload: &[u8],
-    ) -> Result<(), CallbackError>;
-    /// Whether it takes several messages in one call.
-    fn takes_packed(&self) -> bool {
-        false
-    }
-    /// Several messages of one connection, packed, which it may send so many bytes to in the same way. Not called on one that does not take
-    /// them.
-    async fn received_packed(
-        &mut self,
-        connection: ConnectionId,
-        messages: &[u8],
-        room: u32,
-    ) -> Result<(), CallbackError> {
-        unreachable!(
-            "{} packed bytes for {connection}, room {room}",
-            messages.len()
-        )
-    }
-    async fn received_chunk(
-        &mut self,
-        connection: ConnectionId,
-        chunk: &Chunk<'_>,
-    ) -> Result<(), CallbackError>;
-    async fn closed(
-        &mut self,
-        connection: ConnectionId,
-        info: &CloseInfo,
-    ) -> Result<(), CallbackError>;
-    async fn lost(
-        &mut self,
-        connection: ConnectionId,
-        info: &CloseInfo,
-        attempt: u32,
-        after: Duration,
-    ) -> Result<(), CallbackError>;
-    async fn restored(&mut self, connection: ConnectionId) -> Result<(), CallbackError>;
-    /// Whether a broadcast is for this connection.
-    async fn wanted(
-        &mut self,
-        connection: ConnectionId,
-        kind: MessageKind,
-        payload: &[u8],
-    ) -> Result<bool, CallbackError>;
-    async fn accepts(&mut self, peer: &str, local: &str) -> Result<bool, CallbackError>;
-    /// None where it does not answer plain requests: the version that was asked may be gone.
-    async fn http(&mut self, request: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError>;
-    async fn writable(&mut self, connection: ConnectionId) -> Result<(), CallbackError>;
-    async fn pong(&mut self, connection: ConnectionId, payload: &[u8])
-    -> Result<(), CallbackError>;
-    async fn fired(
-        &mut self,
-        timer: TimerId,
-        tag: u64,
-        connection: Option<ConnectionId>,
-    ) -> Result<(), CallbackError>;
-    /// A connection of an earlier instance is this one's.
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError>;
-    /// What the next version is to know; empty for nothing.
-    async fn save(&mut self) -> Result<Vec<u8>, CallbackError>;
-    /// Takes what the version before saved. The inner error is the handler's own.
-    async fn restore(&mut self, state: &[u8]) -> Result<Result<(), String>, CallbackError>;
-    async fn draining(&mut self, deadline: Duration) -> Result<(), CallbackError>;
-    /// What the last callback asked for.
-    fn effects(&mut self) -> &mut Effects;
-}
-
-/// Makes guests: one at start, another after each that ended.
-pub(crate) trait GuestFactory: 'static {
-    type Guest: Guest;
-
-    async fn make(&self, host: Rc<dyn Host>) -> Result<Self::Guest, CallbackError>;
-
-    /// Lets go of the one that is ready.
-    fn release(&self);
-
-    /// Gets the next one ready, where that takes time.
-    async fn prepare(&self, host: Rc<dyn Host>);
-}
 
 /// Makes connections of the client role for handlers.
 pub(crate) trait Connector: Send + Sync {
@@ -202,6 +107,10 @@ pub(crate) enum Remote {
     },
 }
 
+/// Makes the factory of a new version on the worker, and begins the swap with it.
+pub(crate) type BeginSwap =
+    Box<dyn FnOnce(Rc<Handler>, Trial) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
 /// What another thread asks of a handler on one worker. It does not wait behind the publishes, which a slow subscriber may hold up.
 pub(crate) enum ToHandler {
     /// A connection that the embedding program wants.
@@ -209,8 +118,8 @@ pub(crate) enum ToHandler {
         options: Box<ConnectOptions>,
         reply: oneshot::Sender<Result<Connecting, ConnectError>>,
     },
-    /// A new version that is to take over. Boxed: it is large.
-    Swap { linked: Box<Linked>, trial: Trial },
+    /// A new version that is to take over.
+    Swap { begin: BeginSwap, trial: Trial },
     /// The end of its trial.
     Settle {
         keep: bool,
@@ -367,7 +276,7 @@ impl Handler {
     ) -> Result<(), CallbackError> {
         let guest = self.make(&factory).await?;
         factory
-            .prepare(Rc::new(Imports::new(Rc::clone(&self.registry))))
+            .prepare_spare(Rc::new(Imports::new(Rc::clone(&self.registry))))
             .await;
         let factory = Rc::new(factory);
         let current = Rc::new(RefCell::new(Rc::clone(&factory)));
@@ -539,20 +448,10 @@ impl Handler {
             ToHandler::Connect { options, reply } => {
                 let _ = reply.send(self.connect_for_host(*options));
             }
-            ToHandler::Swap { linked, trial } => {
-                let context = self.registry.instances();
-                let limits = self.registry.limits().clone();
-                linked.count(self.registry.tally());
-                let extras = Extras {
-                    exports: linked.exports,
-                    incoming: Incoming::of(&context, &linked, &limits).map(Rc::new),
-                };
-                let instances = Instances::new(context, *linked, limits);
-                let handler = Rc::clone(self);
+            ToHandler::Swap { begin, trial } => {
+                let swap = begin(Rc::clone(self), trial);
                 // Messages for the handler do not wait for it.
-                spawn(&self.worker.tally, "begin-swap", async move {
-                    handler.begin_swap(instances, extras, trial).await;
-                });
+                spawn(&self.worker.tally, "begin-swap", swap);
             }
             ToHandler::Settle { keep, reply } => self.settle_swap(keep, reply),
         }

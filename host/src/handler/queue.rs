@@ -12,7 +12,7 @@ use super::timers::Timer;
 use super::{Decision, DecisionFailed, Remote};
 use crate::contract::packed;
 use crate::contract::{
-    CallbackError, CloseInfo, ConnectionId, HttpRequest, HttpResponse, NotServed, Request,
+    Callback, CallbackError, CloseInfo, ConnectionId, HttpRequest, HttpResponse, NotServed, Request,
 };
 use crate::session::Session;
 use crate::wasm::incoming::Incoming;
@@ -237,22 +237,57 @@ const EVENT_BYTES: usize = 64;
 const EVENTS_KEPT: usize = 4_096;
 const BYTES_KEPT: usize = 512 * 1024;
 
-/// The connection that a callback is for, or its name where there is none.
-pub(super) fn subject(event: &Event) -> (&'static str, Option<ConnectionId>) {
+/// Returns the name of the callback that an event is delivered by, and the connection that it is for.
+pub(super) fn subject(event: &Event, data: &[u8]) -> (&'static str, Option<ConnectionId>) {
     match event {
-        Event::Requested { .. } => ("handshake.requested", None),
-        Event::Opened(session) => ("handler.opened", Some(session.id)),
-        Event::Accepts { .. } => ("network-filter.accepts", None),
-        Event::Http { .. } => ("http.requested", None),
-        Event::Draining(_) => ("lifecycle.draining", None),
-        Event::Hibernate => ("lifecycle", None),
-        Event::Lost { session, .. } => ("reconnection.lost", Some(session.id)),
-        Event::Restored(session) => ("reconnection.restored", Some(session.id)),
         Event::Received { session, .. } => ("handler.received", Some(session.id)),
         Event::ReceivedChunk { session, .. } => ("chunks.received-chunk", Some(session.id)),
-        Event::Pong { session, .. } => ("pong.pong", Some(session.id)),
-        Event::Writable(session) => ("writable.writable", Some(session.id)),
-        Event::Closed { session, .. } => ("handler.closed", Some(session.id)),
-        Event::Fired(timer) => ("timer-handler.fired", timer.connection),
+        Event::Requested { .. }
+        | Event::Opened(_)
+        | Event::Accepts { .. }
+        | Event::Http { .. }
+        | Event::Draining(_)
+        | Event::Hibernate
+        | Event::Lost { .. }
+        | Event::Restored(_)
+        | Event::Pong { .. }
+        | Event::Writable(_)
+        | Event::Closed { .. }
+        | Event::Fired(_) => callback(event, data).map_or(("lifecycle", None), |callback| {
+            (callback.name(), callback.connection())
+        }),
     }
+}
+
+/// Returns the callback that an event is delivered by. None for messages, which have methods of their own, and for what
+/// is the host's own business.
+pub(super) fn callback<'a>(event: &'a Event, data: &'a [u8]) -> Option<Callback<'a>> {
+    Some(match event {
+        Event::Requested { request, .. } => Callback::Requested(request),
+        Event::Opened(session) => Callback::Opened(session.id),
+        Event::Accepts { peer, local, .. } => Callback::Accepts { peer, local },
+        Event::Http { request, .. } => Callback::Http(request),
+        Event::Draining(deadline) => Callback::Draining(*deadline),
+        Event::Lost {
+            session,
+            info,
+            attempt,
+            after,
+        } => Callback::Lost {
+            connection: session.id,
+            info,
+            attempt: *attempt,
+            after: *after,
+        },
+        Event::Restored(session) => Callback::Restored(session.id),
+        Event::Pong { session, payload } => Callback::Pong(session.id, &data[payload.clone()]),
+        Event::Writable(session) => Callback::Writable(session.id),
+        Event::Closed { session, info } => Callback::Closed(session.id, info),
+        Event::Fired(timer) => Callback::Fired {
+            timer: timer.id,
+            tag: timer.tag,
+            connection: timer.connection,
+        },
+        Event::Received { .. } | Event::ReceivedChunk { .. } | Event::Hibernate => return None,
+    })
 }

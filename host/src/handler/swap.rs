@@ -24,7 +24,7 @@ use super::queue::Own;
 use super::recover::InHand;
 use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
-use crate::contract::{CallbackError, Capabilities, ConnectionId, Limit, Setting};
+use crate::contract::{Callback, CallbackError, Capabilities, ConnectionId, Limit, Setting};
 use crate::text::Line;
 use crate::wasm::incoming::Incoming;
 
@@ -211,10 +211,11 @@ impl Handler {
         let Some(old) = &mut place.guest else {
             return Ok(());
         };
-        let state = match old.save().await {
-            Ok(state) => state,
+        let state = match old.call(Callback::Save).await {
+            Ok(answer) => answer.into_state().unwrap_or_default(),
             Err(error) => {
-                self.replace(place, "lifecycle.save", None, &error).await;
+                self.replace(place, Callback::Save.name(), None, &error)
+                    .await;
                 return Err(failed("the old version does not save its state", &error));
             }
         };
@@ -231,9 +232,11 @@ impl Handler {
         if state.is_empty() {
             return Ok(());
         }
-        match guest.restore(&state).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(text)) => Err(format!("it does not take the state over: {}", Line(text))),
+        match guest.call(Callback::Restore(&state)).await {
+            Ok(answer) => answer
+                .into_restored()
+                .unwrap_or(Ok(()))
+                .map_err(|text| format!("it does not take the state over: {}", Line(text))),
             Err(error) => Err(failed("it does not take the state over", &error)),
         }
     }
@@ -244,7 +247,7 @@ impl Handler {
     ) -> Result<Hosted<F::Guest>, CallbackError> {
         let mut guest = self.make_hosted(factory).await?;
         guest.reserved().set_beside(true);
-        guest.started().await?;
+        guest.call(Callback::Started).await?;
         Ok(guest)
     }
 
@@ -464,17 +467,18 @@ impl Handler {
                 self.fail(Some(connection));
                 return false;
             };
-            match guest.resumed(connection).await {
-                Ok(()) => {
+            let callback = Callback::Resumed(connection);
+            match guest.call(callback).await {
+                Ok(_) => {
                     // Making the instance may have put it among the unknown ones again.
                     place.unknown.remove(&connection);
                     // It does not count for the trial: of many connections these calls alone would pass it before the first message.
                     return true;
                 }
                 // The old one may not know it either.
-                Err(error) if self.gives_up_trial(place, "lifecycle.resumed", &error) => {}
+                Err(error) if self.gives_up_trial(place, callback.name(), &error) => {}
                 Err(error) => {
-                    self.replace(place, "lifecycle.resumed", Some(connection), &error)
+                    self.replace(place, callback.name(), Some(connection), &error)
                         .await;
                 }
             }

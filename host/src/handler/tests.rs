@@ -18,9 +18,9 @@ use crate::connection::Folders;
 use crate::contract::effects::{Connect, Effects};
 use crate::contract::host::{Checked, Host};
 use crate::contract::{
-    Acceptance, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo, ClosedBy, ConnectionId,
-    HandlerLimits, HttpBody, HttpRequest, HttpResponse, PublishError, Refusal, Request, Scope,
-    SendError, SubscribeError, TimerError, TimerId,
+    Acceptance, Answer, Callback, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo,
+    ClosedBy, ConnectionId, HandlerLimits, HttpBody, HttpResponse, Message, PublishError, Request,
+    Scope, SendError, SubscribeError, TimerError, TimerId,
 };
 use crate::imports::Imports;
 use crate::metrics::{HandlerMetrics, Tallies};
@@ -114,8 +114,8 @@ impl Fake {
     }
 }
 
-impl Guest for Fake {
-    async fn started(&mut self) -> Result<(), CallbackError> {
+impl Fake {
+    fn started(&self) -> Result<(), CallbackError> {
         let failing = self.script.failing_starts.get();
         if failing > 0 {
             self.script.failing_starts.set(failing - 1);
@@ -126,30 +126,57 @@ impl Guest for Fake {
         Ok(())
     }
 
-    async fn requested(
-        &mut self,
-        _: &Request,
-    ) -> Result<Result<Acceptance, Refusal>, CallbackError> {
+    fn requested(&self) -> Result<Acceptance, CallbackError> {
         self.log("requested".into());
         let bytes = self.script.session.get().ok_or_else(failure)?;
-        Ok(Ok(Acceptance {
+        Ok(Acceptance {
             session: vec![0; bytes],
             ..Acceptance::default()
-        }))
+        })
     }
 
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        self.log(format!("opened {connection}"));
-        Ok(())
+    /// Fails for the first connection when the message is `fail`, and leaves the second out.
+    fn wanted(
+        &mut self,
+        connection: ConnectionId,
+        message: Message<'_>,
+    ) -> Result<bool, CallbackError> {
+        self.log(format!("wanted {connection}"));
+        if connection == 1 && message.as_bytes() == b"fail" {
+            return Err(failure());
+        }
+        if message.as_bytes() == b"close 3" {
+            if connection == 1 {
+                self.host
+                    .close(&mut self.effects, 3, 1000, String::new())
+                    .unwrap();
+            }
+            let sent = self
+                .host
+                .send(&mut self.effects, 3, MessageKind::Text, b"lost")
+                .unwrap();
+            self.log(format!("sent {sent:?}"));
+        }
+        Ok(connection != 2)
+    }
+}
+
+impl Guest for Fake {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
     }
 
     /// Fails for `fail`, after it has asked for something.
     async fn received(
         &mut self,
         connection: ConnectionId,
-        kind: MessageKind,
-        payload: &[u8],
+        message: Message<'_>,
     ) -> Result<(), CallbackError> {
+        let (kind, payload) = message.parts();
         self.log(format!("received {connection}"));
         let set = self
             .host
@@ -164,16 +191,12 @@ impl Guest for Fake {
         }
     }
 
-    async fn closed(
+    async fn received_packed(
         &mut self,
-        connection: ConnectionId,
-        info: &CloseInfo,
+        _: ConnectionId,
+        _: &[u8],
+        _: u32,
     ) -> Result<(), CallbackError> {
-        self.log(format!("closed {connection} {}", info.code));
-        Ok(())
-    }
-
-    async fn writable(&mut self, _: ConnectionId) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -185,94 +208,47 @@ impl Guest for Fake {
         Ok(())
     }
 
-    async fn lost(
-        &mut self,
-        _: ConnectionId,
-        _: &CloseInfo,
-        _: u32,
-        _: Duration,
-    ) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    async fn restored(&mut self, _: ConnectionId) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    /// Fails for the first connection when the message is `fail`, and leaves the second out.
-    async fn wanted(
-        &mut self,
-        connection: ConnectionId,
-        _: MessageKind,
-        payload: &[u8],
-    ) -> Result<bool, CallbackError> {
-        self.log(format!("wanted {connection}"));
-        if connection == 1 && payload == b"fail" {
-            return Err(failure());
-        }
-        if payload == b"close 3" {
-            if connection == 1 {
-                self.host
-                    .close(&mut self.effects, 3, 1000, String::new())
-                    .unwrap();
+    async fn call(&mut self, callback: Callback<'_>) -> Result<Answer, CallbackError> {
+        Ok(match callback {
+            Callback::Started => {
+                self.started()?;
+                Answer::None
             }
-            let sent = self
-                .host
-                .send(&mut self.effects, 3, MessageKind::Text, b"lost")
-                .unwrap();
-            self.log(format!("sent {sent:?}"));
-        }
-        Ok(connection != 2)
-    }
 
-    async fn accepts(&mut self, peer: &str, _: &str) -> Result<bool, CallbackError> {
-        match peer {
-            "fail" => Err(failure()),
-            peer => Ok(peer == "good"),
-        }
-    }
-
-    async fn http(&mut self, _: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError> {
-        Ok(Some(HttpResponse {
-            status: 204,
-            headers: Vec::new(),
-            body: HttpBody::Bytes(Vec::new()),
-        }))
-    }
-
-    async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    async fn fired(
-        &mut self,
-        timer: TimerId,
-        _: u64,
-        _: Option<ConnectionId>,
-    ) -> Result<(), CallbackError> {
-        self.log(format!("fired {timer}"));
-        Ok(())
-    }
-
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        self.log(format!("resumed {connection}"));
-        Ok(())
-    }
-
-    async fn save(&mut self) -> Result<Vec<u8>, CallbackError> {
-        Ok(Vec::new())
-    }
-
-    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, CallbackError> {
-        Ok(Ok(()))
-    }
-
-    async fn draining(&mut self, _: Duration) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    fn effects(&mut self) -> &mut Effects {
-        &mut self.effects
+            Callback::Requested(_) => Answer::Handshake(Ok(self.requested()?)),
+            Callback::Opened(connection) => {
+                self.log(format!("opened {connection}"));
+                Answer::None
+            }
+            Callback::Closed(connection, info) => self
+                .log(format!("closed {connection} {}", info.code))
+                .into(),
+            Callback::Resumed(connection) => {
+                self.log(format!("resumed {connection}"));
+                Answer::None
+            }
+            Callback::Fired { timer, .. } => {
+                self.log(format!("fired {timer}"));
+                Answer::None
+            }
+            Callback::Wanted(connection, message) => {
+                Answer::Bool(self.wanted(connection, message)?)
+            }
+            Callback::Accepts { peer: "fail", .. } => return Err(failure()),
+            Callback::Accepts { peer, .. } => Answer::Bool(peer == "good"),
+            Callback::Http(_) => Answer::Http(HttpResponse {
+                status: 204,
+                headers: Vec::new(),
+                body: HttpBody::Bytes(Vec::new()),
+            }),
+            Callback::Save => Answer::State(Vec::new()),
+            Callback::Restore(_) => Answer::Restored(Ok(())),
+            Callback::Writable(_)
+            | Callback::Lost { .. }
+            | Callback::Restored(_)
+            | Callback::Pong(..)
+            | Callback::Draining(_) => Answer::None,
+        })
     }
 }
 
@@ -289,9 +265,9 @@ impl GuestFactory for Factory {
         })
     }
 
-    fn release(&self) {}
+    async fn prepare_spare(&self, _: Rc<dyn Host>) {}
 
-    async fn prepare(&self, _: Rc<dyn Host>) {}
+    fn discard_spare(&self) {}
 }
 
 /// Makes no connections.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -13,11 +14,13 @@ use wasmtime::component::Linker;
 use super::plans::misfit;
 use crate::config::{Config, HandlerLimits, HandlerSource, WasmSettings};
 use crate::contract::{Capabilities, Scope, Setting};
-use crate::handler::{ToHandler, ToWorker, Trial};
+use crate::handler::{BeginSwap, Extras, ToHandler, ToWorker, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
 use crate::text;
 use crate::wasm::component::{self, ComponentError, Content, Loaded};
+use crate::wasm::incoming::Incoming;
+use crate::wasm::instance::Instances;
 use crate::wasm::linker::Linked;
 use crate::wasm::state::GuestState;
 
@@ -371,6 +374,22 @@ impl Swapper {
     }
 }
 
+/// Has the worker of a handler make the factory of a new version.
+fn begin_swap(linked: Linked) -> BeginSwap {
+    Box::new(|handler, trial| {
+        let registry = &handler.registry;
+        let context = registry.instances();
+        let limits = registry.limits().clone();
+        linked.count(registry.tally());
+        let extras = Extras {
+            exports: linked.exports,
+            incoming: Incoming::of(&context, &linked, &limits).map(Rc::new),
+        };
+        let instances = Instances::new(context, linked, limits);
+        Box::pin(async move { handler.begin_swap(instances, extras, trial).await })
+    })
+}
+
 enum Failed {
     Stopped,
     GivenUp(String),
@@ -407,7 +426,7 @@ impl Swappable {
         for worker in &self.workers {
             let (switched, switch) = oneshot::channel();
             let (tried, trial) = oneshot::channel();
-            let linked = Box::new(linked.clone());
+            let begin = begin_swap(linked.clone());
             let trial_of = Trial {
                 callbacks,
                 switched,
@@ -416,7 +435,7 @@ impl Swappable {
             worker
                 .asked
                 .blocking_send(ToHandler::Swap {
-                    linked,
+                    begin,
                     trial: trial_of,
                 })
                 .map_err(|_| Failed::Stopped)?;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use wasmtime::component::{ComponentNamedList, Lower, ResourceTableError, TypedFunc};
 use wasmtime::{Store, Trap, UpdateDeadline};
-use wsrun_proto::ws::MessageKind;
 
 use super::bindings::exports::wsrun::websocket::{
     broadcast_filter, handler, handshake, http, lifecycle, network_filter, pong, reconnection,
@@ -28,12 +27,13 @@ use super::meter::{ExecutionMeter, others_had_their_turn};
 use super::state::{GuestState, Log};
 use crate::clock::thread_time;
 use crate::contract::effects::Effects;
+use crate::contract::guest::{Guest, GuestFactory};
 use crate::contract::host::Host;
 use crate::contract::{
-    Acceptance, CallbackError, Chunk, CloseInfo, ClosedBy, ConnectionId, HandlerLimits, HttpBody,
-    HttpRequest, HttpResponse, Limit, Refusal, Request, Setting, TimerId,
+    Acceptance, Answer, Callback, CallbackError, Capabilities, Chunk, CloseInfo, ClosedBy,
+    ConnectionId, HandlerLimits, HttpBody, HttpRequest, HttpResponse, Limit, Message, Refusal,
+    Request, Setting, TimerId,
 };
-use crate::handler::{Guest, GuestFactory};
 use crate::panics::contained;
 use crate::tape::value::Two;
 
@@ -87,11 +87,11 @@ impl GuestFactory for Instances {
         }
     }
 
-    fn release(&self) {
+    fn discard_spare(&self) {
         drop(self.spare.borrow_mut().take());
     }
 
-    async fn prepare(&self, host: Rc<dyn Host>) {
+    async fn prepare_spare(&self, host: Rc<dyn Host>) {
         if self.spare.borrow().is_some() || self.preparing.replace(true) {
             return;
         }
@@ -128,6 +128,7 @@ pub(crate) struct Instance {
     blocking_timeout: Duration,
     /// Of the answer to a plain request, and of saved state.
     response_bytes_max: usize,
+    capabilities: Capabilities,
     meter: Arc<ExecutionMeter>,
     /// Behind the store, so that the last owner is never the store, whose end the worker waits for.
     _code: Arc<Code>,
@@ -202,6 +203,10 @@ impl Instance {
             pong: optional!(pong, "wsrun:websocket/pong"),
             timer_handler: optional!(timer_handler, "wsrun:websocket/timer-handler"),
             lifecycle: optional!(lifecycle, "wsrun:websocket/lifecycle"),
+            capabilities: Capabilities {
+                packed: linked.exports.packed && store.data().tape.is_none(),
+                ..linked.exports
+            },
             sockets,
             store,
             blocking_timeout,
@@ -315,7 +320,7 @@ macro_rules! call {
     }};
 }
 
-impl Guest for Instance {
+impl Instance {
     async fn started(&mut self) -> Result<(), CallbackError> {
         match &self.lifecycle {
             Some(lifecycle) => call!(
@@ -368,31 +373,6 @@ impl Guest for Instance {
         }
     }
 
-    async fn received(
-        &mut self,
-        connection: ConnectionId,
-        kind: MessageKind,
-        payload: &[u8],
-    ) -> Result<(), CallbackError> {
-        let Some((_, received)) = &self.sockets else {
-            return Ok(());
-        };
-        let message = match kind {
-            MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
-                Ok(text) => MessageIn::Text(text),
-                Err(_) => unreachable!("the core delivers only valid UTF-8 as text"),
-            },
-            MessageKind::Binary => MessageIn::Binary(payload),
-        };
-        let received: &TypedFunc<(ConnectionId, MessageIn<'_>), ()> = received;
-        call!(
-            self,
-            "handler.received",
-            Two(connection, message),
-            received.call_async(&mut self.store, (connection, message))
-        )
-    }
-
     async fn closed(
         &mut self,
         connection: ConnectionId,
@@ -420,55 +400,6 @@ impl Guest for Instance {
             ),
             None => Ok(()),
         }
-    }
-
-    async fn received_chunk(
-        &mut self,
-        connection: ConnectionId,
-        chunk: &Chunk<'_>,
-    ) -> Result<(), CallbackError> {
-        let Some(received_chunk) = &self.received_chunk else {
-            return Ok(());
-        };
-        let chunk = ChunkIn {
-            text: chunk.text,
-            data: chunk.data,
-            first: chunk.first,
-            last: chunk.last,
-            remaining: chunk.remaining,
-        };
-        let received_chunk: &TypedFunc<(ConnectionId, ChunkIn<'_>), ()> = received_chunk;
-        call!(
-            self,
-            "chunks.received-chunk",
-            Two(connection, chunk),
-            received_chunk.call_async(&mut self.store, (connection, chunk))
-        )
-    }
-
-    fn takes_packed(&self) -> bool {
-        self.received_packed.is_some()
-    }
-
-    async fn received_packed(
-        &mut self,
-        connection: ConnectionId,
-        messages: &[u8],
-        room: u32,
-    ) -> Result<(), CallbackError> {
-        let Some(received_packed) = &self.received_packed else {
-            return Ok(());
-        };
-        self.store.data_mut().calls.effects.packed = Some((connection, room as usize));
-        let received_packed: &TypedFunc<(ConnectionId, &[u8], u32), ()> = received_packed;
-        let result = call!(
-            self,
-            "packed.received",
-            (connection, messages, room),
-            received_packed.call_async(&mut self.store, (connection, messages, room))
-        );
-        self.store.data_mut().calls.effects.packed = None;
-        result
     }
 
     async fn lost(
@@ -506,17 +437,14 @@ impl Guest for Instance {
     async fn wanted(
         &mut self,
         connection: ConnectionId,
-        kind: MessageKind,
-        payload: &[u8],
+        message: Message<'_>,
     ) -> Result<bool, CallbackError> {
         let Some(filter) = &self.broadcast_filter else {
             return Ok(true);
         };
-        let message = match kind {
-            MessageKind::Text => {
-                types::Message::Text(String::from_utf8_lossy(payload).into_owned())
-            }
-            MessageKind::Binary => types::Message::Binary(payload.to_vec()),
+        let message = match message {
+            Message::Text(text) => types::Message::Text(text.to_owned()),
+            Message::Binary(bytes) => types::Message::Binary(bytes.to_vec()),
         };
         call!(
             self,
@@ -653,9 +581,120 @@ impl Guest for Instance {
             None => Ok(()),
         }
     }
+}
+
+impl Guest for Instance {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
 
     fn effects(&mut self) -> &mut Effects {
         &mut self.store.data_mut().calls.effects
+    }
+
+    async fn received(
+        &mut self,
+        connection: ConnectionId,
+        message: Message<'_>,
+    ) -> Result<(), CallbackError> {
+        let Some((_, received)) = &self.sockets else {
+            return Ok(());
+        };
+        let message = match message {
+            Message::Text(text) => MessageIn::Text(text),
+            Message::Binary(bytes) => MessageIn::Binary(bytes),
+        };
+        let received: &TypedFunc<(ConnectionId, MessageIn<'_>), ()> = received;
+        call!(
+            self,
+            "handler.received",
+            Two(connection, message),
+            received.call_async(&mut self.store, (connection, message))
+        )
+    }
+
+    async fn received_packed(
+        &mut self,
+        connection: ConnectionId,
+        messages: &[u8],
+        room: u32,
+    ) -> Result<(), CallbackError> {
+        let Some(received_packed) = &self.received_packed else {
+            return Ok(());
+        };
+        self.store.data_mut().calls.effects.packed = Some((connection, room as usize));
+        let received_packed: &TypedFunc<(ConnectionId, &[u8], u32), ()> = received_packed;
+        let result = call!(
+            self,
+            "packed.received",
+            (connection, messages, room),
+            received_packed.call_async(&mut self.store, (connection, messages, room))
+        );
+        self.store.data_mut().calls.effects.packed = None;
+        result
+    }
+
+    async fn received_chunk(
+        &mut self,
+        connection: ConnectionId,
+        chunk: &Chunk<'_>,
+    ) -> Result<(), CallbackError> {
+        let Some(received_chunk) = &self.received_chunk else {
+            return Ok(());
+        };
+        let chunk = ChunkIn {
+            text: chunk.text,
+            data: chunk.data,
+            first: chunk.first,
+            last: chunk.last,
+            remaining: chunk.remaining,
+        };
+        let received_chunk: &TypedFunc<(ConnectionId, ChunkIn<'_>), ()> = received_chunk;
+        call!(
+            self,
+            "chunks.received-chunk",
+            Two(connection, chunk),
+            received_chunk.call_async(&mut self.store, (connection, chunk))
+        )
+    }
+
+    async fn call(&mut self, callback: Callback<'_>) -> Result<Answer, CallbackError> {
+        match callback {
+            Callback::Started => self.started().await.map(Answer::from),
+            Callback::Requested(request) => self.requested(request).await.map(Answer::Handshake),
+            Callback::Opened(connection) => self.opened(connection).await.map(Answer::from),
+            Callback::Closed(connection, info) => {
+                self.closed(connection, info).await.map(Answer::from)
+            }
+            Callback::Resumed(connection) => self.resumed(connection).await.map(Answer::from),
+            Callback::Fired {
+                timer,
+                tag,
+                connection,
+            } => self.fired(timer, tag, connection).await.map(Answer::from),
+            Callback::Pong(connection, payload) => {
+                self.pong(connection, payload).await.map(Answer::from)
+            }
+            Callback::Writable(connection) => self.writable(connection).await.map(Answer::from),
+            Callback::Lost {
+                connection,
+                info,
+                attempt,
+                after,
+            } => {
+                let lost = self.lost(connection, info, attempt, after);
+                lost.await.map(Answer::from)
+            }
+            Callback::Restored(connection) => self.restored(connection).await.map(Answer::from),
+            Callback::Wanted(connection, message) => {
+                self.wanted(connection, message).await.map(Answer::Bool)
+            }
+            Callback::Accepts { peer, local } => self.accepts(peer, local).await.map(Answer::Bool),
+            Callback::Http(request) => self.http(request).await.map(Answer::from),
+            Callback::Save => self.save().await.map(Answer::State),
+            Callback::Restore(state) => self.restore(state).await.map(Answer::Restored),
+            Callback::Draining(deadline) => self.draining(deadline).await.map(Answer::from),
+        }
     }
 }
 

@@ -17,7 +17,6 @@ use wasmtime::component::Linker;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wsrun_proto::ws::MessageKind;
 
 use super::code::Code;
 use super::component::{ComponentError, first_line};
@@ -30,12 +29,12 @@ use super::no_connections::NoConnections;
 use super::settings::ProgramFormat;
 use super::state::{GuestState, Log, ProgramIo};
 use crate::contract::effects::Effects;
+use crate::contract::guest::{Guest, GuestFactory};
 use crate::contract::host::{DirectConnection, Host};
 use crate::contract::{
-    Acceptance, CallbackError, Capabilities, Chunk, CloseInfo, ConnectionId, HandlerLimits,
-    HttpRequest, HttpResponse, Limit, Refusal, Request, Setting, TimerId,
+    Acceptance, Answer, Callback, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits,
+    Limit, Message, Refusal, Setting,
 };
-use crate::handler::{Guest, GuestFactory};
 use crate::metrics::HandlerTally;
 use crate::seldom::Seldom;
 
@@ -130,11 +129,11 @@ impl GuestFactory for Programs {
         })
     }
 
-    fn release(&self) {}
-
-    async fn prepare(&self, _: Rc<dyn Host>) {
+    async fn prepare_spare(&self, _: Rc<dyn Host>) {
         // There is one guest, which does not fail.
     }
+
+    fn discard_spare(&self) {}
 }
 
 /// What a program is started with.
@@ -161,53 +160,77 @@ struct Running {
     gone: Rc<Notify>,
 }
 
-impl Guest for AllPrograms {
-    async fn started(&mut self) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    async fn requested(
-        &mut self,
-        _: &Request,
-    ) -> Result<Result<Acceptance, Refusal>, CallbackError> {
+impl AllPrograms {
+    fn requested(&self) -> Result<Acceptance, Refusal> {
         let metrics = &self.starter.context.metrics;
         // Those that are about to begin, and those that have not ended yet.
         let running = metrics.counters().live_instances.get();
         let running = running.max(self.lines.len());
         if running < self.starter.limits.memory.instances_max {
-            return Ok(Ok(Acceptance::default()));
+            return Ok(Acceptance::default());
         }
         metrics.note_limit(Limit::Instances);
-        Ok(Err(Refusal {
+        Err(Refusal {
             status: 503,
             headers: vec![("retry-after".into(), "1".into())],
             body: format!(
                 "503 service unavailable: as many programs run as may ({})",
                 Setting("memory.instances_max")
             ),
-        }))
+        })
     }
 
-    async fn opened(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
+    fn begin(&mut self, connection: ConnectionId) {
         let Some(direct) = self.host.direct(connection) else {
-            return Ok(());
+            return;
         };
         let line = Rc::new(Line::new(direct, self.starter.program.format));
         let gone = Rc::new(Notify::new());
         tokio::task::spawn_local(self.starter.clone().run(Rc::clone(&line), Rc::clone(&gone)));
         self.lines.insert(connection, Running { line, gone });
-        Ok(())
+    }
+
+    fn end(&mut self, connection: ConnectionId) {
+        if let Some(running) = self.lines.remove(&connection) {
+            running.line.end();
+            running.gone.notify_one();
+        }
+    }
+
+    fn send_waiting(&self, connection: ConnectionId) {
+        if let Some(running) = self.lines.get(&connection) {
+            running.line.send_waiting();
+        }
+    }
+}
+
+impl Guest for AllPrograms {
+    fn capabilities(&self) -> Capabilities {
+        Program::exports()
+    }
+
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
     }
 
     async fn received(
         &mut self,
         connection: ConnectionId,
-        kind: MessageKind,
-        payload: &[u8],
+        message: Message<'_>,
     ) -> Result<(), CallbackError> {
         if let Some(running) = self.lines.get(&connection) {
+            let (kind, payload) = message.parts();
             running.line.put(kind, payload);
         }
+        Ok(())
+    }
+
+    async fn received_packed(
+        &mut self,
+        _: ConnectionId,
+        _: &[u8],
+        _: u32,
+    ) -> Result<(), CallbackError> {
         Ok(())
     }
 
@@ -219,87 +242,32 @@ impl Guest for AllPrograms {
         Ok(())
     }
 
-    async fn closed(
-        &mut self,
-        connection: ConnectionId,
-        _: &CloseInfo,
-    ) -> Result<(), CallbackError> {
-        if let Some(running) = self.lines.remove(&connection) {
-            running.line.end();
-            running.gone.notify_one();
-        }
-        Ok(())
-    }
-
-    async fn lost(
-        &mut self,
-        _: ConnectionId,
-        _: &CloseInfo,
-        _: u32,
-        _: Duration,
-    ) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    async fn restored(&mut self, _: ConnectionId) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    async fn wanted(
-        &mut self,
-        _: ConnectionId,
-        _: MessageKind,
-        _: &[u8],
-    ) -> Result<bool, CallbackError> {
-        Ok(true)
-    }
-
-    async fn accepts(&mut self, _: &str, _: &str) -> Result<bool, CallbackError> {
-        Ok(true)
-    }
-
-    async fn http(&mut self, _: &HttpRequest) -> Result<Option<HttpResponse>, CallbackError> {
-        Ok(None)
-    }
-
-    async fn writable(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        if let Some(running) = self.lines.get(&connection) {
-            running.line.send_waiting();
-        }
-        Ok(())
-    }
-
-    async fn pong(&mut self, _: ConnectionId, _: &[u8]) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    async fn fired(
-        &mut self,
-        _: TimerId,
-        _: u64,
-        _: Option<ConnectionId>,
-    ) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    async fn resumed(&mut self, connection: ConnectionId) -> Result<(), CallbackError> {
-        self.opened(connection).await
-    }
-
-    async fn save(&mut self) -> Result<Vec<u8>, CallbackError> {
-        Ok(Vec::new())
-    }
-
-    async fn restore(&mut self, _: &[u8]) -> Result<Result<(), String>, CallbackError> {
-        Ok(Ok(()))
-    }
-
-    async fn draining(&mut self, _: Duration) -> Result<(), CallbackError> {
-        Ok(())
-    }
-
-    fn effects(&mut self) -> &mut Effects {
-        &mut self.effects
+    async fn call(&mut self, callback: Callback<'_>) -> Result<Answer, CallbackError> {
+        Ok(match callback {
+            Callback::Requested(_) => Answer::Handshake(self.requested()),
+            Callback::Opened(connection) | Callback::Resumed(connection) => {
+                self.begin(connection);
+                Answer::None
+            }
+            Callback::Closed(connection, _) => {
+                self.end(connection);
+                Answer::None
+            }
+            Callback::Writable(connection) => {
+                self.send_waiting(connection);
+                Answer::None
+            }
+            Callback::Wanted(..) | Callback::Accepts { .. } => Answer::Bool(true),
+            Callback::Save => Answer::State(Vec::new()),
+            Callback::Restore(_) => Answer::Restored(Ok(())),
+            Callback::Started
+            | Callback::Fired { .. }
+            | Callback::Pong(..)
+            | Callback::Lost { .. }
+            | Callback::Restored(_)
+            | Callback::Http(_)
+            | Callback::Draining(_) => Answer::None,
+        })
     }
 }
 
