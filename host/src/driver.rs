@@ -22,7 +22,7 @@ use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, Stat
 use self::retry::retries_end;
 use crate::clock;
 use crate::contract::ClosedBy;
-use crate::contract::effects::Fixed;
+use crate::contract::effects::CannedMessage;
 use crate::handler::{Handler, RatesIn, Usage};
 use crate::panics::{Panicked, plant};
 use crate::seldom::Seldom;
@@ -509,7 +509,7 @@ impl Driver {
     }
 
     /// Sends an automatic reply. A peer that does not read is read no further, so that there is room for what it has asked for.
-    fn reply(&self, reply: &Fixed) {
+    fn reply(&self, reply: &CannedMessage) {
         let session = &self.session;
         match session.reply(reply.kind, &reply.bytes) {
             Ok(()) => self.handler.registry.relieve(),

@@ -10,7 +10,7 @@ use wsrun_proto::topic::SubscribeError as SubscribeRefused;
 use wsrun_proto::ws::{CloseFrame, MessageKind, SendError as Refused};
 
 use crate::contract::effects::{
-    Connect, Effect, Effects, FRAME_HEADER_BYTES_MAX, Fixed, SetAutoReply,
+    CannedMessage, Connect, Effect, Effects, FRAME_HEADER_BYTES_MAX, SetAutoReply,
 };
 use crate::contract::host::{Checked, DirectConnection, Host};
 use crate::contract::{
@@ -442,7 +442,7 @@ impl Host for Imports {
                 return Ok(Err(AutoReplyError::Limit));
             }
         }
-        let fixed = |(kind, bytes): (MessageKind, &[u8])| Fixed {
+        let fixed = |(kind, bytes): (MessageKind, &[u8])| CannedMessage {
             kind,
             bytes: bytes.into(),
         };

@@ -1,183 +1,21 @@
 //! What a handler asked for during one callback.
 //!
 //! The functions that a handler imports check and queue; nothing happens before the callback has returned. Then the effects are
-//! applied in order , or dropped when it failed: a callback is all or nothing.
+//! applied in order, or dropped when it failed: a callback is all or nothing.
 
 mod asked;
+mod effect;
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use wsrun_proto::ws::MessageKind;
 
-use super::{ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, SlowPolicy, TimerId};
-pub(crate) use asked::{AllAdditions, Asked};
-
-/// What a frame is counted with beside its payload: the longest header that this side sends (RFC 6455, 5.2).
-pub(crate) const FRAME_HEADER_BYTES_MAX: usize = 10;
-
-#[derive(Debug)]
-pub(crate) enum Effect {
-    Send {
-        to: ConnectionId,
-        payload: Payload,
-    },
-    /// Several messages, packed.
-    SendPacked {
-        to: ConnectionId,
-        payload: Payload,
-    },
-    /// A part of a message.
-    SendChunk {
-        to: ConnectionId,
-        payload: Payload,
-        fin: bool,
-    },
-    Ping {
-        to: ConnectionId,
-        payload: Payload,
-    },
-    Pong {
-        to: ConnectionId,
-        payload: Payload,
-    },
-    Close {
-        connection: ConnectionId,
-        code: u16,
-        reason: String,
-    },
-    Abort {
-        connection: ConnectionId,
-    },
-    WantWritable {
-        connection: ConnectionId,
-    },
-    WantWritableAll {
-        protocol: Option<String>,
-    },
-    ReceiveFlow {
-        connection: ConnectionId,
-        enabled: bool,
-    },
-    SetPolicy {
-        connection: ConnectionId,
-        policy: Option<SlowPolicy>,
-    },
-    SetSession {
-        connection: ConnectionId,
-        data: Vec<u8>,
-    },
-    Subscribe {
-        connection: ConnectionId,
-        topic: String,
-    },
-    Unsubscribe {
-        connection: ConnectionId,
-        topic: String,
-    },
-    Publish {
-        topic: String,
-        payload: Payload,
-        except: Option<ConnectionId>,
-    },
-    Broadcast {
-        protocol: Option<String>,
-        payload: Payload,
-    },
-    /// Boxed: it is large and rare.
-    SetAutoReply(Box<SetAutoReply>),
-    SetTopicPolicy {
-        topic: String,
-        policy: Option<SlowPolicy>,
-    },
-    /// Boxed: it is large and rare.
-    Connect(Box<Connect>),
-    SetTimer {
-        timer: TimerId,
-        after: Duration,
-        tag: u64,
-        connection: Option<ConnectionId>,
-    },
-    CancelTimer {
-        timer: TimerId,
-    },
-}
-
-impl Effect {
-    /// The bytes that it gives to one connection.
-    pub(crate) fn sent_bytes(&self) -> usize {
-        if let Self::Send { payload, .. }
-        | Self::SendPacked { payload, .. }
-        | Self::SendChunk { payload, .. } = self
-        {
-            return payload.len();
-        }
-        0
-    }
-}
-
-/// An automatic reply, or the end of one.
-#[derive(Debug)]
-pub(crate) struct SetAutoReply {
-    pub(crate) received: Fixed,
-    pub(crate) reply: Option<Fixed>,
-}
-
-/// A message that is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fixed {
-    pub(crate) kind: MessageKind,
-    pub(crate) bytes: Box<[u8]>,
-}
-
-impl Fixed {
-    pub(crate) fn is(&self, kind: MessageKind, bytes: &[u8]) -> bool {
-        self.kind == kind && *self.bytes == *bytes
-    }
-}
-
-/// A connection to be made.
-#[derive(Debug)]
-pub(crate) struct Connect {
-    pub(crate) connection: ConnectionId,
-    pub(crate) options: ConnectOptions,
-}
-
-impl Connect {
-    fn bytes(&self) -> usize {
-        let ConnectOptions {
-            url,
-            protocols,
-            host,
-            origin,
-            headers,
-            session,
-            ..
-        } = &self.options;
-        let headers = headers.iter().map(|(name, value)| name.len() + value.len());
-        url.len()
-            + session.len()
-            + protocols.iter().map(String::len).sum::<usize>()
-            + host.as_ref().map_or(0, String::len)
-            + origin.as_ref().map_or(0, String::len)
-            + headers.sum::<usize>()
-    }
-}
-
-/// A range of [`Effects::data`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Payload {
-    pub(crate) kind: MessageKind,
-    start: usize,
-    end: usize,
-}
-
-impl Payload {
-    pub(crate) fn len(self) -> usize {
-        self.end - self.start
-    }
-}
+pub(crate) use self::asked::{AllAdditions, Asked};
+pub(crate) use self::effect::{
+    CannedMessage, Connect, Effect, FRAME_HEADER_BYTES_MAX, Payload, SetAutoReply,
+};
+use super::{ConnectionId, ContractBroken, HandlerLimits};
 
 /// The effects of one callback, with the payloads back to back.
 pub(crate) struct Effects {

@@ -2,14 +2,14 @@
 
 use wsrun_proto::ws::MessageKind;
 
-use crate::contract::effects::{Fixed, SetAutoReply};
+use crate::contract::effects::{CannedMessage, SetAutoReply};
 
 /// How many a handler may have on a worker: they are compared with every message.
 const REPLIES_MAX: usize = 16;
 
 /// A handler's automatic replies.
 #[derive(Debug, Default)]
-pub(crate) struct AutoReplies(Vec<(Fixed, Fixed)>);
+pub(crate) struct AutoReplies(Vec<(CannedMessage, CannedMessage)>);
 
 impl AutoReplies {
     pub(crate) fn is_empty(&self) -> bool {
@@ -17,7 +17,7 @@ impl AutoReplies {
     }
 
     /// The answer to a message, where it has one.
-    pub(crate) fn to(&self, kind: MessageKind, bytes: &[u8]) -> Option<&Fixed> {
+    pub(crate) fn to(&self, kind: MessageKind, bytes: &[u8]) -> Option<&CannedMessage> {
         let found = self.0.iter().find(|(received, _)| received.is(kind, bytes));
         found.map(|(_, reply)| reply)
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rustc_hash::FxBuildHasher;
 
 use super::super::{ConnectionId, TimerId};
-use super::Effect;
+use super::effect::Effect;
 
 /// How many effects there are that add something which a handler has a limit for. What is queued counts as done, so that carrying it out
 /// cannot fail.
