@@ -1,8 +1,10 @@
 //! Counters that all workers share and check before a connection is served: the connections of each
 //! handler and of each address.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -86,6 +88,71 @@ impl Drop for AddressSlot {
                 addresses.remove(&self.network);
             }
         }
+    }
+}
+
+/// The permits that a connection holds while it lives.
+pub(crate) enum Held {
+    /// One of `--max-connections`.
+    Inbound(#[expect(dead_code, reason = "held to be dropped")] Slot),
+    /// One of `--max-outbound`.
+    Outbound(#[expect(dead_code, reason = "held to be dropped")] Outbound),
+}
+
+/// One of the outbound connections of a handler on one worker. Dropping it subtracts the connection
+/// again.
+pub(crate) struct Outbound(Rc<Cell<usize>>);
+
+impl Outbound {
+    pub(crate) fn count(counter: &Rc<Cell<usize>>) -> Self {
+        counter.set(counter.get() + 1);
+        Self(Rc::clone(counter))
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// One of `--max-connections`, and what else an inbound connection counts against. Dropping it
+/// subtracts the connection again.
+pub(crate) struct Slot {
+    slots: Arc<AtomicUsize>,
+    address: Option<AddressSlot>,
+    handler: Option<HandlerSlot>,
+}
+
+impl Slot {
+    /// Counts one more connection of the server. Returns none when it has `max` connections already.
+    pub(crate) fn take(slots: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        slots
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                (used < max).then_some(used + 1)
+            })
+            .ok()?;
+        Some(Self {
+            slots: Arc::clone(slots),
+            address: None,
+            handler: None,
+        })
+    }
+
+    /// Counts the connection against its address as well.
+    pub(crate) fn hold_address(&mut self, address: Option<AddressSlot>) {
+        self.address = address;
+    }
+
+    /// Counts the connection against its handler as well.
+    pub(crate) fn hold_handler(&mut self, handler: Option<HandlerSlot>) {
+        self.handler = handler;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

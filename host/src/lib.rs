@@ -39,6 +39,7 @@ mod network_filter;
 mod outbound;
 mod panics;
 mod privileges;
+mod random;
 mod replay;
 mod reservations;
 mod runtime_settings;

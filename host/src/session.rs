@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Sending, State};
 
 use self::stored_request::Kept;
+use crate::admission::Held;
 use crate::backlog::{Backlog, Published, Waiting};
 use crate::clock;
 use crate::contract::Request;
@@ -23,7 +24,7 @@ use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::handler::Usage;
 use crate::metrics::HandlerTally;
 use crate::transport::{Transport, Unconnected};
-use crate::worker::{Held, Worker};
+use crate::worker::{Flush, Worker};
 pub(crate) use fan::Fanned;
 
 /// Output of a connection whose policy may drop messages: above it, they wait where they can still be dropped.
@@ -830,8 +831,15 @@ impl Session {
     /// Puts the session on the worker's list of those to write at the end of this turn.
     pub(crate) fn mark_dirty(self: &Rc<Self>) {
         if !self.dirty.replace(true) {
-            self.worker.dirty.borrow_mut().push(Rc::clone(self));
+            let session: Rc<dyn Flush> = Rc::clone(self) as _;
+            self.worker.write_later(session);
         }
+    }
+}
+
+impl Flush for Session {
+    fn flush(&self) {
+        self.flush();
     }
 }
 

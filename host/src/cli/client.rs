@@ -17,7 +17,8 @@ use super::values::header;
 use crate::clock;
 use crate::contract::{ConnectOptions, Failure as Failed, Verify};
 use crate::outbound::tls::{Trust, roots};
-use crate::outbound::{self, Opened, Outbound, random};
+use crate::outbound::{self, Opened, Outbound};
+use crate::random::random;
 use crate::stream::Stream;
 use crate::text::Line;
 

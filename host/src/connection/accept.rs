@@ -12,9 +12,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::sleep;
 
 use super::addresses::Addresses;
+use super::front::Front;
 use super::hand_off::{detach, note_lost};
 use super::http::{Served, serve as serve_http};
 use super::upgraded::begin;
+use crate::admission::Slot;
 use crate::admission::{AddressSlot, Handshake};
 use crate::clock::timeout;
 use crate::contract::{Limit, Setting};
@@ -22,7 +24,7 @@ use crate::listener::{Accepted, Bound, Listener};
 use crate::panics::{contained, plant, spawn};
 use crate::stream::{Socket, Stream};
 use crate::tls::Tls;
-use crate::worker::{Slot, Worker};
+use crate::worker::Worker;
 
 /// How long a client that is turned away has to read why.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -38,19 +40,19 @@ const DISCARD_READ_PAUSE: Duration = Duration::from_millis(5);
 const TURNED_AWAY_MAX: usize = 64;
 
 /// After a panic of the accept loop: how long to wait before it goes on. One that panics each time
-/// must not take the worker.
+/// must not take the front.worker.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(5);
 
 /// Serves every socket of a listener until the server stops accepting. No error ends that, and no
 /// panic.
 pub(crate) async fn accept(
     bound: Bound,
-    worker: Rc<Worker>,
+    front: Rc<Front>,
     tls: Option<Arc<Tls>>,
 ) -> std::io::Result<()> {
     let listener = Listener::new(bound)?;
     // Each worker may take one more before it sees that there is no more.
-    let margin = u64::from(worker.threads);
+    let margin = u64::from(front.worker.threads);
     let serve_in_task = |accepted: Accepted| {
         plant("accept-loop");
         // TLS is for TCP: who can open the Unix socket is on this machine already.
@@ -58,24 +60,24 @@ pub(crate) async fn accept(
             .clone()
             .filter(|_| matches!(accepted.socket, Socket::Tcp(_)));
         // The task ends by its own deadlines, and with the worker's runtime.
-        let handshake = Handshake::begin(&worker.handshakes);
-        let serving = serve(Rc::clone(&worker), handshake, accepted, tls);
-        spawn(&worker.tally, "serve", serving);
+        let handshake = Handshake::begin(&front.shared.handshakes);
+        let serving = serve(Rc::clone(&front), handshake, accepted, tls);
+        spawn(&front.worker.tally, "serve", serving);
     };
     loop {
-        let accepting = listener.accept(margin, is_over(&worker), serve_in_task);
+        let accepting = listener.accept(margin, is_over(&front), serve_in_task);
         let Err(panicked) = contained(accepting).await else {
             return Ok(());
         };
-        panicked.report(&worker.tally, "", "accept-loop");
+        panicked.report(&front.worker.tally, "", "accept-loop");
         sleep(ACCEPT_AGAIN).await;
     }
 }
 
 /// Waits until the server stops, or another process accepts in its place.
-async fn is_over(worker: &Worker) {
-    let mut retiring = worker.retiring.clone();
-    let mut shutdown = worker.shutdown.clone();
+async fn is_over(front: &Front) {
+    let mut retiring = front.shared.retiring.clone();
+    let mut shutdown = front.worker.shutdown.clone();
     tokio::select! {
         _ = shutdown.wait_for(|shutdown| *shutdown) => {}
         _ = retiring.wait_for(|retiring| *retiring) => {}
@@ -85,7 +87,7 @@ async fn is_over(worker: &Worker) {
 /// Serves one accepted socket until it is gone. Holds a slot of `--max-connections` meanwhile. Who may not connect from where it does is
 /// cut off before anything of it is read.
 pub(crate) async fn serve(
-    worker: Rc<Worker>,
+    front: Rc<Front>,
     handshake: Handshake,
     accepted: Accepted,
     tls: Option<Arc<Tls>>,
@@ -96,19 +98,19 @@ pub(crate) async fn serve(
         local,
     } = accepted;
     plant("accept");
-    if !is_allowed(&worker, &socket) {
+    if !is_allowed(&front, &socket) {
         tracing::debug!(%peer, "connection refused: {allow}, {deny}", allow = Setting("connection.network.allow"), deny = Setting("connection.network.deny"));
         return;
     }
-    let asked = worker
+    let asked = front
         .handlers()
         .first()
         .filter(|handler| handler.exports().network_filter)
         .cloned();
-    worker.tally.accepted.add(1);
-    let Ok(address) = address_slot(&worker, &socket) else {
-        worker.tally.turned_away.add(1);
-        if let Some(handler) = worker.handlers().first() {
+    front.worker.tally.accepted.add(1);
+    let Ok(address) = address_slot(&front, &socket) else {
+        front.worker.tally.turned_away.add(1);
+        if let Some(handler) = front.handlers().first() {
             handler.registry.note_limit(Limit::AddressConnections);
         }
         tracing::debug!(%peer, "connection turned away: {connections_per_address_max}", connections_per_address_max = Setting("connection.connections_per_address_max"));
@@ -118,11 +120,12 @@ pub(crate) async fn serve(
         }
         return;
     };
-    let Some(mut slot) = Slot::take(&worker) else {
-        worker.tally.turned_away.add(1);
+    let Some(mut slot) = Slot::take(&front.shared.slots, front.shared.settings.connections_max)
+    else {
+        front.worker.tally.turned_away.add(1);
         tracing::debug!(
             "connection turned away: {connections_max} {} reached",
-            worker.connection.connections_max,
+            front.shared.settings.connections_max,
             connections_max = Setting("connection.connections_max")
         );
         drop(handshake);
@@ -135,10 +138,13 @@ pub(crate) async fn serve(
     slot.hold_address(address);
     if let Some(handler) = asked {
         let decision = Box::pin(timeout(
-            worker.settings.handshake_timeout,
+            front.worker.settings.handshake_timeout,
             handler.accepts(peer.clone(), local.clone()),
         ));
-        if !matches!(until_shutdown(&worker, decision).await, Some(Ok(true))) {
+        if !matches!(
+            until_shutdown(&front.worker, decision).await,
+            Some(Ok(true))
+        ) {
             tracing::debug!(%peer, handler = %handler.registry.name(), "connection refused: network-filter");
             return;
         }
@@ -152,10 +158,10 @@ pub(crate) async fn serve(
         None => Stream::Plain(socket),
         Some(tls) => {
             let shaken = Box::pin(timeout(
-                worker.settings.handshake_timeout,
+                front.worker.settings.handshake_timeout,
                 tls.accept(socket),
             ));
-            match until_shutdown(&worker, shaken).await {
+            match until_shutdown(&front.worker, shaken).await {
                 Some(Ok(Ok(stream))) => Stream::Tls(Box::new(stream)),
                 Some(Ok(Err(error))) => {
                     tracing::debug!(peer = %addresses.peer, "TLS handshake failed: {error}");
@@ -170,7 +176,7 @@ pub(crate) async fn serve(
         }
     };
     // What only a beginning needs is not part of the task, which has its size as long as the connection is open.
-    let raw = match Box::pin(serve_http(&worker, stream, &addresses)).await {
+    let raw = match Box::pin(serve_http(&front, stream, &addresses)).await {
         Served::Upgraded(raw) => raw,
         Served::Over(stream) => {
             Box::pin(close(stream, Some(handshake), CLOSE_TIMEOUT)).await;
@@ -180,7 +186,7 @@ pub(crate) async fn serve(
     };
     let handler = Rc::clone(&*raw.upgraded.handler);
     let Some(remote) = handler.remote_handler() else {
-        return begin(&worker, raw, slot, handshake);
+        return begin(&front.worker, raw, slot, handshake);
     };
     let mut raw = raw;
     slot.hold_handler(raw.upgraded.slot.take());
@@ -191,8 +197,8 @@ pub(crate) async fn serve(
 }
 
 /// What the lists say. Unix sockets have no address: the permissions of their file decide.
-fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
-    let network = &worker.connection.network;
+fn is_allowed(front: &Front, socket: &Socket) -> bool {
+    let network = &front.shared.settings.network;
     match socket {
         Socket::Tcp(stream) if !network.is_empty() => stream
             .peer_addr()
@@ -202,14 +208,15 @@ fn is_allowed(worker: &Worker, socket: &Socket) -> bool {
 }
 
 /// One of `--max-connections-per-address`, where those are limited.
-fn address_slot(worker: &Worker, socket: &Socket) -> Result<Option<AddressSlot>, AddressFull> {
-    let (Some(max), Socket::Tcp(stream)) = (worker.connection.connections_per_address_max, socket)
+fn address_slot(front: &Front, socket: &Socket) -> Result<Option<AddressSlot>, AddressFull> {
+    let (Some(max), Socket::Tcp(stream)) =
+        (front.shared.settings.connections_per_address_max, socket)
     else {
         return Ok(None);
     };
     // Who is gone already has no address.
     let peer = stream.peer_addr().map_err(|_| AddressFull)?;
-    let slot = worker.admission.take_address(peer.ip(), max);
+    let slot = front.shared.admission.take_address(peer.ip(), max);
     slot.map(Some).ok_or(AddressFull)
 }
 

@@ -11,6 +11,7 @@ use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive;
 use super::ws_config::ws_config;
+use crate::admission::Held;
 use crate::clock;
 use crate::contract::effects::Connect;
 use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
@@ -19,7 +20,7 @@ use crate::outbound::{self, Failed, Opened, Outbound};
 use crate::panics::{contained, plant};
 use crate::session::{Opening, Session};
 use crate::transport::Unconnected;
-use crate::worker::{Held, Worker};
+use crate::worker::Worker;
 
 /// Makes connections of the client role.
 pub(crate) struct OutboundConnector {

@@ -7,11 +7,11 @@ use wsrun_proto::ws::deflate;
 
 use super::upgraded::{Raw, Upgraded, begin};
 use crate::admission::Handshake;
+use crate::admission::Slot;
 use crate::contract::Request;
 use crate::handler::{HandOff, Handler, Seated, SessionRoom};
 use crate::seldom::Seldom;
 use crate::stream::Detached;
-use crate::worker::Slot;
 
 /// A connection whose opening handshake is done, without anything of the worker that did it.
 struct Parts {

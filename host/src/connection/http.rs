@@ -20,12 +20,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::addresses::Addresses;
 use super::answer::{Body, last};
 use super::framed::Framed;
+use super::front::Front;
 use super::plain;
 use super::upgrade::{is_upgrade, malformed, upgrade};
 use super::upgraded::{Raw, Upgraded};
 use crate::clock::{self, Patience};
 use crate::stream::Stream;
-use crate::worker::Worker;
 
 /// How serving requests ended.
 pub(super) enum Served {
@@ -39,8 +39,8 @@ pub(super) enum Served {
 
 /// Serves requests until one is upgraded or the connection ends. When the server is to stop, or another process accepts in its place, what is
 /// being answered is answered to its end and nothing after it.
-pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addresses) -> Served {
-    let config = &worker.settings;
+pub(super) async fn serve(front: &Rc<Front>, stream: Stream, addresses: &Addresses) -> Served {
+    let config = &front.worker.settings;
     let stream = Rc::new(RefCell::new(stream));
     let watch = Rc::new(Watch::default());
     let watched = Watched {
@@ -57,10 +57,10 @@ pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addre
         Box::pin(async move {
             let response = match refused {
                 Some(error) => malformed(&error),
-                None => answer(worker, addresses, request, upgraded).await,
+                None => answer(front, addresses, request, upgraded).await,
             };
             let goes_on = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-            Ok::<_, Infallible>(match is_leaving(worker) && !goes_on {
+            Ok::<_, Infallible>(match is_leaving(front) && !goes_on {
                 true => last(response),
                 false => response,
             })
@@ -76,7 +76,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addre
         .serve_connection(TokioIo::new(framed), service);
     let result = {
         let mut stalled = pin!(stalled(&stream, &watch, config.write_timeout));
-        let (mut retiring, mut shutdown) = (worker.retiring.clone(), worker.shutdown.clone());
+        let (mut retiring, mut shutdown) =
+            (front.shared.retiring.clone(), front.worker.shutdown.clone());
         let mut is_retiring = false;
         let mut is_stopping = false;
         loop {
@@ -132,8 +133,8 @@ pub(super) async fn serve(worker: &Rc<Worker>, stream: Stream, addresses: &Addre
 }
 
 /// Whether each response is to be the last of its connection.
-fn is_leaving(worker: &Worker) -> bool {
-    *worker.retiring.borrow() || *worker.shutdown.borrow()
+fn is_leaving(front: &Front) -> bool {
+    *front.shared.retiring.borrow() || *front.worker.shutdown.borrow()
 }
 
 /// In the time that a client may take nothing, it is looked so often whether it does.
@@ -268,15 +269,15 @@ impl Future for PatientSleep {
 }
 
 async fn answer(
-    worker: &Rc<Worker>,
+    front: &Rc<Front>,
     addresses: &Addresses,
     request: HttpRequest<Incoming>,
     accepted: &RefCell<Option<Upgraded>>,
 ) -> Response<Body> {
     if is_upgrade(&request) {
-        let (response, upgraded) = upgrade(worker, addresses, &request).await;
+        let (response, upgraded) = upgrade(front, addresses, &request).await;
         *accepted.borrow_mut() = upgraded;
         return response;
     }
-    plain::answer(worker, addresses, request).await
+    plain::answer(front, addresses, request).await
 }

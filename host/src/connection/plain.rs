@@ -15,20 +15,20 @@ use hyper::{Method, Request as HttpRequest, Response, StatusCode};
 use super::addresses::Addresses;
 use super::answer::{Body, empty, full, last_text, text};
 use super::body;
+use super::front::Front;
 use super::upgrade::{FAILED, header, host_of, request, upgrade};
 use crate::contract::{HttpBody, HttpRequest as HandlerRequest, HttpResponse, NotServed};
 use crate::dev::Page;
 use crate::handler::Handler;
 use crate::seldom::Seldom;
-use crate::worker::Worker;
 
 pub(super) async fn answer(
-    worker: &Rc<Worker>,
+    front: &Rc<Front>,
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
 ) -> Response<Body> {
-    let Some(dev) = &worker.connection.dev else {
-        return answer_as_in_production(worker, addresses, http).await;
+    let Some(dev) = &front.shared.settings.dev else {
+        return answer_as_in_production(front, addresses, http).await;
     };
     if let Some(page) = dev.answer(http.uri().path()) {
         return match host_of(&http) {
@@ -43,9 +43,9 @@ pub(super) async fn answer(
         for name in asked.iter().filter(|name| OF_A_PART.contains(name)) {
             http.headers_mut().remove(name);
         }
-        with_overlay(answer_as_in_production(worker, addresses, http).await).await
+        with_overlay(answer_as_in_production(front, addresses, http).await).await
     } else {
-        answer_as_in_production(worker, addresses, http).await
+        answer_as_in_production(front, addresses, http).await
     }
 }
 
@@ -93,19 +93,19 @@ const PAGE_BYTES_MAX: u64 = 16 << 20;
 const OVERLAY: &[u8] = b"\n<script src=\"/.wsrun/overlay.js\"></script>\n";
 
 async fn answer_as_in_production(
-    worker: &Rc<Worker>,
+    front: &Rc<Front>,
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
 ) -> Response<Body> {
-    let site = worker.folders.site.as_ref();
-    let handler = worker
+    let site = front.shared.folders.site.as_ref();
+    let handler = front
         .handlers()
         .first()
         .filter(|handler| handler.exports().http || handler.exports().wasi_http)
         .cloned();
     if site.is_none() && handler.is_none() {
         // Not an upgrade at all: the core's own refusal says which header is missing and that this is a WebSocket server.
-        return upgrade(worker, addresses, &http).await.0;
+        return upgrade(front, addresses, &http).await.0;
     }
     let host = match host_of(&http) {
         Ok(host) => host,
@@ -119,7 +119,7 @@ async fn answer_as_in_production(
         return response;
     }
     match &handler {
-        Some(handler) => ask(worker, handler, addresses, http, host).await,
+        Some(handler) => ask(front, handler, addresses, http, host).await,
         None => not_answered(http.method()),
     }
 }
@@ -165,13 +165,13 @@ const VERSIONS_ASKED_MAX: usize = 4;
 
 /// What is answered where the version that serves by now answers no plain requests: as if the request had come now.
 async fn no_longer_asked<B>(
-    worker: &Rc<Worker>,
+    front: &Rc<Front>,
     addresses: &Addresses,
     http: &HttpRequest<B>,
 ) -> Response<Body> {
-    match worker.folders.site {
+    match front.shared.folders.site {
         Some(_) => not_answered(http.method()),
-        None => upgrade(worker, addresses, http).await.0,
+        None => upgrade(front, addresses, http).await.0,
     }
 }
 
@@ -210,14 +210,14 @@ fn failed() -> Response<Body> {
 /// Has the handler answer, by the interface that the version which serves has: another may have taken over since the request came, or been
 /// given up with it.
 async fn ask(
-    worker: &Rc<Worker>,
+    front: &Rc<Front>,
     handler: &Rc<Handler>,
     addresses: &Addresses,
     http: HttpRequest<Incoming>,
     host: Option<String>,
 ) -> Response<Body> {
     let (head, body) = http.into_parts();
-    let body = match body::read(&worker.settings, &worker.connection, body).await {
+    let body = match body::read(&front.worker.settings, &front.shared.settings, body).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -225,11 +225,11 @@ async fn ask(
     let mut next = Interface::of(handler);
     for _ in 0..VERSIONS_ASKED_MAX {
         let Some(interface) = next else {
-            return no_longer_asked(worker, addresses, &http).await;
+            return no_longer_asked(front, addresses, &http).await;
         };
         let (body, host) = (body.clone(), host.clone());
         let asked = match interface {
-            Interface::Http => ask_by_http(worker, handler, addresses, &http, body, host).await,
+            Interface::Http => ask_by_http(front, handler, addresses, &http, body, host).await,
             Interface::Wasi => {
                 let http = http.clone().map(|()| body);
                 handler.answer_by_wasi(http, addresses.secure).await
@@ -256,7 +256,7 @@ async fn ask(
 
 /// Asks the handler's `http` export.
 async fn ask_by_http(
-    worker: &Rc<Worker>,
+    front: &Rc<Front>,
     handler: &Handler,
     addresses: &Addresses,
     http: &HttpRequest<()>,
@@ -269,7 +269,7 @@ async fn ask_by_http(
         body,
     };
     let answer = handler.answer(question).await?;
-    Ok(respond(worker, handler, http, answer).await)
+    Ok(respond(front, handler, http, answer).await)
 }
 
 fn come_again(why: &str) -> Response<Body> {
@@ -283,7 +283,7 @@ fn come_again(why: &str) -> Response<Body> {
 
 /// Sends what a handler answered.
 async fn respond(
-    worker: &Worker,
+    front: &Front,
     handler: &Handler,
     http: &HttpRequest<()>,
     answer: HttpResponse,
@@ -295,7 +295,7 @@ async fn respond(
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match answer.body {
         HttpBody::Bytes(bytes) => Response::new(full(bytes)),
-        HttpBody::File(path) => match file(worker, handler, http, status, &path).await {
+        HttpBody::File(path) => match file(front, handler, http, status, &path).await {
             Some(response) => response,
             None => return not_found(),
         },
@@ -321,13 +321,13 @@ async fn respond(
 /// A file of the granted folder. Conditions and ranges are those of a request for the file: they do not apply to what is sent with another
 /// status, or in answer to a method that does more than read.
 async fn file(
-    worker: &Worker,
+    front: &Front,
     handler: &Handler,
     http: &HttpRequest<()>,
     status: StatusCode,
     path: &str,
 ) -> Option<Response<Body>> {
-    let folder = worker.folders.granted(handler.registry.name())?;
+    let folder = front.shared.folders.granted(handler.registry.name())?;
     if status == StatusCode::OK && is_read(http.method()) {
         return folder
             .serve_named(path, http.method(), http.headers())

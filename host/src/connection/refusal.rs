@@ -4,10 +4,10 @@ use hyper::Response;
 
 use super::addresses::Addresses;
 use super::answer::Body;
+use super::front::Front;
 use crate::metrics::RefusalReason;
 use crate::seldom::Seldom;
 use crate::text::line;
-use crate::worker::Worker;
 
 /// What is shown of what a client sent.
 const SHOWN_MAX: usize = 100;
@@ -36,13 +36,13 @@ impl Refused {
     }
 
     /// Counts and tells it.
-    pub(super) fn note(self, worker: &Worker, addresses: &Addresses) -> Response<Body> {
+    pub(super) fn note(self, front: &Front, addresses: &Addresses) -> Response<Body> {
         let Self {
             reason,
             response,
             told,
         } = self;
-        worker.tally.handshakes_refused[reason as usize].add(1);
+        front.worker.tally.handshakes_refused[reason as usize].add(1);
         if let Some(told) = told {
             // Who it was is for `debug`.
             tracing::debug!(peer = %addresses.peer, reason = reason.name(), "handshake refused");

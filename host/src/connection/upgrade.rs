@@ -10,6 +10,7 @@ use wsrun_proto::http::upgrade::{self, UpgradeError};
 
 use super::addresses::Addresses;
 use super::answer::{Body, empty, full, last, last_text};
+use super::front::Front;
 use super::refusal::{Refused, shown};
 use super::upgraded::Upgraded;
 use crate::admission::HandlerSlot;
@@ -18,7 +19,6 @@ use crate::handler::{Admitted, Handler, NotAdmitted, Seated};
 use crate::metrics::RefusalReason;
 use crate::panics::plant;
 use crate::seldom::Seldom;
-use crate::worker::Worker;
 
 /// Whether a request asks for a WebSocket, rightly or not. Other upgrades are ignored (RFC 9110, 7.8).
 pub(super) fn is_upgrade<B>(request: &HttpRequest<B>) -> bool {
@@ -39,18 +39,18 @@ pub(super) fn is_upgrade<B>(request: &HttpRequest<B>) -> bool {
 /// Decides on an opening handshake. Every refusal is the last response of its HTTP connection: bytes behind it are neither frames nor
 /// another request.
 pub(super) async fn upgrade<B>(
-    worker: &Rc<Worker>,
+    front: &Rc<Front>,
     addresses: &Addresses,
     http: &HttpRequest<B>,
 ) -> (Response<Body>, Option<Upgraded>) {
-    match decide(worker, addresses, http).await {
+    match decide(front, addresses, http).await {
         Ok((response, upgraded)) => (response, Some(upgraded)),
-        Err(refused) => (last(refused.note(worker, addresses)), None),
+        Err(refused) => (last(refused.note(front, addresses)), None),
     }
 }
 
 async fn decide<B>(
-    worker: &Rc<Worker>,
+    front: &Rc<Front>,
     addresses: &Addresses,
     http: &HttpRequest<B>,
 ) -> Result<(Response<Body>, Upgraded), Refused> {
@@ -65,8 +65,9 @@ async fn decide<B>(
         return Err(Refused::new(RefusalReason::Malformed, response));
     }
     if let Some(origin) = &checked.origin
-        && !worker
-            .connection
+        && !front
+            .shared
+            .settings
             .origins
             .allows(origin, &host, addresses.secure)
     {
@@ -82,17 +83,17 @@ async fn decide<B>(
         );
         return Err(Refused::new(RefusalReason::Origin, response).told(line));
     }
-    if *worker.shutdown.borrow() {
+    if *front.worker.shutdown.borrow() {
         let text = "503 service unavailable: the server is shutting down";
         return Err(Refused::new(RefusalReason::Shutdown, unavailable(text, 1)));
     }
-    let (handler, routed) = route(worker, &checked.offered)?;
+    let (handler, routed) = route(front, &checked.offered)?;
     if handler.exports().plain_only {
         let text = "404 not found: nothing here takes WebSockets, plain requests are answered";
         let response = last_text(StatusCode::NOT_FOUND, text);
         return Err(Refused::new(RefusalReason::NoWebSocket, response));
     }
-    let slot = handler_slot(worker, &handler)?;
+    let slot = handler_slot(front, &handler)?;
     let Some(seat) = handler.seat() else {
         let text = "503 service unavailable: this handler has as many instances as it may have";
         return Err(Refused::new(RefusalReason::Limit, unavailable(text, 1)));
@@ -119,7 +120,7 @@ async fn decide<B>(
         ));
     }
     let accepted = checked
-        .accept(protocol.as_deref(), worker.settings.deflate.as_ref())
+        .accept(protocol.as_deref(), front.worker.settings.deflate.as_ref())
         .map_err(|error| broken(&handler, &error.to_string()))?;
     let mut response = Response::new(empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -172,15 +173,15 @@ fn not_admitted(why: NotAdmitted) -> Refused {
     clippy::result_large_err,
     reason = "once per handshake, and the caller wants the response"
 )]
-fn handler_slot(worker: &Worker, handler: &Rc<Handler>) -> Result<Option<HandlerSlot>, Refused> {
+fn handler_slot(front: &Front, handler: &Rc<Handler>) -> Result<Option<HandlerSlot>, Refused> {
     let Some(max) = handler.registry.limits().traffic.connections_max else {
         return Ok(None);
     };
-    let slot = worker
+    let slot = front
         .handlers()
         .iter()
         .position(|other| Rc::ptr_eq(other, handler))
-        .and_then(|position| worker.admission.take_handler(position, max));
+        .and_then(|position| front.shared.admission.take_handler(position, max));
     slot.map(Some).ok_or_else(|| {
         handler.registry.note_limit(Limit::Connections);
         let text = "503 service unavailable: this handler has as many connections as it may have";
@@ -243,9 +244,9 @@ fn is_target_of(target: &hyper::Uri, host: &str) -> bool {
     clippy::result_large_err,
     reason = "once per handshake, and the caller wants the response"
 )]
-fn route(worker: &Worker, offered: &[String]) -> Result<(Rc<Handler>, Option<String>), Refused> {
-    let handlers = worker.handlers();
-    let handlers = handlers.iter().zip(&*worker.protocols);
+fn route(front: &Front, offered: &[String]) -> Result<(Rc<Handler>, Option<String>), Refused> {
+    let handlers = front.handlers();
+    let handlers = handlers.iter().zip(&*front.shared.protocols);
     for name in offered {
         if let Some((handler, protocol)) = handlers
             .clone()
@@ -254,7 +255,8 @@ fn route(worker: &Worker, offered: &[String]) -> Result<(Rc<Handler>, Option<Str
             return Ok((Rc::clone(handler), protocol.clone()));
         }
     }
-    let names: Vec<&str> = worker
+    let names: Vec<&str> = front
+        .shared
         .protocols
         .iter()
         .filter_map(Option::as_deref)

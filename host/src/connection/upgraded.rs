@@ -7,12 +7,13 @@ use wsrun_proto::ws::{self, Role, deflate};
 use super::drive::drive;
 use super::ws_config::ws_config;
 use crate::admission::{HandlerSlot, Handshake};
+use crate::admission::{Held, Slot};
 use crate::clock;
 use crate::contract::Request;
 use crate::handler::{Seated, SessionRoom};
 use crate::session::Session;
 use crate::stream::Stream;
-use crate::worker::{Held, Slot, Worker};
+use crate::worker::Worker;
 
 /// A handshake that was answered with 101.
 pub(super) struct Upgraded {

@@ -67,7 +67,7 @@ use crate::contract::{
 use crate::imports::Imports;
 use crate::panics::{caught, contained, plant, spawn};
 use crate::wasm::incoming::Incoming;
-use crate::worker::Worker;
+use crate::worker::{DrainListener, Worker};
 
 /// Makes connections of the client role for handlers.
 pub(crate) trait Connector: Send + Sync {
@@ -195,6 +195,17 @@ pub(crate) struct Handler {
     before: RefCell<Option<Before>>,
     /// Tells the other workers which callbacks the version that serves has.
     tell_exports: RefCell<Option<watch::Sender<Capabilities>>>,
+}
+
+impl DrainListener for Handler {
+    fn draining(&self, timeout: Duration) {
+        if self.remote.is_none() {
+            self.push(|queue| queue.push(Event::Draining(timeout)));
+        }
+        for seat in self.awake_seats() {
+            seat.push(|queue| queue.push(Event::Draining(timeout)));
+        }
+    }
 }
 
 impl Handler {
@@ -362,16 +373,6 @@ impl Handler {
     /// Has plain requests answered by `wasi:http`.
     pub(crate) fn set_incoming(&self, incoming: Incoming) {
         *self.incoming.borrow_mut() = Some(Rc::new(incoming));
-    }
-
-    /// Tells the handler that the server stops, and how long it takes at most.
-    pub(crate) fn tell_draining(&self, deadline: Duration) {
-        if self.remote.is_none() {
-            self.push(|queue| queue.push(Event::Draining(deadline)));
-        }
-        for seat in self.awake_seats() {
-            seat.push(|queue| queue.push(Event::Draining(deadline)));
-        }
     }
 
     /// Has a plain request answered by an instance of its own.

@@ -12,6 +12,7 @@ use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 use super::auto_reply::AutoReplies;
 use super::timers::Timers;
 use super::usage::{SessionRoom, Usage};
+use crate::admission::Outbound;
 use crate::clock;
 use crate::contract::effects::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
 use crate::contract::{
@@ -22,7 +23,7 @@ use crate::metrics::{HandlerMetrics, HandlerTally};
 use crate::reservations::Reservations;
 use crate::session::Session;
 use crate::wasm::context::HandlerContext;
-use crate::worker::{Outbound, Worker};
+use crate::worker::Worker;
 
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
 pub(crate) struct Registry {
@@ -249,14 +250,14 @@ impl Registry {
         self.sessions.borrow_mut().insert(session.id, session);
         self.tally().opened.add(1);
         self.tally().connections.set(self.len());
-        self.worker.live.send_modify(|live| *live += 1);
+        self.worker.add_connection();
     }
 
     /// Forgets a connection whose `closed` has been delivered.
     pub(crate) fn remove(&self, connection: ConnectionId) {
         if self.sessions.borrow_mut().remove(&connection).is_some() {
             self.tally().connections.set(self.len());
-            self.worker.live.send_modify(|live| *live -= 1);
+            self.worker.remove_connection();
         }
     }
 

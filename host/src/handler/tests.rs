@@ -13,8 +13,8 @@ use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
 use super::{AskedBy, Connector, Guest, GuestFactory, Handler, NotAdmitted, Registry, Remote};
+use crate::admission::{Held, Slot};
 use crate::config::Config;
-use crate::connection::Folders;
 use crate::contract::effects::{Connect, Effects};
 use crate::contract::host::{Checked, Host};
 use crate::contract::{
@@ -29,7 +29,7 @@ use crate::reservations::ReservedEffects;
 use crate::session::Session;
 use crate::transport::Transport;
 use crate::transport::memory::{MemoryPeer, pipe};
-use crate::worker::{Held, Shared, Slot, Worker};
+use crate::worker::{Shared, Worker};
 
 /// What the guests of a test share with it.
 #[derive(Default)]
@@ -220,9 +220,10 @@ impl Guest for Fake {
                 self.log(format!("opened {connection}"));
                 Answer::None
             }
-            Callback::Closed(connection, info) => self
-                .log(format!("closed {connection} {}", info.code))
-                .into(),
+            Callback::Closed(connection, info) => {
+                self.log(format!("closed {connection} {}", info.code));
+                Answer::None
+            }
             Callback::Resumed(connection) => {
                 self.log(format!("resumed {connection}"));
                 Answer::None
@@ -300,23 +301,15 @@ impl Bench {
         let config = Arc::new(Config::default());
         let outbound = Outbound::new(&config.outbound, config.runtime.limits, None).unwrap();
         let trusted = outbound.trusted();
-        let folders = Folders::open(&config.connection).unwrap();
         let shared = Shared {
             settings: Arc::new(config.runtime.clone()),
-            connection: Arc::new(config.connection.clone()),
-            protocols: Arc::new([]),
             threads: 1,
             outbound_connections_max: config.outbound.connections_max,
             wasm: Arc::new(config.wasm.clone()),
             outbound: Arc::new(outbound),
             trusted: Arc::new(trusted),
-            folders: Arc::new(folders),
             live: watch::channel(0).0,
-            slots: Arc::default(),
             meters: [Arc::default()].into(),
-            admission: Arc::default(),
-            handshakes: Arc::default(),
-            retiring: watch::channel(false).1,
             tallies: Arc::new(Tallies::new(vec!["test".into()], 1)),
             shutdown,
         };
@@ -373,7 +366,7 @@ impl Bench {
             Vec::new(),
             connection,
             transport,
-            Held::Inbound(Slot::take(&self.worker).unwrap()),
+            Held::Inbound(Slot::take(&Arc::default(), 1).unwrap()),
         ));
         self.handler.registry.insert(Rc::clone(&session));
         self.handler

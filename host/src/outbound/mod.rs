@@ -261,11 +261,3 @@ impl OutboundRules for Outbound {
         Self::check(self, options)
     }
 }
-
-/// Returns random bytes of the operating system. Without them no mask is safe, so it panics and no
-/// connection is made.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes
-}

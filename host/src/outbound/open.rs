@@ -17,10 +17,11 @@ use wsrun_proto::http::connect::{Connect, ConnectError as CoreError, Established
 use wsrun_proto::ws::deflate::Agreed;
 
 use super::target::{Place, Target};
-use super::{Outbound, Prepared, random, tls};
+use super::{Outbound, Prepared, tls};
 use crate::clock::timeout;
 use crate::contract::{ConnectOptions, Failure, Phase, Request, ResponseHead, Role};
 use crate::descriptors;
+use crate::random::random;
 use crate::stream::{Socket, Stream, set_options};
 
 /// The most addresses of one name that are tried.

@@ -13,7 +13,7 @@ use super::swap::Threads;
 use super::{Source, StartError};
 use crate::clock;
 use crate::config::{Config, HandlerLimits};
-use crate::connection;
+use crate::connection::{self, Front, SharedFront};
 use crate::contract::Setting;
 use crate::handler::{
     Connector, FromOthers, Handler, Registry, Remote, RemoteHandler, RemoteRequests,
@@ -37,6 +37,7 @@ pub(super) struct Plan {
     pub(super) bound: Vec<Bound>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: Shared,
+    pub(super) front: SharedFront,
     pub(super) connector: Arc<dyn Connector>,
     /// Per handler, the senders to the other workers.
     pub(super) peers: Vec<Vec<mpsc::Sender<Remote>>>,
@@ -84,11 +85,11 @@ impl Plan {
             }
         };
         let local = LocalSet::new();
-        let (clean, worker) = local.block_on(&runtime, self.work(report));
+        let (clean, front) = local.block_on(&runtime, self.work(report));
         let entered = runtime.enter();
         drop(local);
-        if let Some(worker) = worker {
-            worker.dissolve();
+        if let Some(front) = front {
+            front.dissolve();
         }
         drop(entered);
         // A read of a file that never ends must not hold the end of the server.
@@ -100,52 +101,52 @@ impl Plan {
     async fn work(
         self,
         report: oneshot::Sender<Result<(), StartError>>,
-    ) -> (bool, Option<Rc<Worker>>) {
+    ) -> (bool, Option<Rc<Front>>) {
         let timeout = self.shared.settings.shutdown_timeout;
         let mut shutdown = self.shared.shutdown.clone();
-        let worker = match self.start().await {
-            Ok(worker) => worker,
+        let front = match self.start().await {
+            Ok(front) => front,
             Err(error) => {
                 let _ = report.send(Err(error));
                 return (false, None);
             }
         };
         if report.send(Ok(())).is_err() {
-            return (false, Some(worker));
+            return (false, Some(front));
         }
         let _ = shutdown.wait_for(|shutdown| *shutdown).await;
-        worker.tell_draining();
-        (closed(&worker, timeout).await, Some(worker))
+        front.worker.begin_draining();
+        (closed(&front, timeout).await, Some(front))
     }
 
     /// Makes the instances and begins to accept, within a `LocalSet`.
-    pub(super) async fn start(mut self) -> Result<Rc<Worker>, StartError> {
+    pub(super) async fn start(mut self) -> Result<Rc<Front>, StartError> {
         self.threads.add_this();
         let mut stopped = self.shared.shutdown.clone();
         // What a handler does at its start may take its time. Dropping it drops its instance, as a deadline would.
-        let worker = tokio::select! {
-            worker = self.start_handlers() => worker?,
+        let front = tokio::select! {
+            front = self.start_handlers() => front?,
             Ok(_) = stopped.wait_for(|stopped| *stopped) => return Err(StartError::Stopped),
         };
         let mut shutdown = self.shared.shutdown.clone();
-        let stopping = Rc::clone(&worker);
+        let stopping = Rc::clone(&front);
         tokio::task::spawn_local(async move {
             // Who could give the signal may be gone without having given it.
             let _ = shutdown.wait_for(|shutdown| *shutdown).await;
             stopping.stop();
         });
         for bound in std::mem::take(&mut self.bound) {
-            let accepting = connection::accept(bound, Rc::clone(&worker), self.tls.clone());
+            let accepting = connection::accept(bound, Rc::clone(&front), self.tls.clone());
             tokio::task::spawn_local(async move {
                 if let Err(error) = accepting.await {
                     tracing::error!("a listener could not be started: {error}");
                 }
             });
         }
-        Ok(worker)
+        Ok(front)
     }
 
-    async fn start_handlers(&mut self) -> Result<Rc<Worker>, StartError> {
+    async fn start_handlers(&mut self) -> Result<Rc<Front>, StartError> {
         let worker = Rc::new(Worker::new(self.index, self.shared.clone()));
         let mut handlers = Vec::new();
         let peers = std::mem::take(&mut self.peers);
@@ -182,16 +183,17 @@ impl Plan {
                 InstancePlace::Elsewhere(remote) => (None, Some(remote)),
             };
             let is_elsewhere = remote.is_some();
-            let worker = Rc::clone(&worker);
             let handler = Handler::new(
                 Rc::new(registry),
-                worker,
+                Rc::clone(&worker),
                 exports,
                 peers,
                 remote,
                 config.scope,
                 Arc::clone(&self.connector),
             );
+            let listener = Rc::downgrade(&handler);
+            worker.add_drain_listener(listener);
             if is_elsewhere {
                 handlers.push(handler);
                 continue;
@@ -228,25 +230,24 @@ impl Plan {
         for (handler, from_others) in handlers.iter().zip(self.remotes.drain(..)) {
             handler.listen(from_others);
         }
-        worker.set_handlers(handlers);
-        Ok(worker)
+        Ok(Rc::new(Front::new(worker, handlers, self.front.clone())))
     }
 }
 
 /// Waits until every connection of a worker has closed, or the time is up.
-pub(super) async fn closed(worker: &Worker, timeout: Duration) -> bool {
+pub(super) async fn closed(front: &Front, timeout: Duration) -> bool {
     const LOOK: Duration = Duration::from_millis(10);
     let mut deadline = Instant::now() + timeout;
-    while worker.writing.get() > 0
+    while front.worker.writing.get() > 0
         // One may be on its way here.
-        || worker.handshakes.load(Ordering::Relaxed) > 0
-        || worker
+        || front.shared.handshakes.load(Ordering::Relaxed) > 0
+        || front
             .handlers()
             .iter()
             .any(|handler| !handler.registry.is_empty())
     {
         if Instant::now() >= deadline {
-            let left: usize = worker
+            let left: usize = front
                 .handlers()
                 .iter()
                 .map(|handler| handler.registry.len())

@@ -62,7 +62,7 @@ pub use self::publisher::{ConnectFailed, PublishFailed, Publisher};
 pub use self::swap::{SwapError, Swapped, Swapper};
 use crate::admission::Admission;
 use crate::config::{Config, ConfigError, HandlerConfig, HandlerSource, Listen};
-use crate::connection::{Folders, OutboundConnector};
+use crate::connection::{Folders, Front, OutboundConnector, SharedFront};
 use crate::contract::Capabilities;
 pub use crate::contract::{CallbackError, Fault};
 pub use crate::handler::Connecting;
@@ -94,7 +94,7 @@ use crate::wasm::meter::ExecutionMeter;
 use crate::wasm::program::{Program, program_linker};
 use crate::wasm::taped::taped_linker;
 use crate::wasm::{cache, component};
-use crate::worker::{self, Worker};
+use crate::worker;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -215,7 +215,7 @@ struct Shared {
 
 /// A worker on the caller's thread.
 struct Local {
-    worker: Rc<Worker>,
+    front: Rc<Front>,
     turns: Turns,
 }
 
@@ -339,26 +339,28 @@ impl Server {
             )),
             shared: worker::Shared {
                 settings: Arc::new(config.runtime.clone()),
-                connection: Arc::new(config.connection.clone()),
-                protocols: config
-                    .handlers
-                    .iter()
-                    .map(|handler| handler.protocol.clone())
-                    .collect(),
                 threads: config.threads(),
                 outbound_connections_max: config.outbound.connections_max,
                 wasm: Arc::new(config.wasm.clone()),
                 outbound: Arc::clone(&outbound) as _,
                 trusted: Arc::clone(&trusted) as _,
-                folders: Arc::new(folders),
                 live: live.clone(),
-                slots: Arc::default(),
-                admission,
                 tallies: Arc::clone(&tallies),
-                handshakes: Arc::clone(&handshakes),
-                retiring: retired,
                 shutdown: stopping,
                 meters,
+            },
+            front: SharedFront {
+                settings: Arc::new(config.connection.clone()),
+                protocols: config
+                    .handlers
+                    .iter()
+                    .map(|handler| handler.protocol.clone())
+                    .collect(),
+                folders: Arc::new(folders),
+                slots: Arc::default(),
+                admission,
+                handshakes: Arc::clone(&handshakes),
+                retiring: retired,
             },
         };
         let served: Vec<_> = parts.handlers.iter().map(Source::served).collect();
@@ -502,8 +504,8 @@ impl Server {
         let timeout = self.shared.config.runtime.shutdown_timeout;
         let deadline = Instant::now() + timeout;
         let clean = local.turns.block_on(async {
-            local.worker.tell_draining();
-            closed(&local.worker, timeout).await
+            local.front.worker.begin_draining();
+            closed(&local.front, timeout).await
         });
         // What is written last is not lost with the tasks.
         while clean && local.turns.step() && Instant::now() < deadline {}
@@ -511,7 +513,7 @@ impl Server {
     }
 
     /// Starts the one worker within the caller's `LocalSet`, which turns it from there on.
-    pub(crate) async fn start_within(&mut self) -> Result<Rc<Worker>, StartError> {
+    pub(crate) async fn start_within(&mut self) -> Result<Rc<Front>, StartError> {
         let plan = self.plans.pop().ok_or_else(|| {
             StartError::Host("the server did not start and cannot be turned".into())
         })?;
@@ -529,8 +531,8 @@ impl Server {
                 StartError::Host("the server did not start and cannot be turned".into())
             })?;
             let turns = Turns::new().map_err(|error| StartError::Host(error.to_string()))?;
-            let worker = turns.block_on(plan.start())?;
-            self.local = Some(Local { worker, turns });
+            let front = turns.block_on(plan.start())?;
+            self.local = Some(Local { front, turns });
         }
         Ok(self.local.as_mut().expect("it was just made"))
     }
@@ -538,7 +540,7 @@ impl Server {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        self.turns.end(|| self.worker.dissolve());
+        self.turns.end(|| self.front.dissolve());
     }
 }
 

@@ -7,6 +7,7 @@ use super::life::{InstancePlace, Plan};
 use super::publisher::Publisher;
 use super::swap::Threads;
 use crate::config::Config;
+use crate::connection::SharedFront;
 use crate::contract::{Capabilities, Scope, Setting};
 use crate::handler::{Connector, FromOthers, ToWorker, remote_channel, to_worker};
 use crate::listener::Bound;
@@ -19,6 +20,7 @@ pub(super) struct Parts {
     pub(super) handlers: Vec<Source>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: worker::Shared,
+    pub(super) front: SharedFront,
     pub(super) threads: Threads,
     pub(super) connector: Arc<dyn Connector>,
 }
@@ -56,6 +58,7 @@ impl Parts {
                 bound: std::mem::take(&mut bound[usize::from(index)]),
                 tls: self.tls.clone(),
                 shared: self.shared.clone(),
+                front: self.front.clone(),
                 peers: positions
                     .map(|position| {
                         let others = senders_to(position, Some(index)).into_iter();

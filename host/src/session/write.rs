@@ -1,7 +1,6 @@
 //! What is queued for a connection goes to its socket: as far as that takes it, and in turns where it is much.
 
 use std::io::IoSlice;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use wsrun_proto::ws;
@@ -30,7 +29,7 @@ enum Written {
 impl Session {
     /// Writes what is queued, as far as the socket takes it now. Any part of the worker may call this; the task is woken to wait for
     /// the rest.
-    pub(crate) fn flush(self: &Rc<Self>) {
+    pub(crate) fn flush(&self) {
         self.dirty.set(false);
         let mut cx = Context::from_waker(Waker::noop());
         // Somebody else may have drained what the task was waiting for.

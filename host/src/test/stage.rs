@@ -15,11 +15,10 @@ use super::idle::Idle;
 use super::peer::{PIPE_BYTES, PORT, Peer, Seen, ask, handshake, plain_request};
 use crate::admission::Handshake;
 use crate::config::Config;
-use crate::connection;
+use crate::connection::{self, Front};
 use crate::listener::Accepted;
 use crate::server::{Server, StartError};
 use crate::stream::Socket;
-use crate::worker::Worker;
 
 /// Runs every step, until one has another result than expected.
 pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError> {
@@ -35,10 +34,10 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
     let tasks = LocalSet::new();
     let mut ended = None;
     let played = tasks.block_on(&runtime, async {
-        let worker = server.start_within().await?;
-        ended = Some(Rc::clone(&worker));
+        let front = server.start_within().await?;
+        ended = Some(Rc::clone(&front));
         let mut runner = Runner {
-            worker,
+            front,
             idle,
             seen: Seen::default(),
             peers: BTreeMap::new(),
@@ -61,15 +60,15 @@ pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError>
     // Tasks release their connections while the runtime exists.
     let entered = runtime.enter();
     drop(tasks);
-    if let Some(worker) = ended {
-        worker.dissolve();
+    if let Some(front) = ended {
+        front.dissolve();
     }
     drop(entered);
     played
 }
 
 struct Runner {
-    worker: Rc<Worker>,
+    front: Rc<Front>,
     idle: Idle,
     seen: Seen,
     peers: BTreeMap<String, Rc<Peer>>,
@@ -126,8 +125,8 @@ impl Runner {
         let (ours, theirs) = duplex(PIPE_BYTES);
         self.accepted = self.accepted.wrapping_add(1);
         tokio::task::spawn_local(connection::serve(
-            Rc::clone(&self.worker),
-            Handshake::begin(&self.worker.handshakes),
+            Rc::clone(&self.front),
+            Handshake::begin(&self.front.shared.handshakes),
             Accepted {
                 socket: Socket::Memory(theirs),
                 peer: format!("127.0.0.1:{}", PORT_MIN.saturating_add(self.accepted)),
