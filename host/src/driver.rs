@@ -23,10 +23,11 @@ use self::retry::retries_end;
 use crate::clock;
 use crate::contract::ClosedBy;
 use crate::contract::effects::CannedMessage;
-use crate::handler::{Handler, RatesIn, Usage};
+use crate::handler::Handler;
 use crate::panics::{Panicked, plant};
 use crate::seldom::Seldom;
 use crate::session::Session;
+use crate::usage::{RatesIn, Usage};
 use crate::worker::Worker;
 
 /// Bytes of events of one connection that may wait for the handler. Reading stops above it.

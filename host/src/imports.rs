@@ -18,7 +18,7 @@ use crate::contract::{
     ContractBroken, Failure, Limit, PublishError, Request, ResponseHead, SendError, SlowPolicy,
     SubscribeError, TimerError, TimerId, is_sendable,
 };
-use crate::handler::Registry;
+use crate::registry::Registry;
 use crate::reservations::{Reservation, Reservations};
 use crate::session::Session;
 

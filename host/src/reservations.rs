@@ -12,8 +12,8 @@ use wsrun_proto::ws::Sending;
 
 use crate::contract::ConnectionId;
 use crate::contract::effects::Effects;
-use crate::handler::SessionRoom;
 use crate::session::Session;
+use crate::usage::SessionRoom;
 
 /// What one callback has reserved.
 #[derive(Default)]

@@ -21,9 +21,9 @@ use crate::contract::Request;
 use crate::contract::packed;
 pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId, Setting};
 use crate::contract::{Failure, ResponseHead, SlowPolicy};
-use crate::handler::Usage;
 use crate::metrics::HandlerTally;
 use crate::transport::{Transport, Unconnected};
+use crate::usage::Usage;
 use crate::worker::{Flush, Worker};
 pub(crate) use fan::Fanned;
 

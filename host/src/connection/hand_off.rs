@@ -9,9 +9,10 @@ use super::upgraded::{Raw, Upgraded, begin};
 use crate::admission::Handshake;
 use crate::admission::Slot;
 use crate::contract::Request;
-use crate::handler::{HandOff, Handler, Seated, SessionRoom};
+use crate::handler::{HandOff, Handler, Seated};
 use crate::seldom::Seldom;
 use crate::stream::Detached;
+use crate::usage::SessionRoom;
 
 /// A connection whose opening handshake is done, without anything of the worker that did it.
 struct Parts {

@@ -10,9 +10,10 @@ use crate::admission::{HandlerSlot, Handshake};
 use crate::admission::{Held, Slot};
 use crate::clock;
 use crate::contract::Request;
-use crate::handler::{Seated, SessionRoom};
+use crate::handler::Seated;
 use crate::session::Session;
 use crate::stream::Stream;
+use crate::usage::SessionRoom;
 use crate::worker::Worker;
 
 /// A handshake that was answered with 101.

@@ -9,7 +9,6 @@
 //! only the [`Registry`].
 
 mod apply;
-mod auto_reply;
 mod batch;
 mod connecting;
 mod deliver;
@@ -18,14 +17,11 @@ mod outbox;
 mod place;
 mod queue;
 mod recover;
-mod registry;
 mod remote;
 mod seat;
 mod swap;
 #[cfg(test)]
 mod tests;
-mod timers;
-mod usage;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -48,7 +44,6 @@ use self::place::{Failures, Place};
 pub(crate) use self::queue::Queue;
 use self::queue::{Event, Own};
 use self::recover::InHand;
-pub(crate) use self::registry::Registry;
 pub(crate) use self::remote::{
     Admitted, HandOff, NotAdmitted, RemoteHandler, RemoteRequests, remote_channel,
 };
@@ -56,7 +51,6 @@ pub(crate) use self::seat::Seated;
 use self::seat::{MakeLife, Owner, Seat, Seats};
 use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
-pub(crate) use self::usage::{RatesIn, SessionRoom, Usage};
 use crate::clock;
 use crate::contract::effects::Connect;
 use crate::contract::guest::{Guest, GuestFactory};
@@ -66,6 +60,7 @@ use crate::contract::{
 };
 use crate::imports::Imports;
 use crate::panics::{caught, contained, plant, spawn};
+use crate::registry::Registry;
 use crate::wasm::incoming::Incoming;
 use crate::worker::{DrainListener, Worker};
 

@@ -8,12 +8,12 @@ use tokio::sync::oneshot;
 use wsrun_proto::ws::{Chunk, MessageKind};
 
 use super::swap::Next;
-use super::timers::Timer;
 use super::{Decision, DecisionFailed, Remote};
 use crate::contract::packed;
 use crate::contract::{
     Callback, CallbackError, CloseInfo, ConnectionId, HttpRequest, HttpResponse, NotServed, Request,
 };
+use crate::registry::Timer;
 use crate::session::Session;
 use crate::wasm::incoming::Incoming;
 use crate::worker::Worker;

@@ -7,12 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{DecisionFailed, Handler, SessionRoom};
+use super::{DecisionFailed, Handler};
 use crate::contract::{
     Acceptance, Capabilities, HttpRequest, HttpResponse, Limit, NotServed, Refusal, Request,
     ResponseBody,
 };
 use crate::panics::{plant, spawn};
+use crate::usage::SessionRoom;
 
 /// A connection on its way to the worker that has the instance: called there, it attaches the
 /// connection to the handler.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
-use super::{AskedBy, Connector, Guest, GuestFactory, Handler, NotAdmitted, Registry, Remote};
+use super::{AskedBy, Connector, Guest, GuestFactory, Handler, NotAdmitted, Remote};
 use crate::admission::{Held, Slot};
 use crate::config::Config;
 use crate::contract::effects::{Connect, Effects};
@@ -25,6 +25,7 @@ use crate::contract::{
 use crate::imports::Imports;
 use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
+use crate::registry::Registry;
 use crate::reservations::ReservedEffects;
 use crate::session::Session;
 use crate::transport::Transport;

@@ -15,11 +15,10 @@ use crate::clock;
 use crate::config::{Config, HandlerLimits};
 use crate::connection::{self, Front, SharedFront};
 use crate::contract::Setting;
-use crate::handler::{
-    Connector, FromOthers, Handler, Registry, Remote, RemoteHandler, RemoteRequests,
-};
+use crate::handler::{Connector, FromOthers, Handler, Remote, RemoteHandler, RemoteRequests};
 use crate::listener::Bound;
 use crate::metrics::HandlerMetrics;
+use crate::registry::Registry;
 use crate::timeslice;
 use crate::tls::Tls;
 use crate::wasm::incoming::Incoming;

@@ -83,7 +83,7 @@ impl Timers {
     }
 
     /// Cancels what an instance has set that is gone for good.
-    pub(super) fn cancel_of_seat(&mut self, seat: u64) {
+    pub(crate) fn cancel_of_seat(&mut self, seat: u64) {
         for timer in self.of_seat.remove(&seat).unwrap_or_default() {
             self.remove(timer);
         }

@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxBuildHasher;
 use wsrun_proto::topic::{TOPIC_NAME_BYTES_MAX, TopicLimits, Topics};
 
-use super::auto_reply::AutoReplies;
-use super::timers::Timers;
-use super::usage::{SessionRoom, Usage};
+mod auto_reply;
+mod timers;
+
+use self::auto_reply::AutoReplies;
+pub(crate) use self::timers::Timer;
+use self::timers::Timers;
 use crate::admission::Outbound;
 use crate::clock;
 use crate::contract::effects::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
@@ -22,6 +25,7 @@ use crate::contract::{
 use crate::metrics::{HandlerMetrics, HandlerTally};
 use crate::reservations::Reservations;
 use crate::session::Session;
+use crate::usage::{SessionRoom, Usage};
 use crate::wasm::context::HandlerContext;
 use crate::worker::Worker;
 
