@@ -1,8 +1,14 @@
 //! Plain HTTP requests to a handler.
 
-use bytes::Bytes;
+use std::pin::Pin;
+use std::rc::Rc;
 
-use super::Request;
+use bytes::Bytes;
+use hyper::http::{self, Response};
+
+use super::effects::Effects;
+use super::host::Host;
+use super::{CallbackError, Request};
 
 /// The body of every response to a plain request.
 pub(crate) type ResponseBody = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
@@ -26,4 +32,25 @@ pub(crate) enum NotServed {
     NotExported,
     /// The version that was asked has failed its trial with that. The one before serves, and nothing was sent yet.
     GivenUp,
+}
+
+/// Takes the response to a plain request, or the reason why there is none. Dropping it says that
+/// the instance has failed.
+pub(crate) type ReplySender = Box<dyn FnOnce(Result<Response<ResponseBody>, NotServed>)>;
+
+/// Answers plain requests by `wasi:http/incoming-handler`, each by an instance of its own.
+pub(crate) trait RequestHandler: 'static {
+    /// Makes an instance and lets it handle a request. Sends the response through `reply` once its
+    /// head is there. The future resolves when the instance has returned, with what it asked for.
+    fn handle(
+        self: Rc<Self>,
+        host: Rc<dyn Host>,
+        request: http::Request<Bytes>,
+        secure: bool,
+        reply: ReplySender,
+    ) -> Pin<Box<dyn Future<Output = Result<Effects, CallbackError>>>>;
+
+    /// Notes how many requests wait for an instance. While any does, a client that reads nothing of
+    /// its response loses it.
+    fn set_waiting(&self, requests: usize);
 }

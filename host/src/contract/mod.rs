@@ -22,7 +22,7 @@ pub(crate) use self::callback::{Answer, Callback};
 pub(crate) use self::capabilities::Capabilities;
 pub(crate) use self::close_code::is_sendable;
 pub use self::error::{CallbackError, Fault};
-pub(crate) use self::http::{HttpRequest, NotServed, ResponseBody};
+pub(crate) use self::http::{HttpRequest, NotServed, ReplySender, RequestHandler, ResponseBody};
 pub use self::limits::{
     ComputeLimits, ContractLimits, HandlerLimits, InvalidLimits, MemoryLimits, Rates, Resilience,
     TrafficLimits,

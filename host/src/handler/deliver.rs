@@ -11,6 +11,7 @@ use super::hosted::Hosted;
 use super::place::Place;
 use super::queue::{Event, Own, Queue, callback, cost, subject};
 use super::recover::InHand;
+use super::requests::{HANDLE, RequestInstances};
 use super::swap::RESUMED_FIRST;
 use super::{DecisionFailed, Guest, GuestFactory, Handler};
 use crate::clock::{self, thread_time};
@@ -19,7 +20,6 @@ use crate::contract::{
 };
 use crate::imports::Imports;
 use crate::panics::{contained, plant, spawn};
-use crate::wasm::incoming::Incoming;
 
 impl Handler {
     /// The handler's future, polled by [`Handler::turn`]. That of a seat ends when it sleeps, or has nobody left; any other never does.
@@ -301,7 +301,7 @@ impl Handler {
     fn request_failed<F: GuestFactory>(
         &self,
         place: &mut Place<F>,
-        incoming: &Rc<Incoming>,
+        incoming: &Rc<RequestInstances>,
         error: &CallbackError,
     ) -> bool {
         let serves = self
@@ -550,9 +550,6 @@ impl Handler {
         }
     }
 }
-
-/// The callback of `wasi:http`.
-pub(crate) const HANDLE: &str = "incoming-handler.handle";
 
 /// How often it is looked whether another instance may be made.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(5);

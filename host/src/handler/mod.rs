@@ -18,6 +18,7 @@ mod place;
 mod queue;
 mod recover;
 mod remote;
+mod requests;
 mod seat;
 mod swap;
 #[cfg(test)]
@@ -38,7 +39,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use wsrun_proto::ws::{CloseCode, MessageKind, SendError};
 
 pub use self::connecting::Connecting;
-pub(crate) use self::deliver::HANDLE;
 use self::outbox::Outbox;
 use self::place::{Failures, Place};
 pub(crate) use self::queue::Queue;
@@ -47,6 +47,7 @@ use self::recover::InHand;
 pub(crate) use self::remote::{
     Admitted, HandOff, NotAdmitted, RemoteHandler, RemoteRequests, remote_channel,
 };
+pub(crate) use self::requests::RequestInstances;
 pub(crate) use self::seat::Seated;
 use self::seat::{MakeLife, Owner, Seat, Seats};
 use self::swap::Before;
@@ -61,7 +62,6 @@ use crate::contract::{
 use crate::imports::Imports;
 use crate::panics::{caught, contained, plant, spawn};
 use crate::registry::Registry;
-use crate::wasm::incoming::Incoming;
 use crate::worker::{DrainListener, Worker};
 
 /// Makes connections of the client role for handlers.
@@ -167,7 +167,7 @@ pub(crate) struct Handler {
     /// Wakes the task that polls `turn` when nobody else does.
     waker: OnceCell<Waker>,
     /// Makes an instance for each plain request, where the handler exports `wasi:http/incoming-handler`.
-    incoming: RefCell<Option<Rc<Incoming>>>,
+    incoming: RefCell<Option<Rc<RequestInstances>>>,
     /// To the same handler on the other workers.
     outbox: Rc<Outbox>,
     /// To the instance, where another worker has it.
@@ -366,8 +366,8 @@ impl Handler {
     }
 
     /// Has plain requests answered by `wasi:http`.
-    pub(crate) fn set_incoming(&self, incoming: Incoming) {
-        *self.incoming.borrow_mut() = Some(Rc::new(incoming));
+    pub(crate) fn set_incoming(&self, incoming: Rc<RequestInstances>) {
+        *self.incoming.borrow_mut() = Some(incoming);
     }
 
     /// Has a plain request answered by an instance of its own.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wsrun_proto::ws::{Chunk, MessageKind};
 
+use super::requests::RequestInstances;
 use super::swap::Next;
 use super::{Decision, DecisionFailed, Remote};
 use crate::contract::packed;
@@ -15,7 +16,6 @@ use crate::contract::{
 };
 use crate::registry::Timer;
 use crate::session::Session;
-use crate::wasm::incoming::Incoming;
 use crate::worker::Worker;
 
 /// Something that the handler is told.
@@ -88,7 +88,7 @@ pub(super) enum Own {
     /// A request by `wasi:http` has failed.
     RequestFailed {
         /// What made its instance.
-        incoming: Rc<Incoming>,
+        incoming: Rc<RequestInstances>,
         error: Box<CallbackError>,
         /// Told whether the version was given up for it.
         given_up: oneshot::Sender<bool>,

@@ -22,18 +22,18 @@ use super::hosted::Hosted;
 use super::place::{Place, Previous};
 use super::queue::Own;
 use super::recover::InHand;
+use super::requests::RequestInstances;
 use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
 use crate::contract::{Callback, CallbackError, Capabilities, ConnectionId, Limit, Setting};
 use crate::text::Line;
-use crate::wasm::incoming::Incoming;
 
 /// What a version is beside its instances.
 #[derive(Clone)]
 pub(crate) struct Extras {
     pub(crate) exports: Capabilities,
     /// Makes an instance for each plain request, where the handler exports `wasi:http/incoming-handler`.
-    pub(crate) incoming: Option<Rc<Incoming>>,
+    pub(crate) incoming: Option<Rc<RequestInstances>>,
 }
 
 /// How a swap is judged.
@@ -124,7 +124,7 @@ impl Handler {
     /// An instance for a plain request has failed. Ends when that is counted: true where its version was on trial, and is given up for it.
     pub(crate) async fn note_request_failed(
         &self,
-        incoming: Rc<Incoming>,
+        incoming: Rc<RequestInstances>,
         error: CallbackError,
     ) -> bool {
         let (given_up, verdict) = oneshot::channel();

@@ -306,11 +306,9 @@ impl Bench {
             settings: Arc::new(config.runtime.clone()),
             threads: 1,
             outbound_connections_max: config.outbound.connections_max,
-            wasm: Arc::new(config.wasm.clone()),
             outbound: Arc::new(outbound),
             trusted: Arc::new(trusted),
             live: watch::channel(0).0,
-            meters: [Arc::default()].into(),
             tallies: Arc::new(Tallies::new(vec!["test".into()], 1)),
             shutdown,
         };

@@ -26,7 +26,6 @@ use crate::metrics::{HandlerMetrics, HandlerTally};
 use crate::reservations::Reservations;
 use crate::session::Session;
 use crate::usage::{SessionRoom, Usage};
-use crate::wasm::context::HandlerContext;
 use crate::worker::Worker;
 
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
@@ -110,14 +109,6 @@ impl Registry {
 
     pub(crate) fn limits(&self) -> &HandlerLimits {
         &self.limits
-    }
-
-    /// Returns what the instances of the handler share.
-    pub(crate) fn instances(&self) -> HandlerContext {
-        HandlerContext {
-            worker: Rc::clone(&self.worker.instances),
-            metrics: Rc::clone(&self.metrics),
-        }
     }
 
     /// What its connections hold and use together.

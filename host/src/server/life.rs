@@ -9,13 +9,16 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
+use super::contexts::InstanceContexts;
 use super::swap::Threads;
 use super::{Source, StartError};
 use crate::clock;
 use crate::config::{Config, HandlerLimits};
 use crate::connection::{self, Front, SharedFront};
 use crate::contract::Setting;
-use crate::handler::{Connector, FromOthers, Handler, Remote, RemoteHandler, RemoteRequests};
+use crate::handler::{
+    Connector, FromOthers, Handler, Remote, RemoteHandler, RemoteRequests, RequestInstances,
+};
 use crate::listener::Bound;
 use crate::metrics::HandlerMetrics;
 use crate::registry::Registry;
@@ -37,6 +40,7 @@ pub(super) struct Plan {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: Shared,
     pub(super) front: SharedFront,
+    pub(super) contexts: InstanceContexts,
     pub(super) connector: Arc<dyn Connector>,
     /// Per handler, the senders to the other workers.
     pub(super) peers: Vec<Vec<mpsc::Sender<Remote>>>,
@@ -201,18 +205,20 @@ impl Plan {
                 Source::Component(linked, _) => {
                     linked.count(tally);
                     if let Some(incoming) =
-                        Incoming::of(&handler.registry.instances(), &linked, &limits)
+                        Incoming::of(&self.contexts.of(&handler), &linked, &limits)
                     {
-                        handler.set_incoming(incoming);
+                        let instances_max = limits.contract.http_instances_max;
+                        handler
+                            .set_incoming(RequestInstances::new(Rc::new(incoming), instances_max));
                     }
-                    let context = handler.registry.instances();
+                    let context = self.contexts.of(&handler);
                     let instances = Instances::new(context, *linked, HandlerLimits::clone(&limits));
                     handler.start(instances).await
                 }
                 Source::Native(native) => handler.start(native).await,
                 Source::Program(program) => {
                     program.count(tally);
-                    let context = handler.registry.instances();
+                    let context = self.contexts.of(&handler);
                     let programs = Programs::new(context, program, HandlerLimits::clone(&limits));
                     handler.start(programs).await
                 }

@@ -36,6 +36,7 @@
 //! ```
 
 mod builder;
+mod contexts;
 mod control;
 mod exposition;
 mod life;
@@ -57,6 +58,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 pub use self::builder::Builder;
+use self::contexts::InstanceContexts;
 pub use self::control::{Control, HandlerStatus, Phase, Status};
 pub use self::publisher::{ConnectFailed, PublishFailed, Publisher};
 pub use self::swap::{SwapError, Swapped, Swapper};
@@ -328,6 +330,10 @@ impl Server {
         let tallies = Arc::new(Tallies::new(names, config.threads()));
         let admission = Arc::new(Admission::new(config.handlers.len()));
         let threads = Threads::default();
+        let contexts = InstanceContexts {
+            settings: Arc::new(config.wasm.clone()),
+            meters,
+        };
         let parts = Parts {
             config: Arc::clone(&config),
             handlers,
@@ -341,14 +347,13 @@ impl Server {
                 settings: Arc::new(config.runtime.clone()),
                 threads: config.threads(),
                 outbound_connections_max: config.outbound.connections_max,
-                wasm: Arc::new(config.wasm.clone()),
                 outbound: Arc::clone(&outbound) as _,
                 trusted: Arc::clone(&trusted) as _,
                 live: live.clone(),
                 tallies: Arc::clone(&tallies),
                 shutdown: stopping,
-                meters,
             },
+            contexts: contexts.clone(),
             front: SharedFront {
                 settings: Arc::new(config.connection.clone()),
                 protocols: config
@@ -373,6 +378,7 @@ impl Server {
             &served,
             workers,
             threads,
+            &contexts,
         );
         let urls = addresses.iter().map(|address| url(address, tls.is_some()));
         let control = Control::new(control::Parts {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Source;
+use super::contexts::InstanceContexts;
 use super::life::{InstancePlace, Plan};
 use super::publisher::Publisher;
 use super::swap::Threads;
@@ -21,6 +22,7 @@ pub(super) struct Parts {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) shared: worker::Shared,
     pub(super) front: SharedFront,
+    pub(super) contexts: InstanceContexts,
     pub(super) threads: Threads,
     pub(super) connector: Arc<dyn Connector>,
 }
@@ -59,6 +61,7 @@ impl Parts {
                 tls: self.tls.clone(),
                 shared: self.shared.clone(),
                 front: self.front.clone(),
+                contexts: self.contexts.clone(),
                 peers: positions
                     .map(|position| {
                         let others = senders_to(position, Some(index)).into_iter();

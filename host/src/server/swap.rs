@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
+use super::contexts::InstanceContexts;
 use super::plans::misfit;
 use crate::config::{Config, HandlerLimits, HandlerSource, WasmSettings};
 use crate::contract::{Capabilities, Scope, Setting};
-use crate::handler::{BeginSwap, Extras, ToHandler, ToWorker, Trial};
+use crate::handler::{BeginSwap, Extras, RequestInstances, ToHandler, ToWorker, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
 use crate::text;
@@ -78,6 +79,7 @@ struct Swappable {
     version: Option<Mutex<Served>>,
     /// One for each worker.
     workers: Vec<ToWorker>,
+    contexts: InstanceContexts,
 }
 
 #[derive(Clone)]
@@ -192,6 +194,7 @@ impl Swapper {
         served: &[Option<(Capabilities, Content)>],
         workers: Vec<Vec<ToWorker>>,
         threads: Threads,
+        contexts: &InstanceContexts,
     ) -> Self {
         let handlers = config.handlers.iter().zip(served).zip(workers);
         let handlers = handlers.map(|((handler, served), workers)| Swappable {
@@ -211,6 +214,7 @@ impl Swapper {
                 ) => None,
             },
             workers,
+            contexts: contexts.clone(),
         });
         Self(Arc::new(Inner {
             engine,
@@ -375,15 +379,18 @@ impl Swapper {
 }
 
 /// Has the worker of a handler make the factory of a new version.
-fn begin_swap(linked: Linked) -> BeginSwap {
-    Box::new(|handler, trial| {
+fn begin_swap(contexts: InstanceContexts, linked: Linked) -> BeginSwap {
+    Box::new(move |handler, trial| {
         let registry = &handler.registry;
-        let context = registry.instances();
+        let context = contexts.of(&handler);
         let limits = registry.limits().clone();
         linked.count(registry.tally());
         let extras = Extras {
             exports: linked.exports,
-            incoming: Incoming::of(&context, &linked, &limits).map(Rc::new),
+            incoming: Incoming::of(&context, &linked, &limits).map(|incoming| {
+                let instances_max = limits.contract.http_instances_max;
+                RequestInstances::new(Rc::new(incoming), instances_max)
+            }),
         };
         let instances = Instances::new(context, linked, limits);
         Box::pin(async move { handler.begin_swap(instances, extras, trial).await })
@@ -426,7 +433,7 @@ impl Swappable {
         for worker in &self.workers {
             let (switched, switch) = oneshot::channel();
             let (tried, trial) = oneshot::channel();
-            let begin = begin_swap(linked.clone());
+            let begin = begin_swap(self.contexts.clone(), linked.clone());
             let trial_of = Trial {
                 callbacks,
                 switched,

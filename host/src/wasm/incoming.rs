@@ -26,14 +26,10 @@ use super::context::HandlerContext;
 use super::instance::{begin, bounded, explain, store};
 use super::linker::Linked;
 use super::state::Log;
-use crate::contract::ResponseBody;
 use crate::contract::effects::Effects;
 use crate::contract::host::Host;
-use crate::contract::{CallbackError, HandlerLimits, Limit, NotServed};
-use crate::handler::{HANDLE, Handler};
-use crate::imports::Imports;
-use crate::panics::{plant, spawn};
-use crate::reservations::ReservedEffects;
+use crate::contract::{CallbackError, HandlerLimits, NotServed, ReplySender, RequestHandler};
+use crate::panics::plant;
 use crate::seldom::Seldom;
 
 /// Bytes of one write to the body of a response, two of which may wait for the client.
@@ -51,7 +47,6 @@ pub(crate) struct Incoming {
     linked: Linked,
     limits: HandlerLimits,
     log: Log,
-    free: Arc<Semaphore>,
     /// Bytes that responses may wait with together.
     room: Arc<Semaphore>,
     /// Requests that wait for an instance.
@@ -72,7 +67,6 @@ impl Incoming {
             linked: linked.clone(),
             log: Log::new(context.metrics.name()),
             context: context.clone(),
-            free: Arc::new(Semaphore::new(limits.contract.http_instances_max)),
             room: Arc::new(Semaphore::new(
                 limits
                     .contract
@@ -85,62 +79,21 @@ impl Incoming {
         })
     }
 
-    /// The response, once its head is there: its body follows while the instance writes it.
-    pub(crate) async fn answer(
-        self: &Rc<Self>,
-        handler: &Rc<Handler>,
-        request: Request<Bytes>,
-        secure: bool,
-        patience: Duration,
-    ) -> Result<Response<ResponseBody>, NotServed> {
-        if handler.registry.backed_off().is_some() {
-            return Err(NotServed::Failed);
-        }
-        if self.free.available_permits() == 0 {
-            handler.registry.note_limit(Limit::HttpInstances);
-        }
-        let begin = async {
-            let queued = Queued::new(&self.queued);
-            let permit = Arc::clone(&self.free).acquire_owned().await;
-            drop(queued);
-            while let Some(until) = handler.registry.usage().rest_until() {
-                handler.registry.note_limit(Limit::CpuShare);
-                tokio::time::sleep_until(until.into()).await;
-            }
-            permit
-        };
-        let Ok(Ok(permit)) = tokio::time::timeout(patience, begin).await else {
-            return Err(NotServed::Busy);
-        };
-        let (sender, head) = oneshot::channel();
-        let (given_up, verdict) = oneshot::channel();
-        let failed = Arc::new(AtomicBool::new(false));
-        // It goes on when the client is gone, as any callback does; `--blocking-timeout` ends it.
-        let running = Rc::clone(self).run(
-            Rc::clone(handler),
-            request,
-            secure,
-            Reply {
-                head: sender,
-                failed: Arc::clone(&failed),
-                given_up,
-            },
-            permit,
-        );
-        spawn(&handler.registry.worker().tally, "incoming", running);
-        let name = handler.registry.name();
+    /// Sends the response once its head is there. Its body follows while the instance writes it.
+    async fn respond(
+        &self,
+        head: oneshot::Receiver<Head>,
+        failed: &Arc<AtomicBool>,
+        reply: ReplySender,
+    ) {
         let head = head.await;
         if failed.load(Ordering::Relaxed) {
-            // Nothing of it was sent yet, and so nothing of it is.
-            let is_given_up = handler.has_trial() && verdict.await.unwrap_or(false);
-            return Err(match is_given_up {
-                true => NotServed::GivenUp,
-                false => NotServed::Failed,
-            });
+            return;
         }
-        match head {
+        let name = self.context.metrics.name();
+        reply(match head {
             Ok(Ok(response)) if (200..=599).contains(&response.status().as_u16()) => {
-                Ok(response.map(|body| self.held(body, failed).boxed_unsync()))
+                Ok(response.map(|body| self.held(body, Arc::clone(failed)).boxed_unsync()))
             }
             Ok(Ok(response)) => {
                 static STATUS: Seldom = Seldom::new();
@@ -160,7 +113,7 @@ impl Incoming {
                 }
                 Err(NotServed::Failed)
             }
-        }
+        });
     }
 
     /// Has the body taken from the instance as soon as it writes it, as much of it as may wait for the client.
@@ -180,44 +133,6 @@ impl Incoming {
         };
         tokio::task::spawn_local(holding.run(sender));
         held
-    }
-
-    async fn run(
-        self: Rc<Self>,
-        handler: Rc<Handler>,
-        request: Request<Bytes>,
-        secure: bool,
-        reply: Reply,
-        permit: OwnedSemaphorePermit,
-    ) {
-        let Reply {
-            head,
-            failed,
-            given_up,
-        } = reply;
-        let imports = Imports::new(Rc::clone(&handler.registry));
-        let reserved = Rc::clone(imports.reserved());
-        reserved.set_beside(true);
-        let call = self.call(Rc::new(imports), request, secure, head, &failed);
-        let result = handler.registry.usage().beside(call).await;
-        match result {
-            Ok(effects) => {
-                let reserved = reserved.take();
-                let asked = ReservedEffects { effects, reserved };
-                handler.apply_of_request(asked).await;
-            }
-            // Nothing was counted on any connection: what it asked for is just forgotten.
-            Err(error) => {
-                handler
-                    .registry
-                    .metrics()
-                    .report_failure(HANDLE, None, &error);
-                let counted = handler.note_request_failed(self, error).await;
-                let _ = given_up.send(counted);
-            }
-        }
-        // What it asked for may have to wait for other workers, and is held meanwhile.
-        drop(permit);
     }
 
     /// Makes an instance and lets it handle the request. What it asked for comes back.
@@ -266,34 +181,34 @@ impl Incoming {
     }
 }
 
-/// How whoever has a request answered is told what became of it.
-struct Reply {
-    head: oneshot::Sender<Head>,
-    failed: Arc<AtomicBool>,
-    /// Whether its failure had the version on trial given up.
-    given_up: oneshot::Sender<bool>,
+impl RequestHandler for Incoming {
+    fn handle(
+        self: Rc<Self>,
+        host: Rc<dyn Host>,
+        request: Request<Bytes>,
+        secure: bool,
+        reply: ReplySender,
+    ) -> Pin<Box<dyn Future<Output = Result<Effects, CallbackError>>>> {
+        Box::pin(async move {
+            let failed = Arc::new(AtomicBool::new(false));
+            let (sender, head) = oneshot::channel();
+            let call = self.call(host, request, secure, sender, &failed);
+            let respond = self.respond(head, &failed, reply);
+            // The call first: what has failed sends no head that it has set just before.
+            let (result, ()) = tokio::join!(biased; call, respond);
+            result
+        })
+    }
+
+    fn set_waiting(&self, requests: usize) {
+        self.queued.set(requests);
+    }
 }
 
 fn body_of(bytes: Bytes) -> WasiBody {
     Full::new(bytes)
         .map_err(|never| match never {})
         .boxed_unsync()
-}
-
-/// Counts a request as one that waits for an instance.
-struct Queued(Rc<Cell<usize>>);
-
-impl Queued {
-    fn new(count: &Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        Self(Rc::clone(count))
-    }
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
 }
 
 /// A part of a body, and its place among what may wait, which is free when the client has taken it.

@@ -18,9 +18,6 @@ use crate::contract::{ConnectionId, OutboundRules};
 use crate::metrics::{HostTally, Tallies};
 use crate::random::random;
 use crate::runtime_settings::RuntimeSettings;
-use crate::wasm::context::WorkerContext;
-use crate::wasm::meter::ExecutionMeter;
-use crate::wasm::settings::WasmSettings;
 
 /// The mean time between two closes of a server that stops, as long as its time suffices.
 const CLOSE_INTERVAL: Duration = Duration::from_millis(2);
@@ -38,7 +35,6 @@ const WORKER_SHIFT: u32 = 48;
 /// What all workers of a server share.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) wasm: Arc<WasmSettings>,
     pub(crate) settings: Arc<RuntimeSettings>,
     /// The number of workers.
     pub(crate) threads: u16,
@@ -52,8 +48,6 @@ pub(crate) struct Shared {
     /// What is counted.
     pub(crate) tallies: Arc<Tallies>,
     pub(crate) shutdown: watch::Receiver<bool>,
-    /// One for each worker, at its index.
-    pub(crate) meters: Arc<[Arc<ExecutionMeter>]>,
 }
 
 /// Something that is notified when its worker begins to drain.
@@ -65,6 +59,8 @@ pub(crate) trait DrainListener {
 /// What the connections and handlers of one worker share. Never leaves its thread.
 pub(crate) struct Worker {
     pub(crate) index: u16,
+    /// The time at which the worker was made.
+    pub(crate) began: tokio::time::Instant,
     pub(crate) settings: Arc<RuntimeSettings>,
     /// The number of workers.
     pub(crate) threads: u16,
@@ -98,14 +94,11 @@ pub(crate) struct Worker {
     /// What is counted here of no handler.
     pub(crate) tally: Arc<HostTally>,
     pub(crate) shutdown: watch::Receiver<bool>,
-    /// The worker as instances see it.
-    pub(crate) instances: Rc<WorkerContext>,
 }
 
 impl Worker {
     pub(crate) fn new(index: u16, shared: Shared) -> Self {
         let Shared {
-            wasm,
             settings,
             threads,
             outbound_connections_max,
@@ -114,19 +107,11 @@ impl Worker {
             live,
             tallies,
             shutdown,
-            meters,
         } = shared;
-        let began = tokio::time::Instant::now();
         let tally = Arc::clone(&tallies.workers[usize::from(index)].host);
-        let instances = WorkerContext {
-            index,
-            meter: Arc::clone(&meters[usize::from(index)]),
-            counters: Arc::clone(&tally),
-            coredumps: wasm.coredumps.clone(),
-            predictable_since: wasm.danger_predictable.then_some(began),
-        };
         Self {
             index,
+            began: tokio::time::Instant::now(),
             settings,
             threads,
             outbound_connections_max,
@@ -148,7 +133,6 @@ impl Worker {
             room: Notify::new(),
             tally,
             shutdown,
-            instances: Rc::new(instances),
         }
     }
 
