@@ -189,19 +189,19 @@ pub fn of_template(language: Language, template: &str) -> io::Result<PathBuf> {
 pub fn of_source(language: Language, name: &str, text: &str) -> io::Result<PathBuf> {
     let folder = kept_folder("projects").join(format!("{language:?}-{name}").to_lowercase());
     let sdk = language.sdk();
-    copy_template(
-        &source("guest-sdk/templates")
-            .join(language.templates())
-            .join("echo"),
-        &folder,
-    )?;
     let own = if language == Language::Cpp {
         "src/handler.c"
     } else {
         language.main_file()
     };
-    fs::remove_file(folder.join(own))?;
-    fs::write(folder.join(language.main_file()), text)?;
+    copy_template_without(
+        &source("guest-sdk/templates")
+            .join(language.templates())
+            .join("echo"),
+        &folder,
+        Some(Path::new(own)),
+    )?;
+    write_changed(&folder.join(language.main_file()), text.as_bytes())?;
     add_sdk(sdk, &folder)?;
     build(language, &folder, NAME)
 }
@@ -281,17 +281,26 @@ pub fn command(words: &[&str]) -> Command {
 
 /// Copies what has changed, so that what is built already is not built again.
 fn copy_template(from: &Path, to: &Path) -> io::Result<()> {
+    copy_template_without(from, to, None)
+}
+
+/// The same without one of the files.
+fn copy_template_without(from: &Path, to: &Path, left_out: Option<&Path>) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let name = entry.file_name();
+        if left_out == Some(Path::new(&name)) {
+            continue;
+        }
         let target = to.join(if name == "_gitignore" {
             ".gitignore".as_ref()
         } else {
             name.as_os_str()
         });
         if entry.file_type()?.is_dir() {
-            copy_template(&entry.path(), &target)?;
+            let inside = left_out.and_then(|path| path.strip_prefix(&name).ok());
+            copy_template_without(&entry.path(), &target, inside)?;
         } else {
             let text = fs::read_to_string(entry.path())?.replace("{{name}}", NAME);
             write_changed(&target, text.as_bytes())?;
