@@ -11,6 +11,8 @@
 
 mod ending;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::rc::Rc;

@@ -22,7 +22,7 @@ mod requests;
 mod seat;
 mod swap;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};

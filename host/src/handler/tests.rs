@@ -14,6 +14,7 @@ use wsrun_proto::ws::{self, MessageKind, Role, State};
 
 use super::{AskedBy, Connector, Guest, GuestFactory, Handler, NotAdmitted, Remote};
 use crate::admission::{Held, Slot};
+use crate::clock;
 use crate::config::Config;
 use crate::contract::effects::{Connect, Effects};
 use crate::contract::host::{Checked, Host};
@@ -283,16 +284,16 @@ impl Connector for NoConnector {
 const SOCKET_BYTES: usize = 200_000;
 
 /// A handler on a worker without listeners.
-struct Bench {
+pub(crate) struct Bench {
     script: Rc<Script>,
-    worker: Rc<Worker>,
-    handler: Rc<Handler>,
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) handler: Rc<Handler>,
     /// Ends of the transports: they stay open as long as the test.
     peers: Vec<MemoryPeer>,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with_limits(HandlerLimits::default()).await
     }
 
@@ -355,8 +356,8 @@ impl Bench {
         self.open_on(Box::new(ours))
     }
 
-    fn open_on(&self, transport: Box<dyn Transport>) -> Rc<Session> {
-        let connection = ws::Connection::new(Instant::now(), Role::Server, ws::Config::default());
+    pub(crate) fn open_on(&self, transport: Box<dyn Transport>) -> Rc<Session> {
+        let connection = ws::Connection::new(clock::now(), Role::Server, ws::Config::default());
         let session = Rc::new(Session::new(
             self.worker.next_connection_id(),
             &Default::default(),
@@ -389,7 +390,7 @@ impl Bench {
             .push(|queue| queue.push_closed(Rc::clone(session), info));
     }
 
-    fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         self.script.log.borrow().clone()
     }
 

@@ -1,7 +1,5 @@
 //! A transport in memory for tests, and the peer's end of it.
 
-#![expect(dead_code, reason = "tests of the driver use the rest")]
-
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
