@@ -1,22 +1,11 @@
 //! `wsrun`, a WebSocket runtime: the host owns sockets, TLS, HTTP and the poll loop; what an application does with its connections is a
 //! handler, a sandboxed WebAssembly component called through the contract in `wit/`.
 //!
-//! ```text
-//!  cli, main ──▶ server ──▶ listener ──▶ connection ──▶ handler ◀── wasm
-//!                  │                        │   core: wsrun-proto     │
-//!                  └── config, tls          └── session, stream ──────┘ contract
-//! ```
+//! A module imports only modules below it; `ARCHITECTURE.md` has the order, and `scripts/layers` checks it.
 //!
-//! * [`config`]: every setting with its default. [`server`]: starts and stops all of it.
-//! * `listener`: binds and accepts. `connection`: a socket from accept to close. `session`: what the host keeps for a connection.
-//! * `handler`: events in, effects out, on one worker. `imports`: what a callback may ask for;
-//!   `reservations`: the room that it counts on.
-//! * `wasm`: engine, instances and the functions that handlers import. It never sees a socket.
-//! * `tape`: records what instances were called with and asked for, and answers from it. `replay`: plays a tape over a component.
-//! * `metrics`: counters, and the rate limits of the log. `admission`: connections against their limits.
-//! * `privileges`: who the process is. `file`: reading what somebody outside named. `text`: foreign text in a
-//!   line. `seldom`: lines of the log that peers can cause. `descriptors`: those that are kept for the operator.
-//! * `panics`: a defect of the host is kept to what it concerns.
+//! * [`server`]: starts and stops a server. [`config`]: every setting with its default.
+//! * [`contract`]: values, callbacks and imports of a handler. [`native`]: handlers in Rust.
+//! * [`test`]: scenarios. [`dev`]: a page that reloads itself.
 //! * [`cli`]: the command line.
 
 mod admission;
