@@ -9,11 +9,6 @@ pub use ipnet::IpNet;
 
 pub use crate::connection::files::FolderError;
 pub use crate::connection::settings::{ConnectionSettings, InvalidConnections, Origins};
-pub use crate::contract::{
-    ComputeLimits, ContractLimits, HandlerLimits, InvalidLimits, MemoryLimits, Rates, Resilience,
-    Scope, TrafficLimits,
-};
-use crate::contract::{Fault, LONGEST, Setting};
 pub use crate::listener::{Inherited, Listen};
 use crate::native::Native;
 pub use crate::network_filter::NetworkFilter;
@@ -25,6 +20,11 @@ pub use crate::tape::RecordConfig;
 use crate::text;
 pub use crate::tls::TlsFiles;
 pub use crate::wasm::settings::{Compilation, Coredumps, InvalidWasm, ProgramFormat, WasmSettings};
+pub use wsrun_contract::{
+    ComputeLimits, ContractLimits, HandlerLimits, InvalidLimits, MemoryLimits, Rates, Resilience,
+    Scope, TrafficLimits,
+};
+use wsrun_contract::{Fault, LONGEST, Setting};
 
 /// The most threads with connections.
 const WORKERS_MAX: u16 = 1_024;

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::contract::Setting;
+use wsrun_contract::Setting;
 
 /// Descriptors that are kept free; an eighth of the limit where that is less.
 const RESERVE: u64 = 64;

@@ -23,14 +23,14 @@ use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, Stat
 
 use self::retry::retries_end;
 use crate::clock;
-use crate::contract::ClosedBy;
-use crate::contract::effects::CannedMessage;
 use crate::handler::Handler;
 use crate::panics::{Panicked, plant};
 use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::usage::{RatesIn, Usage};
 use crate::worker::Worker;
+use wsrun_contract::ClosedBy;
+use wsrun_contract::effects::CannedMessage;
 
 /// Bytes of events of one connection that may wait for the handler. Reading stops above it.
 const EVENT_BYTES_MAX: usize = 256 * 1024;

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use wsrun_proto::topic::SubscribeError as SubscribeRefused;
 use wsrun_proto::ws::{CloseFrame, MessageKind, SendError as Refused};
 
-use crate::contract::effects::{
+use crate::registry::Registry;
+use crate::reservations::{Reservation, Reservations};
+use crate::session::Session;
+use wsrun_contract::effects::{
     CannedMessage, Connect, Effect, Effects, FRAME_HEADER_BYTES_MAX, SetAutoReply,
 };
-use crate::contract::host::{Checked, DirectConnection, Host};
-use crate::contract::{
+use wsrun_contract::host::{Checked, DirectConnection, Host};
+use wsrun_contract::{
     AutoReplyError, ChunkError, ClosedBy, ConnectError, ConnectOptions, ConnectionId,
     ContractBroken, Failure, Limit, PublishError, Request, ResponseHead, SendError, SlowPolicy,
     SubscribeError, TimerError, TimerId, is_sendable,
 };
-use crate::registry::Registry;
-use crate::reservations::{Reservation, Reservations};
-use crate::session::Session;
 
 /// The imports of one instance.
 pub(crate) struct Imports {

@@ -15,10 +15,10 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::contract::Setting;
 use crate::descriptors;
 use crate::seldom::Seldom;
 use crate::stream::{Socket, set_options};
+use wsrun_contract::Setting;
 
 const BACKLOG: i32 = 4_096;
 

@@ -26,10 +26,10 @@ use std::time::Duration;
 
 use wsrun_proto::ws::MessageKind;
 
-use crate::contract::effects::Effects;
-use crate::contract::guest::{Guest, GuestFactory};
-use crate::contract::host::Host;
-use crate::contract::{
+use wsrun_contract::effects::Effects;
+use wsrun_contract::guest::{Guest, GuestFactory};
+use wsrun_contract::host::Host;
+use wsrun_contract::{
     Acceptance, Answer, AutoReplyError, Callback, CallbackError, Capabilities, Chunk, ChunkError,
     CloseInfo, ConnectError, ConnectOptions, ConnectionId, ContractBroken, Failure, HttpBody,
     HttpRequest, HttpResponse, Message, PublishError, Refusal, Request, ResponseHead, SendError,
@@ -539,17 +539,20 @@ impl fmt::Debug for Native {
     }
 }
 
-impl GuestFactory for Native {
+/// Makes the instances of a native handler.
+pub(crate) struct NativeFactory(pub(crate) Native);
+
+impl GuestFactory for NativeFactory {
     type Guest = NativeGuest;
 
     async fn make(&self, host: Rc<dyn Host>) -> Result<NativeGuest, CallbackError> {
-        let handler = catch_unwind(AssertUnwindSafe(|| (self.make)()))
+        let handler = catch_unwind(AssertUnwindSafe(|| (self.0.make)()))
             .map_err(|panic| panicked(panic.as_ref()))?;
         Ok(NativeGuest {
             handler,
             effects: host.new_effects(),
             host,
-            capabilities: self.exports(),
+            capabilities: self.0.exports(),
         })
     }
 

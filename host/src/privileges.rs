@@ -11,7 +11,7 @@ use nix::unistd::{
     setresuid,
 };
 
-use crate::contract::Setting;
+use wsrun_contract::Setting;
 
 /// Who a process becomes: names, or numbers in decimal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

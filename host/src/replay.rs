@@ -10,11 +10,6 @@ use serde_json::Value;
 use wasmtime::Engine;
 
 use crate::clock;
-use crate::contract::guest::{Guest as _, GuestFactory as _};
-use crate::contract::{
-    self, Callback, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits, HttpRequest,
-    Message, Setting,
-};
 use crate::metrics::HandlerMetrics;
 use crate::tape::Tape;
 use crate::tape::format::{EndReason, Entry, GONE, Line, Made, NEW, Outcome, Reader, TapeError};
@@ -32,6 +27,11 @@ use crate::wasm::meter::ExecutionMeter;
 use crate::wasm::no_connections::NoConnections;
 use crate::wasm::settings::{Compilation, WasmSettings};
 use crate::wasm::taped::taped_linker;
+use wsrun_contract::guest::{Guest as _, GuestFactory as _};
+use wsrun_contract::{
+    self, Callback, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits, HttpRequest,
+    Message, Setting,
+};
 
 /// The most bytes of a component that is replayed, and of its compiled code. They do not depend on
 /// a server's limits: the file is the user's own, and a server with a larger --max-component has
@@ -527,7 +527,7 @@ async fn call(guest: &mut Instance, event: &str, value: Value) -> Called {
             let body: Vec<u8> = FromTape::take(body)?;
             let request = HttpRequest {
                 method: FromTape::take(method)?,
-                request: contract::Request::from(types::Request::take(request)?),
+                request: wsrun_contract::Request::from(types::Request::take(request)?),
                 body: body.into(),
             };
             plain(guest, Callback::Http(&request)).await

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use rustc_hash::FxBuildHasher;
 use wsrun_proto::ws::Sending;
 
-use crate::contract::ConnectionId;
-use crate::contract::effects::Effects;
 use crate::session::Session;
 use crate::usage::SessionRoom;
+use wsrun_contract::ConnectionId;
+use wsrun_contract::effects::Effects;
 
 /// What one callback has reserved.
 #[derive(Default)]

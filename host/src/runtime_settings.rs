@@ -6,7 +6,7 @@ use wsrun_proto::limits::Limits;
 use wsrun_proto::ws::Timeouts;
 use wsrun_proto::ws::deflate::DeflateConfig;
 
-use crate::contract::{LONGEST, Setting};
+use wsrun_contract::{LONGEST, Setting};
 
 /// The settings of every connection, whatever it is carried by: the protocol, and how it ends.
 #[derive(Clone, Debug)]

@@ -17,15 +17,15 @@ use self::stored_request::Kept;
 use crate::admission::Held;
 use crate::backlog::{Backlog, Published, Waiting};
 use crate::clock;
-use crate::contract::Request;
-use crate::contract::packed;
-pub(crate) use crate::contract::{CloseInfo, ClosedBy, ConnectionId, Setting};
-use crate::contract::{Failure, ResponseHead, SlowPolicy};
 use crate::metrics::HandlerTally;
 use crate::transport::{Transport, Unconnected};
 use crate::usage::Usage;
 use crate::worker::{Flush, Worker};
 pub(crate) use fan::Fanned;
+use wsrun_contract::Request;
+use wsrun_contract::packed;
+pub(crate) use wsrun_contract::{CloseInfo, ClosedBy, ConnectionId, Setting};
+use wsrun_contract::{Failure, ResponseHead, SlowPolicy};
 
 /// Output of a connection whose policy may drop messages: above it, they wait where they can still be dropped.
 const DROPPABLE_OUTPUT_BYTES: usize = 64 * 1024;

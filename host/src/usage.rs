@@ -9,9 +9,9 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, thread_time};
-use crate::contract::{HandlerLimits, Limit};
 use crate::metrics::Bucket;
 use crate::metrics::HandlerTally;
+use wsrun_contract::{HandlerLimits, Limit};
 
 /// Sums over all connections, against the limits of the handler.
 pub(crate) struct Usage {

@@ -15,12 +15,12 @@ use super::advice;
 use super::failure::Failure;
 use super::values::header;
 use crate::clock;
-use crate::contract::{ConnectOptions, Failure as Failed, Verify};
 use crate::outbound::tls::{Trust, roots};
 use crate::outbound::{self, Opened, Outbound};
 use crate::random::random;
 use crate::stream::Stream;
 use crate::text::Line;
+use wsrun_contract::{ConnectOptions, Failure as Failed, Verify};
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 * 1024;

@@ -19,12 +19,12 @@ use super::upgraded::begin;
 use crate::admission::Slot;
 use crate::admission::{AddressSlot, Handshake};
 use crate::clock::timeout;
-use crate::contract::{Limit, Setting};
 use crate::listener::{Accepted, Bound, Listener};
 use crate::panics::{contained, plant, spawn};
 use crate::stream::{Socket, Stream};
 use crate::tls::Tls;
 use crate::worker::Worker;
+use wsrun_contract::{Limit, Setting};
 
 /// How long a client that is turned away has to read why.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode};
 
 use crate::text::Line;
 
-pub(super) use crate::contract::ResponseBody as Body;
+pub(super) use wsrun_contract::ResponseBody as Body;
 
 /// A response with a line of text.
 pub(super) fn text(status: StatusCode, text: &str) -> Response<Body> {

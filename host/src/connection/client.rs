@@ -13,14 +13,14 @@ use super::drive::drive;
 use super::ws_config::ws_config;
 use crate::admission::Held;
 use crate::clock;
-use crate::contract::effects::Connect;
-use crate::contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
 use crate::handler::{AskedBy, Connector, Handler};
 use crate::outbound::{self, Failed, Opened, Outbound};
 use crate::panics::{contained, plant};
 use crate::session::{Opening, Session};
 use crate::transport::Unconnected;
 use crate::worker::Worker;
+use wsrun_contract::effects::Connect;
+use wsrun_contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
 
 /// Makes connections of the client role.
 pub(crate) struct OutboundConnector {

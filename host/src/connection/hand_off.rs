@@ -8,11 +8,11 @@ use wsrun_proto::ws::deflate;
 use super::upgraded::{Raw, Upgraded, begin};
 use crate::admission::Handshake;
 use crate::admission::Slot;
-use crate::contract::Request;
 use crate::handler::{HandOff, Handler, Seated};
 use crate::seldom::Seldom;
 use crate::stream::Detached;
 use crate::usage::SessionRoom;
+use wsrun_contract::Request;
 
 /// A connection whose opening handshake is done, without anything of the worker that did it.
 struct Parts {

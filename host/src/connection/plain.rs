@@ -17,10 +17,10 @@ use super::answer::{Body, empty, full, last_text, text};
 use super::body;
 use super::front::Front;
 use super::upgrade::{FAILED, header, host_of, request, upgrade};
-use crate::contract::{HttpBody, HttpRequest as HandlerRequest, HttpResponse, NotServed};
 use crate::dev::Page;
 use crate::handler::Handler;
 use crate::seldom::Seldom;
+use wsrun_contract::{HttpBody, HttpRequest as HandlerRequest, HttpResponse, NotServed};
 
 pub(super) async fn answer(
     front: &Rc<Front>,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use wsrun_proto::http::origin::Allowed;
 
-use crate::contract::Setting;
 use crate::dev::Dev;
 use crate::network_filter::NetworkFilter;
+use wsrun_contract::Setting;
 
 /// The settings of accepting connections and of answering plain requests.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct ConnectionSettings {
     pub request_body_bytes_max: u64,
     /// A folder whose files answer plain HTTP requests. Opened once, when the server is made.
     pub static_dir: Option<PathBuf>,
-    /// The folder whose files handlers may answer plain HTTP requests with ([`HttpBody::File`](crate::contract::HttpBody::File)). Without
+    /// The folder whose files handlers may answer plain HTTP requests with ([`HttpBody::File`](wsrun_contract::HttpBody::File)). Without
     /// it such an answer is sent as 404.
     pub files_dir: Option<PathBuf>,
     /// Serves the page of `wsrun dev` below `/.wsrun/`, to poke at the default handler and to see how its build goes. For development alone.

@@ -9,12 +9,12 @@ use super::ws_config::ws_config;
 use crate::admission::{HandlerSlot, Handshake};
 use crate::admission::{Held, Slot};
 use crate::clock;
-use crate::contract::Request;
 use crate::handler::Seated;
 use crate::session::Session;
 use crate::stream::Stream;
 use crate::usage::SessionRoom;
 use crate::worker::Worker;
+use wsrun_contract::Request;
 
 /// A handshake that was answered with 101.
 pub(super) struct Upgraded {

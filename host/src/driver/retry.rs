@@ -1,6 +1,6 @@
 //! The ends after which a connection of the client role is made again.
 
-use crate::contract::{CloseInfo, ClosedBy};
+use wsrun_contract::{CloseInfo, ClosedBy};
 
 /// Returns true when a connection with this end is made again.
 pub(super) fn retries_end(info: &CloseInfo) -> bool {

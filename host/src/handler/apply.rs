@@ -9,16 +9,17 @@ use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind, Prepared, SendError};
 use super::hosted::Hosted;
 use super::place::Place;
 use super::recover::InHand;
-use super::{Guest, GuestFactory, Handler, Remote};
+use super::{Handler, Remote};
 use crate::backlog::Published;
-use crate::contract::effects::{Effect, Effects, FRAME_HEADER_BYTES_MAX, Payload};
-use crate::contract::packed;
-use crate::contract::{Callback, ClosedBy, ConnectionId, Message, SlowPolicy};
 use crate::panics::plant;
 use crate::registry::Timer;
 use crate::reservations::{Reservations, ReservedEffects};
 use crate::seldom::Seldom;
 use crate::session::{Fanned, Session};
+use wsrun_contract::effects::{Effect, Effects, FRAME_HEADER_BYTES_MAX, Payload};
+use wsrun_contract::guest::{Guest, GuestFactory};
+use wsrun_contract::packed;
+use wsrun_contract::{Callback, ClosedBy, ConnectionId, Message, SlowPolicy};
 
 /// Messages given to connections before others get their turn: what a callback asks for is not bounded by its own time.
 const DELIVERIES_PER_SLICE: usize = 128;
@@ -337,7 +338,7 @@ impl Handler {
                 }
             }
             Effect::SendPacked { to, payload } => {
-                if let Some(session) = reserved.release(*to, payload.len()) {
+                if let Some(session) = reserved.release(*to, payload.byte_len()) {
                     let messages = packed::messages(effects.bytes(*payload)).flatten();
                     session.send_all_admitted(messages);
                 }
@@ -569,7 +570,7 @@ impl Handler {
         | Effect::Pong { to, payload } = effect
         {
             let session = self.registry.get(*to)?;
-            let result = session.check(payload.len(), 0);
+            let result = session.check(payload.byte_len(), 0);
             (session, result)
         } else if let Effect::SendChunk { to, payload, fin } = effect {
             let session = self.registry.get(*to)?;
@@ -637,7 +638,7 @@ impl Asked {
 
 /// What a message counts in the queue of its connection while it is only asked for.
 fn sent_cost(payload: Payload) -> usize {
-    payload.len() + FRAME_HEADER_BYTES_MAX
+    payload.byte_len() + FRAME_HEADER_BYTES_MAX
 }
 
 /// The frame that a handler asked for; the code was checked when it was queued, and 1005 stands for none.

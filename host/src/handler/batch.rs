@@ -8,14 +8,15 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::Handler;
 use super::hosted::Hosted;
 use super::place::Place;
 use super::queue::{Event, cost};
 use super::recover::InHand;
-use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
-use crate::contract::packed::PREFIX_BYTES;
 use crate::session::Session;
+use wsrun_contract::guest::{Guest as _, GuestFactory};
+use wsrun_contract::packed::PREFIX_BYTES;
 
 /// Messages in one call, at most.
 const MESSAGES_MAX: usize = 64;

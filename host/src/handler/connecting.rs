@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use crate::contract::{CloseInfo, ConnectionId};
+use wsrun_contract::{CloseInfo, ConnectionId};
 
 /// An outbound connection of the embedding program. The handler gets its events like those of any
 /// other connection.

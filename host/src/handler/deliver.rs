@@ -13,13 +13,14 @@ use super::queue::{Event, Own, Queue, callback, cost, subject};
 use super::recover::InHand;
 use super::requests::{HANDLE, RequestInstances};
 use super::swap::RESUMED_FIRST;
-use super::{DecisionFailed, Guest, GuestFactory, Handler};
+use super::{DecisionFailed, Handler};
 use crate::clock::{self, thread_time};
-use crate::contract::{
-    Answer, Callback, CallbackError, Chunk, ClosedBy, ConnectionId, Limit, Message, NotServed,
-};
 use crate::imports::Imports;
 use crate::panics::{contained, plant, spawn};
+use wsrun_contract::guest::{Guest, GuestFactory};
+use wsrun_contract::{
+    Answer, Callback, CallbackError, Chunk, ClosedBy, ConnectionId, Limit, Message, NotServed,
+};
 
 impl Handler {
     /// The handler's future, polled by [`Handler::turn`]. That of a seat ends when it sleeps, or has nobody left; any other never does.

@@ -3,10 +3,11 @@
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
-use super::{Guest, GuestFactory, Handler};
-use crate::contract::CallbackError;
+use super::Handler;
 use crate::imports::Imports;
 use crate::reservations::{Reservations, ReservedEffects};
+use wsrun_contract::CallbackError;
+use wsrun_contract::guest::{Guest, GuestFactory};
 
 /// An instance and what its imports reserve. The instance has the effects; nobody but the imports
 /// and the dispatcher knows of the reservations.

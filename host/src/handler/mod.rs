@@ -53,16 +53,16 @@ use self::seat::{MakeLife, Owner, Seat, Seats};
 use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
 use crate::clock;
-use crate::contract::effects::Connect;
-use crate::contract::guest::{Guest, GuestFactory};
-use crate::contract::{
-    Acceptance, CallbackError, Capabilities, CloseInfo, ConnectError, ConnectOptions, HttpRequest,
-    HttpResponse, NotServed, Refusal, Request, ResponseBody, Scope,
-};
 use crate::imports::Imports;
 use crate::panics::{caught, contained, plant, spawn};
 use crate::registry::Registry;
 use crate::worker::{DrainListener, Worker};
+use wsrun_contract::effects::Connect;
+use wsrun_contract::guest::GuestFactory;
+use wsrun_contract::{
+    Acceptance, CallbackError, Capabilities, CloseInfo, ConnectError, ConnectOptions, HttpRequest,
+    HttpResponse, NotServed, Refusal, Request, ResponseBody, Scope,
+};
 
 /// Makes connections of the client role for handlers.
 pub(crate) trait Connector: Send + Sync {

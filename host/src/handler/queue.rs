@@ -10,13 +10,13 @@ use wsrun_proto::ws::{Chunk, MessageKind};
 use super::requests::RequestInstances;
 use super::swap::Next;
 use super::{Decision, DecisionFailed, Remote};
-use crate::contract::packed;
-use crate::contract::{
-    Callback, CallbackError, CloseInfo, ConnectionId, HttpRequest, HttpResponse, NotServed, Request,
-};
 use crate::registry::Timer;
 use crate::session::Session;
 use crate::worker::Worker;
+use wsrun_contract::packed;
+use wsrun_contract::{
+    Callback, CallbackError, CloseInfo, ConnectionId, HttpRequest, HttpResponse, NotServed, Request,
+};
 
 /// Something that the handler is told.
 pub(super) enum Event {

@@ -6,13 +6,14 @@
 
 use std::any::Any;
 
+use super::Handler;
 use super::hosted::Hosted;
 use super::place::Place;
 use super::queue::{Event, Queue, cost};
-use super::{Guest, GuestFactory, Handler};
-use crate::contract::{CloseInfo, ClosedBy, ConnectionId};
 use crate::panics::{Panicked, caught};
 use crate::session::Session;
+use wsrun_contract::guest::{Guest, GuestFactory};
+use wsrun_contract::{CloseInfo, ClosedBy, ConnectionId};
 
 /// What a panic while an event is delivered leaves to be settled.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,10 +10,10 @@ use hyper::{Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Handler;
-use crate::contract::{Limit, NotServed, ReplySender, RequestHandler, ResponseBody};
 use crate::imports::Imports;
 use crate::panics::spawn;
 use crate::reservations::ReservedEffects;
+use wsrun_contract::{Limit, NotServed, ReplySender, RequestHandler, ResponseBody};
 
 /// The callback, as failures name it.
 pub(super) const HANDLE: &str = "incoming-handler.handle";

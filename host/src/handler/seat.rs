@@ -16,7 +16,7 @@ use rustc_hash::FxBuildHasher;
 use super::Handler;
 use super::queue::Event;
 use crate::clock;
-use crate::contract::{ConnectionId, Limit};
+use wsrun_contract::{ConnectionId, Limit};
 
 /// What a life is made with.
 pub(super) type MakeLife = Box<dyn Fn(Rc<Handler>) -> Pin<Box<dyn Future<Output = ()>>>>;

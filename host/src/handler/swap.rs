@@ -18,15 +18,16 @@ use std::task::Poll;
 
 use tokio::sync::oneshot;
 
+use super::Handler;
 use super::hosted::Hosted;
 use super::place::{Place, Previous};
 use super::queue::Own;
 use super::recover::InHand;
 use super::requests::RequestInstances;
-use super::{Guest as _, GuestFactory, Handler};
 use crate::clock;
-use crate::contract::{Callback, CallbackError, Capabilities, ConnectionId, Limit, Setting};
 use crate::text::Line;
+use wsrun_contract::guest::{Guest as _, GuestFactory};
+use wsrun_contract::{Callback, CallbackError, Capabilities, ConnectionId, Limit, Setting};
 
 /// What a version is beside its instances.
 #[derive(Clone)]

@@ -12,17 +12,10 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use wsrun_proto::ws::{self, MessageKind, Role, State};
 
-use super::{AskedBy, Connector, Guest, GuestFactory, Handler, NotAdmitted, Remote};
+use super::{AskedBy, Connector, Handler, NotAdmitted, Remote};
 use crate::admission::{Held, Slot};
 use crate::clock;
 use crate::config::Config;
-use crate::contract::effects::{Connect, Effects};
-use crate::contract::host::{Checked, Host};
-use crate::contract::{
-    Acceptance, Answer, Callback, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo,
-    ClosedBy, ConnectionId, HandlerLimits, HttpBody, HttpResponse, Message, PublishError, Request,
-    Scope, SendError, SubscribeError, TimerError, TimerId,
-};
 use crate::imports::Imports;
 use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
@@ -32,6 +25,14 @@ use crate::session::Session;
 use crate::transport::Transport;
 use crate::transport::memory::{MemoryPeer, pipe};
 use crate::worker::{Shared, Worker};
+use wsrun_contract::effects::{Connect, Effects};
+use wsrun_contract::guest::{Guest, GuestFactory};
+use wsrun_contract::host::{Checked, Host};
+use wsrun_contract::{
+    Acceptance, Answer, Callback, CallbackError, Capabilities, Chunk, ChunkError, CloseInfo,
+    ClosedBy, ConnectionId, HandlerLimits, HttpBody, HttpResponse, Message, PublishError, Request,
+    Scope, SendError, SubscribeError, TimerError, TimerId,
+};
 
 /// What the guests of a test share with it.
 #[derive(Default)]

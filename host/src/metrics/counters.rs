@@ -1,8 +1,8 @@
 //! What is counted. Each worker has numbers of its own, so that counting is a plain addition; whoever reads them adds them up.
 
-use crate::contract::Limit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use wsrun_contract::Limit;
 
 /// A number that only grows. One thread adds, any may read.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::counters::{FailureKind, HandlerTally};
 use super::log_rate::LogRate;
-use crate::contract::{CallbackError, ConnectionId, Limit};
+use wsrun_contract::{CallbackError, ConnectionId, Limit};
 
 /// The shortest time between two warnings about one limit of a handler.
 const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::contract::{Failure, Reconnect};
+use wsrun_contract::{Failure, Reconnect};
 
 /// The shortest first wait. It protects a server that ends connections as fast as it accepts them.
 const DELAY_MIN: Duration = Duration::from_millis(10);
@@ -46,7 +46,7 @@ pub(crate) fn retries_failure(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Phase;
+    use wsrun_contract::Phase;
 
     fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)

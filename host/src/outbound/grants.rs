@@ -8,9 +8,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use crate::contract::Setting;
 use ipnet::{IpNet, Ipv4Net};
 use thiserror::Error;
+use wsrun_contract::Setting;
 
 /// The targets that handlers may connect to; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -35,9 +35,9 @@ use wsrun_proto::ws::deflate::DeflateConfig;
 use self::grants::{Denied, Grants};
 use self::target::{Place, Target};
 use self::tls::{ClientTls, Trust};
-use crate::contract::{ConnectError, ConnectOptions, OutboundRules, Setting};
 use crate::tls::TlsError;
 use crate::tls::TlsFiles;
+use wsrun_contract::{ConnectError, ConnectOptions, OutboundRules, Setting};
 
 pub(crate) use self::backoff::{delay, retries_failure};
 pub(crate) use self::open::{Failed, Opened, open};

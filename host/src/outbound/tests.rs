@@ -21,8 +21,8 @@ use wsrun_proto::http::request::RequestReader;
 use wsrun_proto::http::upgrade;
 
 use super::*;
-use crate::contract::{Failure, Phase, ResponseHead, Role, Verify};
 use crate::stream::Stream;
+use wsrun_contract::{Failure, Phase, ResponseHead, Role, Verify};
 
 fn config() -> OutboundConfig {
     let grants = ["127.0.0.1", "localhost", "wrong.example"];

@@ -17,9 +17,9 @@ use rustls::{
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
-use crate::contract::Verify;
 use crate::tls::TlsFiles;
 use crate::tls::{TlsError, certificates, load};
+use wsrun_contract::Verify;
 
 /// The certificates that are trusted.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use wsrun_proto::ws::MessageKind;
 
-use crate::contract::effects::{CannedMessage, SetAutoReply};
+use wsrun_contract::effects::{CannedMessage, SetAutoReply};
 
 /// How many a handler may have on a worker: they are compared with every message.
 const REPLIES_MAX: usize = 16;

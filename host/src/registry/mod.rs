@@ -17,16 +17,16 @@ pub(crate) use self::timers::Timer;
 use self::timers::Timers;
 use crate::admission::Outbound;
 use crate::clock;
-use crate::contract::effects::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
-use crate::contract::{
-    ConnectError, ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, PublishError,
-    Setting, SlowPolicy, TimerId,
-};
 use crate::metrics::{HandlerMetrics, HandlerTally};
 use crate::reservations::Reservations;
 use crate::session::Session;
 use crate::usage::{SessionRoom, Usage};
 use crate::worker::Worker;
+use wsrun_contract::effects::{AllAdditions, FRAME_HEADER_BYTES_MAX, SetAutoReply};
+use wsrun_contract::{
+    ConnectError, ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, PublishError,
+    Setting, SlowPolicy, TimerId,
+};
 
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
 pub(crate) struct Registry {

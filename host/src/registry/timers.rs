@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 
-use crate::contract::{LONGEST, TimerId};
 use crate::session::ConnectionId;
+use wsrun_contract::{LONGEST, TimerId};
 
 /// What a timer was set with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

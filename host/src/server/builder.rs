@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Server, StartError};
 use crate::config::{Config, HandlerConfig, HandlerSource, Inherited, Listen, TlsFiles};
-use crate::contract::Scope;
+use wsrun_contract::Scope;
 
 /// The builder of a [`Server`]. It can set everything that the command line can. Settings without a
 /// method of their own are set with [`configure`](Self::configure).

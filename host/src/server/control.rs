@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use super::Swapper;
 use super::exposition::exposition;
 use crate::config::Config;
-use crate::contract::Limit;
 use crate::listener::{Bound, Ownership, SocketFile};
 use crate::metrics::{FailureKind, Tallies};
+use wsrun_contract::Limit;
 
 /// The longest time that a server waits for handshakes that have begun, when it hands over its
 /// listeners.

@@ -1,8 +1,8 @@
 //! The metrics as text for Prometheus.
 
-use crate::contract::{Limit, Setting};
 use std::fmt;
 use std::sync::Arc;
+use wsrun_contract::{Limit, Setting};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};

@@ -15,12 +15,12 @@ use super::{Source, StartError};
 use crate::clock;
 use crate::config::{Config, HandlerLimits};
 use crate::connection::{self, Front, SharedFront};
-use crate::contract::Setting;
 use crate::handler::{
     Connector, FromOthers, Handler, Remote, RemoteHandler, RemoteRequests, RequestInstances,
 };
 use crate::listener::Bound;
 use crate::metrics::HandlerMetrics;
+use crate::native::NativeFactory;
 use crate::registry::Registry;
 use crate::timeslice;
 use crate::tls::Tls;
@@ -28,6 +28,7 @@ use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::wasm::program::Programs;
 use crate::worker::{Shared, Worker};
+use wsrun_contract::Setting;
 
 /// What a worker is started with.
 pub(super) struct Plan {
@@ -215,7 +216,7 @@ impl Plan {
                     let instances = Instances::new(context, *linked, HandlerLimits::clone(&limits));
                     handler.start(instances).await
                 }
-                Source::Native(native) => handler.start(native).await,
+                Source::Native(native) => handler.start(NativeFactory(native)).await,
                 Source::Program(program) => {
                     program.count(tally);
                     let context = self.contexts.of(&handler);

@@ -65,8 +65,6 @@ pub use self::swap::{SwapError, Swapped, Swapper};
 use crate::admission::Admission;
 use crate::config::{Config, ConfigError, HandlerConfig, HandlerSource, Listen};
 use crate::connection::{Folders, Front, OutboundConnector, SharedFront};
-use crate::contract::Capabilities;
-pub use crate::contract::{CallbackError, Fault};
 pub use crate::handler::Connecting;
 pub use crate::listener::{Address, ListenError};
 pub use crate::privileges::PrivilegeError;
@@ -74,6 +72,8 @@ pub use crate::tape::RecordError;
 pub use crate::tls::TlsError;
 pub use crate::wasm::cache::CacheError;
 pub use crate::wasm::component::ComponentError;
+use wsrun_contract::Capabilities;
+pub use wsrun_contract::{CallbackError, Fault};
 
 use self::control::Listeners;
 use self::life::{Plan, closed};

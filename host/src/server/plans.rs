@@ -9,11 +9,11 @@ use super::publisher::Publisher;
 use super::swap::Threads;
 use crate::config::Config;
 use crate::connection::SharedFront;
-use crate::contract::{Capabilities, Scope, Setting};
 use crate::handler::{Connector, FromOthers, ToWorker, remote_channel, to_worker};
 use crate::listener::Bound;
 use crate::tls::Tls;
 use crate::worker;
+use wsrun_contract::{Capabilities, Scope, Setting};
 
 /// What the plans of the workers are made of.
 pub(super) struct Parts {

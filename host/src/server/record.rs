@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Source, StartError};
 use crate::config::Config;
-use crate::contract::Setting;
 use crate::tape::Tape;
 use crate::tape::format::Served;
 use crate::tape::format::TapeLimits;
 use crate::tape::recorder::Recorder;
 use crate::wasm::component::Loaded;
+use wsrun_contract::Setting;
 
 /// The handlers of a tape that is about to begin.
 #[derive(Debug, Default)]

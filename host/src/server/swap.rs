@@ -14,7 +14,6 @@ use wasmtime::component::Linker;
 use super::contexts::InstanceContexts;
 use super::plans::misfit;
 use crate::config::{Config, HandlerLimits, HandlerSource, WasmSettings};
-use crate::contract::{Capabilities, Scope, Setting};
 use crate::handler::{BeginSwap, Extras, RequestInstances, ToHandler, ToWorker, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
@@ -24,6 +23,7 @@ use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::wasm::linker::Linked;
 use crate::wasm::state::GuestState;
+use wsrun_contract::{Capabilities, Scope, Setting};
 
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(2);

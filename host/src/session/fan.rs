@@ -6,7 +6,7 @@ use wsrun_proto::ws::{Prepared, SendError};
 
 use super::{DROPPABLE_OUTPUT_BYTES, Session};
 use crate::backlog::Published;
-use crate::contract::SlowPolicy;
+use wsrun_contract::SlowPolicy;
 
 /// What became of a published message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

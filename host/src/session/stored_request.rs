@@ -1,6 +1,6 @@
 //! The opening request of a connection, in one piece of memory.
 
-use crate::contract::{Request, Role};
+use wsrun_contract::{Request, Role};
 
 /// An opening request as a connection stores it: in one piece of memory, since each of its strings
 /// alone would take 32 bytes more.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::contract::{HandlerLimits, Setting};
+use wsrun_contract::{HandlerLimits, Setting};
 
 /// The format that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;

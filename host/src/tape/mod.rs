@@ -26,7 +26,7 @@ use serde_json::Value;
 use self::player::Playing;
 use self::recorder::{Recorder, Recording};
 use self::value::ToTape;
-use crate::contract::{CallbackError, Capabilities, Setting};
+use wsrun_contract::{CallbackError, Capabilities, Setting};
 
 /// What is recorded, and where to.
 #[derive(Clone, Debug)]

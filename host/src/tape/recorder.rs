@@ -15,7 +15,7 @@ use super::redact::Redaction;
 use super::value::ToTape;
 use super::writer::Writer;
 use super::{RecordConfig, RecordError};
-use crate::contract::{CallbackError, Capabilities};
+use wsrun_contract::{CallbackError, Capabilities};
 
 /// Where every instance of a server is recorded. Cheap to clone.
 #[derive(Clone, Debug)]

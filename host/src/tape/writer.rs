@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use super::RecordError;
 use super::format::{End, EndReason, LINE_BYTES_MAX};
-use crate::contract::Setting;
+use wsrun_contract::Setting;
 
 /// The most bytes that wait for the disk. A line that does not fit ends the tape, since a tape must
 /// have no gaps.

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 
 use super::compile::{Compiled, Weight};
-use crate::contract::Setting;
+use wsrun_contract::Setting;
 
 /// The reason why a folder is not used as the cache.
 #[derive(Debug, thiserror::Error)]

@@ -14,9 +14,9 @@ use super::code::Code;
 use super::compile;
 use super::engine::EngineConfig;
 use super::settings::WasmSettings;
-use crate::contract::{Capabilities, Setting};
 use crate::file::ReadError;
 use crate::text;
+use wsrun_contract::{Capabilities, Setting};
 
 /// The package that handlers speak.
 pub(crate) const PACKAGE: &str = "wsrun:websocket";

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::contract::CallbackError;
+use wsrun_contract::CallbackError;
 
 /// Tells by what a call of wasmtime has failed.
 pub(super) fn callback_error(error: &wasmtime::Error) -> CallbackError {

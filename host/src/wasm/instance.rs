@@ -26,16 +26,16 @@ use super::message::{ChunkIn, MessageIn};
 use super::meter::{ExecutionMeter, others_had_their_turn};
 use super::state::{GuestState, Log};
 use crate::clock::thread_time;
-use crate::contract::effects::Effects;
-use crate::contract::guest::{Guest, GuestFactory};
-use crate::contract::host::Host;
-use crate::contract::{
+use crate::panics::contained;
+use crate::tape::value::Two;
+use wsrun_contract::effects::Effects;
+use wsrun_contract::guest::{Guest, GuestFactory};
+use wsrun_contract::host::Host;
+use wsrun_contract::{
     Acceptance, Answer, Callback, CallbackError, Capabilities, Chunk, CloseInfo, ClosedBy,
     ConnectionId, HandlerLimits, HttpBody, HttpRequest, HttpResponse, Limit, Message, Refusal,
     Request, Setting, TimerId,
 };
-use crate::panics::contained;
-use crate::tape::value::Two;
 
 /// Handles of component resources that an instance may hold.
 pub(super) const COMPONENT_HANDLES_MAX: usize = 10_000;

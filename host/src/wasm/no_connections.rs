@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use wsrun_proto::ws::MessageKind;
 
-use crate::contract::effects::Effects;
-use crate::contract::host::{Checked, DirectConnection, Host};
-use crate::contract::{
+use wsrun_contract::effects::Effects;
+use wsrun_contract::host::{Checked, DirectConnection, Host};
+use wsrun_contract::{
     AutoReplyError, ChunkError, ConnectError, ConnectOptions, ConnectionId, Failure, HandlerLimits,
     PublishError, Request, ResponseHead, SendError, SlowPolicy, SubscribeError, TimerError,
     TimerId,

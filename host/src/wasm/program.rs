@@ -28,15 +28,15 @@ use super::meter::others_had_their_turn;
 use super::no_connections::NoConnections;
 use super::settings::ProgramFormat;
 use super::state::{GuestState, Log, ProgramIo};
-use crate::contract::effects::Effects;
-use crate::contract::guest::{Guest, GuestFactory};
-use crate::contract::host::{DirectConnection, Host};
-use crate::contract::{
+use crate::metrics::HandlerTally;
+use crate::seldom::Seldom;
+use wsrun_contract::effects::Effects;
+use wsrun_contract::guest::{Guest, GuestFactory};
+use wsrun_contract::host::{DirectConnection, Host};
+use wsrun_contract::{
     Acceptance, Answer, Callback, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits,
     Limit, Message, Refusal, Setting,
 };
-use crate::metrics::HandlerTally;
-use crate::seldom::Seldom;
 
 /// How long a program may go on when its connection is gone: it has read the end of its input by then.
 const GRACE: Duration = Duration::from_secs(5);

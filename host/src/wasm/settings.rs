@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::contract::Setting;
+use wsrun_contract::Setting;
 
 /// The settings of compiling and running components.
 #[derive(Clone, Debug)]

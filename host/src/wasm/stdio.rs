@@ -11,9 +11,9 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::clock;
-use crate::contract::{Limit, Setting};
 use crate::metrics::HandlerMetrics;
 use crate::text::Line;
+use wsrun_contract::{Limit, Setting};
 
 /// A longer line is logged in pieces of this size.
 const LINE_BYTES_MAX: usize = 8 * 1024;

@@ -7,11 +7,11 @@ use super::bindings::wsrun::websocket::types::{
     CloseInfo, ClosedBy, Message, PublishError, Request, Role, SendError, SlowPolicy,
 };
 use super::bindings::wsrun::websocket::{client, connections, timers, topics};
-use crate::contract;
 use crate::tape::redact::Redaction;
 use crate::tape::value::{
     FieldValue, FromTape, HOST, ORIGIN, SUBPROTOCOL, ToTape, case, field, wrong,
 };
+use wsrun_contract as contract;
 
 macro_rules! records {
     ($($type:ty { $($field:ident $(is $header:ident)?),* })*) => {$(

@@ -27,11 +27,11 @@ use super::bindings::wsrun::websocket::{client, connections, host_info, timers, 
 use super::linker::linker;
 use super::message::{ChunkIn, MessageIn};
 use super::state::GuestState;
-use crate::contract::{ConnectionId, TimerId};
 use crate::tape::Track;
 use crate::tape::format::Answer;
 use crate::tape::redact::Redaction;
 use crate::tape::value::{Agreed, FromTape, ToTape, Two};
+use wsrun_contract::{ConnectionId, TimerId};
 
 /// Everything that a handler may import, over the tape.
 pub(crate) fn taped_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {

@@ -2,7 +2,7 @@
 
 use crate::cli::client::PeerArgs;
 use crate::cli::runtime::RuntimeArgs;
-use crate::contract::ConnectOptions;
+use wsrun_contract::ConnectOptions;
 
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "wsrun connect [OPTIONS] [HANDLER] URL")]

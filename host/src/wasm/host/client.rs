@@ -6,7 +6,7 @@ use super::super::bindings::wsrun::websocket::client::{
     ConnectError, Failure, Host, Options, Phase, Response, Verify,
 };
 use super::super::state::{Calls, GuestState};
-use crate::contract::{self, ConnectionId};
+use wsrun_contract::{self as contract, ConnectionId};
 
 fn millis(millis: u32) -> Duration {
     Duration::from_millis(millis.into())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::bindings::wsrun::websocket::timers::{Host, TimerError};
 use super::super::state::{Calls, GuestState};
-use crate::contract::{self, ConnectionId, TimerId};
+use wsrun_contract::{self as contract, ConnectionId, TimerId};
 
 impl Host for GuestState {
     fn set(

@@ -8,7 +8,7 @@ use super::super::bindings::wsrun::websocket::topics::{Host, SubscribeError};
 use super::super::bindings::wsrun::websocket::types::{Message, PublishError, SlowPolicy};
 use super::super::message::MessageOut;
 use super::super::state::{Calls, GuestState};
-use crate::contract::{self, ConnectionId};
+use wsrun_contract::{self as contract, ConnectionId};
 
 /// A message, once its size is known to be within the limit: what is too large is not copied.
 fn taken(

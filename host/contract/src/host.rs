@@ -16,13 +16,13 @@ use super::{
 };
 
 /// The outcome of an import. An error traps.
-pub(crate) type Checked<T> = Result<T, ContractBroken>;
+pub type Checked<T> = Result<T, ContractBroken>;
 
 const MORE_THAN_ROOM: &str = "more than the room that packed.received told";
 
 /// The imports of one instance. A function checks, and queues an effect among those of the running
 /// callback. Nothing blocks, and nothing happens before the callback has returned.
-pub(crate) trait Host {
+pub trait Host {
     /// Makes an empty list of effects with the limits of the handler.
     fn new_effects(&self) -> Effects;
 
@@ -97,7 +97,7 @@ pub(crate) trait Host {
             room = left;
         }
         effects.packed = Some((to, room));
-        if !self.admit_packed(to, payload.len()) {
+        if !self.admit_packed(to, payload.byte_len()) {
             // Nobody is there any more, as where a message is on its way while its connection closes.
             return Ok(());
         }
@@ -332,7 +332,7 @@ pub(crate) trait Host {
 }
 
 /// A connection of a program. What is asked for happens at once.
-pub(crate) trait DirectConnection {
+pub trait DirectConnection {
     /// Returns the number of the connection.
     fn id(&self) -> ConnectionId;
 

@@ -20,7 +20,6 @@ pub enum Fault {
 
 /// Why a callback had no effect. Each of them ends the instance.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CallbackError {
     /// The handler trapped: a panic, an out-of-bounds access, a broken contract…
     #[error("trap: {message}")]

@@ -9,7 +9,7 @@ use super::{
 
 /// A callback other than those of messages, which have a method each.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Callback<'a> {
+pub enum Callback<'a> {
     /// The instance was made.
     Started,
     /// An opening handshake is to be decided on.
@@ -55,7 +55,7 @@ pub(crate) enum Callback<'a> {
 
 impl Callback<'_> {
     /// Returns the interface and the function.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Started => "lifecycle.started",
             Self::Requested(_) => "handshake.requested",
@@ -77,7 +77,7 @@ impl Callback<'_> {
     }
 
     /// Returns the connection that the callback is for.
-    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+    pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Opened(connection)
             | Self::Closed(connection, _)
@@ -101,7 +101,7 @@ impl Callback<'_> {
 
 /// The answer of a callback.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// The callback has returned, which is all. Of [`Callback::Http`]: the version answers no plain
     /// requests.
     None,
@@ -115,14 +115,14 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    pub(crate) fn into_handshake(self) -> Option<Result<Acceptance, Refusal>> {
+    pub fn into_handshake(self) -> Option<Result<Acceptance, Refusal>> {
         match self {
             Self::Handshake(decision) => Some(decision),
             Self::None | Self::Bool(_) | Self::Http(_) | Self::State(_) | Self::Restored(_) => None,
         }
     }
 
-    pub(crate) fn into_bool(self) -> Option<bool> {
+    pub fn into_bool(self) -> Option<bool> {
         match self {
             Self::Bool(answer) => Some(answer),
             Self::None
@@ -133,7 +133,7 @@ impl Answer {
         }
     }
 
-    pub(crate) fn into_http(self) -> Option<HttpResponse> {
+    pub fn into_http(self) -> Option<HttpResponse> {
         match self {
             Self::Http(response) => Some(response),
             Self::None
@@ -144,7 +144,7 @@ impl Answer {
         }
     }
 
-    pub(crate) fn into_state(self) -> Option<Vec<u8>> {
+    pub fn into_state(self) -> Option<Vec<u8>> {
         match self {
             Self::State(state) => Some(state),
             Self::None | Self::Handshake(_) | Self::Bool(_) | Self::Http(_) | Self::Restored(_) => {
@@ -153,7 +153,7 @@ impl Answer {
         }
     }
 
-    pub(crate) fn into_restored(self) -> Option<Result<(), String>> {
+    pub fn into_restored(self) -> Option<Result<(), String>> {
         match self {
             Self::Restored(outcome) => Some(outcome),
             Self::None | Self::Handshake(_) | Self::Bool(_) | Self::Http(_) | Self::State(_) => {

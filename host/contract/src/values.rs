@@ -44,7 +44,7 @@ impl<'a> Message<'a> {
     }
 
     /// Makes a message of a payload that is valid where it has to be.
-    pub(crate) fn from_parts(kind: MessageKind, payload: &'a [u8]) -> Self {
+    pub fn from_parts(kind: MessageKind, payload: &'a [u8]) -> Self {
         match kind {
             MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
                 Ok(text) => Self::Text(text),
@@ -55,7 +55,7 @@ impl<'a> Message<'a> {
     }
 
     /// Returns the kind and the payload.
-    pub(crate) fn parts(self) -> (MessageKind, &'a [u8]) {
+    pub fn parts(self) -> (MessageKind, &'a [u8]) {
         match self {
             Self::Text(text) => (MessageKind::Text, text.as_bytes()),
             Self::Binary(bytes) => (MessageKind::Binary, bytes),
@@ -398,4 +398,4 @@ pub struct ResponseHead {
 /// The error of a callback that broke the contract. The callback traps with it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
-pub struct ContractBroken(pub(crate) String);
+pub struct ContractBroken(pub String);

@@ -4,26 +4,26 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::http::{self, Response};
+use http::Response;
 
 use super::effects::Effects;
 use super::host::Host;
 use super::{CallbackError, Request};
 
 /// The body of every response to a plain request.
-pub(crate) type ResponseBody = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
+pub type ResponseBody = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A plain request.
 #[derive(Debug)]
-pub(crate) struct HttpRequest {
-    pub(crate) method: String,
-    pub(crate) request: Request,
-    pub(crate) body: Bytes,
+pub struct HttpRequest {
+    pub method: String,
+    pub request: Request,
+    pub body: Bytes,
 }
 
 /// Why a plain request has no answer of the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotServed {
+pub enum NotServed {
     /// It trapped, overran a deadline, or answered with an error or not at all.
     Failed,
     /// As many requests are being answered as may be, and none has ended in time.
@@ -36,10 +36,10 @@ pub(crate) enum NotServed {
 
 /// Takes the response to a plain request, or the reason why there is none. Dropping it says that
 /// the instance has failed.
-pub(crate) type ReplySender = Box<dyn FnOnce(Result<Response<ResponseBody>, NotServed>)>;
+pub type ReplySender = Box<dyn FnOnce(Result<Response<ResponseBody>, NotServed>)>;
 
 /// Answers plain requests by `wasi:http/incoming-handler`, each by an instance of its own.
-pub(crate) trait RequestHandler: 'static {
+pub trait RequestHandler: 'static {
     /// Makes an instance and lets it handle a request. Sends the response through `reply` once its
     /// head is there. The future resolves when the instance has returned, with what it asked for.
     fn handle(

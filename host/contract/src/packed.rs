@@ -5,20 +5,20 @@
 use wsrun_proto::ws::MessageKind;
 
 /// Bytes of the prefix before each payload.
-pub(crate) const PREFIX_BYTES: usize = 4;
+pub const PREFIX_BYTES: usize = 4;
 
 /// Bytes of the room (as handlers see it) that a message takes in addition to its payload: the
 /// longest header of a frame.
-pub(crate) const ROOM_OVERHEAD: usize = 14;
+pub const ROOM_OVERHEAD: usize = 14;
 
 /// The largest room, in bytes, that a handler is given.
-pub(crate) const ROOM_MAX: usize = 256 * 1024;
+pub const ROOM_MAX: usize = 256 * 1024;
 
 /// The bit of the prefix that is set for a text message.
 const TEXT: u32 = 1 << 31;
 
 /// Returns the prefix of a payload of `payload_bytes`, which must be fewer than 2 GiB.
-pub(crate) fn prefix(kind: MessageKind, payload_bytes: usize) -> [u8; PREFIX_BYTES] {
+pub fn prefix(kind: MessageKind, payload_bytes: usize) -> [u8; PREFIX_BYTES] {
     let length = u32::try_from(payload_bytes).unwrap_or(u32::MAX) & !TEXT;
     let kind = match kind {
         MessageKind::Text => TEXT,
@@ -29,11 +29,11 @@ pub(crate) fn prefix(kind: MessageKind, payload_bytes: usize) -> [u8; PREFIX_BYT
 
 /// Returns an iterator over the messages. When the rest is not a whole message, the iterator yields
 /// none once and ends.
-pub(crate) fn messages(bytes: &[u8]) -> Messages<'_> {
+pub fn messages(bytes: &[u8]) -> Messages<'_> {
     Messages(bytes)
 }
 
-pub(crate) struct Messages<'a>(&'a [u8]);
+pub struct Messages<'a>(&'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = Option<(MessageKind, &'a [u8])>;

@@ -286,7 +286,7 @@ impl HandlerLimits {
     }
 
     /// Shortens every time to one that the clock can still tell.
-    pub(crate) fn bound_times(&mut self) {
+    pub fn bound_times(&mut self) {
         let (compute, resilience) = (&mut self.compute, &mut self.resilience);
         let times = [
             &mut compute.callback_timeout,
@@ -341,24 +341,24 @@ impl ComputeLimits {
 }
 
 /// The longest time that anything is waited for: the timers of the runtime reach two years, and the clock not without end.
-pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 macro_rules! limits {
     ($($variant:ident $name:literal $explanation:literal,)*) => {
         /// A limit of a handler.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Limit { $($variant,)* }
+        pub enum Limit { $($variant,)* }
 
         impl Limit {
-            pub(crate) const ALL: [Self; [$($name,)*].len()] = [$(Self::$variant,)*];
+            pub const ALL: [Self; [$($name,)*].len()] = [$(Self::$variant,)*];
 
             /// Its label in the metrics.
-            pub(crate) fn name(self) -> &'static str {
+            pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
             /// Returns what an operator would change, and what happens at it.
-            pub(crate) fn explanation(self) -> String {
+            pub fn explanation(self) -> String {
                 setting::with_names(match self { $(Self::$variant => $explanation,)* })
             }
         }

@@ -11,26 +11,26 @@ use std::rc::Rc;
 use bytes::Bytes;
 use wsrun_proto::ws::MessageKind;
 
-pub(crate) use self::asked::{AllAdditions, Asked};
-pub(crate) use self::effect::{
+pub use self::asked::{Additions, AllAdditions, Asked};
+pub use self::effect::{
     CannedMessage, Connect, Effect, FRAME_HEADER_BYTES_MAX, Payload, SetAutoReply,
 };
 use super::{ConnectionId, ContractBroken, HandlerLimits};
 
 /// The effects of one callback, with the payloads back to back.
-pub(crate) struct Effects {
-    pub(crate) list: Vec<Effect>,
-    pub(crate) data: Vec<u8>,
+pub struct Effects {
+    pub list: Vec<Effect>,
+    pub data: Vec<u8>,
     /// What was `data`, while it is carried out, if queues share it.
     shared: Option<Bytes>,
     /// What they make of things that the callback asks about; none while there is no such effect.
     asked: Option<Box<Asked>>,
     all_additions: AllAdditions,
     /// The callback decides on a broadcast, and must not make another.
-    pub(crate) in_filter: bool,
+    pub in_filter: bool,
     /// While a call with several messages runs: their connection, and the bytes that it may still be
     /// sent in the same way.
-    pub(crate) packed: Option<(ConnectionId, usize)>,
+    pub packed: Option<(ConnectionId, usize)>,
     count_max: usize,
     bytes_max: usize,
     /// Bytes of effects beside `data`: names, reasons, session data.
@@ -41,7 +41,7 @@ pub(crate) struct Effects {
 
 impl Effects {
     /// Has room for as many effects as the limits say. `on_refused` is called for each one more.
-    pub(crate) fn new(
+    pub fn new(
         limits: &HandlerLimits,
         all_additions: AllAdditions,
         on_refused: Box<dyn Fn()>,
@@ -66,7 +66,7 @@ impl Effects {
     /// # Errors
     ///
     /// When the callback has asked for more than it may: a broken contract, which traps.
-    pub(crate) fn push(&mut self, effect: Effect) -> Result<(), ContractBroken> {
+    pub fn push(&mut self, effect: Effect) -> Result<(), ContractBroken> {
         let bytes = match &effect {
             Effect::Close { reason, .. } => reason.len(),
             Effect::SetSession { data, .. } => data.len(),
@@ -118,17 +118,17 @@ impl Effects {
 
     /// What the effects make of things that the callback asks about; none where no effect touches any.
     #[inline]
-    pub(crate) fn asked(&self) -> Option<&Asked> {
+    pub fn asked(&self) -> Option<&Asked> {
         self.asked.as_deref()
     }
 
     #[inline]
-    pub(crate) fn asked_mut(&mut self) -> Option<&mut Asked> {
+    pub fn asked_mut(&mut self) -> Option<&mut Asked> {
         self.asked.as_deref_mut()
     }
 
     /// Session data that a connection will have, if an effect sets it.
-    pub(crate) fn session_data(&self, connection: ConnectionId) -> Option<&[u8]> {
+    pub fn session_data(&self, connection: ConnectionId) -> Option<&[u8]> {
         let position = self.asked()?.session_data(connection)?;
         if let Some(Effect::SetSession { data, .. }) = self.list.get(position) {
             return Some(data);
@@ -137,7 +137,7 @@ impl Effects {
     }
 
     /// Copies a payload in.
-    pub(crate) fn payload(&mut self, kind: MessageKind, bytes: &[u8]) -> Payload {
+    pub fn payload(&mut self, kind: MessageKind, bytes: &[u8]) -> Payload {
         let start = self.data.len();
         self.data.extend_from_slice(bytes);
         Payload {
@@ -148,7 +148,7 @@ impl Effects {
     }
 
     /// What was appended to [`Effects::data`] since `start`.
-    pub(crate) fn tail(&self, kind: MessageKind, start: usize) -> Payload {
+    pub fn tail(&self, kind: MessageKind, start: usize) -> Payload {
         Payload {
             kind,
             start,
@@ -156,13 +156,13 @@ impl Effects {
         }
     }
 
-    pub(crate) fn bytes(&self, payload: Payload) -> &[u8] {
+    pub fn bytes(&self, payload: Payload) -> &[u8] {
         let data = self.shared.as_deref().unwrap_or(&self.data);
         &data[payload.start..payload.end]
     }
 
     /// Shares the payloads with the queues of connections where one that is large is most of them: so it is not copied there.
-    pub(crate) fn share(&mut self) {
+    pub fn share(&mut self) {
         let shares = |effect: &Effect| {
             matches!(effect, Effect::Send { .. })
                 && effect.sent_bytes() >= SHARED_BYTES_MIN
@@ -175,14 +175,14 @@ impl Effects {
     }
 
     /// A payload that is shared, unless it would keep much more than itself.
-    pub(crate) fn shared_bytes(&self, payload: Payload) -> Option<Bytes> {
+    pub fn shared_bytes(&self, payload: Payload) -> Option<Bytes> {
         let shared = self.shared.as_ref()?;
         let is_most = payload.end - payload.start >= shared.len() / 2;
         is_most.then(|| shared.slice(payload.start..payload.end))
     }
 
     /// Takes everything out to be carried out, and leaves the room for more.
-    pub(crate) fn take(&mut self) -> Self {
+    pub fn take(&mut self) -> Self {
         Self {
             list: std::mem::take(&mut self.list),
             data: std::mem::take(&mut self.data),
@@ -200,12 +200,12 @@ impl Effects {
 
     /// Returns true when nothing was asked for.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty() && self.data.is_empty()
     }
 
     /// Gives the buffers of carried out effects back, unless there are new ones.
-    pub(crate) fn reuse(&mut self, mut done: Self) {
+    pub fn reuse(&mut self, mut done: Self) {
         if self.is_empty() {
             done.clear();
             self.list = done.list;
@@ -214,7 +214,7 @@ impl Effects {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.list.clear();
         if let Some(asked) = &mut self.asked {
             asked.clear();

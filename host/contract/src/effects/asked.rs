@@ -12,12 +12,12 @@ use super::effect::Effect;
 /// How many effects there are that add something which a handler has a limit for. What is queued counts as done, so that carrying it out
 /// cannot fail.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Additions {
-    pub(crate) timers: usize,
-    pub(crate) auto_replies: usize,
-    pub(crate) topic_policies: usize,
-    pub(crate) connects: usize,
-    pub(crate) subscriptions: usize,
+pub struct Additions {
+    pub timers: usize,
+    pub auto_replies: usize,
+    pub topic_policies: usize,
+    pub connects: usize,
+    pub subscriptions: usize,
 }
 
 impl Additions {
@@ -34,11 +34,11 @@ impl Additions {
 }
 
 /// Those of all callbacks of a handler that run: several do, where connections have instances of their own.
-pub(crate) type AllAdditions = Rc<Cell<Additions>>;
+pub type AllAdditions = Rc<Cell<Additions>>;
 
 /// Sums and small maps beside the effects of one callback.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// There is something in it.
     is_used: bool,
     additions: Additions,
@@ -144,12 +144,12 @@ impl Asked {
     }
 
     /// Whether a timer was set, or cancelled, by this callback.
-    pub(crate) fn timer(&self, timer: TimerId) -> Option<bool> {
+    pub fn timer(&self, timer: TimerId) -> Option<bool> {
         self.timers.get(&timer).copied()
     }
 
     /// What becomes of one subscription, if an effect touches it.
-    pub(crate) fn subscription(&self, connection: ConnectionId, topic: &str) -> Option<bool> {
+    pub fn subscription(&self, connection: ConnectionId, topic: &str) -> Option<bool> {
         self.subscriptions
             .of
             .get(&connection)?
@@ -159,13 +159,13 @@ impl Asked {
     }
 
     /// How many more, or fewer, subscriptions a connection has.
-    pub(crate) fn subscriptions(&self, connection: ConnectionId) -> isize {
+    pub fn subscriptions(&self, connection: ConnectionId) -> isize {
         let own = self.subscriptions.of.get(&connection);
         own.map_or(0, |own| own.change)
     }
 
     /// How many more, or fewer, subscribers a topic has. `subscribed` gives the topics that a connection is subscribed to before.
-    pub(crate) fn change_of_subscribers<'a, T>(
+    pub fn change_of_subscribers<'a, T>(
         &mut self,
         topic: &str,
         subscribed: impl Fn(ConnectionId) -> T,

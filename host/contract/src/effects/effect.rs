@@ -7,11 +7,11 @@ use wsrun_proto::ws::MessageKind;
 use super::super::{ConnectOptions, ConnectionId, SlowPolicy, TimerId};
 
 /// What a frame is counted with beside its payload: the longest header that this side sends (RFC 6455, 5.2).
-pub(crate) const FRAME_HEADER_BYTES_MAX: usize = 10;
+pub const FRAME_HEADER_BYTES_MAX: usize = 10;
 
 /// Something that a handler asked for. It happens when the callback has returned.
 #[derive(Debug)]
-pub(crate) enum Effect {
+pub enum Effect {
     Send {
         to: ConnectionId,
         payload: Payload,
@@ -99,12 +99,12 @@ pub(crate) enum Effect {
 
 impl Effect {
     /// The bytes that it gives to one connection.
-    pub(crate) fn sent_bytes(&self) -> usize {
+    pub fn sent_bytes(&self) -> usize {
         if let Self::Send { payload, .. }
         | Self::SendPacked { payload, .. }
         | Self::SendChunk { payload, .. } = self
         {
-            return payload.len();
+            return payload.byte_len();
         }
         0
     }
@@ -112,29 +112,29 @@ impl Effect {
 
 /// An automatic reply, or the end of one.
 #[derive(Debug)]
-pub(crate) struct SetAutoReply {
-    pub(crate) received: CannedMessage,
-    pub(crate) reply: Option<CannedMessage>,
+pub struct SetAutoReply {
+    pub received: CannedMessage,
+    pub reply: Option<CannedMessage>,
 }
 
 /// A message that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CannedMessage {
-    pub(crate) kind: MessageKind,
-    pub(crate) bytes: Box<[u8]>,
+pub struct CannedMessage {
+    pub kind: MessageKind,
+    pub bytes: Box<[u8]>,
 }
 
 impl CannedMessage {
-    pub(crate) fn is(&self, kind: MessageKind, bytes: &[u8]) -> bool {
+    pub fn is(&self, kind: MessageKind, bytes: &[u8]) -> bool {
         self.kind == kind && *self.bytes == *bytes
     }
 }
 
 /// A connection to be made.
 #[derive(Debug)]
-pub(crate) struct Connect {
-    pub(crate) connection: ConnectionId,
-    pub(crate) options: ConnectOptions,
+pub struct Connect {
+    pub connection: ConnectionId,
+    pub options: ConnectOptions,
 }
 
 impl Connect {
@@ -161,14 +161,16 @@ impl Connect {
 
 /// A range of [`Effects::data`](super::Effects::data).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Payload {
-    pub(crate) kind: MessageKind,
+pub struct Payload {
+    pub kind: MessageKind,
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
 impl Payload {
-    pub(crate) fn len(self) -> usize {
+    /// Returns the length in bytes.
+    #[inline]
+    pub fn byte_len(self) -> usize {
         self.end - self.start
     }
 }

@@ -3,7 +3,7 @@
 use super::{ConnectError, ConnectOptions};
 
 /// Decides which connections of the client role may be attempted.
-pub(crate) trait OutboundRules: Send + Sync {
+pub trait OutboundRules: Send + Sync {
     /// Checks everything that is known without connecting.
     ///
     /// # Errors

@@ -12,7 +12,11 @@ use super::{Answer, Callback, CallbackError, Capabilities, Chunk, ConnectionId, 
 /// Messages have methods of their own, whose futures lie in the task of the instance. Every other
 /// callback is made through [`call`](Self::call), whose future is on the heap meanwhile: a task does
 /// not have room for the largest of them all the time.
-pub(crate) trait Guest: 'static {
+#[expect(
+    async_fn_in_trait,
+    reason = "an instance never leaves its worker's thread, so no future has to be Send"
+)]
+pub trait Guest: 'static {
     /// Returns which optional callbacks it has.
     fn capabilities(&self) -> Capabilities;
 
@@ -45,7 +49,11 @@ pub(crate) trait Guest: 'static {
 }
 
 /// Makes guests: one at start, another after each that ended.
-pub(crate) trait GuestFactory: 'static {
+#[expect(
+    async_fn_in_trait,
+    reason = "an instance never leaves its worker's thread, so no future has to be Send"
+)]
+pub trait GuestFactory: 'static {
     type Guest: Guest;
 
     async fn make(&self, host: Rc<dyn Host>) -> Result<Self::Guest, CallbackError>;
