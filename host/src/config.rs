@@ -17,7 +17,6 @@ pub use crate::outbound::grants::{Grant, GrantError, Grants};
 pub use crate::privileges::Privileges;
 pub use crate::runtime_settings::{InvalidRuntime, RuntimeSettings};
 pub use crate::tape::RecordConfig;
-use crate::text;
 pub use crate::tls::TlsFiles;
 pub use crate::wasm::settings::{Compilation, Coredumps, InvalidWasm, ProgramFormat, WasmSettings};
 pub use wsrun_contract::{
@@ -25,6 +24,7 @@ pub use wsrun_contract::{
     Scope, TrafficLimits,
 };
 use wsrun_contract::{Fault, LONGEST, Setting};
+use wsrun_metrics::text;
 
 /// The most threads with connections.
 const WORKERS_MAX: u16 = 1_024;

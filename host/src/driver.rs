@@ -22,15 +22,15 @@ use std::time::{Duration, Instant};
 use wsrun_proto::ws::{CloseCode, CloseFrame, Event, MessageKind, SendError, State};
 
 use self::retry::retries_end;
-use crate::clock;
 use crate::handler::Handler;
-use crate::panics::{Panicked, plant};
-use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::usage::{RatesIn, Usage};
 use crate::worker::Worker;
 use wsrun_contract::ClosedBy;
 use wsrun_contract::effects::CannedMessage;
+use wsrun_metrics::panics::{Panicked, plant};
+use wsrun_metrics::seldom::Seldom;
+use wsrun_os::clock;
 
 /// Bytes of events of one connection that may wait for the handler. Reading stops above it.
 const EVENT_BYTES_MAX: usize = 256 * 1024;

@@ -16,9 +16,9 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::descriptors;
-use crate::seldom::Seldom;
 use crate::stream::{Socket, set_options};
 use wsrun_contract::Setting;
+use wsrun_metrics::seldom::Seldom;
 
 const BACKLOG: i32 = 4_096;
 

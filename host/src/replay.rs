@@ -9,8 +9,6 @@ use std::time::Duration;
 use serde_json::Value;
 use wasmtime::Engine;
 
-use crate::clock;
-use crate::metrics::HandlerMetrics;
 use crate::tape::Tape;
 use crate::tape::format::{EndReason, Entry, GONE, Line, Made, NEW, Outcome, Reader, TapeError};
 use crate::tape::player::{Difference, Playing};
@@ -32,6 +30,8 @@ use wsrun_contract::{
     self, Callback, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits, HttpRequest,
     Message, Setting,
 };
+use wsrun_metrics::HandlerMetrics;
+use wsrun_os::clock;
 
 /// The most bytes of a component that is replayed, and of its compiled code. They do not depend on
 /// a server's limits: the file is the user's own, and a server with a larger --max-component has

@@ -16,9 +16,6 @@ use wsrun_proto::ws::{self, Cause, CloseFrame, MessageKind, Party, SendError, Se
 use self::stored_request::Kept;
 use crate::admission::Held;
 use crate::backlog::{Backlog, Published, Waiting};
-use crate::clock;
-use crate::metrics::HandlerTally;
-use crate::transport::{Transport, Unconnected};
 use crate::usage::Usage;
 use crate::worker::{Flush, Worker};
 pub(crate) use fan::Fanned;
@@ -26,6 +23,9 @@ use wsrun_contract::Request;
 use wsrun_contract::packed;
 pub(crate) use wsrun_contract::{CloseInfo, ClosedBy, ConnectionId, Setting};
 use wsrun_contract::{Failure, ResponseHead, SlowPolicy};
+use wsrun_metrics::HandlerTally;
+use wsrun_os::clock;
+use wsrun_os::transport::{Transport, Unconnected};
 
 /// Output of a connection whose policy may drop messages: above it, they wait where they can still be dropped.
 const DROPPABLE_OUTPUT_BYTES: usize = 64 * 1024;

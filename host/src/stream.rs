@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-use crate::transport::Transport;
+use wsrun_os::transport::Transport;
 
 /// A connected socket.
 #[derive(Debug)]

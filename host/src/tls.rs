@@ -124,7 +124,7 @@ pub(crate) fn certificates(
 }
 
 fn read(file: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
-    crate::file::read(file, PEM_BYTES_MAX)
+    wsrun_os::file::read(file, PEM_BYTES_MAX)
         .map_err(|error| file_error(file, what, error.to_string()))
 }
 

@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::clock::{self, thread_time};
-use crate::metrics::Bucket;
-use crate::metrics::HandlerTally;
 use wsrun_contract::{HandlerLimits, Limit};
+use wsrun_metrics::Bucket;
+use wsrun_metrics::HandlerTally;
+use wsrun_os::clock::{self, thread_time};
 
 /// Sums over all connections, against the limits of the handler.
 pub(crate) struct Usage {

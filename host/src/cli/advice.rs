@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::text;
+use wsrun_metrics::text;
 
 /// Words that users of other programs write as a command. In wsrun the name of a handler alone
 /// serves it.

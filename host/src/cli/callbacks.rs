@@ -111,7 +111,7 @@ pub(super) fn misspelled(sources: &[impl AsRef<Path>]) -> anyhow::Result<Vec<Str
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
-    let bytes = crate::file::read(file, SOURCE_BYTES_MAX)
+    let bytes = wsrun_os::file::read(file, SOURCE_BYTES_MAX)
         .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

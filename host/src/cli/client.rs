@@ -14,13 +14,13 @@ use wsrun_proto::ws::{
 use super::advice;
 use super::failure::Failure;
 use super::values::header;
-use crate::clock;
 use crate::outbound::tls::{Trust, roots};
 use crate::outbound::{self, Opened, Outbound};
-use crate::random::random;
 use crate::stream::Stream;
-use crate::text::Line;
 use wsrun_contract::{ConnectOptions, Failure as Failed, Verify};
+use wsrun_metrics::text::Line;
+use wsrun_os::clock;
+use wsrun_os::random::random;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 * 1024;

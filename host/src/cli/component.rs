@@ -51,7 +51,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
-    let core = crate::file::read(&args.core, CORE_BYTES_MAX)
+    let core = wsrun_os::file::read(&args.core, CORE_BYTES_MAX)
         .with_context(|| args.core.display().to_string())
         .map_err(Failure::usage)?;
     let component = component(&core)

@@ -13,7 +13,7 @@ use super::admin::verbs::{Answer, Reply, Request, StatusReply};
 use super::failure::Failure;
 use super::output::{say, say_as_it_is, say_lines};
 use super::values::duration;
-use crate::text::Json;
+use wsrun_metrics::text::Json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -21,8 +21,8 @@ use super::start::start;
 use super::values::{listen, scope};
 use crate::config::{Config, ConnectionSettings, HandlerConfig, HandlerSource, Listen, Scope};
 use crate::dev::{Dev, PATH};
-use crate::file::ReadError;
 use crate::server::{Address, Swapper};
+use wsrun_os::file::ReadError;
 
 /// The wait after a change, for the changes that follow it: editors write several files, each in
 /// several steps.
@@ -306,7 +306,7 @@ impl Sources {
 /// change.
 fn content(file: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match crate::file::read(file, HASHED_BYTES_MAX) {
+    match wsrun_os::file::read(file, HASHED_BYTES_MAX) {
         Ok(bytes) => bytes.hash(&mut hasher),
         Err(ReadError::TooLarge { .. }) => {
             if let Ok(metadata) = file.metadata() {

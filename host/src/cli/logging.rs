@@ -10,7 +10,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::server::{SwapError, Swapped};
-use crate::text::{Json, Line};
+use wsrun_metrics::text::{Json, Line};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Format {

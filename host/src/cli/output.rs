@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use crate::text::{Line, Lines};
+use wsrun_metrics::text::{Line, Lines};
 
 /// Prints a line on standard output and flushes it. A closed pipe is ignored.
 pub(super) fn say(line: &str) {

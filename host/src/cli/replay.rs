@@ -12,7 +12,7 @@ use super::output::{say, say_error};
 use crate::replay::{Found, replay};
 use crate::tape::format::Outcome;
 use crate::tape::player::Difference;
-use crate::text;
+use wsrun_metrics::text;
 
 /// Characters of a value that are shown, at most.
 const SHOWN_CHARS_MAX: usize = 400;

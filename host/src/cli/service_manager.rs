@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 
 use super::failure::Failure;
 use crate::config::{Inherited, Listen};
-use crate::text;
+use wsrun_metrics::text;
 
 /// Returns the listeners that the service manager handed over (`LISTEN_FDS`). Call it once, while
 /// the process has one thread.

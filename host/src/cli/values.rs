@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{IpNet, Listen, Scope, TlsFiles};
-use crate::file::{self, ReadError};
+use wsrun_os::file::{self, ReadError};
 
 /// Parses a size: `64KiB`, `1MiB`, `2GiB`, `4096`. Units of 1,024 have the `iB` or not, units of
 /// 1,000 are `kB`, `MB` and `GB`.

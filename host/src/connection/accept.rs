@@ -18,13 +18,13 @@ use super::http::{Served, serve as serve_http};
 use super::upgraded::begin;
 use crate::admission::Slot;
 use crate::admission::{AddressSlot, Handshake};
-use crate::clock::timeout;
 use crate::listener::{Accepted, Bound, Listener};
-use crate::panics::{contained, plant, spawn};
 use crate::stream::{Socket, Stream};
 use crate::tls::Tls;
 use crate::worker::Worker;
 use wsrun_contract::{Limit, Setting};
+use wsrun_metrics::panics::{contained, plant, spawn};
+use wsrun_os::clock::timeout;
 
 /// How long a client that is turned away has to read why.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::{Response, StatusCode};
 
-use crate::text::Line;
+use wsrun_metrics::text::Line;
 
 pub(super) use wsrun_contract::ResponseBody as Body;
 

@@ -12,15 +12,15 @@ use wsrun_proto::ws::{self, Role};
 use super::drive::drive;
 use super::ws_config::ws_config;
 use crate::admission::Held;
-use crate::clock;
 use crate::handler::{AskedBy, Connector, Handler};
 use crate::outbound::{self, Failed, Opened, Outbound};
-use crate::panics::{contained, plant};
 use crate::session::{Opening, Session};
-use crate::transport::Unconnected;
 use crate::worker::Worker;
 use wsrun_contract::effects::Connect;
 use wsrun_contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
+use wsrun_metrics::panics::{contained, plant};
+use wsrun_os::clock;
+use wsrun_os::transport::Unconnected;
 
 /// Makes connections of the client role.
 pub(crate) struct OutboundConnector {

@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use tokio::time::Sleep;
 
-use crate::clock;
 use crate::driver::Driver;
 use crate::handler::Handler;
-use crate::panics::caught;
 use crate::session::Session;
 use crate::worker::Worker;
+use wsrun_metrics::panics::caught;
+use wsrun_os::clock;
 
 /// Runs a connection until its transport is gone, and closes it when the server stops. `early` is
 /// what the peer sent behind its handshake.

@@ -9,10 +9,10 @@ use super::upgraded::{Raw, Upgraded, begin};
 use crate::admission::Handshake;
 use crate::admission::Slot;
 use crate::handler::{HandOff, Handler, Seated};
-use crate::seldom::Seldom;
 use crate::stream::Detached;
 use crate::usage::SessionRoom;
 use wsrun_contract::Request;
+use wsrun_metrics::seldom::Seldom;
 
 /// A connection whose opening handshake is done, without anything of the worker that did it.
 struct Parts {

@@ -24,8 +24,8 @@ use super::front::Front;
 use super::plain;
 use super::upgrade::{is_upgrade, malformed, upgrade};
 use super::upgraded::{Raw, Upgraded};
-use crate::clock::{self, Patience};
 use crate::stream::Stream;
+use wsrun_os::clock::{self, Patience};
 
 /// How serving requests ended.
 pub(super) enum Served {

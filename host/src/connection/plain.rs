@@ -19,8 +19,8 @@ use super::front::Front;
 use super::upgrade::{FAILED, header, host_of, request, upgrade};
 use crate::dev::Page;
 use crate::handler::Handler;
-use crate::seldom::Seldom;
 use wsrun_contract::{HttpBody, HttpRequest as HandlerRequest, HttpResponse, NotServed};
+use wsrun_metrics::seldom::Seldom;
 
 pub(super) async fn answer(
     front: &Rc<Front>,

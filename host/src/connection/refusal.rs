@@ -5,9 +5,9 @@ use hyper::Response;
 use super::addresses::Addresses;
 use super::answer::Body;
 use super::front::Front;
-use crate::metrics::RefusalReason;
-use crate::seldom::Seldom;
-use crate::text::line;
+use wsrun_metrics::RefusalReason;
+use wsrun_metrics::seldom::Seldom;
+use wsrun_metrics::text::line;
 
 /// What is shown of what a client sent.
 const SHOWN_MAX: usize = 100;

@@ -8,13 +8,13 @@ use super::drive::drive;
 use super::ws_config::ws_config;
 use crate::admission::{HandlerSlot, Handshake};
 use crate::admission::{Held, Slot};
-use crate::clock;
 use crate::handler::Seated;
 use crate::session::Session;
 use crate::stream::Stream;
 use crate::usage::SessionRoom;
 use crate::worker::Worker;
 use wsrun_contract::Request;
+use wsrun_os::clock;
 
 /// A handshake that was answered with 101.
 pub(super) struct Upgraded {

@@ -11,11 +11,11 @@ use tokio::task::LocalSet;
 use wsrun_proto::ws::{CloseCode, CloseFrame, MessageKind};
 
 use super::Driver;
-use crate::clock;
 use crate::contract::ClosedBy;
 use crate::handler::tests::Bench;
 use crate::session::Session;
-use crate::transport::memory::{MemoryPeer, pipe};
+use wsrun_os::clock;
+use wsrun_os::transport::memory::{MemoryPeer, pipe};
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;

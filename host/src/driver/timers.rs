@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use wsrun_proto::ws::{CloseFrame, State};
 
 use super::{Driver, FAR, Stop};
-use crate::clock;
 use wsrun_contract::ClosedBy;
+use wsrun_os::clock;
 
 impl Driver {
     /// Runs what is due and notes when the next is, in a turn that began then. At the end of a turn that has read all that it may,

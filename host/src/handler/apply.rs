@@ -11,15 +11,15 @@ use super::place::Place;
 use super::recover::InHand;
 use super::{Handler, Remote};
 use crate::backlog::Published;
-use crate::panics::plant;
 use crate::registry::Timer;
 use crate::reservations::{Reservations, ReservedEffects};
-use crate::seldom::Seldom;
 use crate::session::{Fanned, Session};
 use wsrun_contract::effects::{Effect, Effects, FRAME_HEADER_BYTES_MAX, Payload};
 use wsrun_contract::guest::{Guest, GuestFactory};
 use wsrun_contract::packed;
 use wsrun_contract::{Callback, ClosedBy, ConnectionId, Message, SlowPolicy};
+use wsrun_metrics::panics::plant;
+use wsrun_metrics::seldom::Seldom;
 
 /// Messages given to connections before others get their turn: what a callback asks for is not bounded by its own time.
 const DELIVERIES_PER_SLICE: usize = 128;

@@ -13,10 +13,10 @@ use super::hosted::Hosted;
 use super::place::Place;
 use super::queue::{Event, cost};
 use super::recover::InHand;
-use crate::clock;
 use crate::session::Session;
 use wsrun_contract::guest::{Guest as _, GuestFactory};
 use wsrun_contract::packed::PREFIX_BYTES;
+use wsrun_os::clock;
 
 /// Messages in one call, at most.
 const MESSAGES_MAX: usize = 64;

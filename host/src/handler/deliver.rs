@@ -14,13 +14,13 @@ use super::recover::InHand;
 use super::requests::{HANDLE, RequestInstances};
 use super::swap::RESUMED_FIRST;
 use super::{DecisionFailed, Handler};
-use crate::clock::{self, thread_time};
 use crate::imports::Imports;
-use crate::panics::{contained, plant, spawn};
 use wsrun_contract::guest::{Guest, GuestFactory};
 use wsrun_contract::{
     Answer, Callback, CallbackError, Chunk, ClosedBy, ConnectionId, Limit, Message, NotServed,
 };
+use wsrun_metrics::panics::{contained, plant, spawn};
+use wsrun_os::clock::{self, thread_time};
 
 impl Handler {
     /// The handler's future, polled by [`Handler::turn`]. That of a seat ends when it sleeps, or has nobody left; any other never does.

@@ -52,9 +52,7 @@ pub(crate) use self::seat::Seated;
 use self::seat::{MakeLife, Owner, Seat, Seats};
 use self::swap::Before;
 pub(crate) use self::swap::{Extras, Trial};
-use crate::clock;
 use crate::imports::Imports;
-use crate::panics::{caught, contained, plant, spawn};
 use crate::registry::Registry;
 use crate::worker::{DrainListener, Worker};
 use wsrun_contract::effects::Connect;
@@ -63,6 +61,8 @@ use wsrun_contract::{
     Acceptance, CallbackError, Capabilities, CloseInfo, ConnectError, ConnectOptions, HttpRequest,
     HttpResponse, NotServed, Refusal, Request, ResponseBody, Scope,
 };
+use wsrun_metrics::panics::{caught, contained, plant, spawn};
+use wsrun_os::clock;
 
 /// Makes connections of the client role for handlers.
 pub(crate) trait Connector: Send + Sync {

@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 use super::batch::Pace;
 use super::hosted::Hosted;
 use super::swap::Extras;
-use crate::clock;
 use wsrun_contract::ConnectionId;
 use wsrun_contract::guest::GuestFactory;
+use wsrun_os::clock;
 
 /// After an instance that could not be made, or a handler that failed too often, the wait before the next try: doubled each time.
 const RETRY_MIN: Duration = Duration::from_millis(100);

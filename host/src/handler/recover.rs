@@ -10,10 +10,10 @@ use super::Handler;
 use super::hosted::Hosted;
 use super::place::Place;
 use super::queue::{Event, Queue, cost};
-use crate::panics::{Panicked, caught};
 use crate::session::Session;
 use wsrun_contract::guest::{Guest, GuestFactory};
 use wsrun_contract::{CloseInfo, ClosedBy, ConnectionId};
+use wsrun_metrics::panics::{Panicked, caught};
 
 /// What a panic while an event is delivered leaves to be settled.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{DecisionFailed, Handler};
-use crate::panics::{plant, spawn};
 use crate::usage::SessionRoom;
 use wsrun_contract::{
     Acceptance, Capabilities, HttpRequest, HttpResponse, Limit, NotServed, Refusal, Request,
     ResponseBody,
 };
+use wsrun_metrics::panics::{plant, spawn};
 
 /// A connection on its way to the worker that has the instance: called there, it attaches the
 /// connection to the handler.

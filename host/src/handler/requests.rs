@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Handler;
 use crate::imports::Imports;
-use crate::panics::spawn;
 use crate::reservations::ReservedEffects;
 use wsrun_contract::{Limit, NotServed, ReplySender, RequestHandler, ResponseBody};
+use wsrun_metrics::panics::spawn;
 
 /// The callback, as failures name it.
 pub(super) const HANDLE: &str = "incoming-handler.handle";

@@ -15,8 +15,8 @@ use rustc_hash::FxBuildHasher;
 
 use super::Handler;
 use super::queue::Event;
-use crate::clock;
 use wsrun_contract::{ConnectionId, Limit};
+use wsrun_os::clock;
 
 /// What a life is made with.
 pub(super) type MakeLife = Box<dyn Fn(Rc<Handler>) -> Pin<Box<dyn Future<Output = ()>>>>;

@@ -24,10 +24,10 @@ use super::place::{Place, Previous};
 use super::queue::Own;
 use super::recover::InHand;
 use super::requests::RequestInstances;
-use crate::clock;
-use crate::text::Line;
 use wsrun_contract::guest::{Guest as _, GuestFactory};
 use wsrun_contract::{Callback, CallbackError, Capabilities, ConnectionId, Limit, Setting};
+use wsrun_metrics::text::Line;
+use wsrun_os::clock;
 
 /// What a version is beside its instances.
 #[derive(Clone)]

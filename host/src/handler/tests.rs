@@ -14,16 +14,12 @@ use wsrun_proto::ws::{self, MessageKind, Role, State};
 
 use super::{AskedBy, Connector, Handler, NotAdmitted, Remote};
 use crate::admission::{Held, Slot};
-use crate::clock;
 use crate::config::Config;
 use crate::imports::Imports;
-use crate::metrics::{HandlerMetrics, Tallies};
 use crate::outbound::Outbound;
 use crate::registry::Registry;
 use crate::reservations::ReservedEffects;
 use crate::session::Session;
-use crate::transport::Transport;
-use crate::transport::memory::{MemoryPeer, pipe};
 use crate::worker::{Shared, Worker};
 use wsrun_contract::effects::{Connect, Effects};
 use wsrun_contract::guest::{Guest, GuestFactory};
@@ -33,6 +29,10 @@ use wsrun_contract::{
     ClosedBy, ConnectionId, HandlerLimits, HttpBody, HttpResponse, Message, PublishError, Request,
     Scope, SendError, SubscribeError, TimerError, TimerId,
 };
+use wsrun_metrics::{HandlerMetrics, Tallies};
+use wsrun_os::clock;
+use wsrun_os::transport::Transport;
+use wsrun_os::transport::memory::{MemoryPeer, pipe};
 
 /// What the guests of a test share with it.
 #[derive(Default)]

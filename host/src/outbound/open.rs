@@ -18,11 +18,11 @@ use wsrun_proto::ws::deflate::Agreed;
 
 use super::target::{Place, Target};
 use super::{Outbound, Prepared, tls};
-use crate::clock::timeout;
 use crate::descriptors;
-use crate::random::random;
 use crate::stream::{Socket, Stream, set_options};
 use wsrun_contract::{ConnectOptions, Failure, Phase, Request, ResponseHead, Role};
+use wsrun_os::clock::timeout;
+use wsrun_os::random::random;
 
 /// The most addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 16;

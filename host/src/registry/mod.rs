@@ -16,8 +16,6 @@ use self::auto_reply::AutoReplies;
 pub(crate) use self::timers::Timer;
 use self::timers::Timers;
 use crate::admission::Outbound;
-use crate::clock;
-use crate::metrics::{HandlerMetrics, HandlerTally};
 use crate::reservations::Reservations;
 use crate::session::Session;
 use crate::usage::{SessionRoom, Usage};
@@ -27,6 +25,8 @@ use wsrun_contract::{
     ConnectError, ConnectOptions, ConnectionId, ContractBroken, HandlerLimits, Limit, PublishError,
     Setting, SlowPolicy, TimerId,
 };
+use wsrun_metrics::{HandlerMetrics, HandlerTally};
+use wsrun_os::clock;
 
 /// What a handler's imports look at. A connection of another handler is not in it, and so unknown.
 pub(crate) struct Registry {

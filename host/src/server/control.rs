@@ -12,8 +12,8 @@ use super::Swapper;
 use super::exposition::exposition;
 use crate::config::Config;
 use crate::listener::{Bound, Ownership, SocketFile};
-use crate::metrics::{FailureKind, Tallies};
 use wsrun_contract::Limit;
+use wsrun_metrics::{FailureKind, Tallies};
 
 /// The longest time that a server waits for handshakes that have begun, when it hands over its
 /// listeners.

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::metrics::{FailureKind, HandlerTally, RefusalReason, Tallies};
+use wsrun_metrics::{FailureKind, HandlerTally, RefusalReason, Tallies};
 
 /// Returns all metrics in the text format of OpenMetrics 1.0, which Prometheus reads.
 pub(crate) fn exposition(tallies: &Arc<Tallies>) -> String {

@@ -12,23 +12,23 @@ use tokio::task::LocalSet;
 use super::contexts::InstanceContexts;
 use super::swap::Threads;
 use super::{Source, StartError};
-use crate::clock;
 use crate::config::{Config, HandlerLimits};
 use crate::connection::{self, Front, SharedFront};
 use crate::handler::{
     Connector, FromOthers, Handler, Remote, RemoteHandler, RemoteRequests, RequestInstances,
 };
 use crate::listener::Bound;
-use crate::metrics::HandlerMetrics;
 use crate::native::NativeFactory;
 use crate::registry::Registry;
-use crate::timeslice;
 use crate::tls::Tls;
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::wasm::program::Programs;
 use crate::worker::{Shared, Worker};
 use wsrun_contract::Setting;
+use wsrun_metrics::HandlerMetrics;
+use wsrun_os::clock;
+use wsrun_os::timeslice;
 
 /// What a worker is started with.
 pub(super) struct Plan {

@@ -83,12 +83,10 @@ use self::record::Recorded;
 pub(crate) use self::starting::Starting;
 use self::swap::Threads;
 use crate::listener::{self, Bound, SocketFile};
-use crate::metrics::Tallies;
 use crate::native::Native;
 use crate::outbound::Outbound;
 use crate::privileges::Identity;
 use crate::tape::recorder::{Finish, Recorder};
-use crate::text;
 use crate::tls::Tls;
 use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
 use crate::wasm::linker::{Linked, linker};
@@ -97,6 +95,8 @@ use crate::wasm::program::{Program, program_linker};
 use crate::wasm::taped::taped_linker;
 use crate::wasm::{cache, component};
 use crate::worker;
+use wsrun_metrics::Tallies;
+use wsrun_metrics::text;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]

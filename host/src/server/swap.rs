@@ -17,13 +17,13 @@ use crate::config::{Config, HandlerLimits, HandlerSource, WasmSettings};
 use crate::handler::{BeginSwap, Extras, RequestInstances, ToHandler, ToWorker, Trial};
 use crate::tape::Tape;
 use crate::tape::recorder::Recorder;
-use crate::text;
 use crate::wasm::component::{self, ComponentError, Content, Loaded};
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::wasm::linker::Linked;
 use crate::wasm::state::GuestState;
 use wsrun_contract::{Capabilities, Scope, Setting};
+use wsrun_metrics::text;
 
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(2);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use wsrun_proto::ws;
 
 use super::Session;
-use crate::clock;
+use wsrun_os::clock;
 
 /// Slices given to one write.
 const SLICES_MAX: usize = 64;

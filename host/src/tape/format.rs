@@ -267,7 +267,7 @@ impl Reader {
             file: file.clone(),
             cause,
         };
-        let (input, _) = crate::file::open(path).map_err(unreadable)?;
+        let (input, _) = wsrun_os::file::open(path).map_err(unreadable)?;
         let mut reader = Self {
             file: file.clone(),
             input: BufReader::with_capacity(256 * 1024, input),

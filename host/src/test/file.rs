@@ -98,7 +98,7 @@ impl Scenario {
     /// See [`FileError`]. Every text names the file and the position in it.
     pub fn load(file: impl AsRef<Path>) -> Result<Self, FileError> {
         let file = file.as_ref();
-        let bytes = crate::file::read(file, SCENARIO_BYTES_MAX).map_err(io::Error::from);
+        let bytes = wsrun_os::file::read(file, SCENARIO_BYTES_MAX).map_err(io::Error::from);
         let text = bytes.and_then(|bytes| {
             let text = String::from_utf8(bytes);
             text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))

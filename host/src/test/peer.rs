@@ -19,7 +19,7 @@ use wsrun_proto::ws::{
 };
 
 use super::effect::{Answer, Effect, Sent};
-use crate::clock;
+use wsrun_os::clock;
 
 /// The port that the server seems to listen on.
 pub(super) const PORT: u16 = 9000;

@@ -14,7 +14,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::compile::{Compiled, Weight};
-use crate::metrics::{HandlerTally, SharedGauge};
+use wsrun_metrics::{HandlerTally, SharedGauge};
 
 /// A component that is loaded. Its last owner is usually a worker, which must not wait until the
 /// code is freed: a separate thread frees it.

@@ -23,8 +23,8 @@ use super::component::{ComponentError, first_line};
 use super::engine::{EngineConfig, engine};
 use super::names::ignore_long_names;
 use super::settings::Compilation;
-use crate::panics;
-use crate::text;
+use wsrun_metrics::panics;
+use wsrun_metrics::text;
 
 /// The hidden command that runs [`run`].
 pub(crate) const COMMAND: &str = "compile-component";

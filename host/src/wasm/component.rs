@@ -14,9 +14,9 @@ use super::code::Code;
 use super::compile;
 use super::engine::EngineConfig;
 use super::settings::WasmSettings;
-use crate::file::ReadError;
-use crate::text;
 use wsrun_contract::{Capabilities, Setting};
+use wsrun_metrics::text;
+use wsrun_os::file::ReadError;
 
 /// The package that handlers speak.
 pub(crate) const PACKAGE: &str = "wsrun:websocket";
@@ -304,7 +304,7 @@ impl Source {
     /// When it is larger, no regular file, or cannot be read.
     pub(crate) fn read(settings: &WasmSettings, file: &Path) -> Result<Self, ComponentError> {
         let name = text::line(file.display());
-        let bytes = match crate::file::read(file, settings.compilation.component_bytes_max) {
+        let bytes = match wsrun_os::file::read(file, settings.compilation.component_bytes_max) {
             Ok(bytes) => bytes,
             Err(ReadError::TooLarge { bytes, limit }) => {
                 return Err(ComponentError::TooLarge {

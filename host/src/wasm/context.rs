@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::meter::ExecutionMeter;
 use super::settings::Coredumps;
-use crate::metrics::{HandlerMetrics, HostTally};
+use wsrun_metrics::{HandlerMetrics, HostTally};
 
 /// The settings of all instances on a worker, and what the worker measures and counts of them.
 #[derive(Debug)]

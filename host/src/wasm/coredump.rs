@@ -14,9 +14,9 @@ use wasmtime::{Store, WasmCoreDump};
 
 use super::context::HandlerContext;
 use super::state::GuestState;
-use crate::clock;
-use crate::metrics::HandlerMetrics;
 use wsrun_contract::{Limit, Setting};
+use wsrun_metrics::HandlerMetrics;
+use wsrun_os::clock;
 
 /// Dumps what an instance was when it trapped, if that is wanted and was not done a moment ago.
 pub(super) fn dump(store: &mut Store<GuestState>, error: &wasmtime::Error) {

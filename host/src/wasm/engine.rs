@@ -12,7 +12,7 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 use super::error::FRAMES_ASKED;
 use super::meter::ExecutionMeter;
 use super::settings::WasmSettings;
-use crate::timeslice;
+use wsrun_os::timeslice;
 
 /// The part of a callback's stack beyond the wasm frames. Host functions have nothing else, and an
 /// overflow there would abort the process.

@@ -26,11 +26,11 @@ use super::context::HandlerContext;
 use super::instance::{begin, bounded, explain, store};
 use super::linker::Linked;
 use super::state::Log;
-use crate::panics::plant;
-use crate::seldom::Seldom;
 use wsrun_contract::effects::Effects;
 use wsrun_contract::host::Host;
 use wsrun_contract::{CallbackError, HandlerLimits, NotServed, ReplySender, RequestHandler};
+use wsrun_metrics::panics::plant;
+use wsrun_metrics::seldom::Seldom;
 
 /// Bytes of one write to the body of a response, two of which may wait for the client.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;

@@ -25,8 +25,6 @@ use super::linker::Linked;
 use super::message::{ChunkIn, MessageIn};
 use super::meter::{ExecutionMeter, others_had_their_turn};
 use super::state::{GuestState, Log};
-use crate::clock::thread_time;
-use crate::panics::contained;
 use crate::tape::value::Two;
 use wsrun_contract::effects::Effects;
 use wsrun_contract::guest::{Guest, GuestFactory};
@@ -36,6 +34,8 @@ use wsrun_contract::{
     ConnectionId, HandlerLimits, HttpBody, HttpRequest, HttpResponse, Limit, Message, Refusal,
     Request, Setting, TimerId,
 };
+use wsrun_metrics::panics::contained;
+use wsrun_os::clock::thread_time;
 
 /// Handles of component resources that an instance may hold.
 pub(super) const COMPONENT_HANDLES_MAX: usize = 10_000;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
-use crate::metrics::HandlerTally;
 use wsrun_contract::Limit;
+use wsrun_metrics::HandlerTally;
 
 /// Bytes that a table element takes of the host's memory.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();

@@ -18,9 +18,9 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 use wsrun_proto::ws::MessageKind;
 
 use super::settings::ProgramFormat;
-use crate::seldom::Seldom;
 use wsrun_contract::host::DirectConnection;
 use wsrun_contract::{ConnectionId, Request, SendError, Setting};
+use wsrun_metrics::seldom::Seldom;
 
 /// Bytes that a program has not read and that may wait for it; its peer is not read above.
 const INPUT_BYTES_MAX: usize = 256 * 1024;

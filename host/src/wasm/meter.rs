@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::clock::thread_time;
+use wsrun_os::clock::thread_time;
 
 /// The measurements of one worker. They are on a cache line of their own, so that workers do not
 /// slow each other.

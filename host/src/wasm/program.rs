@@ -28,8 +28,6 @@ use super::meter::others_had_their_turn;
 use super::no_connections::NoConnections;
 use super::settings::ProgramFormat;
 use super::state::{GuestState, Log, ProgramIo};
-use crate::metrics::HandlerTally;
-use crate::seldom::Seldom;
 use wsrun_contract::effects::Effects;
 use wsrun_contract::guest::{Guest, GuestFactory};
 use wsrun_contract::host::{DirectConnection, Host};
@@ -37,6 +35,8 @@ use wsrun_contract::{
     Acceptance, Answer, Callback, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits,
     Limit, Message, Refusal, Setting,
 };
+use wsrun_metrics::HandlerTally;
+use wsrun_metrics::seldom::Seldom;
 
 /// How long a program may go on when its connection is gone: it has read the end of its input by then.
 const GRACE: Duration = Duration::from_secs(5);

@@ -10,10 +10,10 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::clock;
-use crate::metrics::HandlerMetrics;
-use crate::text::Line;
 use wsrun_contract::{Limit, Setting};
+use wsrun_metrics::HandlerMetrics;
+use wsrun_metrics::text::Line;
+use wsrun_os::clock;
 
 /// A longer line is logged in pieces of this size.
 const LINE_BYTES_MAX: usize = 8 * 1024;

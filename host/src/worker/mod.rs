@@ -14,10 +14,10 @@ use wsrun_proto::ws::{self, Scratch};
 use self::buffers::Buffers;
 pub(crate) use self::write_list::Flush;
 use self::write_list::WriteList;
-use crate::metrics::{HostTally, Tallies};
-use crate::random::random;
 use crate::runtime_settings::RuntimeSettings;
 use wsrun_contract::{ConnectionId, OutboundRules};
+use wsrun_metrics::{HostTally, Tallies};
+use wsrun_os::random::random;
 
 /// The mean time between two closes of a server that stops, as long as its time suffices.
 const CLOSE_INTERVAL: Duration = Duration::from_millis(2);

@@ -17,8 +17,8 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::seldom::Seldom;
 use crate::server::{Control, Phase};
+use wsrun_metrics::seldom::Seldom;
 
 /// The most clients at a time; one more waits. They are fewer than the descriptors that connections
 /// leave to the operator.

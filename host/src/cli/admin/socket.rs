@@ -22,8 +22,8 @@ use super::take_over;
 use super::verbs::{Answer, Reply, Request, StatusReply};
 use crate::cli::logging::log_swap;
 use crate::listener::{Ownership, SocketFile, remove_stale};
-use crate::seldom::Seldom;
 use crate::server::{Control, SwapError};
+use wsrun_metrics::seldom::Seldom;
 
 /// The most clients that wait for the end of the server.
 const WAITING_MAX: usize = 64;

@@ -17,8 +17,8 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::verbs::{Answer, Reply, Request};
-use crate::clock;
 use crate::config::{Inherited, Listen};
+use wsrun_os::clock;
 
 /// Descriptors in one message; the kernel's limit is 253.
 const DESCRIPTORS_MAX: usize = 128;

@@ -13,8 +13,8 @@ use crate::cli::failure::{Failure, is_there};
 use crate::cli::output::say_error;
 use crate::config::{Config, Grant, HandlerConfig, HandlerSource};
 use crate::server::{ConnectFailed, Running, Server};
-use crate::text::Line;
 use wsrun_contract::{CloseInfo, ConnectOptions};
+use wsrun_metrics::text::Line;
 
 pub(super) fn run(args: Args, handler: PathBuf, url: &str) -> Result<ExitCode, Failure> {
     if args.peer.insecure || args.peer.ca_file.is_some() {

@@ -11,9 +11,9 @@ use super::super::bindings::wsrun::websocket::types::{
 };
 use super::super::message::MessageOut;
 use super::super::state::{Calls, GuestState};
-use crate::panics::plant;
 use wsrun_contract::effects::Effect;
 use wsrun_contract::{self as contract, ConnectionId};
+use wsrun_metrics::panics::plant;
 
 /// Defines `send` so that the message is copied once, out of the handler's memory.
 pub(super) fn add_send(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {

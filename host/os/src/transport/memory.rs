@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker};
 use super::Transport;
 
 /// The transport. It takes everything until the peer says otherwise.
-pub(crate) struct MemoryTransport(Rc<RefCell<State>>);
+pub struct MemoryTransport(Rc<RefCell<State>>);
 
 /// The other end.
-pub(crate) struct MemoryPeer(Rc<RefCell<State>>);
+pub struct MemoryPeer(Rc<RefCell<State>>);
 
 struct State {
     /// What the peer has sent and nobody has read.
@@ -32,7 +32,7 @@ struct State {
 }
 
 /// Returns both ends of a connection.
-pub(crate) fn pipe() -> (MemoryTransport, MemoryPeer) {
+pub fn pipe() -> (MemoryTransport, MemoryPeer) {
     let state = Rc::new(RefCell::new(State {
         sent: VecDeque::new(),
         has_ended: false,
@@ -50,50 +50,50 @@ pub(crate) fn pipe() -> (MemoryTransport, MemoryPeer) {
 
 impl MemoryPeer {
     /// Sends bytes.
-    pub(crate) fn send(&self, bytes: &[u8]) {
+    pub fn send(&self, bytes: &[u8]) {
         self.0.borrow_mut().sent.extend(bytes);
         self.wake();
     }
 
     /// Ends the peer's side behind what it has sent.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         self.0.borrow_mut().has_ended = true;
         self.wake();
     }
 
     /// Makes every further write fail.
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         self.0.borrow_mut().is_broken = true;
         self.wake();
     }
 
     /// Lets so many more bytes be written.
-    pub(crate) fn set_room(&self, bytes: usize) {
+    pub fn set_room(&self, bytes: usize) {
         self.0.borrow_mut().room = bytes;
         self.wake();
     }
 
     /// Sets what [`Transport::untaken_bytes`] returns.
-    pub(crate) fn set_untaken(&self, bytes: usize) {
+    pub fn set_untaken(&self, bytes: usize) {
         self.0.borrow_mut().untaken = Some(bytes);
     }
 
     /// Takes what was written since the last call.
-    pub(crate) fn take_written(&self) -> Vec<u8> {
+    pub fn take_written(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.borrow_mut().written)
     }
 
     /// Returns how many writes there were.
-    pub(crate) fn writes(&self) -> usize {
+    pub fn writes(&self) -> usize {
         self.0.borrow().writes
     }
 
     /// Returns how many bytes of what was sent nobody has read.
-    pub(crate) fn unread_bytes(&self) -> usize {
+    pub fn unread_bytes(&self) -> usize {
         self.0.borrow().sent.len()
     }
 
-    pub(crate) fn is_shut_down(&self) -> bool {
+    pub fn is_shut_down(&self) -> bool {
         self.0.borrow().is_shut_down
     }
 

@@ -2,13 +2,16 @@
 //!
 //! Nothing here knows who counts or how the numbers are exposed.
 
-mod counters;
-mod handler;
+pub mod counters;
+pub mod handler;
 mod log_rate;
-mod token_bucket;
+pub mod panics;
+pub mod seldom;
+pub mod text;
+pub mod token_bucket;
 
-pub(crate) use self::counters::{
+pub use self::counters::{
     FailureKind, HandlerTally, HostTally, RefusalReason, SharedGauge, Tallies,
 };
-pub(crate) use self::handler::HandlerMetrics;
-pub(crate) use self::token_bucket::Bucket;
+pub use self::handler::HandlerMetrics;
+pub use self::token_bucket::Bucket;

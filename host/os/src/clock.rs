@@ -15,12 +15,12 @@ use tokio::time::Sleep;
 const LATE_AFTER: Duration = Duration::from_millis(500);
 
 /// Returns the current time of this runtime's timers.
-pub(crate) fn now() -> Instant {
+pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// Returns the processor time that this thread has used.
-pub(crate) fn thread_time() -> Duration {
+pub fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or_default(),
@@ -30,19 +30,19 @@ pub(crate) fn thread_time() -> Duration {
 
 /// Returns true when something that was due is handled so late that the delay is this process's own
 /// fault and nobody else's.
-pub(crate) fn is_late(due: Instant, now: Instant) -> bool {
+pub fn is_late(due: Instant, now: Instant) -> bool {
     now.saturating_duration_since(due) >= LATE_AFTER
 }
 
 /// Wakes a task after every other ready task has run and the sockets were polled.
-pub(crate) fn wake_after_others(cx: &mut Context<'_>) {
+pub fn wake_after_others(cx: &mut Context<'_>) {
     // Polling `yield_now` once hands the waker over to the runtime.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// A time limit for waiting on somebody else. It starts again when the process itself stood still
 /// in the meantime.
-pub(crate) struct Patience {
+pub struct Patience {
     limit: Duration,
     sleep: Pin<Box<Sleep>>,
     /// Set once the time is over and the task was woken to poll the sockets a last time.
@@ -50,7 +50,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) fn new(limit: Duration) -> Self {
+    pub fn new(limit: Duration) -> Self {
         Self {
             limit,
             sleep: Box::pin(tokio::time::sleep(limit)),
@@ -62,7 +62,7 @@ impl Patience {
     ///
     /// When the time is over, the task is first woken to poll once more: a process that was stopped
     /// sees its timers before its sockets.
-    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.sleep.as_mut().poll(cx));
             if is_late(self.sleep.deadline().into_std(), now()) {
@@ -81,13 +81,10 @@ impl Patience {
 
 /// The error of [`timeout`]: the work was not done in time.
 #[derive(Debug)]
-pub(crate) struct Elapsed;
+pub struct Elapsed;
 
 /// Waits for something that others do, for as long as [`Patience`] allows.
-pub(crate) async fn timeout<T>(
-    limit: Duration,
-    work: impl Future<Output = T>,
-) -> Result<T, Elapsed> {
+pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut work = pin!(work);
     let mut patience = Patience::new(limit);
     poll_fn(|cx| match work.as_mut().poll(cx) {

@@ -24,13 +24,13 @@ fn must_escape(c: char) -> bool {
 }
 
 /// Returns the text, escaped for one line.
-pub(crate) fn line(text: impl Display) -> String {
+pub fn line(text: impl Display) -> String {
     Line(text).to_string()
 }
 
 /// Shows a text escaped for one line. A tab stays.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Line<T>(pub(crate) T);
+pub struct Line<T>(pub T);
 
 impl<T: Display> Display for Line<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +41,7 @@ impl<T: Display> Display for Line<T> {
 
 /// Shows a text of several lines, each of them escaped.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lines<T>(pub(crate) T);
+pub struct Lines<T>(pub T);
 
 impl<T: Display> Display for Lines<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,7 +91,7 @@ impl<W: Write + ?Sized> Write for Escaper<'_, W> {
 /// Shows JSON with the same characters escaped in JSON's own way, so that parsing gives the
 /// original.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Json<'a>(pub(crate) &'a str);
+pub struct Json<'a>(pub &'a str);
 
 impl Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The rate limit of one cause. It is meant to be a static beside the line that it limits.
 #[derive(Debug)]
-pub(crate) struct Seldom(Mutex<State>);
+pub struct Seldom(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -17,7 +17,7 @@ struct State {
 }
 
 impl Seldom {
-    pub(crate) const fn new() -> Self {
+    pub const fn new() -> Self {
         Self(Mutex::new(State {
             last: None,
             left_out: 0,
@@ -26,7 +26,7 @@ impl Seldom {
 
     /// Returns none when nothing is to be logged now. Otherwise returns the number of times that
     /// the cause was left out since the last line.
-    pub(crate) fn take(&self) -> Option<u64> {
+    pub fn take(&self) -> Option<u64> {
         self.take_at(Instant::now())
     }
 

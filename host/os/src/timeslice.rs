@@ -18,14 +18,14 @@ use nix::libc;
 
 /// The slice of a thread that serves connections: about what a guest may compute before others run
 /// (ADR 9).
-pub(crate) const OF_WORKER: Duration = Duration::from_micros(200);
+pub const OF_WORKER: Duration = Duration::from_micros(200);
 
 /// The slice of a worker that comes after others. The kernel interrupts a thread at once only for
 /// one with a shorter slice.
-pub(crate) const OF_LATER_WORKER: Duration = Duration::from_micros(500);
+pub const OF_LATER_WORKER: Duration = Duration::from_micros(500);
 
 /// The slice of the thread that interrupts those guests: the shortest that the kernel accepts.
-pub(crate) const OF_TICKER: Duration = Duration::from_micros(100);
+pub const OF_TICKER: Duration = Duration::from_micros(100);
 
 /// The thread id that stands for the calling thread.
 const CALLING_THREAD: libc::c_long = 0;
@@ -38,7 +38,7 @@ const NO_FLAGS: libc::c_long = 0;
 ///
 /// Fails when the system call fails, as in a sandbox that does not know it. Nothing has changed
 /// then.
-pub(crate) fn request(slice: Duration) -> io::Result<()> {
+pub fn request(slice: Duration) -> io::Result<()> {
     let mut attributes = current()?;
     if ![libc::SCHED_OTHER, libc::SCHED_BATCH].contains(&(attributes.sched_policy as libc::c_int)) {
         // The operator chose a policy in which the slice means something else, or nothing.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// A token bucket that starts full. One call of `take` may overdraw it; then nothing may be taken
 /// until the debt is paid.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     /// Tokens per second, and also the capacity.
     rate: f64,
     tokens: f64,
@@ -13,7 +13,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn new(now: Instant, rate: u64) -> Self {
+    pub fn new(now: Instant, rate: u64) -> Self {
         #[expect(
             clippy::cast_precision_loss,
             reason = "beyond 2^53 per second nothing is limited"
@@ -27,7 +27,7 @@ impl Bucket {
     }
 
     /// Returns the number of whole tokens that are available now.
-    pub(crate) fn available(&mut self, now: Instant) -> u64 {
+    pub fn available(&mut self, now: Instant) -> u64 {
         self.fill(now);
         #[expect(
             clippy::cast_possible_truncation,
@@ -39,12 +39,12 @@ impl Bucket {
     }
 
     /// Returns true when at least one token is available.
-    pub(crate) fn has_any(&mut self, now: Instant) -> bool {
+    pub fn has_any(&mut self, now: Instant) -> bool {
         self.available(now) > 0
     }
 
     /// Takes tokens, even when there are fewer.
-    pub(crate) fn take(&mut self, now: Instant, tokens: u64) {
+    pub fn take(&mut self, now: Instant, tokens: u64) {
         self.fill(now);
         #[expect(
             clippy::cast_precision_loss,
@@ -56,7 +56,7 @@ impl Bucket {
 
     /// Returns the time at which a part of what one second brings (at least one token) will be
     /// available, after `ahead` such parts have gone to others. None when it is available now.
-    pub(crate) fn ready_at(&mut self, now: Instant, part: f64, ahead: u32) -> Option<Instant> {
+    pub fn ready_at(&mut self, now: Instant, part: f64, ahead: u32) -> Option<Instant> {
         self.fill(now);
         let need = (self.rate * part).clamp(1.0, self.rate);
         let missing = need.mul_add(f64::from(ahead) + 1.0, -self.tokens);

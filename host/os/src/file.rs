@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 /// The reason why a file was not read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
+pub enum ReadError {
     /// The system reported an error, or it is not a regular file.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -46,7 +46,7 @@ impl From<ReadError> for io::Error {
 /// # Errors
 ///
 /// Fails when there is no regular file at this path: a folder, a pipe or a device is an error.
-pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Opening a pipe or a device may have effects of its own.
     check_regular(&std::fs::metadata(path)?)?;
     let file = open_without_waiting(path)?;
@@ -61,7 +61,7 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
 /// # Errors
 ///
 /// Fails as [`open`] does, and when the file is larger or cannot be read.
-pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     let (file, metadata) = open(path)?;
     if metadata.len() > limit {
         return Err(ReadError::TooLarge {
@@ -81,7 +81,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
 /// # Errors
 ///
 /// Fails as [`read`] does, and when a pipe has not ended in time.
-pub(crate) fn read_or_pipe(path: &Path, limit: u64, time: Duration) -> Result<Vec<u8>, ReadError> {
+pub fn read_or_pipe(path: &Path, limit: u64, time: Duration) -> Result<Vec<u8>, ReadError> {
     if !std::fs::metadata(path)?.file_type().is_fifo() {
         return read(path, limit);
     }

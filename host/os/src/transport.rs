@@ -1,7 +1,7 @@
 //! The seam between a session and the bytes under it.
 
 #[cfg(test)]
-pub(crate) mod memory;
+pub mod memory;
 
 use std::io::{self, IoSlice};
 use std::os::fd::RawFd;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 /// The byte stream under a connection whose opening handshake is done.
 ///
 /// A poll that returns `Pending` has registered the waker of `cx`.
-pub(crate) trait Transport {
+pub trait Transport {
     /// Reads into `buffer` and returns how many bytes that were. Zero is the end of the peer's side.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
@@ -47,7 +47,7 @@ pub(crate) trait Transport {
 
 /// The transport of a session that has none yet: reads and writes wait forever.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unconnected;
+pub struct Unconnected;
 
 impl Transport for Unconnected {
     fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {

@@ -18,7 +18,7 @@ const CORE_DUMP_INTERVAL: Duration = Duration::from_secs(1);
 /// What is counted and logged about one handler on one worker. It never leaves the worker's
 /// thread; the counters in it may be read on any.
 #[derive(Debug)]
-pub(crate) struct HandlerMetrics {
+pub struct HandlerMetrics {
     name: Arc<str>,
     counters: Arc<HandlerTally>,
     /// The time of the last warning about each limit.
@@ -29,7 +29,7 @@ pub(crate) struct HandlerMetrics {
 
 impl HandlerMetrics {
     /// Begins with the numbers of `counters`. The handler may log `log_lines_per_second_max` lines.
-    pub(crate) fn new(
+    pub fn new(
         name: Arc<str>,
         counters: Arc<HandlerTally>,
         log_lines_per_second_max: u64,
@@ -46,18 +46,18 @@ impl HandlerMetrics {
 
     /// Returns the handler's name.
     #[inline]
-    pub(crate) fn name(&self) -> &Arc<str> {
+    pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
     /// Returns the handler's counters.
     #[inline]
-    pub(crate) fn counters(&self) -> &Arc<HandlerTally> {
+    pub fn counters(&self) -> &Arc<HandlerTally> {
         &self.counters
     }
 
     /// Counts that a limit was reached, and warns about it in the log at most once in five seconds.
-    pub(crate) fn note_limit(&self, limit: Limit) {
+    pub fn note_limit(&self, limit: Limit) {
         let count = &self.counters.limits[limit as usize];
         count.add(1);
         let warned = &self.warned[limit as usize];
@@ -79,7 +79,7 @@ impl HandlerMetrics {
 
     /// Takes the right to log one line of the handler's output. Returns the number of lines that
     /// were left out before it and not reported yet, or none when this line is to be left out.
-    pub(crate) fn take_log_line(&self, now: Instant) -> Option<u64> {
+    pub fn take_log_line(&self, now: Instant) -> Option<u64> {
         let taken = self.log_rate.borrow_mut().take(now);
         if taken.is_none() {
             self.note_limit(Limit::LogRate);
@@ -88,7 +88,7 @@ impl HandlerMetrics {
     }
 
     /// Returns true when a core dump may be written, at most once in a second.
-    pub(crate) fn take_core_dump(&self, now: Instant) -> bool {
+    pub fn take_core_dump(&self, now: Instant) -> bool {
         let is_due = self
             .dumped
             .get()
@@ -100,7 +100,7 @@ impl HandlerMetrics {
     }
 
     /// Counts a callback that failed and logs it.
-    pub(crate) fn report_failure(
+    pub fn report_failure(
         &self,
         callback: &str,
         connection: Option<ConnectionId>,

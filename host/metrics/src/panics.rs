@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::metrics::HostTally;
+use crate::HostTally;
 use crate::text;
 
 /// Characters of a panic's message that are logged.
@@ -19,7 +19,7 @@ const TEXT_MAX: usize = 200;
 
 /// A panic that was caught.
 #[derive(Debug)]
-pub(crate) struct Panicked(String);
+pub struct Panicked(String);
 
 impl Panicked {
     fn new(payload: &(dyn Any + Send)) -> Self {
@@ -34,7 +34,7 @@ impl Panicked {
     }
 
     /// Counts the panic and logs it. `handler` is empty when the panic concerns none.
-    pub(crate) fn report(&self, tally: &HostTally, handler: &str, stage: &str) {
+    pub fn report(&self, tally: &HostTally, handler: &str, stage: &str) {
         tally.panics.add(1);
         tracing::error!(
             handler,
@@ -52,14 +52,14 @@ impl std::fmt::Display for Panicked {
 }
 
 /// Runs something that may panic. When it did, the caller must end what it was working on.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     // Nothing uses what the work held before it is ended, so no broken invariant is relied on.
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Panicked::new(&*payload))
 }
 
 /// Awaits a future that may panic, as [`caught`] does for a function. The future is not polled
 /// again after a panic.
-pub(crate) async fn contained<F: Future>(work: F) -> Result<F::Output, Panicked> {
+pub async fn contained<F: Future>(work: F) -> Result<F::Output, Panicked> {
     let mut work = pin!(work);
     std::future::poll_fn(|cx| match caught(|| work.as_mut().poll(cx)) {
         Ok(Poll::Pending) => Poll::Pending,
@@ -70,7 +70,7 @@ pub(crate) async fn contained<F: Future>(work: F) -> Result<F::Output, Panicked>
 }
 
 /// Spawns a task that needs no cleanup after a panic: guards give back what the task holds.
-pub(crate) fn spawn(
+pub fn spawn(
     tally: &Arc<HostTally>,
     stage: &'static str,
     task: impl Future<Output = ()> + 'static,
@@ -86,7 +86,7 @@ pub(crate) fn spawn(
 /// Panics where a test asks for it. `WSRUN_TEST_PANIC=STAGE:N` names the stage and the number of
 /// the call that panics; 0 means every call. Does nothing in a release build.
 #[cfg(debug_assertions)]
-pub(crate) fn plant(stage: &str) {
+pub fn plant(stage: &str) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -107,7 +107,7 @@ pub(crate) fn plant(stage: &str) {
 /// Does nothing, in a release build.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
-pub(crate) fn plant(_: &str) {}
+pub fn plant(_: &str) {}
 
 #[cfg(test)]
 mod tests {

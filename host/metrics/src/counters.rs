@@ -6,64 +6,64 @@ use wsrun_contract::Limit;
 
 /// A number that only grows. One thread adds, any may read.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub struct Counter(AtomicU64);
 
 impl Counter {
     #[inline]
-    pub(crate) fn add(&self, count: u64) {
+    pub fn add(&self, count: u64) {
         // One writer: no locked instruction is needed.
         self.0.store(self.get() + count, Ordering::Relaxed);
     }
 
     #[inline]
-    pub(crate) fn get(&self) -> u64 {
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// A number that goes up and down. One thread changes it, any may read.
 #[derive(Debug, Default)]
-pub(crate) struct Gauge(AtomicUsize);
+pub struct Gauge(AtomicUsize);
 
 impl Gauge {
     #[inline]
-    pub(crate) fn get(&self) -> usize {
+    pub fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(crate) fn set(&self, value: usize) {
+    pub fn set(&self, value: usize) {
         self.0.store(value, Ordering::Relaxed);
     }
 
     /// From `before` to `after`, of one of the things that it is the sum of.
     #[inline]
-    pub(crate) fn change(&self, before: usize, after: usize) {
+    pub fn change(&self, before: usize, after: usize) {
         self.set(self.get() - before + after);
     }
 }
 
 /// The same where any thread changes it, which is rare.
 #[derive(Debug, Default)]
-pub(crate) struct SharedGauge(AtomicU64);
+pub struct SharedGauge(AtomicU64);
 
 impl SharedGauge {
-    pub(crate) fn get(&self) -> u64 {
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn add(&self, count: u64) {
+    pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    pub(crate) fn subtract(&self, count: u64) {
+    pub fn subtract(&self, count: u64) {
         self.0.fetch_sub(count, Ordering::Relaxed);
     }
 }
 
 /// How a callback failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FailureKind {
+pub enum FailureKind {
     Trap,
     Deadline,
     Blocked,
@@ -72,9 +72,9 @@ pub(crate) enum FailureKind {
 }
 
 impl FailureKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Trap, Self::Deadline, Self::Blocked, Self::Start];
+    pub const ALL: [Self; 4] = [Self::Trap, Self::Deadline, Self::Blocked, Self::Start];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Trap => "trap",
             Self::Deadline => "deadline",
@@ -86,7 +86,7 @@ impl FailureKind {
 
 /// Why a handshake was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RefusalReason {
+pub enum RefusalReason {
     /// It is no upgrade to WebSocket, or a malformed one.
     Malformed,
     /// A page of another origin.
@@ -108,7 +108,7 @@ pub(crate) enum RefusalReason {
 }
 
 impl RefusalReason {
-    pub(crate) const ALL: [Self; 9] = [
+    pub const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Origin,
         Self::Subprotocol,
@@ -120,7 +120,7 @@ impl RefusalReason {
         Self::Shutdown,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
             Self::Origin => "origin",
@@ -137,44 +137,44 @@ impl RefusalReason {
 
 /// One handler on one worker.
 #[derive(Debug, Default)]
-pub(crate) struct HandlerTally {
-    pub(crate) connections: Gauge,
-    pub(crate) opened: Counter,
-    pub(crate) messages_in: Counter,
-    pub(crate) messages_out: Counter,
-    pub(crate) dropped: Counter,
-    pub(crate) bytes_in: Counter,
-    pub(crate) bytes_out: Counter,
-    pub(crate) auto_replies: Counter,
-    pub(crate) callbacks: Counter,
-    pub(crate) failures: [Counter; FailureKind::ALL.len()],
+pub struct HandlerTally {
+    pub connections: Gauge,
+    pub opened: Counter,
+    pub messages_in: Counter,
+    pub messages_out: Counter,
+    pub dropped: Counter,
+    pub bytes_in: Counter,
+    pub bytes_out: Counter,
+    pub auto_replies: Counter,
+    pub callbacks: Counter,
+    pub failures: [Counter; FailureKind::ALL.len()],
     /// Times that the handler was left alone for having failed too often.
-    pub(crate) back_offs: Counter,
+    pub back_offs: Counter,
     /// 1 while that is so.
-    pub(crate) backed_off: Gauge,
-    pub(crate) instances: Counter,
+    pub backed_off: Gauge,
+    pub instances: Counter,
     /// Versions that took over for good, and those that were given up.
-    pub(crate) swaps: Counter,
-    pub(crate) swaps_given_up: Counter,
-    pub(crate) limits: PerLimit,
-    pub(crate) queued_bytes: Gauge,
-    pub(crate) event_bytes: Gauge,
-    pub(crate) session_bytes: Gauge,
+    pub swaps: Counter,
+    pub swaps_given_up: Counter,
+    pub limits: PerLimit,
+    pub queued_bytes: Gauge,
+    pub event_bytes: Gauge,
+    pub session_bytes: Gauge,
     /// Session data that is promised to be kept: whoever holds the promise, on whichever thread, takes it back here.
-    pub(crate) session_promised: AtomicUsize,
+    pub session_promised: AtomicUsize,
     /// Instances that there are, those of plain requests and the spare one included.
-    pub(crate) live_instances: Gauge,
+    pub live_instances: Gauge,
     /// Instances that were let go because nothing happened.
-    pub(crate) hibernations: Counter,
+    pub hibernations: Counter,
     /// Memories and tables of all its instances.
-    pub(crate) memory_bytes: Gauge,
+    pub memory_bytes: Gauge,
     /// What the versions of the handler that are loaded take: one number for all workers.
-    pub(crate) code_bytes: Arc<SharedGauge>,
+    pub code_bytes: Arc<SharedGauge>,
 }
 
 /// How often each limit was reached: indexed by `Limit as usize`.
 #[derive(Debug)]
-pub(crate) struct PerLimit([Counter; Limit::ALL.len()]);
+pub struct PerLimit([Counter; Limit::ALL.len()]);
 
 impl Default for PerLimit {
     fn default() -> Self {
@@ -192,31 +192,31 @@ impl std::ops::Index<usize> for PerLimit {
 
 /// What a worker counts whoever the connection would be for.
 #[derive(Debug, Default)]
-pub(crate) struct HostTally {
-    pub(crate) accepted: Counter,
-    pub(crate) turned_away: Counter,
-    pub(crate) handshakes_refused: [Counter; RefusalReason::ALL.len()],
+pub struct HostTally {
+    pub accepted: Counter,
+    pub turned_away: Counter,
+    pub handshakes_refused: [Counter; RefusalReason::ALL.len()],
     /// Panics of the host that were contained.
-    pub(crate) panics: Counter,
+    pub panics: Counter,
 }
 
 /// The numbers of a server.
 #[derive(Debug)]
-pub(crate) struct Tallies {
+pub struct Tallies {
     /// In the order of the configuration.
-    pub(crate) names: Vec<String>,
-    pub(crate) workers: Vec<WorkerTally>,
+    pub names: Vec<String>,
+    pub workers: Vec<WorkerTally>,
 }
 
 #[derive(Debug)]
-pub(crate) struct WorkerTally {
-    pub(crate) host: Arc<HostTally>,
+pub struct WorkerTally {
+    pub host: Arc<HostTally>,
     /// In the order of the configuration.
-    pub(crate) handlers: Vec<Arc<HandlerTally>>,
+    pub handlers: Vec<Arc<HandlerTally>>,
 }
 
 impl Tallies {
-    pub(crate) fn new(names: Vec<String>, workers: u16) -> Self {
+    pub fn new(names: Vec<String>, workers: u16) -> Self {
         let code: Vec<Arc<SharedGauge>> = names.iter().map(|_| Arc::default()).collect();
         let of_handler = |code: &Arc<SharedGauge>| {
             Arc::new(HandlerTally {
@@ -235,19 +235,19 @@ impl Tallies {
     }
 
     /// The sum over all workers of what `of` counts, for the handler at `position`.
-    pub(crate) fn sum(&self, position: usize, of: impl Fn(&HandlerTally) -> u64) -> u64 {
+    pub fn sum(&self, position: usize, of: impl Fn(&HandlerTally) -> u64) -> u64 {
         let workers = self.workers.iter();
         workers.map(|worker| of(&worker.handlers[position])).sum()
     }
 
     /// Bytes of the versions of the handler at `position` that are loaded.
-    pub(crate) fn code_bytes(&self, position: usize) -> u64 {
+    pub fn code_bytes(&self, position: usize) -> u64 {
         let worker = self.workers.first();
         worker.map_or(0, |worker| worker.handlers[position].code_bytes.get())
     }
 
     /// The same of what a worker counts itself.
-    pub(crate) fn host_sum(&self, of: impl Fn(&HostTally) -> u64) -> u64 {
+    pub fn host_sum(&self, of: impl Fn(&HostTally) -> u64) -> u64 {
         self.workers.iter().map(|worker| of(&worker.host)).sum()
     }
 }
