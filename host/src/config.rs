@@ -9,15 +9,8 @@ pub use ipnet::IpNet;
 
 pub use crate::connection::files::FolderError;
 pub use crate::connection::settings::{ConnectionSettings, InvalidConnections, Origins};
-pub use crate::listener::{Inherited, Listen};
 use crate::native::Native;
-pub use crate::network_filter::NetworkFilter;
-pub use crate::outbound::OutboundConfig;
-pub use crate::outbound::grants::{Grant, GrantError, Grants};
 pub use crate::privileges::Privileges;
-pub use crate::runtime_settings::{InvalidRuntime, RuntimeSettings};
-pub use crate::tape::RecordConfig;
-pub use crate::tls::TlsFiles;
 pub use crate::wasm::settings::{Compilation, Coredumps, InvalidWasm, ProgramFormat, WasmSettings};
 pub use wsrun_contract::{
     ComputeLimits, ContractLimits, HandlerLimits, InvalidLimits, MemoryLimits, Rates, Resilience,
@@ -25,6 +18,13 @@ pub use wsrun_contract::{
 };
 use wsrun_contract::{Fault, LONGEST, Setting};
 use wsrun_metrics::text;
+pub use wsrun_net::listener::{Inherited, Listen};
+pub use wsrun_net::network_filter::NetworkFilter;
+pub use wsrun_net::outbound::OutboundConfig;
+pub use wsrun_net::outbound::grants::{Grant, GrantError, Grants};
+pub use wsrun_net::tls::TlsFiles;
+pub use wsrun_runtime::runtime_settings::{InvalidRuntime, RuntimeSettings};
+pub use wsrun_tape::RecordConfig;
 
 /// The most threads with connections.
 const WORKERS_MAX: u16 = 1_024;

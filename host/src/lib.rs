@@ -8,32 +8,14 @@
 //! * [`test`]: scenarios. [`dev`]: a page that reloads itself.
 //! * [`cli`]: the command line.
 
-mod admission;
-mod backlog;
 pub mod cli;
 pub mod config;
 mod connection;
 pub mod contract;
-mod descriptors;
 pub mod dev;
-mod driver;
-mod handler;
-mod imports;
-mod listener;
 pub mod native;
-mod network_filter;
-mod outbound;
 mod privileges;
-mod registry;
 mod replay;
-mod reservations;
-mod runtime_settings;
 pub mod server;
-mod session;
-mod stream;
-mod tape;
 pub mod test;
-mod tls;
-mod usage;
 mod wasm;
-mod worker;

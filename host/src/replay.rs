@@ -9,12 +9,6 @@ use std::time::Duration;
 use serde_json::Value;
 use wasmtime::Engine;
 
-use crate::tape::Tape;
-use crate::tape::format::{EndReason, Entry, GONE, Line, Made, NEW, Outcome, Reader, TapeError};
-use crate::tape::player::{Difference, Playing};
-use crate::tape::recorder::{failed, names};
-use crate::tape::redact::Redaction;
-use crate::tape::value::{FromTape, args};
 use crate::wasm::bindings::wsrun::websocket::types;
 use crate::wasm::component::{self, ComponentError, Loaded};
 use crate::wasm::context::{HandlerContext, WorkerContext};
@@ -32,6 +26,12 @@ use wsrun_contract::{
 };
 use wsrun_metrics::HandlerMetrics;
 use wsrun_os::clock;
+use wsrun_tape::Tape;
+use wsrun_tape::format::{EndReason, Entry, GONE, Line, Made, NEW, Outcome, Reader, TapeError};
+use wsrun_tape::player::{Difference, Playing};
+use wsrun_tape::recorder::{failed, names};
+use wsrun_tape::redact::Redaction;
+use wsrun_tape::value::{FromTape, args};
 
 /// The most bytes of a component that is replayed, and of its compiled code. They do not depend on
 /// a server's limits: the file is the user's own, and a server with a larger --max-component has
@@ -167,7 +167,7 @@ impl Choice {
         };
         header.handlers.iter().for_each(|served| know(&served.name));
         let mut versions: Vec<Made> = Vec::new();
-        while let Some(line) = reader.next()? {
+        while let Some(line) = reader.next_line()? {
             if let Line::Entry(entry) = line
                 && entry.event == NEW
             {
@@ -302,7 +302,7 @@ enum Played {
 impl Player {
     async fn play(mut self, mut reader: Reader, choice: &Choice) -> Result<Report, ReplayError> {
         loop {
-            match reader.next()? {
+            match reader.next_line()? {
                 None => {
                     self.note(
                         "the tape has no last line: the server was killed, or is still running",

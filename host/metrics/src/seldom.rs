@@ -17,6 +17,11 @@ struct State {
 }
 
 impl Seldom {
+    /// Returns a limit whose first line may be logged at once.
+    #[expect(
+        clippy::new_without_default,
+        reason = "it is a static beside a line of the log"
+    )]
     pub const fn new() -> Self {
         Self(Mutex::new(State {
             last: None,

@@ -1,6 +1,5 @@
 //! The seam between a session and the bytes under it.
 
-#[cfg(test)]
 pub mod memory;
 
 use std::io::{self, IoSlice};

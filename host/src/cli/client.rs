@@ -14,11 +14,11 @@ use wsrun_proto::ws::{
 use super::advice;
 use super::failure::Failure;
 use super::values::header;
-use crate::outbound::tls::{Trust, roots};
-use crate::outbound::{self, Opened, Outbound};
-use crate::stream::Stream;
 use wsrun_contract::{ConnectOptions, Failure as Failed, Verify};
 use wsrun_metrics::text::Line;
+use wsrun_net::outbound::tls::{Trust, roots};
+use wsrun_net::outbound::{self, Opened, Outbound};
+use wsrun_net::stream::Stream;
 use wsrun_os::clock;
 use wsrun_os::random::random;
 

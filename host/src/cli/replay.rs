@@ -10,9 +10,9 @@ use super::logging::{self, Format, Level};
 use super::options::compilation::default_cache;
 use super::output::{say, say_error};
 use crate::replay::{Found, replay};
-use crate::tape::format::Outcome;
-use crate::tape::player::Difference;
 use wsrun_metrics::text;
+use wsrun_tape::format::Outcome;
+use wsrun_tape::player::Difference;
 
 /// Characters of a value that are shown, at most.
 const SHOWN_CHARS_MAX: usize = 400;

@@ -16,15 +16,15 @@ use super::front::Front;
 use super::hand_off::{detach, note_lost};
 use super::http::{Served, serve as serve_http};
 use super::upgraded::begin;
-use crate::admission::Slot;
-use crate::admission::{AddressSlot, Handshake};
-use crate::listener::{Accepted, Bound, Listener};
-use crate::stream::{Socket, Stream};
-use crate::tls::Tls;
-use crate::worker::Worker;
 use wsrun_contract::{Limit, Setting};
 use wsrun_metrics::panics::{contained, plant, spawn};
+use wsrun_net::listener::{Accepted, Bound, Listener};
+use wsrun_net::stream::{Socket, Stream};
+use wsrun_net::tls::Tls;
 use wsrun_os::clock::timeout;
+use wsrun_runtime::admission::Slot;
+use wsrun_runtime::admission::{AddressSlot, Handshake};
+use wsrun_runtime::worker::Worker;
 
 /// How long a client that is turned away has to read why.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);

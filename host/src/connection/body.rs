@@ -7,8 +7,8 @@ use hyper::{Response, StatusCode};
 
 use super::answer::{Body, last_text};
 use super::settings::ConnectionSettings;
-use crate::runtime_settings::RuntimeSettings;
 use wsrun_os::clock::timeout;
+use wsrun_runtime::runtime_settings::RuntimeSettings;
 
 /// Room that is made because a client has announced a body; more when it comes.
 const ANNOUNCED_BYTES_MAX: u64 = 64 * 1024;

@@ -11,16 +11,16 @@ use wsrun_proto::ws::{self, Role};
 
 use super::drive::drive;
 use super::ws_config::ws_config;
-use crate::admission::Held;
-use crate::handler::{AskedBy, Connector, Handler};
-use crate::outbound::{self, Failed, Opened, Outbound};
-use crate::session::{Opening, Session};
-use crate::worker::Worker;
 use wsrun_contract::effects::Connect;
 use wsrun_contract::{CloseInfo, ClosedBy, ConnectOptions, Failure, Reconnect, Request};
 use wsrun_metrics::panics::{contained, plant};
+use wsrun_net::outbound::{self, Failed, Opened, Outbound};
 use wsrun_os::clock;
 use wsrun_os::transport::Unconnected;
+use wsrun_runtime::admission::Held;
+use wsrun_runtime::handler::{AskedBy, Connector, Handler};
+use wsrun_runtime::session::{Opening, Session};
+use wsrun_runtime::worker::Worker;
 
 /// Makes connections of the client role.
 pub(crate) struct OutboundConnector {

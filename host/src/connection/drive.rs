@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use tokio::time::Sleep;
 
-use crate::driver::Driver;
-use crate::handler::Handler;
-use crate::session::Session;
-use crate::worker::Worker;
 use wsrun_metrics::panics::caught;
 use wsrun_os::clock;
+use wsrun_runtime::driver::Driver;
+use wsrun_runtime::handler::Handler;
+use wsrun_runtime::session::Session;
+use wsrun_runtime::worker::Worker;
 
 /// Runs a connection until its transport is gone, and closes it when the server stops. `early` is
 /// what the peer sent behind its handshake.

@@ -27,9 +27,9 @@ use tower_http::services::fs::{Backend, DefaultServeDirFallback, File, Metadata}
 
 use super::answer::{Body, empty, text};
 use super::settings::ConnectionSettings;
-use crate::descriptors;
 use wsrun_contract::Setting;
 use wsrun_metrics::seldom::Seldom;
+use wsrun_net::descriptors;
 
 /// A path of a file that a handler names is no longer than what the system opens.
 const PATH_BYTES_MAX: usize = 4_096;

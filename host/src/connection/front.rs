@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use super::files::Folders;
 use super::settings::ConnectionSettings;
-use crate::admission::Admission;
-use crate::handler::Handler;
-use crate::worker::Worker;
+use wsrun_runtime::admission::Admission;
+use wsrun_runtime::handler::Handler;
+use wsrun_runtime::worker::Worker;
 
 /// What accepted sockets need of all workers of a server together.
 #[derive(Clone)]

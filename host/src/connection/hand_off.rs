@@ -6,13 +6,13 @@ use std::rc::Rc;
 use wsrun_proto::ws::deflate;
 
 use super::upgraded::{Raw, Upgraded, begin};
-use crate::admission::Handshake;
-use crate::admission::Slot;
-use crate::handler::{HandOff, Handler, Seated};
-use crate::stream::Detached;
-use crate::usage::SessionRoom;
 use wsrun_contract::Request;
 use wsrun_metrics::seldom::Seldom;
+use wsrun_net::stream::Detached;
+use wsrun_runtime::admission::Handshake;
+use wsrun_runtime::admission::Slot;
+use wsrun_runtime::handler::{HandOff, Handler, Seated};
+use wsrun_runtime::usage::SessionRoom;
 
 /// A connection whose opening handshake is done, without anything of the worker that did it.
 struct Parts {

@@ -24,7 +24,7 @@ use super::front::Front;
 use super::plain;
 use super::upgrade::{is_upgrade, malformed, upgrade};
 use super::upgraded::{Raw, Upgraded};
-use crate::stream::Stream;
+use wsrun_net::stream::Stream;
 use wsrun_os::clock::{self, Patience};
 
 /// How serving requests ended.

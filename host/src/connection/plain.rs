@@ -18,9 +18,9 @@ use super::body;
 use super::front::Front;
 use super::upgrade::{FAILED, header, host_of, request, upgrade};
 use crate::dev::Page;
-use crate::handler::Handler;
 use wsrun_contract::{HttpBody, HttpRequest as HandlerRequest, HttpResponse, NotServed};
 use wsrun_metrics::seldom::Seldom;
+use wsrun_runtime::handler::Handler;
 
 pub(super) async fn answer(
     front: &Rc<Front>,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use wsrun_proto::http::origin::Allowed;
 
 use crate::dev::Dev;
-use crate::network_filter::NetworkFilter;
 use wsrun_contract::Setting;
+use wsrun_net::network_filter::NetworkFilter;
 
 /// The settings of accepting connections and of answering plain requests.
 #[derive(Clone, Debug)]

@@ -13,12 +13,12 @@ use super::answer::{Body, empty, full, last, last_text};
 use super::front::Front;
 use super::refusal::{Refused, shown};
 use super::upgraded::Upgraded;
-use crate::admission::HandlerSlot;
-use crate::handler::{Admitted, Handler, NotAdmitted, Seated};
 use wsrun_contract::{Limit, Refusal, Request, Role, Setting};
 use wsrun_metrics::RefusalReason;
 use wsrun_metrics::panics::plant;
 use wsrun_metrics::seldom::Seldom;
+use wsrun_runtime::admission::HandlerSlot;
+use wsrun_runtime::handler::{Admitted, Handler, NotAdmitted, Seated};
 
 /// Whether a request asks for a WebSocket, rightly or not. Other upgrades are ignored (RFC 9110, 7.8).
 pub(super) fn is_upgrade<B>(request: &HttpRequest<B>) -> bool {

@@ -6,15 +6,15 @@ use wsrun_proto::ws::{self, Role, deflate};
 
 use super::drive::drive;
 use super::ws_config::ws_config;
-use crate::admission::{HandlerSlot, Handshake};
-use crate::admission::{Held, Slot};
-use crate::handler::Seated;
-use crate::session::Session;
-use crate::stream::Stream;
-use crate::usage::SessionRoom;
-use crate::worker::Worker;
 use wsrun_contract::Request;
+use wsrun_net::stream::Stream;
 use wsrun_os::clock;
+use wsrun_runtime::admission::{HandlerSlot, Handshake};
+use wsrun_runtime::admission::{Held, Slot};
+use wsrun_runtime::handler::Seated;
+use wsrun_runtime::session::Session;
+use wsrun_runtime::usage::SessionRoom;
+use wsrun_runtime::worker::Worker;
 
 /// A handshake that was answered with 101.
 pub(super) struct Upgraded {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wsrun_proto::ws::deflate::Agreed;
 use wsrun_proto::ws::{self, Delivery};
 
-use crate::handler::Handler;
-use crate::worker::Worker;
+use wsrun_runtime::handler::Handler;
+use wsrun_runtime::worker::Worker;
 
 /// Returns the configuration of the protocol core for a connection of this handler.
 pub(super) fn ws_config(

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::handler::Handler;
 use crate::wasm::context::{HandlerContext, WorkerContext};
 use crate::wasm::meter::ExecutionMeter;
 use crate::wasm::settings::WasmSettings;
+use wsrun_runtime::handler::Handler;
 
 /// What the instances of all handlers of a server share.
 #[derive(Clone, Debug)]

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use super::Swapper;
 use super::exposition::exposition;
 use crate::config::Config;
-use crate::listener::{Bound, Ownership, SocketFile};
 use wsrun_contract::Limit;
 use wsrun_metrics::{FailureKind, Tallies};
+use wsrun_net::listener::{Bound, Ownership, SocketFile};
 
 /// The longest time that a server waits for handshakes that have begun, when it hands over its
 /// listeners.

@@ -14,21 +14,21 @@ use super::swap::Threads;
 use super::{Source, StartError};
 use crate::config::{Config, HandlerLimits};
 use crate::connection::{self, Front, SharedFront};
-use crate::handler::{
-    Connector, FromOthers, Handler, Remote, RemoteHandler, RemoteRequests, RequestInstances,
-};
-use crate::listener::Bound;
 use crate::native::NativeFactory;
-use crate::registry::Registry;
-use crate::tls::Tls;
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
 use crate::wasm::program::Programs;
-use crate::worker::{Shared, Worker};
 use wsrun_contract::Setting;
 use wsrun_metrics::HandlerMetrics;
+use wsrun_net::listener::Bound;
+use wsrun_net::tls::Tls;
 use wsrun_os::clock;
 use wsrun_os::timeslice;
+use wsrun_runtime::handler::{
+    Connector, FromOthers, Handler, Remote, RemoteHandler, RemoteRequests, RequestInstances,
+};
+use wsrun_runtime::registry::Registry;
+use wsrun_runtime::worker::{Shared, Worker};
 
 /// What a worker is started with.
 pub(super) struct Plan {

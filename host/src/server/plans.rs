@@ -9,11 +9,11 @@ use super::publisher::Publisher;
 use super::swap::Threads;
 use crate::config::Config;
 use crate::connection::SharedFront;
-use crate::handler::{Connector, FromOthers, ToWorker, remote_channel, to_worker};
-use crate::listener::Bound;
-use crate::tls::Tls;
-use crate::worker;
 use wsrun_contract::{Capabilities, Scope, Setting};
+use wsrun_net::listener::Bound;
+use wsrun_net::tls::Tls;
+use wsrun_runtime::handler::{Connector, FromOthers, ToWorker, remote_channel, to_worker};
+use wsrun_runtime::worker;
 
 /// What the plans of the workers are made of.
 pub(super) struct Parts {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use wsrun_proto::ws::MessageKind;
 
-use crate::handler::{Connecting, Remote, ToHandler, ToWorker};
 use wsrun_contract::{ConnectError, ConnectOptions, Message};
+use wsrun_runtime::handler::{Connecting, Remote, ToHandler, ToWorker};
 
 /// A handle that publishes, broadcasts and connects on behalf of a handler. It is cheap to clone,
 /// and may be sent to any thread.

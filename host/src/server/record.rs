@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Source, StartError};
 use crate::config::Config;
-use crate::tape::Tape;
-use crate::tape::format::Served;
-use crate::tape::format::TapeLimits;
-use crate::tape::recorder::Recorder;
 use crate::wasm::component::Loaded;
 use wsrun_contract::Setting;
+use wsrun_tape::Tape;
+use wsrun_tape::format::Served;
+use wsrun_tape::format::TapeLimits;
+use wsrun_tape::recorder::Recorder;
 
 /// The handlers of a tape that is about to begin.
 #[derive(Debug, Default)]

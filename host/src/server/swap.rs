@@ -14,9 +14,6 @@ use wasmtime::component::Linker;
 use super::contexts::InstanceContexts;
 use super::plans::misfit;
 use crate::config::{Config, HandlerLimits, HandlerSource, WasmSettings};
-use crate::handler::{BeginSwap, Extras, RequestInstances, ToHandler, ToWorker, Trial};
-use crate::tape::Tape;
-use crate::tape::recorder::Recorder;
 use crate::wasm::component::{self, ComponentError, Content, Loaded};
 use crate::wasm::incoming::Incoming;
 use crate::wasm::instance::Instances;
@@ -24,6 +21,9 @@ use crate::wasm::linker::Linked;
 use crate::wasm::state::GuestState;
 use wsrun_contract::{Capabilities, Scope, Setting};
 use wsrun_metrics::text;
+use wsrun_runtime::handler::{BeginSwap, Extras, RequestInstances, ToHandler, ToWorker, Trial};
+use wsrun_tape::Tape;
+use wsrun_tape::recorder::Recorder;
 
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(2);

@@ -13,12 +13,12 @@ use super::error::{Failed, TestError};
 use super::file::{ANSWER, Action, Scenario, Step};
 use super::idle::Idle;
 use super::peer::{PIPE_BYTES, PORT, Peer, Seen, ask, handshake, plain_request};
-use crate::admission::Handshake;
 use crate::config::Config;
 use crate::connection::{self, Front};
-use crate::listener::Accepted;
 use crate::server::{Server, StartError};
-use crate::stream::Socket;
+use wsrun_net::listener::Accepted;
+use wsrun_net::stream::Socket;
+use wsrun_runtime::admission::Handshake;
 
 /// Runs every step, until one has another result than expected.
 pub(super) fn play(config: Config, scenario: &Scenario) -> Result<(), TestError> {

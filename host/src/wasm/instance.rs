@@ -25,7 +25,6 @@ use super::linker::Linked;
 use super::message::{ChunkIn, MessageIn};
 use super::meter::{ExecutionMeter, others_had_their_turn};
 use super::state::{GuestState, Log};
-use crate::tape::value::Two;
 use wsrun_contract::effects::Effects;
 use wsrun_contract::guest::{Guest, GuestFactory};
 use wsrun_contract::host::Host;
@@ -36,6 +35,7 @@ use wsrun_contract::{
 };
 use wsrun_metrics::panics::contained;
 use wsrun_os::clock::thread_time;
+use wsrun_tape::value::Two;
 
 /// Handles of component resources that an instance may hold.
 pub(super) const COMPONENT_HANDLES_MAX: usize = 10_000;

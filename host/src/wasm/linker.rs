@@ -14,9 +14,9 @@ use super::code::Code;
 use super::component::{ComponentError, first_line};
 use super::host;
 use super::state::GuestState;
-use crate::tape::Tape;
 use wsrun_contract::Capabilities;
 use wsrun_metrics::HandlerTally;
+use wsrun_tape::Tape;
 
 /// Everything that a handler may import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {

@@ -17,11 +17,11 @@ use super::line::{ProgramInput, ProgramOutput};
 use super::meter::ExecutionMeter;
 use super::predictable;
 use super::stdio::OutputLog;
-use crate::tape::Track;
 use wsrun_contract::HandlerLimits;
 use wsrun_contract::effects::Effects;
 use wsrun_contract::host::Host;
 use wsrun_metrics::HandlerMetrics;
+use wsrun_tape::Track;
 
 /// Random bytes per call of `wasi:random`.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;

@@ -7,11 +7,11 @@ use super::bindings::wsrun::websocket::types::{
     CloseInfo, ClosedBy, Message, PublishError, Request, Role, SendError, SlowPolicy,
 };
 use super::bindings::wsrun::websocket::{client, connections, timers, topics};
-use crate::tape::redact::Redaction;
-use crate::tape::value::{
+use wsrun_contract as contract;
+use wsrun_tape::redact::Redaction;
+use wsrun_tape::value::{
     FieldValue, FromTape, HOST, ORIGIN, SUBPROTOCOL, ToTape, case, field, wrong,
 };
-use wsrun_contract as contract;
 
 macro_rules! records {
     ($($type:ty { $($field:ident $(is $header:ident)?),* })*) => {$(
@@ -197,7 +197,7 @@ mod tests {
     use std::fmt::Debug;
 
     use super::*;
-    use crate::tape::value::Agreed;
+    use wsrun_tape::value::Agreed;
 
     fn none() -> Redaction {
         Redaction::default()

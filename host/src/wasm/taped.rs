@@ -27,11 +27,11 @@ use super::bindings::wsrun::websocket::{client, connections, host_info, timers, 
 use super::linker::linker;
 use super::message::{ChunkIn, MessageIn};
 use super::state::GuestState;
-use crate::tape::Track;
-use crate::tape::format::Answer;
-use crate::tape::redact::Redaction;
-use crate::tape::value::{Agreed, FromTape, ToTape, Two};
 use wsrun_contract::{ConnectionId, TimerId};
+use wsrun_tape::Track;
+use wsrun_tape::format::Answer;
+use wsrun_tape::redact::Redaction;
+use wsrun_tape::value::{Agreed, FromTape, ToTape, Two};
 
 /// Everything that a handler may import, over the tape.
 pub(crate) fn taped_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
@@ -239,16 +239,18 @@ impl host_info::Host for Taped<'_> {
 impl wall_clock::Host for Taped<'_> {
     fn now(&mut self) -> wasmtime::Result<Datetime> {
         let args = self.put(&());
-        self.over("wasi:clocks/wall-clock.now", args, |state| {
-            wall_clock::Host::now(&mut state.clocks())
-        })
+        let now = self.over("wasi:clocks/wall-clock.now", args, |state| {
+            wall_clock::Host::now(&mut state.clocks()).map(WallTime)
+        });
+        now.map(|WallTime(time)| time)
     }
 
     fn resolution(&mut self) -> wasmtime::Result<Datetime> {
         let args = self.put(&());
-        self.over("wasi:clocks/wall-clock.resolution", args, |state| {
-            wall_clock::Host::resolution(&mut state.clocks())
-        })
+        let resolution = self.over("wasi:clocks/wall-clock.resolution", args, |state| {
+            wall_clock::Host::resolution(&mut state.clocks()).map(WallTime)
+        });
+        resolution.map(|WallTime(time)| time)
     }
 }
 
@@ -400,19 +402,22 @@ impl poll::HostPollable for Taped<'_> {
     }
 }
 
-impl ToTape for Datetime {
+/// A time of the system's clock, as it is on a tape.
+struct WallTime(Datetime);
+
+impl ToTape for WallTime {
     fn put(&self, redaction: &Redaction) -> Value {
-        Two(self.seconds, self.nanoseconds).put(redaction)
+        Two(self.0.seconds, self.0.nanoseconds).put(redaction)
     }
 }
 
-impl FromTape for Datetime {
+impl FromTape for WallTime {
     fn take(value: Value) -> Result<Self, String> {
-        let [seconds, nanoseconds] = crate::tape::value::args(value)?;
-        Ok(Self {
+        let [seconds, nanoseconds] = wsrun_tape::value::args(value)?;
+        Ok(Self(Datetime {
             seconds: FromTape::take(seconds)?,
             nanoseconds: FromTape::take(nanoseconds)?,
-        })
+        }))
     }
 }
 

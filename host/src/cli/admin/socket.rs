@@ -21,9 +21,9 @@ use super::succession::{Succession, Turn};
 use super::take_over;
 use super::verbs::{Answer, Reply, Request, StatusReply};
 use crate::cli::logging::log_swap;
-use crate::listener::{Ownership, SocketFile, remove_stale};
 use crate::server::{Control, SwapError};
 use wsrun_metrics::seldom::Seldom;
+use wsrun_net::listener::{Ownership, SocketFile, remove_stale};
 
 /// The most clients that wait for the end of the server.
 const WAITING_MAX: usize = 64;

@@ -14,8 +14,8 @@ pub(super) use self::args::Args;
 use super::client::{self, Client};
 use super::failure::Failure;
 use super::output::{say, say_error, say_foreign};
-use crate::outbound::{Opened, Outbound};
 use wsrun_contract::ConnectOptions;
+use wsrun_net::outbound::{Opened, Outbound};
 
 /// Bytes of a binary message that are shown in hexadecimal, at most.
 const SHOWN_BYTES_MAX: usize = 1_024;

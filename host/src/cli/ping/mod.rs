@@ -16,8 +16,8 @@ use super::client::{self, Client, PeerArgs};
 use super::failure::Failure;
 use super::output::say_error;
 use super::values::duration;
-use crate::outbound::{Opened, Outbound};
 use wsrun_contract::ConnectOptions;
+use wsrun_net::outbound::{Opened, Outbound};
 
 #[derive(Debug, clap::Args)]
 #[command(

@@ -1,0 +1,11 @@
+pub mod admission;
+pub mod backlog;
+pub mod driver;
+pub mod handler;
+pub mod imports;
+pub mod registry;
+pub mod reservations;
+pub mod runtime_settings;
+pub mod session;
+pub mod usage;
+pub mod worker;
