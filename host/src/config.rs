@@ -11,7 +11,6 @@ pub use crate::connection::files::FolderError;
 pub use crate::connection::settings::{ConnectionSettings, InvalidConnections, Origins};
 use crate::native::Native;
 pub use crate::privileges::Privileges;
-pub use crate::wasm::settings::{Compilation, Coredumps, InvalidWasm, ProgramFormat, WasmSettings};
 pub use wsrun_contract::{
     ComputeLimits, ContractLimits, HandlerLimits, InvalidLimits, MemoryLimits, Rates, Resilience,
     Scope, TrafficLimits,
@@ -25,6 +24,7 @@ pub use wsrun_net::outbound::grants::{Grant, GrantError, Grants};
 pub use wsrun_net::tls::TlsFiles;
 pub use wsrun_runtime::runtime_settings::{InvalidRuntime, RuntimeSettings};
 pub use wsrun_tape::RecordConfig;
+pub use wsrun_wasm::settings::{Compilation, Coredumps, InvalidWasm, ProgramFormat, WasmSettings};
 
 /// The most threads with connections.
 const WORKERS_MAX: u16 = 1_024;

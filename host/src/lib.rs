@@ -18,4 +18,3 @@ mod privileges;
 mod replay;
 pub mod server;
 pub mod test;
-mod wasm;

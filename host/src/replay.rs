@@ -9,16 +9,6 @@ use std::time::Duration;
 use serde_json::Value;
 use wasmtime::Engine;
 
-use crate::wasm::bindings::wsrun::websocket::types;
-use crate::wasm::component::{self, ComponentError, Loaded};
-use crate::wasm::context::{HandlerContext, WorkerContext};
-use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
-use crate::wasm::instance::{Instance, Instances};
-use crate::wasm::linker::Linked;
-use crate::wasm::meter::ExecutionMeter;
-use crate::wasm::no_connections::NoConnections;
-use crate::wasm::settings::{Compilation, WasmSettings};
-use crate::wasm::taped::taped_linker;
 use wsrun_contract::guest::{Guest as _, GuestFactory as _};
 use wsrun_contract::{
     self, Callback, CallbackError, Capabilities, Chunk, ConnectionId, HandlerLimits, HttpRequest,
@@ -32,6 +22,16 @@ use wsrun_tape::player::{Difference, Playing};
 use wsrun_tape::recorder::{failed, names};
 use wsrun_tape::redact::Redaction;
 use wsrun_tape::value::{FromTape, args};
+use wsrun_wasm::bindings::wsrun::websocket::types;
+use wsrun_wasm::component::{self, ComponentError, Loaded};
+use wsrun_wasm::context::{HandlerContext, WorkerContext};
+use wsrun_wasm::engine::{EngineConfig, EpochTicker, engine};
+use wsrun_wasm::instance::{Instance, Instances};
+use wsrun_wasm::linker::Linked;
+use wsrun_wasm::meter::ExecutionMeter;
+use wsrun_wasm::no_connections::NoConnections;
+use wsrun_wasm::settings::{Compilation, WasmSettings};
+use wsrun_wasm::taped::taped_linker;
 
 /// The most bytes of a component that is replayed, and of its compiled code. They do not depend on
 /// a server's limits: the file is the user's own, and a server with a larger --max-component has

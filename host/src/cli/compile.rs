@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::output::say_error;
-use crate::wasm::compile::{self, INVALID, Task};
-use crate::wasm::engine::EngineConfig;
+use wsrun_wasm::compile::{self, INVALID, Task};
+use wsrun_wasm::engine::EngineConfig;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

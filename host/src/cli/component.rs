@@ -162,7 +162,7 @@ fn narrow(
         }
         known.extend(functions);
     }
-    let package = format!("{}/", crate::wasm::component::PACKAGE);
+    let package = format!("{}/", wsrun_wasm::component::PACKAGE);
     if let Some(unknown) = exported
         .iter()
         .find(|name| name.starts_with(&package) && !known.contains(*name))

@@ -9,9 +9,9 @@ use wasmtime::Engine;
 use super::failure::Failure;
 use super::output::say;
 use crate::config::{MemoryLimits, WasmSettings};
-use crate::wasm::component::ComponentError;
-use crate::wasm::{component, engine, linker};
 use wsrun_metrics::text;
+use wsrun_wasm::component::ComponentError;
+use wsrun_wasm::{component, engine, linker};
 
 pub(super) fn run(file: &Path) -> Result<ExitCode, Failure> {
     let mut settings = WasmSettings::default();

@@ -40,9 +40,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::failure::USAGE;
 use self::hangup::Hangup;
 use self::output::say_error;
-use crate::wasm::compile::COMMAND;
 use wsrun_contract::name_settings;
 use wsrun_metrics::text::Line;
+use wsrun_wasm::compile::COMMAND;
 
 /// A WebSocket runtime: serves a sandboxed WebAssembly handler.
 #[derive(Debug, Parser)]

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::wasm::context::{HandlerContext, WorkerContext};
-use crate::wasm::meter::ExecutionMeter;
-use crate::wasm::settings::WasmSettings;
 use wsrun_runtime::handler::Handler;
+use wsrun_wasm::context::{HandlerContext, WorkerContext};
+use wsrun_wasm::meter::ExecutionMeter;
+use wsrun_wasm::settings::WasmSettings;
 
 /// What the instances of all handlers of a server share.
 #[derive(Clone, Debug)]

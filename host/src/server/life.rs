@@ -15,9 +15,6 @@ use super::{Source, StartError};
 use crate::config::{Config, HandlerLimits};
 use crate::connection::{self, Front, SharedFront};
 use crate::native::NativeFactory;
-use crate::wasm::incoming::Incoming;
-use crate::wasm::instance::Instances;
-use crate::wasm::program::Programs;
 use wsrun_contract::Setting;
 use wsrun_metrics::HandlerMetrics;
 use wsrun_net::listener::Bound;
@@ -29,6 +26,9 @@ use wsrun_runtime::handler::{
 };
 use wsrun_runtime::registry::Registry;
 use wsrun_runtime::worker::{Shared, Worker};
+use wsrun_wasm::incoming::Incoming;
+use wsrun_wasm::instance::Instances;
+use wsrun_wasm::program::Programs;
 
 /// What a worker is started with.
 pub(super) struct Plan {

@@ -65,8 +65,6 @@ pub use self::swap::{SwapError, Swapped, Swapper};
 use crate::config::{Config, ConfigError, HandlerConfig, HandlerSource, Listen};
 use crate::connection::{Folders, Front, OutboundConnector, SharedFront};
 pub use crate::privileges::PrivilegeError;
-pub use crate::wasm::cache::CacheError;
-pub use crate::wasm::component::ComponentError;
 use wsrun_contract::Capabilities;
 pub use wsrun_contract::{CallbackError, Fault};
 pub use wsrun_net::listener::{Address, ListenError};
@@ -74,6 +72,8 @@ pub use wsrun_net::tls::TlsError;
 use wsrun_runtime::admission::Admission;
 pub use wsrun_runtime::handler::Connecting;
 pub use wsrun_tape::RecordError;
+pub use wsrun_wasm::cache::CacheError;
+pub use wsrun_wasm::component::ComponentError;
 
 use self::control::Listeners;
 use self::life::{Plan, closed};
@@ -84,12 +84,6 @@ pub(crate) use self::starting::Starting;
 use self::swap::Threads;
 use crate::native::Native;
 use crate::privileges::Identity;
-use crate::wasm::engine::{EngineConfig, EpochTicker, engine};
-use crate::wasm::linker::{Linked, linker};
-use crate::wasm::meter::ExecutionMeter;
-use crate::wasm::program::{Program, program_linker};
-use crate::wasm::taped::taped_linker;
-use crate::wasm::{cache, component};
 use wsrun_metrics::Tallies;
 use wsrun_metrics::text;
 use wsrun_net::listener::{self, Bound, SocketFile};
@@ -97,6 +91,12 @@ use wsrun_net::outbound::Outbound;
 use wsrun_net::tls::Tls;
 use wsrun_runtime::worker;
 use wsrun_tape::recorder::{Finish, Recorder};
+use wsrun_wasm::engine::{EngineConfig, EpochTicker, engine};
+use wsrun_wasm::linker::{Linked, linker};
+use wsrun_wasm::meter::ExecutionMeter;
+use wsrun_wasm::program::{Program, program_linker};
+use wsrun_wasm::taped::taped_linker;
+use wsrun_wasm::{cache, component};
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Source, StartError};
 use crate::config::Config;
-use crate::wasm::component::Loaded;
 use wsrun_contract::Setting;
 use wsrun_tape::Tape;
 use wsrun_tape::format::Served;
 use wsrun_tape::format::TapeLimits;
 use wsrun_tape::recorder::Recorder;
+use wsrun_wasm::component::Loaded;
 
 /// The handlers of a tape that is about to begin.
 #[derive(Debug, Default)]

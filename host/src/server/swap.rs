@@ -14,16 +14,16 @@ use wasmtime::component::Linker;
 use super::contexts::InstanceContexts;
 use super::plans::misfit;
 use crate::config::{Config, HandlerLimits, HandlerSource, WasmSettings};
-use crate::wasm::component::{self, ComponentError, Content, Loaded};
-use crate::wasm::incoming::Incoming;
-use crate::wasm::instance::Instances;
-use crate::wasm::linker::Linked;
-use crate::wasm::state::GuestState;
 use wsrun_contract::{Capabilities, Scope, Setting};
 use wsrun_metrics::text;
 use wsrun_runtime::handler::{BeginSwap, Extras, RequestInstances, ToHandler, ToWorker, Trial};
 use wsrun_tape::Tape;
 use wsrun_tape::recorder::Recorder;
+use wsrun_wasm::component::{self, ComponentError, Content, Loaded};
+use wsrun_wasm::incoming::Incoming;
+use wsrun_wasm::instance::Instances;
+use wsrun_wasm::linker::Linked;
+use wsrun_wasm::state::GuestState;
 
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(2);

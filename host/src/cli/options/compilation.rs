@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::failure::Failure;
 use crate::cli::values::{bytes, duration};
 use crate::config::{Compilation, WasmSettings};
-use crate::wasm::cache::{self, CacheError};
+use wsrun_wasm::cache::{self, CacheError};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CompilationArgs {

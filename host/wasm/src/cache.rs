@@ -21,7 +21,6 @@ use wsrun_contract::Setting;
 
 /// The reason why a folder is not used as the cache.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CacheError {
     /// The folder does not exist and cannot be made, or this user may not read it.
     #[error(
@@ -53,7 +52,7 @@ pub enum CacheError {
 /// # Errors
 ///
 /// See [`CacheError`].
-pub(crate) fn check(folder: &Path) -> Result<(), CacheError> {
+pub fn check(folder: &Path) -> Result<(), CacheError> {
     Cache::open(folder).map(drop)
 }
 

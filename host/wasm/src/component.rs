@@ -19,9 +19,9 @@ use wsrun_metrics::text;
 use wsrun_os::file::ReadError;
 
 /// The package that handlers speak.
-pub(crate) const PACKAGE: &str = "wsrun:websocket";
+pub const PACKAGE: &str = "wsrun:websocket";
 /// Its version here.
-pub(crate) const VERSION: &str = "0.1.0";
+pub const VERSION: &str = "0.1.0";
 
 /// The one export that every handler has.
 const HANDLER: &str = "handler";
@@ -278,7 +278,7 @@ pub enum ComponentError {
 }
 
 /// A file that was read once: what tells it from another, what is compiled and what is recorded are of the same bytes.
-pub(crate) struct Source {
+pub struct Source {
     name: String,
     bytes: Vec<u8>,
     is_text: bool,
@@ -286,14 +286,14 @@ pub(crate) struct Source {
 
 /// The SHA-256 of a file's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Content([u8; 32]);
+pub struct Content([u8; 32]);
 
 /// A component that was checked.
-pub(crate) struct Loaded {
-    pub(crate) component: Arc<Code>,
-    pub(crate) exports: Capabilities,
+pub struct Loaded {
+    pub component: Arc<Code>,
+    pub exports: Capabilities,
     /// Of the component, which is not that of the file where it is text: in hexadecimal digits.
-    pub(crate) sha256: Arc<str>,
+    pub sha256: Arc<str>,
 }
 
 impl Source {
@@ -302,7 +302,7 @@ impl Source {
     /// # Errors
     ///
     /// When it is larger, no regular file, or cannot be read.
-    pub(crate) fn read(settings: &WasmSettings, file: &Path) -> Result<Self, ComponentError> {
+    pub fn read(settings: &WasmSettings, file: &Path) -> Result<Self, ComponentError> {
         let name = text::line(file.display());
         let bytes = match wsrun_os::file::read(file, settings.compilation.component_bytes_max) {
             Ok(bytes) => bytes,
@@ -325,7 +325,7 @@ impl Source {
     }
 
     /// What tells one content of a file from another.
-    pub(crate) fn content(&self) -> Content {
+    pub fn content(&self) -> Content {
         Content(sha2::Sha256::digest(&self.bytes).into())
     }
 
@@ -334,7 +334,7 @@ impl Source {
     /// # Errors
     ///
     /// See [`ComponentError`]; every text names the file.
-    pub(crate) fn load(
+    pub fn load(
         self,
         engine: &Engine,
         settings: &WasmSettings,
@@ -377,7 +377,7 @@ impl Source {
 /// # Errors
 ///
 /// See [`ComponentError`]; every text names the file.
-pub(crate) fn load(
+pub fn load(
     engine: &Engine,
     settings: &WasmSettings,
     instance_bytes_max: usize,
@@ -391,7 +391,7 @@ pub(crate) fn load(
 /// # Errors
 ///
 /// As for [`load`].
-pub(crate) fn load_program(
+pub fn load_program(
     engine: &Engine,
     settings: &WasmSettings,
     instance_bytes_max: usize,
@@ -473,7 +473,7 @@ fn compile(
 }
 
 /// The names of what a component imports and exports, in its order.
-pub(crate) fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec<String>) {
+pub fn names(engine: &Engine, component: &Component) -> (Vec<String>, Vec<String>) {
     let ty = component.component_type();
     let imports = ty
         .imports(engine)
@@ -633,7 +633,7 @@ fn is_behaviour(item: &wasmtime::component::types::ComponentExtern<'_>) -> bool 
     !matches!(item.ty, ComponentItem::Type(_) | ComponentItem::Resource(_))
 }
 
-pub(crate) fn first_line(error: &wasmtime::Error) -> String {
+pub fn first_line(error: &wasmtime::Error) -> String {
     let text = error.root_cause().to_string();
     text::line(text.lines().next().unwrap_or_default())
 }

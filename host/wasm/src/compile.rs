@@ -27,9 +27,9 @@ use wsrun_metrics::panics;
 use wsrun_metrics::text;
 
 /// The hidden command that runs [`run`].
-pub(crate) const COMMAND: &str = "compile-component";
+pub const COMMAND: &str = "compile-component";
 /// The exit code for bytes that are not a valid component. Nothing else ends with it.
-pub(crate) const INVALID: u8 = 65;
+pub const INVALID: u8 = 65;
 /// The exit code of a compiler that panics.
 const PANICKED: u8 = 70;
 
@@ -124,7 +124,7 @@ impl Weight {
 
 /// The task of a separate process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Task {
+pub enum Task {
     /// Compiles a component.
     Compile,
     /// Loads compiled code and reports the memory that it takes.
@@ -326,7 +326,7 @@ fn cpu_seconds(timeout: Duration) -> u64 {
 ///
 /// Fails when a limit could not be set, or there is no input. The inner error says why the bytes
 /// are not a valid component.
-pub(crate) fn run(
+pub fn run(
     task: Task,
     engine_config: &EngineConfig,
     memory: u64,

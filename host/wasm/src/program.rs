@@ -42,7 +42,7 @@ use wsrun_metrics::seldom::Seldom;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What programs may import.
-pub(crate) fn program_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+pub fn program_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
@@ -50,7 +50,7 @@ pub(crate) fn program_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestSt
 
 /// A command with its imports resolved.
 #[derive(Clone)]
-pub(crate) struct Program {
+pub struct Program {
     pre: CommandPre<GuestState>,
     format: ProgramFormat,
     /// What it is called with: its name.
@@ -64,7 +64,7 @@ impl Program {
     /// # Errors
     ///
     /// When an import is missing in the version asked for.
-    pub(crate) fn new(
+    pub fn new(
         linker: &Linker<GuestState>,
         code: &Arc<Code>,
         format: ProgramFormat,
@@ -85,12 +85,12 @@ impl Program {
     }
 
     /// Counts what is loaded for the handler, until it is gone.
-    pub(crate) fn count(&self, tally: &HandlerTally) {
+    pub fn count(&self, tally: &HandlerTally) {
         self.code.count(tally);
     }
 
     /// What all programs of a server together seem to export.
-    pub(crate) fn exports() -> Capabilities {
+    pub fn exports() -> Capabilities {
         Capabilities {
             handshake: true,
             writable: true,
@@ -100,12 +100,12 @@ impl Program {
 }
 
 /// Makes the one guest of a worker.
-pub(crate) struct Programs {
+pub struct Programs {
     starter: Starter,
 }
 
 impl Programs {
-    pub(crate) fn new(context: HandlerContext, program: Program, limits: HandlerLimits) -> Self {
+    pub fn new(context: HandlerContext, program: Program, limits: HandlerLimits) -> Self {
         Self {
             starter: Starter {
                 program,
@@ -146,7 +146,7 @@ struct Starter {
 }
 
 /// The programs of all connections.
-pub(crate) struct AllPrograms {
+pub struct AllPrograms {
     starter: Starter,
     host: Rc<dyn Host>,
     lines: HashMap<ConnectionId, Running>,

@@ -19,7 +19,7 @@ use wsrun_metrics::HandlerTally;
 use wsrun_tape::Tape;
 
 /// Everything that a handler may import.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
@@ -29,7 +29,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
 
 /// A component with its imports resolved and its exports found.
 #[derive(Clone)]
-pub(crate) struct Linked {
+pub struct Linked {
     pub(super) pre: InstancePre<GuestState>,
     pub(super) handler: Option<handler::GuestIndices>,
     pub(super) handshake: Option<handshake::GuestIndices>,
@@ -44,9 +44,9 @@ pub(crate) struct Linked {
     pub(super) timer_handler: Option<timer_handler::GuestIndices>,
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
     pub(super) wasi_http: Option<incoming_handler::GuestIndices>,
-    pub(crate) exports: Capabilities,
+    pub exports: Capabilities,
     /// What its instances are recorded on, or played from.
-    pub(crate) tape: Option<Tape>,
+    pub tape: Option<Tape>,
     /// Behind all that runs it.
     pub(super) code: Arc<Code>,
 }
@@ -57,7 +57,7 @@ impl Linked {
     /// # Errors
     ///
     /// When an import is missing in the version asked for, or an interface has other types than the contract's.
-    pub(crate) fn new(
+    pub fn new(
         linker: &Linker<GuestState>,
         code: &Arc<Code>,
         exports: Capabilities,
@@ -122,7 +122,7 @@ impl Linked {
     }
 
     /// Counts what is loaded for the handler, until it is gone.
-    pub(crate) fn count(&self, tally: &HandlerTally) {
+    pub fn count(&self, tally: &HandlerTally) {
         self.code.count(tally);
     }
 }

@@ -9,23 +9,23 @@ use wsrun_metrics::{HandlerMetrics, HostTally};
 
 /// The settings of all instances on a worker, and what the worker measures and counts of them.
 #[derive(Debug)]
-pub(crate) struct WorkerContext {
+pub struct WorkerContext {
     /// The number of the worker.
-    pub(crate) index: u16,
+    pub index: u16,
     /// Measures the time that instances compute. The ticker of the epoch reads it.
-    pub(crate) meter: Arc<ExecutionMeter>,
+    pub meter: Arc<ExecutionMeter>,
     /// The counters of the worker that belong to no handler.
-    pub(crate) counters: Arc<HostTally>,
+    pub counters: Arc<HostTally>,
     /// None where no core dumps are written.
-    pub(crate) coredumps: Option<Coredumps>,
+    pub coredumps: Option<Coredumps>,
     /// The beginning of the clocks of instances that see the runtime's clock and the same random
     /// bytes in each run. None for the clocks and random bytes of the system.
-    pub(crate) predictable_since: Option<tokio::time::Instant>,
+    pub predictable_since: Option<tokio::time::Instant>,
 }
 
 /// What all instances of a handler on one worker share.
 #[derive(Clone)]
-pub(crate) struct HandlerContext {
-    pub(crate) worker: Rc<WorkerContext>,
-    pub(crate) metrics: Rc<HandlerMetrics>,
+pub struct HandlerContext {
+    pub worker: Rc<WorkerContext>,
+    pub metrics: Rc<HandlerMetrics>,
 }

@@ -48,7 +48,7 @@ type ReceivedPacked = TypedFunc<(ConnectionId, &'static [u8], u32), ()>;
 type ReceivedChunk = TypedFunc<(ConnectionId, ChunkIn<'static>), ()>;
 
 /// Makes the instances of one handler on one worker.
-pub(crate) struct Instances {
+pub struct Instances {
     context: HandlerContext,
     linked: Linked,
     limits: HandlerLimits,
@@ -60,7 +60,7 @@ pub(crate) struct Instances {
 }
 
 impl Instances {
-    pub(crate) fn new(context: HandlerContext, linked: Linked, limits: HandlerLimits) -> Self {
+    pub fn new(context: HandlerContext, linked: Linked, limits: HandlerLimits) -> Self {
         Self {
             log: Log::new(context.metrics.name()),
             context,
@@ -110,7 +110,7 @@ impl GuestFactory for Instances {
 }
 
 /// An instance and the callbacks that it exports.
-pub(crate) struct Instance {
+pub struct Instance {
     store: Store<GuestState>,
     /// None: it takes no connections, and answers plain requests alone.
     sockets: Option<(handler::Guest, Received)>,

@@ -16,14 +16,14 @@ use wsrun_contract::{
 };
 
 /// The imports of an instance that a tape answers for, and of a program, which has none.
-pub(crate) struct NoConnections {
+pub struct NoConnections {
     handler: Arc<str>,
     limits: HandlerLimits,
 }
 
 impl NoConnections {
     /// Makes the imports of an instance of the handler.
-    pub(crate) fn new(handler: Arc<str>, limits: HandlerLimits) -> Self {
+    pub fn new(handler: Arc<str>, limits: HandlerLimits) -> Self {
         Self { handler, limits }
     }
 }

@@ -18,7 +18,7 @@ use wsrun_os::clock::thread_time;
 /// slow each other.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct ExecutionMeter {
+pub struct ExecutionMeter {
     /// The number of begins and ends of slices: odd while a guest runs.
     slices: AtomicU64,
     /// The begin of the slice, in nanoseconds since `base`.
@@ -47,7 +47,7 @@ impl Default for ExecutionMeter {
 
 impl ExecutionMeter {
     /// Returns the measurements of a worker that serves a single handler.
-    pub(crate) fn of_one_handler() -> Self {
+    pub fn of_one_handler() -> Self {
         Self {
             alone: true,
             ..Self::default()

@@ -5,29 +5,29 @@
 //! else may live in it. Plain requests by `wasi:http` have a short-lived instance each ([`incoming`]). The functions that a handler imports ([`host`]) ask the host of the
 //! instance and queue effects; no socket is touched while a callback runs.
 
-pub(crate) mod bindings;
-pub(crate) mod cache;
-pub(crate) mod code;
-pub(crate) mod compile;
-pub(crate) mod component;
-pub(crate) mod context;
+pub mod bindings;
+pub mod cache;
+pub mod code;
+pub mod compile;
+pub mod component;
+pub mod context;
 mod coredump;
-pub(crate) mod engine;
-pub(crate) mod error;
+pub mod engine;
+pub mod error;
 mod host;
-pub(crate) mod incoming;
-pub(crate) mod instance;
+pub mod incoming;
+pub mod instance;
 mod limiter;
 mod line;
-pub(crate) mod linker;
+pub mod linker;
 mod message;
-pub(crate) mod meter;
+pub mod meter;
 mod names;
-pub(crate) mod no_connections;
+pub mod no_connections;
 mod predictable;
-pub(crate) mod program;
-pub(crate) mod settings;
-pub(crate) mod state;
+pub mod program;
+pub mod settings;
+pub mod state;
 mod stdio;
 mod tape_values;
-pub(crate) mod taped;
+pub mod taped;

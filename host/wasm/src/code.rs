@@ -18,7 +18,7 @@ use wsrun_metrics::{HandlerTally, SharedGauge};
 
 /// A component that is loaded. Its last owner is usually a worker, which must not wait until the
 /// code is freed: a separate thread frees it.
-pub(crate) struct Code {
+pub struct Code {
     /// None only while `drop` runs.
     component: Option<Component>,
     weight: Weight,
@@ -44,7 +44,7 @@ impl Code {
         }))
     }
 
-    pub(crate) fn component(&self) -> &Component {
+    pub fn component(&self) -> &Component {
         self.component.as_ref().expect("it is there until the drop")
     }
 

@@ -30,13 +30,13 @@ const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 const RESOURCES_MAX: usize = 4_096;
 
 /// Where the instances of a handler on one worker write to, one after the other.
-pub(crate) struct Log {
+pub struct Log {
     stdout: OutputLog,
     stderr: OutputLog,
 }
 
 impl Log {
-    pub(crate) fn new(handler: &Arc<str>) -> Self {
+    pub fn new(handler: &Arc<str>) -> Self {
         Self {
             stdout: OutputLog::new(handler, "stdout"),
             stderr: OutputLog::new(handler, "stderr"),
@@ -65,7 +65,7 @@ pub(super) struct Calls {
     pub(super) effects: Effects,
 }
 
-pub(crate) struct GuestState {
+pub struct GuestState {
     /// The imports. The store must be `Send` for async calls but never leaves its thread; the wrapper checks that.
     pub(super) calls: SendWrapper<Calls>,
     /// The handler on its worker.

@@ -34,7 +34,7 @@ use wsrun_tape::redact::Redaction;
 use wsrun_tape::value::{Agreed, FromTape, ToTape, Two};
 
 /// Everything that a handler may import, over the tape.
-pub(crate) fn taped_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
+pub fn taped_linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = linker(engine)?;
     linker.allow_shadowing(true);
     connections::add_to_linker::<_, HasTape>(&mut linker, taped)?;

@@ -13,9 +13,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body, Frame, SizeHint};
-use hyper::{Request, Response};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
@@ -42,7 +42,7 @@ const WAITING_BYTES_MAX: u32 = 1024 * 1024;
 const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers the plain requests of one handler on one worker.
-pub(crate) struct Incoming {
+pub struct Incoming {
     context: HandlerContext,
     linked: Linked,
     limits: HandlerLimits,
@@ -58,11 +58,7 @@ type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 impl Incoming {
     /// For a handler that exports the interface.
-    pub(crate) fn of(
-        context: &HandlerContext,
-        linked: &Linked,
-        limits: &HandlerLimits,
-    ) -> Option<Self> {
+    pub fn of(context: &HandlerContext, linked: &Linked, limits: &HandlerLimits) -> Option<Self> {
         linked.exports.wasi_http.then(|| Self {
             linked: linked.clone(),
             log: Log::new(context.metrics.name()),

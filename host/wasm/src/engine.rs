@@ -20,13 +20,13 @@ const HOST_STACK_BYTES: usize = 1536 * 1024;
 
 /// The part of the configuration that concerns the engine.
 #[derive(Clone, Debug)]
-pub(crate) struct EngineConfig {
+pub struct EngineConfig {
     /// Bytes of stack for the wasm frames of a callback. Deeper recursion traps.
-    pub(crate) wasm_stack_bytes: usize,
+    pub wasm_stack_bytes: usize,
     /// True when backtraces contain files and lines.
-    pub(crate) backtrace_lines: bool,
+    pub backtrace_lines: bool,
     /// True when failing callbacks produce a core dump.
-    pub(crate) coredumps: bool,
+    pub coredumps: bool,
 }
 
 impl From<&WasmSettings> for EngineConfig {
@@ -40,7 +40,7 @@ impl From<&WasmSettings> for EngineConfig {
 }
 
 /// Makes the engine of the process.
-pub(crate) fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
+pub fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
         // With the bookkeeping of component-model-async a call costs three to four times as much
@@ -63,16 +63,13 @@ pub(crate) fn engine(settings: &EngineConfig) -> wasmtime::Result<Engine> {
 /// Each advance of the epoch makes every running guest yield to its neighbours once. So the epoch
 /// is advanced only when a guest has computed for a while (docs/adr/0009).
 #[derive(Debug)]
-pub(crate) struct EpochTicker {
+pub struct EpochTicker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl EpochTicker {
-    pub(crate) fn start(
-        engine: &Engine,
-        meters: Arc<[Arc<ExecutionMeter>]>,
-    ) -> std::io::Result<Self> {
+    pub fn start(engine: &Engine, meters: Arc<[Arc<ExecutionMeter>]>) -> std::io::Result<Self> {
         let engine = engine.weak();
         let (stop, stopped) = channel::<()>();
         let mut monitor = WorkerMonitor::new(meters.len());

@@ -9,7 +9,7 @@
 )]
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "../../wit",
     world: "full-handler",
     imports: { default: trappable },
     exports: { default: async },
