@@ -10,6 +10,13 @@ from pathlib import Path
 # The packages that a crate must not depend on, directly or indirectly. Its tests may.
 FENCES = {
     "wsrun-proto": ["tokio", "mio", "socket2", "getrandom", "rand", "chrono", "time", "instant"],
+    "wsrun-contract": ["tokio", "mio", "hyper", "wasmtime", "rustix", "nix"],
+    "wsrun-metrics": ["hyper", "wasmtime", "prometheus-client", "socket2"],
+    "wsrun-tape": ["hyper", "wasmtime", "socket2", "clap"],
+    "wsrun-net": ["hyper", "wasmtime", "clap", "wsrun-runtime"],
+    "wsrun-runtime": ["wasmtime", "hyper", "rustls", "socket2", "clap", "wsrun-net", "wsrun-wasm", "wsrun-tape"],
+    # socket2 comes with the tokio of wasmtime-wasi, of which no socket is granted.
+    "wsrun-wasm": ["hyper-util", "rustls", "clap", "wsrun-net", "wsrun-runtime"],
 }
 
 ALLOWED = Path("scripts/layers.allow")

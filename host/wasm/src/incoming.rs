@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView as _};
+use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
 
 use super::context::HandlerContext;
 use super::instance::{begin, bounded, explain, store};
@@ -31,9 +31,6 @@ use wsrun_contract::host::Host;
 use wsrun_contract::{CallbackError, HandlerLimits, NotServed, ReplySender, RequestHandler};
 use wsrun_metrics::panics::plant;
 use wsrun_metrics::seldom::Seldom;
-
-/// Bytes of one write to the body of a response, two of which may wait for the client.
-const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
 /// What the host holds of a response that its client has not read yet: an instance that wrote no more than that has ended.
 const WAITING_BYTES_MAX: u32 = 1024 * 1024;
@@ -311,28 +308,5 @@ impl Body for Held {
 
     fn size_hint(&self) -> SizeHint {
         self.size
-    }
-}
-
-/// Outbound HTTP is not granted: every request is denied.
-pub(super) struct NothingGranted;
-
-type Sent = (
-    Response<WasiBody>,
-    Box<dyn Future<Output = Result<(), Error>> + Send>,
-);
-
-impl WasiHttpHooks for NothingGranted {
-    fn send_request(
-        &mut self,
-        _: Request<WasiBody>,
-        _: Option<RequestOptions>,
-        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
-        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
-    }
-
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK_BYTES_MAX
     }
 }

@@ -15,6 +15,7 @@ mod coredump;
 pub mod engine;
 pub mod error;
 mod host;
+mod http_hooks;
 pub mod incoming;
 pub mod instance;
 mod limiter;

@@ -11,7 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::context::HandlerContext;
-use super::incoming::NothingGranted;
+use super::http_hooks::NothingGranted;
 use super::limiter::MemoryLimiter;
 use super::line::{ProgramInput, ProgramOutput};
 use super::meter::ExecutionMeter;
