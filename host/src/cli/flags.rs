@@ -8,6 +8,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("compute.cpu_share_max", "--max-cpu-share"),
     ("compute.host_calls_max", "--max-host-calls"),
     ("connection.connections_max", "--max-connections"),
+    (
+        "connection.connections_per_address_max",
+        "--max-connections-per-address",
+    ),
     ("connection.files_dir", "--files"),
     ("connection.network.allow", "--allow-from"),
     ("connection.network.deny", "--deny-from"),
@@ -42,6 +46,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("resilience.failures_max", "--max-failures"),
     ("runtime.drain_close_code", "--drain-code"),
     ("runtime.drain_window", "--drain-window"),
+    (
+        "runtime.limits.control_frames_per_second_max",
+        "--max-control-rate",
+    ),
     ("runtime.limits.fragments_max", "--max-fragments"),
     ("runtime.limits.header_bytes_max", "--max-header-bytes"),
     ("runtime.limits.headers_max", "--max-headers"),
@@ -51,6 +59,14 @@ const FLAGS: &[(&str, &str)] = &[
     ("runtime.timeouts.idle_timeout", "--idle-timeout"),
     ("runtime.timeouts.ping_interval", "--ping-interval"),
     ("traffic.connections_max", "--max-handler-connections"),
+    (
+        "traffic.handler_received.bytes_max",
+        "--max-handler-byte-rate",
+    ),
+    (
+        "traffic.handler_received.messages_max",
+        "--max-handler-message-rate",
+    ),
     ("traffic.log_lines_per_second_max", "--max-log-rate"),
     ("traffic.queued_bytes_max", "--max-handler-queue"),
     ("traffic.received.bytes_max", "--max-byte-rate"),
@@ -90,5 +106,45 @@ mod tests {
         assert!(FLAGS.is_sorted());
         assert_eq!(flag("compute.callback_timeout"), Some("--callback-timeout"));
         assert_eq!(flag("unheard.of"), None);
+    }
+
+    /// The paths that the sources below this module name, in `Setting("…")` or as `{…}` in a text.
+    fn paths_in(source: &str) -> impl Iterator<Item = &str> {
+        let settings = source.split("Setting(").skip(1).filter_map(|rest| {
+            let (path, _) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
+            Some(path)
+        });
+        let placeholders = source.split('{').skip(1).filter_map(|rest| {
+            let (path, _) = rest.split_once('}')?;
+            let is_path = path.contains('.')
+                && path
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || "._".contains(c));
+            is_path.then_some(path)
+        });
+        settings.chain(placeholders)
+    }
+
+    #[test]
+    fn every_setting_that_a_message_names_has_a_flag() {
+        let host = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut folders = vec![host.to_owned()];
+        let mut paths = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                if path.is_dir() && !["cli", "target", "proto"].contains(&&*name) {
+                    folders.push(path);
+                } else if name.ends_with(".rs") && name != "setting.rs" {
+                    let source = std::fs::read_to_string(&path).unwrap();
+                    for named in paths_in(&source) {
+                        assert!(flag(named).is_some(), "{named} in {}", path.display());
+                        paths += 1;
+                    }
+                }
+            }
+        }
+        assert!(paths > 60, "only {paths} were found");
     }
 }
