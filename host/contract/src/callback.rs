@@ -115,6 +115,7 @@ pub enum Answer {
 }
 
 impl Answer {
+    #[inline]
     pub fn into_handshake(self) -> Option<Result<Acceptance, Refusal>> {
         match self {
             Self::Handshake(decision) => Some(decision),

@@ -66,6 +66,7 @@ impl Effects {
     /// # Errors
     ///
     /// When the callback has asked for more than it may: a broken contract, which traps.
+    #[inline]
     pub fn push(&mut self, effect: Effect) -> Result<(), ContractBroken> {
         let bytes = match &effect {
             Effect::Close { reason, .. } => reason.len(),
@@ -128,6 +129,7 @@ impl Effects {
     }
 
     /// Session data that a connection will have, if an effect sets it.
+    #[inline]
     pub fn session_data(&self, connection: ConnectionId) -> Option<&[u8]> {
         let position = self.asked()?.session_data(connection)?;
         if let Some(Effect::SetSession { data, .. }) = self.list.get(position) {
@@ -137,6 +139,7 @@ impl Effects {
     }
 
     /// Copies a payload in.
+    #[inline]
     pub fn payload(&mut self, kind: MessageKind, bytes: &[u8]) -> Payload {
         let start = self.data.len();
         self.data.extend_from_slice(bytes);
@@ -148,6 +151,7 @@ impl Effects {
     }
 
     /// What was appended to [`Effects::data`] since `start`.
+    #[inline]
     pub fn tail(&self, kind: MessageKind, start: usize) -> Payload {
         Payload {
             kind,
@@ -156,12 +160,14 @@ impl Effects {
         }
     }
 
+    #[inline]
     pub fn bytes(&self, payload: Payload) -> &[u8] {
         let data = self.shared.as_deref().unwrap_or(&self.data);
         &data[payload.start..payload.end]
     }
 
     /// Shares the payloads with the queues of connections where one that is large is most of them: so it is not copied there.
+    #[inline]
     pub fn share(&mut self) {
         let shares = |effect: &Effect| {
             matches!(effect, Effect::Send { .. })
@@ -175,6 +181,7 @@ impl Effects {
     }
 
     /// A payload that is shared, unless it would keep much more than itself.
+    #[inline]
     pub fn shared_bytes(&self, payload: Payload) -> Option<Bytes> {
         let shared = self.shared.as_ref()?;
         let is_most = payload.end - payload.start >= shared.len() / 2;
@@ -182,6 +189,7 @@ impl Effects {
     }
 
     /// Takes everything out to be carried out, and leaves the room for more.
+    #[inline]
     pub fn take(&mut self) -> Self {
         Self {
             list: std::mem::take(&mut self.list),
@@ -205,6 +213,7 @@ impl Effects {
     }
 
     /// Gives the buffers of carried out effects back, unless there are new ones.
+    #[inline]
     pub fn reuse(&mut self, mut done: Self) {
         if self.is_empty() {
             done.clear();

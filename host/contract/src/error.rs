@@ -65,6 +65,7 @@ pub enum CallbackError {
 
 impl CallbackError {
     /// Returns whose doing it is: the handler's.
+    #[inline]
     pub fn fault(&self) -> Fault {
         Fault::Handler
     }

@@ -277,6 +277,7 @@ impl HandlerLimits {
     /// # Errors
     ///
     /// Fails with the first contradiction.
+    #[inline]
     pub fn check(&self) -> Result<(), InvalidLimits> {
         self.memory.check()?;
         if self.contract.http_instances_max == 0 {
@@ -353,11 +354,13 @@ macro_rules! limits {
             pub const ALL: [Self; [$($name,)*].len()] = [$(Self::$variant,)*];
 
             /// Its label in the metrics.
+            #[inline]
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
             /// Returns what an operator would change, and what happens at it.
+            #[inline]
             pub fn explanation(self) -> String {
                 setting::with_names(match self { $(Self::$variant => $explanation,)* })
             }

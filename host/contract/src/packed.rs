@@ -29,6 +29,7 @@ pub fn prefix(kind: MessageKind, payload_bytes: usize) -> [u8; PREFIX_BYTES] {
 
 /// Returns an iterator over the messages. When the rest is not a whole message, the iterator yields
 /// none once and ends.
+#[inline]
 pub fn messages(bytes: &[u8]) -> Messages<'_> {
     Messages(bytes)
 }

@@ -13,6 +13,7 @@ static NAMES: OnceLock<Names> = OnceLock::new();
 
 /// Names settings as the users of this program know them, for the whole process. Only the first
 /// call has an effect. A setting without such a name is called by its path in the configuration.
+#[inline]
 pub fn name_settings(names: Names) {
     let _ = NAMES.set(names);
 }

@@ -36,6 +36,7 @@ pub enum Message<'a> {
 
 impl<'a> Message<'a> {
     /// Returns the payload.
+    #[inline]
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -44,6 +45,7 @@ impl<'a> Message<'a> {
     }
 
     /// Makes a message of a payload that is valid where it has to be.
+    #[inline]
     pub fn from_parts(kind: MessageKind, payload: &'a [u8]) -> Self {
         match kind {
             MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
@@ -55,6 +57,7 @@ impl<'a> Message<'a> {
     }
 
     /// Returns the kind and the payload.
+    #[inline]
     pub fn parts(self) -> (MessageKind, &'a [u8]) {
         match self {
             Self::Text(text) => (MessageKind::Text, text.as_bytes()),

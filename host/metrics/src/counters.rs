@@ -48,14 +48,17 @@ impl Gauge {
 pub struct SharedGauge(AtomicU64);
 
 impl SharedGauge {
+    #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
+    #[inline]
     pub fn subtract(&self, count: u64) {
         self.0.fetch_sub(count, Ordering::Relaxed);
     }
@@ -241,6 +244,7 @@ impl Tallies {
     }
 
     /// Bytes of the versions of the handler at `position` that are loaded.
+    #[inline]
     pub fn code_bytes(&self, position: usize) -> u64 {
         let worker = self.workers.first();
         worker.map_or(0, |worker| worker.handlers[position].code_bytes.get())

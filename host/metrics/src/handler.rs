@@ -79,6 +79,7 @@ impl HandlerMetrics {
 
     /// Takes the right to log one line of the handler's output. Returns the number of lines that
     /// were left out before it and not reported yet, or none when this line is to be left out.
+    #[inline]
     pub fn take_log_line(&self, now: Instant) -> Option<u64> {
         let taken = self.log_rate.borrow_mut().take(now);
         if taken.is_none() {

@@ -14,6 +14,7 @@ pub(super) struct LogRate {
 }
 
 impl LogRate {
+    #[inline]
     pub(super) fn new(now: Instant, lines_per_second: u64) -> Self {
         Self {
             bucket: Bucket::new(now, lines_per_second),

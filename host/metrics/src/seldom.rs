@@ -22,6 +22,7 @@ impl Seldom {
         clippy::new_without_default,
         reason = "it is a static beside a line of the log"
     )]
+    #[inline]
     pub const fn new() -> Self {
         Self(Mutex::new(State {
             last: None,
@@ -31,6 +32,7 @@ impl Seldom {
 
     /// Returns none when nothing is to be logged now. Otherwise returns the number of times that
     /// the cause was left out since the last line.
+    #[inline]
     pub fn take(&self) -> Option<u64> {
         self.take_at(Instant::now())
     }

@@ -39,6 +39,7 @@ impl Bucket {
     }
 
     /// Returns true when at least one token is available.
+    #[inline]
     pub fn has_any(&mut self, now: Instant) -> bool {
         self.available(now) > 0
     }

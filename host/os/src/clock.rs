@@ -15,11 +15,13 @@ use tokio::time::Sleep;
 const LATE_AFTER: Duration = Duration::from_millis(500);
 
 /// Returns the current time of this runtime's timers.
+#[inline]
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// Returns the processor time that this thread has used.
+#[inline]
 pub fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(
@@ -30,11 +32,13 @@ pub fn thread_time() -> Duration {
 
 /// Returns true when something that was due is handled so late that the delay is this process's own
 /// fault and nobody else's.
+#[inline]
 pub fn is_late(due: Instant, now: Instant) -> bool {
     now.saturating_duration_since(due) >= LATE_AFTER
 }
 
 /// Wakes a task after every other ready task has run and the sockets were polled.
+#[inline]
 pub fn wake_after_others(cx: &mut Context<'_>) {
     // Polling `yield_now` once hands the waker over to the runtime.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
@@ -50,6 +54,7 @@ pub struct Patience {
 }
 
 impl Patience {
+    #[inline]
     pub fn new(limit: Duration) -> Self {
         Self {
             limit,

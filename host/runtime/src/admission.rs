@@ -19,6 +19,7 @@ pub struct Admission {
 }
 
 impl Admission {
+    #[inline]
     pub fn new(handlers: usize) -> Self {
         Self {
             handlers: (0..handlers).map(|_| Arc::default()).collect(),
@@ -104,6 +105,7 @@ pub enum Held {
 pub struct Outbound(Rc<Cell<usize>>);
 
 impl Outbound {
+    #[inline]
     pub fn count(counter: &Rc<Cell<usize>>) -> Self {
         counter.set(counter.get() + 1);
         Self(Rc::clone(counter))
@@ -140,11 +142,13 @@ impl Slot {
     }
 
     /// Counts the connection against its address as well.
+    #[inline]
     pub fn hold_address(&mut self, address: Option<AddressSlot>) {
         self.address = address;
     }
 
     /// Counts the connection against its handler as well.
+    #[inline]
     pub fn hold_handler(&mut self, handler: Option<HandlerSlot>) {
         self.handler = handler;
     }
@@ -173,6 +177,7 @@ fn network_of(peer: IpAddr) -> IpAddr {
 pub struct Handshake(Arc<AtomicUsize>);
 
 impl Handshake {
+    #[inline]
     pub fn begin(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))

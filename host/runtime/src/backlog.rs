@@ -64,15 +64,18 @@ struct Entry {
 const MESSAGE_BYTES: usize = 64;
 
 impl Backlog {
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.messages.len() == self.empty
     }
 
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Returns the bytes of the messages that may not be dropped.
+    #[inline]
     pub fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
@@ -154,6 +157,7 @@ impl Backlog {
     }
 
     /// Drops all messages. Returns their number.
+    #[inline]
     pub fn clear(&mut self) -> u64 {
         let dropped = self.messages.len() - self.empty;
         *self = Self::default();

@@ -38,6 +38,7 @@ const AUTO_REPLY_BYTES_MAX: usize = 2 * 1024;
 
 impl Imports {
     /// Makes the imports of an instance.
+    #[inline]
     pub fn new(registry: Rc<Registry>) -> Self {
         Self {
             registry,
@@ -46,6 +47,7 @@ impl Imports {
     }
 
     /// Returns what the running callback has reserved.
+    #[inline]
     pub fn reserved(&self) -> &Rc<Reservations> {
         &self.reserved
     }

@@ -76,6 +76,7 @@ impl Reservation {
     }
 
     /// Reserves `bytes` of the queue. `counted`: nobody else is told that there is room for them.
+    #[inline]
     pub fn reserve(&mut self, bytes: usize, counted: bool) {
         self.bytes += bytes;
         if counted {
@@ -95,19 +96,23 @@ impl Reservation {
     }
 
     /// Bytes that the connection does not know of.
+    #[inline]
     pub fn uncounted(&self) -> usize {
         self.bytes - self.counted
     }
 
     /// Whether the callback closes the connection.
+    #[inline]
     pub fn is_closing(&self) -> bool {
         self.closing
     }
 
+    #[inline]
     pub fn sending(&self) -> Option<Sending> {
         self.sending
     }
 
+    #[inline]
     pub fn set_sending(&mut self, sending: Sending) {
         self.sending = Some(sending);
     }
@@ -177,6 +182,7 @@ impl Inner {
 impl Reservations {
     /// Forgets what is reserved in queues. The effects of this callback are carried out behind those
     /// of others, which go on being added to `earlier`.
+    #[inline]
     pub fn stand_behind(&self, earlier: &Rc<Self>) {
         let behind = Inner {
             earlier: Some(Rc::clone(earlier)),
@@ -186,6 +192,7 @@ impl Reservations {
     }
 
     /// Sets whether the instance runs beside the one of the sockets.
+    #[inline]
     pub fn set_beside(&self, is_beside: bool) {
         self.is_beside.set(is_beside);
     }
@@ -197,6 +204,7 @@ impl Reservations {
     }
 
     /// Holds a promise to keep session data until it is carried out.
+    #[inline]
     pub fn hold_session_room(&self, room: SessionRoom) {
         let mut held = self.session_room.borrow_mut();
         match &mut *held {
@@ -207,6 +215,7 @@ impl Reservations {
 
     /// Gives back the room for session data of this length, which is counted where it is kept from
     /// here on.
+    #[inline]
     pub fn release_session(&self, bytes: usize) {
         if let Some(room) = &mut *self.session_room.borrow_mut() {
             room.release(bytes);
@@ -246,6 +255,7 @@ impl Reservations {
     }
 
     /// Reserves `bytes` of a queue for a published message.
+    #[inline]
     pub fn reserve(&self, session: &Rc<Session>, bytes: usize, counted: bool) {
         self.at(
             session.id,
@@ -293,6 +303,7 @@ impl Reservations {
     }
 
     /// Bytes reserved at a connection that it does not know of.
+    #[inline]
     pub fn uncounted(&self, connection: ConnectionId) -> usize {
         let mut inner = self.inner.borrow_mut();
         let position = inner.find(connection);
@@ -336,6 +347,7 @@ impl Reservations {
         }
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.inner.borrow().list.is_empty()
     }

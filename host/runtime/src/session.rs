@@ -157,6 +157,7 @@ impl Session {
     }
 
     /// Counts it in the sums of its handler from here on.
+    #[inline]
     pub fn join(&self, usage: &Rc<Usage>) {
         if self.usage.set(Rc::clone(usage)).is_ok() {
             usage.change_session(0, self.data.borrow().len());
@@ -190,11 +191,13 @@ impl Session {
     }
 
     /// The worker that it is on.
+    #[inline]
     pub fn worker(&self) -> &Worker {
         &self.worker
     }
 
     /// Sets how many bytes of its events wait for the handler.
+    #[inline]
     pub fn set_event_bytes(&self, bytes: usize) {
         let before = self.queued_event_bytes.replace(bytes);
         if let Some(usage) = self.usage.get() {
@@ -245,6 +248,7 @@ impl Session {
     }
 
     /// Marks a session of the client role whose transport is to be made.
+    #[inline]
     pub fn begin_opening(&self) {
         self.established.set(false);
     }
@@ -261,6 +265,7 @@ impl Session {
     }
 
     /// Tells how the opening handshake went that did not succeed.
+    #[inline]
     pub fn opening_failed(&self, opening: Opening) {
         *self.opening.borrow_mut() = Some(Box::new(opening));
     }
@@ -294,6 +299,7 @@ impl Session {
     }
 
     /// Remembers an end that is to be mended. From here on the session is one that is being opened: who closes it now ends that.
+    #[inline]
     pub fn lose(&self, info: CloseInfo) {
         self.established.set(false);
         self.local_end.set(None);
@@ -302,53 +308,64 @@ impl Session {
     }
 
     /// Tells the end to somebody beside the handler.
+    #[inline]
     pub fn when_ended(&self, ended: oneshot::Sender<CloseInfo>) {
         *self.ended.borrow_mut() = Some(ended);
     }
 
+    #[inline]
     pub fn tell_end(&self, info: CloseInfo) {
         if let Some(ended) = self.ended.borrow_mut().take() {
             let _ = ended.send(info);
         }
     }
 
+    #[inline]
     pub fn take_lost(&self) -> Option<(CloseInfo, Instant)> {
         self.lost.borrow_mut().take().map(|lost| *lost)
     }
 
+    #[inline]
     pub fn request(&self) -> Request {
         Request::from(&*self.request.borrow())
     }
 
+    #[inline]
     pub fn protocol(&self) -> Option<String> {
         self.protocol.borrow().clone()
     }
 
     /// Whether this subprotocol was agreed on; always for none.
+    #[inline]
     pub fn has_protocol(&self, protocol: Option<&str>) -> bool {
         protocol.is_none() || self.protocol.borrow().as_deref() == protocol
     }
 
+    #[inline]
     pub fn failure(&self) -> Option<Failure> {
         self.opening.borrow().as_ref()?.failure.clone()
     }
 
+    #[inline]
     pub fn response(&self) -> Option<ResponseHead> {
         self.opening.borrow().as_ref()?.response.clone()
     }
 
     /// Whether messages may be sent, whatever a running callback may have asked for.
+    #[inline]
     pub fn is_open(&self) -> bool {
         self.established.get() && self.connection.borrow().state() == State::Open
     }
 
     /// Whether it is open, or being opened.
+    #[inline]
     pub fn can_be_closed(&self) -> bool {
         let opening = !self.established.get() && self.local_end.get().is_none();
         opening || self.is_open()
     }
 
     /// The largest message that can be sent.
+    #[inline]
     pub fn message_bytes_max(&self) -> usize {
         let limit = self.worker.settings.limits.sent_message_bytes_max;
         usize::try_from(limit).unwrap_or(usize::MAX)
@@ -356,6 +373,7 @@ impl Session {
 
     /// Whether the queue takes a message of `length` bytes, without counting it. `uncounted` bytes come before it that the connection does not
     /// know of.
+    #[inline]
     pub fn check(&self, length: usize, uncounted: usize) -> Result<(), SendError> {
         self.check_behind(length, self.backlog.borrow().bytes() + uncounted)
     }
@@ -408,6 +426,7 @@ impl Session {
     }
 
     /// Whether a published message of `length` bytes would find room.
+    #[inline]
     pub fn has_room(&self, length: usize) -> bool {
         let queued = self.buffered();
         self.handler_takes(length, queued) && self.fits(length, queued)
@@ -441,11 +460,13 @@ impl Session {
     }
 
     /// Bytes that callbacks which run count on.
+    #[inline]
     pub fn reserved(&self) -> usize {
         self.reserved.get()
     }
 
     /// Bytes that wait for the peer.
+    #[inline]
     pub fn held(&self) -> usize {
         self.connection.borrow().output().len() + self.backlog.borrow().bytes()
     }
@@ -497,6 +518,7 @@ impl Session {
                 && self.handler_queue_is_low())
     }
 
+    #[inline]
     pub fn buffered(&self) -> usize {
         self.held() + self.reserved.get()
     }
@@ -519,27 +541,33 @@ impl Session {
             .min(packed::ROOM_MAX)
     }
 
+    #[inline]
     pub fn policy(&self) -> Option<SlowPolicy> {
         self.policy.get()
     }
 
+    #[inline]
     pub fn set_policy(&self, policy: Option<SlowPolicy>) {
         self.policy.set(policy);
     }
 
+    #[inline]
     pub fn dropped(&self) -> u64 {
         self.dropped.get()
     }
 
     /// The socket, for those who want to look at it.
+    #[inline]
     pub fn raw_fd(&self) -> Option<std::os::fd::RawFd> {
         self.transport.borrow().raw_fd()
     }
 
+    #[inline]
     pub fn data(&self) -> Vec<u8> {
         self.data.borrow().to_vec()
     }
 
+    #[inline]
     pub fn set_data(&self, data: Vec<u8>) {
         if let Some(usage) = self.usage.get() {
             usage.change_session(self.data.borrow().len(), data.len());
@@ -636,11 +664,13 @@ impl Session {
     }
 
     /// Sends a ping that [`Session::check`] would take.
+    #[inline]
     pub fn ping_admitted(self: &Rc<Self>, payload: &[u8]) -> Result<(), SendError> {
         self.queue(|connection, scratch| connection.send_promised_ping(payload, scratch))
     }
 
     /// The same for a pong.
+    #[inline]
     pub fn pong_admitted(self: &Rc<Self>, payload: &[u8]) -> Result<(), SendError> {
         self.queue(|connection, scratch| connection.send_promised_pong(payload, scratch))
     }
@@ -741,6 +771,7 @@ impl Session {
     }
 
     /// Who ended it while it was being opened.
+    #[inline]
     pub fn ended_while_opening(&self) -> Option<ClosedBy> {
         self.local_end.get().filter(|_| !self.established.get())
     }
@@ -771,6 +802,7 @@ impl Session {
     }
 
     /// Whether the transport is to end without any more words.
+    #[inline]
     pub fn is_aborted(&self) -> bool {
         let connection = self.connection.borrow();
         connection
@@ -778,6 +810,7 @@ impl Session {
             .is_some_and(|end| end.cause == Cause::Aborted)
     }
 
+    #[inline]
     pub fn set_waker(&self, waker: &Waker) {
         let mut current = self.waker.borrow_mut();
         match &mut *current {
@@ -787,6 +820,7 @@ impl Session {
     }
 
     /// Makes the connection's task look again.
+    #[inline]
     pub fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
@@ -794,6 +828,7 @@ impl Session {
     }
 
     /// Wakes the task if it has stopped reading until the handler has caught up.
+    #[inline]
     pub fn wake_if_waiting(&self) {
         if self.waiting_for_handler.replace(false) {
             self.wake();
@@ -818,6 +853,7 @@ impl Session {
     }
 
     /// Lends the connection a buffer to write into, if it has none. It comes back when all of it is written.
+    #[inline]
     pub fn lend_buffer(&self, connection: &mut ws::Connection) {
         if connection.output().wants_buffer() {
             connection.output_mut().lend(self.worker.take_buffer());
@@ -825,6 +861,7 @@ impl Session {
     }
 
     /// Puts the session on the worker's list of those to write at the end of this turn.
+    #[inline]
     pub fn mark_dirty(self: &Rc<Self>) {
         if !self.dirty.replace(true) {
             let session: Rc<dyn Flush> = Rc::clone(self) as _;

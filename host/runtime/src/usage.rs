@@ -45,6 +45,7 @@ pub struct Waiters {
 
 impl Waiters {
     /// Adds a task, once until the next wake. `added` is where it remembers that.
+    #[inline]
     pub fn add(&self, task: &Waker, added: &Cell<Option<u64>>) {
         if added.replace(Some(self.wakes.get())) != Some(self.wakes.get()) {
             self.tasks.borrow_mut().push(task.clone());
@@ -106,11 +107,13 @@ impl Usage {
     }
 
     /// Whether `bytes` more may be queued for a connection that has something in its queue already.
+    #[inline]
     pub fn takes(&self, bytes: usize) -> bool {
         bytes <= self.room()
     }
 
     /// How much more may be queued for such connections. The last eighth is kept for those whose queue is empty.
+    #[inline]
     pub fn room(&self) -> usize {
         (self.queued_max - self.queued_max / 8).saturating_sub(self.tally.queued_bytes.get())
     }
@@ -127,12 +130,14 @@ impl Usage {
     }
 
     /// How much more is queued than is left when somebody has to give way. Some room is made at once: looking for them takes a while.
+    #[inline]
     pub fn surplus(&self) -> usize {
         let aim = self.queued_max - self.queued_max / 16;
         self.queued().saturating_sub(aim)
     }
 
     /// Those who could have given way. What is left is held by nobody that could be found: it is not looked for again at once.
+    #[inline]
     pub fn relieved(&self) {
         let left = self.queued();
         if left > self.queued_max {
@@ -161,6 +166,7 @@ impl Usage {
     }
 
     /// The same, and none where what is sent has a rate.
+    #[inline]
     pub fn sure_room(&self) -> usize {
         if self.send_messages.is_some() || self.send_bytes.is_some() {
             return 0;
@@ -187,10 +193,12 @@ impl Usage {
     }
 
     /// Whether so many events wait that no connection is read.
+    #[inline]
     pub fn events_are_full(&self) -> bool {
         self.tally.event_bytes.get() >= self.queued_max
     }
 
+    #[inline]
     pub fn change_session(&self, before: usize, after: usize) {
         self.tally.session_bytes.change(before, after);
     }
@@ -207,30 +215,36 @@ impl Usage {
         Some(SessionRoom { tally, bytes })
     }
 
+    #[inline]
     pub fn session_max(&self) -> usize {
         self.session_max
     }
 
     /// Whether there is room again for those who were refused.
+    #[inline]
     pub fn queue_is_low(&self) -> bool {
         self.tally.queued_bytes.get() <= self.queued_max / 4 * 3
     }
 
     /// Those who wait for that.
+    #[inline]
     pub fn low_queue(&self) -> &Waiters {
         &self.low_queue
     }
 
     /// Those who wait for the handler to have worked on its events.
+    #[inline]
     pub fn low_events(&self) -> &Waiters {
         &self.low_events
     }
 
     /// What is counted of the handler.
+    #[inline]
     pub fn tally(&self) -> &HandlerTally {
         &self.tally
     }
 
+    #[inline]
     pub fn rates_in(&self) -> Option<&RatesIn> {
         self.rates_in.as_ref()
     }
@@ -318,6 +332,7 @@ impl Usage {
     }
 
     /// The host has computed so long for a failure.
+    #[inline]
     pub fn add_failing(&self, time: Duration) {
         self.failing.set(self.failing.get().saturating_add(time));
     }
@@ -335,6 +350,7 @@ impl Usage {
     }
 
     /// What failures have taken since the last call.
+    #[inline]
     pub fn take_failing(&self) -> Duration {
         self.failing.take()
     }
@@ -363,11 +379,13 @@ pub struct SessionRoom {
 
 impl SessionRoom {
     /// Adds another promise of the same handler.
+    #[inline]
     pub fn join(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
     /// So much of it is counted now.
+    #[inline]
     pub fn release(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
@@ -432,28 +450,34 @@ impl RatesIn {
         messages.into_iter().chain(bytes).max_by_key(|(at, _)| *at)
     }
 
+    #[inline]
     pub fn begin_waiting(&self) {
         self.waiting.set(self.waiting.get() + 1);
     }
 
+    #[inline]
     pub fn end_waiting(&self) {
         self.waiting.set(self.waiting.get() - 1);
     }
 
+    #[inline]
     pub fn messages(&self, now: Instant) -> usize {
         available(self.messages.as_ref(), now)
     }
 
+    #[inline]
     pub fn bytes(&self, now: Instant) -> usize {
         available(self.bytes.as_ref(), now)
     }
 
+    #[inline]
     pub fn take_messages(&self, now: Instant, messages: usize) {
         if let Some(bucket) = &self.messages {
             bucket.borrow_mut().take(now, messages as u64);
         }
     }
 
+    #[inline]
     pub fn take_bytes(&self, now: Instant, bytes: usize) {
         if let Some(bucket) = &self.bytes {
             bucket.borrow_mut().take(now, bytes as u64);

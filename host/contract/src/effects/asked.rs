@@ -139,11 +139,13 @@ impl Asked {
     }
 
     /// Where the newest session data of a connection is among the effects.
+    #[inline]
     pub(super) fn session_data(&self, connection: ConnectionId) -> Option<usize> {
         self.session_data.get(&connection).copied()
     }
 
     /// Whether a timer was set, or cancelled, by this callback.
+    #[inline]
     pub fn timer(&self, timer: TimerId) -> Option<bool> {
         self.timers.get(&timer).copied()
     }
@@ -159,6 +161,7 @@ impl Asked {
     }
 
     /// How many more, or fewer, subscriptions a connection has.
+    #[inline]
     pub fn subscriptions(&self, connection: ConnectionId) -> isize {
         let own = self.subscriptions.of.get(&connection);
         own.map_or(0, |own| own.change)
@@ -193,6 +196,7 @@ impl Asked {
         change.get(topic).copied().unwrap_or(0)
     }
 
+    #[inline]
     pub(super) fn clear(&mut self) {
         if self.is_used {
             let all = Rc::clone(&self.all);

@@ -125,6 +125,7 @@ pub struct CannedMessage {
 }
 
 impl CannedMessage {
+    #[inline]
     pub fn is(&self, kind: MessageKind, bytes: &[u8]) -> bool {
         self.kind == kind && *self.bytes == *bytes
     }

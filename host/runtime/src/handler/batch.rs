@@ -75,6 +75,7 @@ impl Pace {
         }
     }
 
+    #[inline]
     pub(super) fn failed(&mut self) {
         *self = Self {
             messages_max: FIRST,

@@ -14,6 +14,7 @@ pub struct Connecting {
 }
 
 impl Connecting {
+    #[inline]
     pub fn new(connection: ConnectionId, ended: oneshot::Receiver<CloseInfo>) -> Self {
         Self { connection, ended }
     }

@@ -34,6 +34,7 @@ impl<G> DerefMut for Hosted<G> {
 
 impl<G: Guest> Hosted<G> {
     /// Returns what the last callback has reserved.
+    #[inline]
     pub(super) fn reserved(&self) -> &Reservations {
         &self.reserved
     }
@@ -48,6 +49,7 @@ impl<G: Guest> Hosted<G> {
     }
 
     /// Forgets what the last callback asked for.
+    #[inline]
     pub(super) fn clear_effects(&mut self) {
         self.guest.effects().clear();
         self.reserved.clear();

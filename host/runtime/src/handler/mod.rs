@@ -298,11 +298,13 @@ impl Handler {
     }
 
     /// Returns the worker that the handler is on.
+    #[inline]
     pub fn worker(&self) -> &Rc<Worker> {
         &self.worker
     }
 
     /// Which optional callbacks the version that serves has.
+    #[inline]
     pub fn exports(&self) -> Capabilities {
         self.remote
             .as_ref()
@@ -322,11 +324,13 @@ impl Handler {
     }
 
     /// Adds events without a turn yet: for a whole read batch.
+    #[inline]
     pub fn queue(&self) -> std::cell::RefMut<'_, Queue> {
         self.queue.borrow_mut()
     }
 
     /// Lets the handler work on its queue, as far as it goes without waiting. Does nothing when it is at work already.
+    #[inline]
     pub fn turn(&self) {
         let Some(waker) = self.waker.get() else {
             return;
@@ -363,6 +367,7 @@ impl Handler {
     }
 
     /// Has plain requests answered by `wasi:http`.
+    #[inline]
     pub fn set_incoming(&self, incoming: Rc<RequestInstances>) {
         *self.incoming.borrow_mut() = Some(incoming);
     }
@@ -383,6 +388,7 @@ impl Handler {
     }
 
     /// Begins to make an outbound connection, which has an id already.
+    #[inline]
     pub fn connect(&self, connect: &Connect) {
         if let Some(handler) = self.me.upgrade() {
             self.connector.connect(&handler, connect, AskedBy::Handler);

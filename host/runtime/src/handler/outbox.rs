@@ -46,6 +46,7 @@ impl Outbox {
     }
 
     /// Brings to the other workers what they did not take at once, within a `LocalSet`.
+    #[inline]
     pub(super) fn spawn(self: &Rc<Self>) {
         for position in 0..self.peers.len() {
             let outbox = Rc::clone(self);
@@ -54,11 +55,13 @@ impl Outbox {
     }
 
     /// Whether there is another worker to tell.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.peers.is_empty()
     }
 
     /// Whether so much waits that the handler is to publish no more.
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.full.get() > 0
     }

@@ -63,32 +63,38 @@ impl<F: GuestFactory> Place<F> {
     }
 
     /// Whether nothing would be lost with it.
+    #[inline]
     pub(super) fn is_asleep(&self) -> bool {
         self.guest.is_none() && self.previous.is_none() && self.retry_at.is_none()
     }
 
     /// Whether it is too early to make another instance.
+    #[inline]
     pub(super) fn must_wait(&self) -> bool {
         self.retry_at.is_some_and(|at| clock::now() < at)
     }
 
+    #[inline]
     pub(super) fn made(&mut self, guest: Hosted<F::Guest>) {
         self.guest = Some(guest);
         self.retry = RETRY_MIN;
         self.retry_at = None;
     }
 
+    #[inline]
     pub(super) fn not_made(&mut self) {
         self.retry_at = Some(clock::now() + self.retry);
         self.retry = (self.retry * 2).min(RETRY_MAX);
     }
 
     /// Every connection that some instance was told of has to be told to this one.
+    #[inline]
     pub(super) fn inherit(&mut self, told: BTreeSet<ConnectionId>) {
         self.unknown = told;
     }
 
     /// A connection was told to the instance by its first event.
+    #[inline]
     pub(super) fn knows(&mut self, connection: ConnectionId) {
         if let Some(previous) = &mut self.previous {
             previous.unknown.insert(connection);
@@ -96,6 +102,7 @@ impl<F: GuestFactory> Place<F> {
     }
 
     /// The connection is gone.
+    #[inline]
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.unknown.remove(&connection);
         if let Some(previous) = &mut self.previous {
@@ -116,6 +123,7 @@ impl<F: GuestFactory> Place<F> {
     }
 
     /// The version before, if the one that is here fails its trial.
+    #[inline]
     pub(super) fn failed_trial(&mut self) -> Option<Previous<F>> {
         self.previous.take_if(|previous| previous.tried.is_some())
     }

@@ -115,6 +115,7 @@ pub struct Queue {
 }
 
 impl Queue {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
@@ -127,6 +128,7 @@ impl Queue {
         self.events.push(Event::Requested { request, reply });
     }
 
+    #[inline]
     pub fn push_opened(&mut self, session: Rc<Session>) {
         self.events.push(Event::Opened(session));
     }
@@ -157,6 +159,7 @@ impl Queue {
         });
     }
 
+    #[inline]
     pub(super) fn push(&mut self, event: Event) {
         self.events.push(event);
     }
@@ -176,10 +179,12 @@ impl Queue {
         });
     }
 
+    #[inline]
     pub fn push_restored(&mut self, session: Rc<Session>) {
         self.events.push(Event::Restored(session));
     }
 
+    #[inline]
     pub fn push_pong(&mut self, session: &Rc<Session>, payload: &[u8]) {
         let payload = self.payload(session, payload);
         self.events.push(Event::Pong {
@@ -188,15 +193,18 @@ impl Queue {
         });
     }
 
+    #[inline]
     pub fn push_writable(&mut self, session: Rc<Session>) {
         self.events.push(Event::Writable(session));
     }
 
+    #[inline]
     pub fn push_closed(&mut self, session: Rc<Session>, info: CloseInfo) {
         session.end_queued.set(true);
         self.events.push(Event::Closed { session, info });
     }
 
+    #[inline]
     pub(super) fn push_fired(&mut self, timer: Timer) {
         self.events.push(Event::Fired(timer));
     }
@@ -224,6 +232,7 @@ impl Queue {
 }
 
 /// What an event with a payload counts against its connection: empty messages cost memory too.
+#[inline]
 pub(super) fn cost(payload_bytes: usize) -> usize {
     payload_bytes + EVENT_BYTES
 }

@@ -54,6 +54,7 @@ impl InHand {
 }
 
 impl Handler {
+    #[inline]
     pub(super) fn report_panic(&self, panicked: &Panicked, stage: &str) {
         panicked.report(&self.worker.tally, self.registry.name(), stage);
     }

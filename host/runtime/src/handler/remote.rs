@@ -93,6 +93,7 @@ pub fn remote_channel(exports: Capabilities) -> (RemoteRequests, RemoteHandler) 
 }
 
 impl RemoteHandler {
+    #[inline]
     pub(super) fn exports(&self) -> Capabilities {
         *self.exports.borrow()
     }
@@ -179,6 +180,7 @@ impl Handler {
     }
 
     /// Returns the handler as another worker has it, if one does.
+    #[inline]
     pub fn remote_handler(&self) -> Option<&RemoteHandler> {
         self.remote.as_ref()
     }

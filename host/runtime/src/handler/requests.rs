@@ -29,6 +29,7 @@ pub struct RequestInstances {
 
 impl RequestInstances {
     /// At most `instances_max` instances of `handler` run at the same time. More requests wait.
+    #[inline]
     pub fn new(handler: Rc<dyn RequestHandler>, instances_max: usize) -> Rc<Self> {
         Rc::new(Self {
             handler,

@@ -88,11 +88,13 @@ pub(super) struct Seat {
 pub struct Seated(Option<Rc<Handler>>);
 
 impl Seated {
+    #[inline]
     pub fn new(handler: Rc<Handler>) -> Self {
         Self(Some(handler))
     }
 
     /// The connection is there.
+    #[inline]
     pub fn take(mut self) -> Rc<Handler> {
         self.0.take().expect("it is taken once")
     }
@@ -146,6 +148,7 @@ impl Handler {
     }
 
     /// Whether no instance may be made beside those that there are.
+    #[inline]
     pub(super) fn has_all_instances(&self) -> bool {
         self.registry.tally().live_instances.get() >= self.registry.limits().memory.instances_max
     }
@@ -188,6 +191,7 @@ impl Handler {
     }
 
     /// Whether a seat has nobody left to be told of.
+    #[inline]
     pub(super) fn is_vacant(&self) -> bool {
         let Owner::Seat(seat) = &self.owner else {
             return false;
@@ -195,15 +199,18 @@ impl Handler {
         !seat.in_handshake.get() && seat.connections.borrow().is_empty() && !self.has_work()
     }
 
+    #[inline]
     pub(super) fn is_seat(&self) -> bool {
         matches!(self.owner, Owner::Seat(_))
     }
 
+    #[inline]
     pub(super) fn has_seats(&self) -> bool {
         matches!(self.owner, Owner::Nobody(_))
     }
 
     /// The handler that a seat belongs to.
+    #[inline]
     pub(super) fn handler_of_seat(&self) -> Option<Rc<Self>> {
         match &self.owner {
             Owner::Seat(seat) => seat.handler.upgrade(),
@@ -212,6 +219,7 @@ impl Handler {
     }
 
     /// Whether a connection is told to this handler.
+    #[inline]
     pub(super) fn owns(&self, connection: ConnectionId) -> bool {
         match &self.owner {
             Owner::All => true,
@@ -261,6 +269,7 @@ impl Handler {
     }
 
     /// All seats, whether they sleep or not.
+    #[inline]
     pub(super) fn seats(&self) -> Vec<Rc<Self>> {
         match &self.owner {
             Owner::Nobody(seats) => seats.all.borrow().values().cloned().collect(),
@@ -269,6 +278,7 @@ impl Handler {
     }
 
     /// All seats, which are the handler's no more.
+    #[inline]
     pub(super) fn take_seats(&self) -> Vec<Rc<Self>> {
         match &self.owner {
             Owner::Nobody(seats) => seats.all.take().into_values().collect(),
@@ -277,6 +287,7 @@ impl Handler {
     }
 
     /// The seats that have a life.
+    #[inline]
     pub(super) fn awake_seats(&self) -> Vec<Rc<Self>> {
         let mut seats = self.seats();
         seats.retain(|seat| !seat.asleep.get());
@@ -348,6 +359,7 @@ impl Handler {
     }
 
     /// Wakes whoever polls this handler.
+    #[inline]
     pub(super) fn wake(&self) {
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();

@@ -113,6 +113,7 @@ impl Handler {
     }
 
     /// Whether a version is on trial, or about to be.
+    #[inline]
     pub fn has_trial(&self) -> bool {
         self.before.borrow().is_some()
     }

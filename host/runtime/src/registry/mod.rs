@@ -94,29 +94,35 @@ impl Registry {
         }
     }
 
+    #[inline]
     pub fn name(&self) -> &Arc<str> {
         self.metrics.name()
     }
 
     /// Returns what is counted and logged about the handler on this worker.
+    #[inline]
     pub fn metrics(&self) -> &Rc<HandlerMetrics> {
         &self.metrics
     }
 
+    #[inline]
     pub fn config(&self, key: &str) -> Option<&str> {
         self.config.get(key).map(String::as_str)
     }
 
+    #[inline]
     pub fn limits(&self) -> &HandlerLimits {
         &self.limits
     }
 
     /// What its connections hold and use together.
+    #[inline]
     pub fn usage(&self) -> &Rc<Usage> {
         &self.usage
     }
 
     /// What callbacks that run will add.
+    #[inline]
     pub fn additions(&self) -> &AllAdditions {
         &self.additions
     }
@@ -128,11 +134,13 @@ impl Registry {
     }
 
     /// Counts that a limit was reached, and warns about it in the log now and then.
+    #[inline]
     pub fn note_limit(&self, limit: Limit) {
         self.metrics.note_limit(limit);
     }
 
     /// A message of `length` bytes was not queued: notes whose limit that was.
+    #[inline]
     pub fn note_queue_full(&self, length: usize) {
         self.note_limit(match self.usage.takes(length) {
             true => Limit::Queue,
@@ -202,15 +210,18 @@ impl Registry {
     }
 
     /// Whether the handler would be told of a timer.
+    #[inline]
     pub fn has_timers(&self) -> bool {
         self.has_timers.get()
     }
 
+    #[inline]
     pub fn set_has_timers(&self, has_timers: bool) {
         self.has_timers.set(has_timers);
     }
 
     /// How long the handler is still left alone because it failed too often.
+    #[inline]
     pub fn backed_off(&self) -> Option<Duration> {
         let left = self
             .backed_off
@@ -219,12 +230,14 @@ impl Registry {
         (!left.is_zero()).then_some(left)
     }
 
+    #[inline]
     pub fn set_backed_off(&self, until: Option<Instant>) {
         self.backed_off.set(until);
         self.tally().backed_off.set(usize::from(until.is_some()));
     }
 
     /// Connections that an instance was told of and that have not failed.
+    #[inline]
     pub fn told(&self) -> BTreeSet<ConnectionId> {
         let sessions = self.sessions.borrow();
         let told = sessions
@@ -233,10 +246,12 @@ impl Registry {
         told.map(|session| session.id).collect()
     }
 
+    #[inline]
     pub fn get(&self, connection: ConnectionId) -> Option<Rc<Session>> {
         self.sessions.borrow().get(&connection).cloned()
     }
 
+    #[inline]
     pub fn insert(&self, session: Rc<Session>) {
         session.join(&self.usage);
         self.sessions.borrow_mut().insert(session.id, session);
@@ -246,6 +261,7 @@ impl Registry {
     }
 
     /// Forgets a connection whose `closed` has been delivered.
+    #[inline]
     pub fn remove(&self, connection: ConnectionId) {
         if self.sessions.borrow_mut().remove(&connection).is_some() {
             self.tally().connections.set(self.len());
@@ -254,26 +270,31 @@ impl Registry {
     }
 
     /// Ends what only an open connection has: subscriptions and timers.
+    #[inline]
     pub fn leave(&self, connection: ConnectionId) {
         self.topics.borrow_mut().unsubscribe_all(connection);
         self.timers.borrow_mut().cancel_of(connection);
     }
 
     /// All connections, in the order of their ids.
+    #[inline]
     pub fn sessions(&self) -> Vec<Rc<Session>> {
         let mut sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
         sessions.sort_unstable_by_key(|session| session.id);
         sessions
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         self.sessions.borrow().len()
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.sessions.borrow().is_empty()
     }
 
+    #[inline]
     pub fn open_count(&self) -> usize {
         self.sessions
             .borrow()
@@ -283,6 +304,7 @@ impl Registry {
     }
 
     /// Open connections that agreed on `protocol`; all of them for none.
+    #[inline]
     pub fn open_count_of(&self, protocol: Option<&str>) -> usize {
         let sessions = self.sessions.borrow();
         let of = sessions
@@ -291,22 +313,27 @@ impl Registry {
         of.filter(|session| session.is_open()).count()
     }
 
+    #[inline]
     pub fn topics(&self) -> Ref<'_, Topics> {
         self.topics.borrow()
     }
 
+    #[inline]
     pub fn topics_mut(&self) -> RefMut<'_, Topics> {
         self.topics.borrow_mut()
     }
 
+    #[inline]
     pub fn timers(&self) -> Ref<'_, Timers> {
         self.timers.borrow()
     }
 
+    #[inline]
     pub fn timers_mut(&self) -> RefMut<'_, Timers> {
         self.timers.borrow_mut()
     }
 
+    #[inline]
     pub fn next_timer(&self) -> TimerId {
         let timer = self.next_timer.get();
         self.next_timer.set(timer + 1);
@@ -314,20 +341,24 @@ impl Registry {
     }
 
     /// Outbound connections, those that are being made included.
+    #[inline]
     pub fn outbound_count(&self) -> usize {
         self.outbound.get()
     }
 
     /// Counts one more, until it is dropped.
+    #[inline]
     pub fn count_outbound(&self) -> Outbound {
         Outbound::count(&self.outbound)
     }
 
+    #[inline]
     pub fn worker(&self) -> &Worker {
         &self.worker
     }
 
     /// The policy of a topic.
+    #[inline]
     pub fn topic_policy(&self, topic: &str) -> Option<SlowPolicy> {
         self.policies.borrow().get(topic)?.policy
     }
@@ -359,21 +390,25 @@ impl Registry {
         }
     }
 
+    #[inline]
     pub fn auto_replies(&self) -> Ref<'_, AutoReplies> {
         self.auto_replies.borrow()
     }
 
+    #[inline]
     pub fn set_auto_reply(&self, set: &SetAutoReply) {
         self.auto_replies.borrow_mut().set(set);
     }
 
     /// Remembers that there is somebody to wait for.
+    #[inline]
     pub fn note_policy(&self, policy: Option<SlowPolicy>) {
         if policy == Some(SlowPolicy::Wait) {
             self.waits.set(true);
         }
     }
 
+    #[inline]
     pub fn count_dropped(&self, topic: &str, messages: u64) {
         if let Some(policy) = self.policies.borrow_mut().get_mut(topic) {
             policy.dropped += messages;
@@ -381,6 +416,7 @@ impl Registry {
     }
 
     /// Messages of a topic that were left out.
+    #[inline]
     pub fn topic_dropped(&self, topic: &str) -> u64 {
         self.policies
             .borrow()
@@ -496,6 +532,7 @@ impl Registry {
     }
 
     /// The same for a broadcast.
+    #[inline]
     pub fn held_up_by_any(&self, protocol: Option<&str>, length: usize) -> Vec<Rc<Session>> {
         if !self.waits.get() {
             return Vec::new();

@@ -39,10 +39,12 @@ struct Known {
 
 impl Timers {
     /// Returns the number of timers that have not fired.
+    #[inline]
     pub fn count(&self) -> usize {
         self.known.len()
     }
 
+    #[inline]
     pub fn contains(&self, timer: TimerId) -> bool {
         self.known.contains_key(&timer)
     }
@@ -77,6 +79,7 @@ impl Timers {
         true
     }
 
+    #[inline]
     pub fn cancel_of(&mut self, connection: ConnectionId) {
         for timer in self.of_connection.remove(&connection).unwrap_or_default() {
             self.remove(timer);
@@ -84,6 +87,7 @@ impl Timers {
     }
 
     /// Cancels what an instance has set that is gone for good.
+    #[inline]
     pub fn cancel_of_seat(&mut self, seat: u64) {
         for timer in self.of_seat.remove(&seat).unwrap_or_default() {
             self.remove(timer);

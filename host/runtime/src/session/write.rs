@@ -142,6 +142,7 @@ impl Session {
     }
 
     /// Whether everything that was queued is on its way.
+    #[inline]
     pub fn is_flushed(&self) -> bool {
         self.connection.borrow().output().is_empty() && !self.unflushed.get()
     }

@@ -26,6 +26,7 @@ pub(super) struct Buffers {
 impl Buffers {
     /// Lends the read buffer. It is taken out, so that nothing that runs meanwhile meets a borrow
     /// of it.
+    #[inline]
     pub(super) fn take_read(&self) -> Vec<u8> {
         let mut buffer = std::mem::take(&mut *self.read.borrow_mut());
         if buffer.is_empty() {
@@ -34,14 +35,17 @@ impl Buffers {
         buffer
     }
 
+    #[inline]
     pub(super) fn give_read(&self, buffer: Vec<u8>) {
         *self.read.borrow_mut() = buffer;
     }
 
+    #[inline]
     pub(super) fn take_write(&self) -> Vec<u8> {
         self.write.borrow_mut().pop().unwrap_or_default()
     }
 
+    #[inline]
     pub(super) fn give_write(&self, mut buffer: Vec<u8>) {
         let mut buffers = self.write.borrow_mut();
         if buffers.len() < WRITE_BUFFERS_KEPT && buffer.capacity() <= WRITE_BUFFER_BYTES_KEPT {
@@ -52,6 +56,7 @@ impl Buffers {
 
     /// Puts the large buffer in place of `small`, which has to grow to `bytes`, when it has the
     /// room. The content of `small` is copied into it.
+    #[inline]
     pub(super) fn lend_large(&self, small: &mut Vec<u8>, bytes: usize) {
         let mut large = self.large.borrow_mut();
         if large.capacity() >= bytes {
@@ -61,6 +66,7 @@ impl Buffers {
     }
 
     /// Keeps the largest of the buffers that were lent: one, and none above 4 MiB.
+    #[inline]
     pub(super) fn keep_large(&self, mut buffer: Vec<u8>) {
         let mut large = self.large.borrow_mut();
         if (large.capacity()..=LARGE_BUFFER_BYTES_KEPT).contains(&buffer.capacity()) {

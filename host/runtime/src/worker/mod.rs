@@ -153,22 +153,26 @@ impl Worker {
     }
 
     /// Counts a new WebSocket of this worker.
+    #[inline]
     pub fn add_connection(&self) {
         self.connections.set(self.connections.get() + 1);
         self.live.send_modify(|live| *live += 1);
     }
 
     /// Counts the end of a WebSocket of this worker.
+    #[inline]
     pub fn remove_connection(&self) {
         self.connections.set(self.connections.get() - 1);
         self.live.send_modify(|live| *live -= 1);
     }
 
     /// Forgets what was to be written, when no task of the worker is left.
+    #[inline]
     pub fn forget_writes(&self) {
         self.writes.clear();
     }
 
+    #[inline]
     pub fn next_connection_id(&self) -> ConnectionId {
         let counter = self.next_connection.get();
         self.next_connection.set(counter + 1);
@@ -176,6 +180,7 @@ impl Worker {
     }
 
     /// Has `listener` notified when the worker begins to drain.
+    #[inline]
     pub fn add_drain_listener(&self, listener: Weak<dyn DrainListener>) {
         let mut listeners = self.drain_listeners.borrow_mut();
         listeners.retain(|listener| listener.strong_count() > 0);
@@ -232,34 +237,41 @@ impl Worker {
     }
 
     /// Returns true when the server stops.
+    #[inline]
     pub fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
     /// Lends the read buffer of the worker.
+    #[inline]
     pub fn take_read_buffer(&self) -> Vec<u8> {
         self.buffers.take_read()
     }
 
+    #[inline]
     pub fn give_read_buffer(&self, buffer: Vec<u8>) {
         self.buffers.give_read(buffer);
     }
 
+    #[inline]
     pub fn take_buffer(&self) -> Vec<u8> {
         self.buffers.take_write()
     }
 
+    #[inline]
     pub fn give_buffer(&self, buffer: Vec<u8>) {
         self.buffers.give_write(buffer);
     }
 
     /// Puts a kept buffer in place of one that has to grow to `bytes`, with the same content, when
     /// there is one that is large enough.
+    #[inline]
     pub fn lend_large_buffer(&self, small: &mut Vec<u8>, bytes: usize) {
         self.buffers.lend_large(small, bytes);
     }
 
     /// Keeps a buffer for the next large message.
+    #[inline]
     pub fn keep_large_buffer(&self, buffer: Vec<u8>) {
         self.buffers.keep_large(buffer);
     }
@@ -272,6 +284,7 @@ impl Worker {
 
     /// Writes when so many connections have something to write that there are no more buffers at
     /// hand, and that what was just touched of them is about to leave the processor's cache.
+    #[inline]
     pub fn flush_many(&self) {
         if self.writes.len() >= buffers::WRITE_BUFFERS_KEPT {
             self.flush();
@@ -280,6 +293,7 @@ impl Worker {
 
     /// Writes what this turn has queued: one write for each connection, however many messages. The
     /// caller does so at the end of a turn, and within one when much is queued.
+    #[inline]
     pub fn flush(&self) {
         self.writes.flush();
     }

@@ -27,11 +27,13 @@ impl WriteList {
         self.waiting.borrow_mut().push(connection);
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.waiting.borrow().len()
     }
 
     /// Forgets all connections without writing.
+    #[inline]
     pub(super) fn clear(&self) {
         drop(self.waiting.take());
     }
