@@ -5,7 +5,7 @@
 //!
 //! * [`server`]: starts and stops a server. [`config`]: every setting with its default.
 //! * [`contract`]: values, callbacks and imports of a handler. [`native`]: handlers in Rust.
-//! * [`test`]: scenarios. [`dev`]: a page that reloads itself.
+//! * [`mod@test`]: scenarios. [`dev`]: a page that reloads itself.
 //! * [`cli`]: the command line.
 
 pub mod cli;

@@ -121,7 +121,7 @@ pub struct CloseInfo {
 /// An accepted handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acceptance {
-    /// The subprotocol to agree on, one of [`Request::offered`]. None leaves the choice to the
+    /// The subprotocol to agree on, one of [`Request::offered`](crate::Request::offered). None leaves the choice to the
     /// host.
     pub protocol: Option<String>,
     /// Header fields added to the 101 response.

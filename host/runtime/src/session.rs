@@ -576,7 +576,7 @@ impl Session {
     }
 
     /// Sends a message that no callback asked for, if its queue takes it. What callbacks count on comes behind it, and what other connections
-    /// hold is for [`Registry::relieve`](crate::handler::Registry::relieve) to judge.
+    /// hold is for [`Registry::relieve`](crate::registry::Registry::relieve) to judge.
     pub fn reply(self: &Rc<Self>, kind: MessageKind, payload: &[u8]) -> Result<(), SendError> {
         self.connection.borrow().fits_queue(payload.len())?;
         let queued = self.held();

@@ -13,7 +13,7 @@ use wsrun_runtime::runtime_settings::RuntimeSettings;
 /// Room that is made because a client has announced a body; more when it comes.
 const ANNOUNCED_BYTES_MAX: u64 = 64 * 1024;
 
-/// Reads a body of at most [`Config::request_body_bytes_max`]. Every refusal is the last response of its HTTP connection: the rest of the
+/// Reads a body of at most `ConnectionSettings::request_body_bytes_max`. Every refusal is the last response of its HTTP connection: the rest of the
 /// body is still to come.
 ///
 /// It has the time that a message has, [`Timeouts::message_timeout`](wsrun_proto::ws::Timeouts::message_timeout), and each piece of it that

@@ -9,7 +9,7 @@
 //! cross into the instance, so that the same component does the same again.
 //!
 //! * [`mod@format`]: the lines of a tape. [`value`]: the values of the contract as JSON. [`redact`]: what is not written.
-//! * [`recorder`]: a tape that is being written. [`writer`]: its file. [`player`]: answers from a tape, of which `replay` plays a whole one.
+//! * [`recorder`]: a tape that is being written. `writer`: its file. [`player`]: answers from a tape, of which `replay` plays a whole one.
 
 pub mod format;
 pub mod player;

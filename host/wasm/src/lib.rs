@@ -2,7 +2,7 @@
 //!
 //! One [`Engine`](wasmtime::Engine) for the process. A component is loaded and checked once ([`component`]), linked once
 //! ([`linker`]), and instantiated per worker ([`instance`]), each instance in a store of its own: a trap ends a whole store, so nothing
-//! else may live in it. Plain requests by `wasi:http` have a short-lived instance each ([`incoming`]). The functions that a handler imports ([`host`]) ask the host of the
+//! else may live in it. Plain requests by `wasi:http` have a short-lived instance each ([`incoming`]). The functions that a handler imports (`host`) ask the host of the
 //! instance and queue effects; no socket is touched while a callback runs.
 
 pub mod bindings;

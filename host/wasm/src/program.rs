@@ -1,7 +1,7 @@
 //! Programs that were not written for this host: a WASI command for each connection, with messages as its standard input and output.
 //!
 //! To the rest of the host all of them together are one guest. It starts a program in a task of its own when a connection opens, and hands
-//! messages over through a [`Line`]; what the program writes goes straight into the output of its session.
+//! messages over through a `Line`; what the program writes goes straight into the output of its session.
 
 use std::collections::HashMap;
 use std::future::poll_fn;

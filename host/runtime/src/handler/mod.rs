@@ -5,7 +5,7 @@
 //! nothing is allocated for a message. When a callback does wait (it is time-sliced, or blocked in a host call), the worker's own task
 //! for the handler goes on with it, and events gather in the queue meanwhile.
 //!
-//! Here meet the two halves that do not know each other: connections never see wasmtime, only [`Guest`]; instances never see a socket,
+//! Here meet the two halves that do not know each other: connections never see wasmtime, only [`Guest`](wsrun_contract::guest::Guest); instances never see a socket,
 //! only the [`Registry`].
 
 mod apply;
