@@ -48,8 +48,8 @@ pub(super) fn start(format: Format, level: Level) {
         .with_default(LevelFilter::ERROR)
         // This crate logs every untrusted certificate of a peer as an error of the host.
         .with_target("rustls_platform_verifier", LevelFilter::OFF)
-        .with_target("wsrun", level)
-        .with_target("wsrun_proto", level);
+        // The beginning of a name: of every crate of wsrun.
+        .with_target("wsrun", level);
     use tracing_subscriber::Layer as _;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;

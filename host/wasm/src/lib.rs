@@ -1,4 +1,4 @@
-//! Everything that knows wasmtime.
+//! Everything that knows wasmtime. It knows no session, no socket and no other handler.
 //!
 //! One [`Engine`](wasmtime::Engine) for the process. A component is loaded and checked once ([`component`]), linked once
 //! ([`linker`]), and instantiated per worker ([`instance`]), each instance in a store of its own: a trap ends a whole store, so nothing

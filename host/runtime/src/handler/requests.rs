@@ -24,7 +24,7 @@ pub struct RequestInstances {
     /// A permit for each instance that may run at the same time.
     free: Arc<Semaphore>,
     /// The number of requests that wait for a permit.
-    waiting: Rc<Cell<usize>>,
+    waiting: Cell<usize>,
 }
 
 impl RequestInstances {
@@ -34,7 +34,7 @@ impl RequestInstances {
         Rc::new(Self {
             handler,
             free: Arc::new(Semaphore::new(instances_max)),
-            waiting: Rc::default(),
+            waiting: Cell::default(),
         })
     }
 
